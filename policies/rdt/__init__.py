@@ -1,0 +1,20 @@
+"""RDT: a diffusion transformer that plans 64 actions from pictures, words and the arm's state."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from policies.rdt.config import RDTConfig
+    from policies.rdt.model import RDTModel
+
+__all__ = ["RDTConfig", "RDTModel"]
+
+_HOMES = {"RDTConfig": "policies.rdt.config", "RDTModel": "policies.rdt.model"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when first asked for: importing the package alone needs no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,281 @@
+"""The Robotics Diffusion Transformer (Liu et al. 2024, arXiv 2410.07864): model, loss, sampling."""
+
+import torch
+from torch import Tensor, nn
+
+from policies.rdt.blocks import Block, FinalLayer, ScalarEmbedder, build_adaptor
+from policies.rdt.config import Norm, RDTConfig
+from policies.rdt.diffusion import DPMSolver, add_noise, alphas_cumprod
+from policies.rdt.positions import condition_positions, sequence_positions
+
+KeysValues = list[tuple[Tensor, Tensor]]
+
+
+class RDTTrunk(nn.Module):
+    """The transformer over [timestep, frequency, state, actions].
+
+    Even blocks attend to language, odd ones to images. The timestep acts only as a token.
+    """
+
+    def __init__(self, config: RDTConfig, *, dtype: torch.dtype, norm: Norm) -> None:
+        super().__init__()
+        hidden, horizon = config.hidden_size, config.pred_horizon
+        self.horizon = horizon
+        self.t_embedder = ScalarEmbedder(hidden)
+        self.freq_embedder = ScalarEmbedder(hidden)
+        self.x_pos_embed = nn.Parameter(torch.zeros(1, horizon + 3, hidden))
+        self.lang_cond_pos_embed = nn.Parameter(torch.zeros(1, config.max_lang_cond_len, hidden))
+        self.img_cond_pos_embed = nn.Parameter(torch.zeros(1, config.img_cond_len, hidden))
+        self.blocks = nn.ModuleList(
+            Block(hidden, config.num_heads, norm) for _ in range(config.depth)
+        )
+        self.final_layer = FinalLayer(hidden, config.action_dim, norm)
+        self._initialise(config)
+        self.to(dtype)
+
+    def _initialise(self, config: RDTConfig) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        tables = (
+            (self.x_pos_embed, sequence_positions(config.hidden_size, config.pred_horizon)),
+            (
+                self.lang_cond_pos_embed,
+                condition_positions(
+                    config.hidden_size, config.max_lang_cond_len, config.lang_pos_embed_config
+                ),
+            ),
+            (
+                self.img_cond_pos_embed,
+                condition_positions(
+                    config.hidden_size, config.img_cond_len, config.img_pos_embed_config
+                ),
+            ),
+        )
+        with torch.no_grad():
+            for parameter, table in tables:
+                parameter.copy_(torch.from_numpy(table)[None])
+        for embedder in (self.t_embedder, self.freq_embedder):
+            for module in embedder.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.final_layer.ffn_final.fc2.weight)
+        nn.init.zeros_(self.final_layer.ffn_final.fc2.bias)
+
+    def project_conditions(self, lang_BLH: Tensor, img_BNH: Tensor) -> KeysValues:
+        """Give every block's keys and values; they do not change while sampling.
+
+        Args:
+            lang_BLH: Adapted language tokens, L at most the configured length.
+            img_BNH: Adapted image tokens, N exactly the configured length.
+
+        Returns:
+            One pair of (B, A, L or N, d) tensors per block.
+        """
+        lang_BLH = lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]]
+        img_BNH = img_BNH + self.img_cond_pos_embed
+        return [
+            block.cross_attn.keys_values(img_BNH if index % 2 else lang_BLH)  # type: ignore[union-attr,operator]
+            for index, block in enumerate(self.blocks)
+        ]
+
+    def denoise(
+        self,
+        x_BNH: Tensor,
+        ctrl_freqs_B: Tensor,
+        t: Tensor,
+        keys_values: KeysValues,
+        lang_mask_BL: Tensor | None,
+    ) -> Tensor:
+        """Run the blocks on conditions that are already projected.
+
+        Args:
+            x_BNH: Adapted state token, then T adapted action tokens.
+            ctrl_freqs_B: Control frequency, Hz.
+            t: Timesteps, (B,) or (1,).
+            keys_values: From ``project_conditions``.
+            lang_mask_BL: bool, True where there is a word; None for everywhere.
+
+        Returns:
+            (B, T, V).
+        """
+        batch = x_BNH.shape[0]
+        t_BH = self.t_embedder(t).expand(batch, -1)
+        freq_BH = self.freq_embedder(ctrl_freqs_B).expand(batch, -1)
+        x_BNH = torch.cat([t_BH[:, None], freq_BH[:, None], x_BNH], dim=1) + self.x_pos_embed
+        for index, block in enumerate(self.blocks):
+            x_BNH = block(x_BNH, keys_values[index], None if index % 2 else lang_mask_BL)
+        # The norm and the feed-forward act on each token alone, so only the kept ones are needed.
+        out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
+        return out_BTV
+
+    def forward(
+        self,
+        x_BNH: Tensor,
+        ctrl_freqs_B: Tensor,
+        t: Tensor,
+        lang_BLH: Tensor,
+        img_BNH: Tensor,
+        lang_mask_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``."""
+        keys_values = self.project_conditions(lang_BLH, img_BNH)
+        return self.denoise(x_BNH, ctrl_freqs_B, t, keys_values, lang_mask_BL)
+
+
+class RDTModel(nn.Module):
+    """RDT with its adaptors, its training loss and its sampler.
+
+    The state dict has the published names and shapes, so published weights load strictly. Letters:
+    B batch, T horizon, V 128-vector, L language tokens, N image tokens.
+    """
+
+    def __init__(
+        self, config: RDTConfig, *, dtype: torch.dtype = torch.float32, norm: Norm = "variance"
+    ) -> None:
+        """Build with fresh weights.
+
+        Args:
+            config: The shape.
+            dtype: Of the trunk and the adaptors.
+            norm: What the norms divide by; see ``blocks.RmsNorm``.
+
+        Raises:
+            ConfigError: An adaptor's name is not known.
+        """
+        super().__init__()
+        hidden = config.hidden_size
+        self.config = config
+        self.norm = norm
+        self.model = RDTTrunk(config, dtype=dtype, norm=norm)
+        self.lang_adaptor = build_adaptor(config.lang_adaptor, config.lang_token_dim, hidden)
+        self.img_adaptor = build_adaptor(config.img_adaptor, config.img_token_dim, hidden)
+        self.state_adaptor = build_adaptor(config.state_adaptor, 2 * config.action_dim, hidden)
+        self.to(dtype)
+        self._alphas = alphas_cumprod(config.noise_scheduler.num_train_timesteps)
+
+    def denoising_error(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+        *,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> Tensor:
+        """Noise the actions, denoise them once, and give the squared error of every element.
+
+        Args:
+            lang_tokens: (B, L, lang_token_dim).
+            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+            img_tokens: (B, N, img_token_dim), flattened (history, camera, patch).
+            state: (B, 1, V), the current state.
+            actions: (B, T, V), the target.
+            action_mask: (B, 1, V) of 0 and 1: slots that mean something, of state and action alike.
+            ctrl_freqs: (B,) Hz, 0 if unknown.
+            noise: (B, T, V) standard normal; drawn if not given.
+            timesteps: (B,) int64 in [0, 1000); drawn if not given, after the noise.
+
+        Returns:
+            (B, T, V) squared error against the actions (against the noise for ``epsilon``).
+        """
+        if noise is None:
+            noise = torch.randn_like(actions)
+        if timesteps is None:
+            timesteps = torch.randint(
+                0, len(self._alphas), (actions.shape[0],), device=actions.device
+            )
+        noisy = add_noise(actions, noise, timesteps, self._alphas)
+        x_BNH = self._adapt(torch.cat([state, noisy], dim=1), action_mask)
+        lang_BLH, img_BNH = self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
+        out = self.model(x_BNH, ctrl_freqs, timesteps, lang_BLH, img_BNH, lang_mask)
+        epsilon = self.config.noise_scheduler.prediction_type == "epsilon"
+        error: Tensor = (out - (noise if epsilon else actions)) ** 2
+        return error
+
+    def compute_loss(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+        *,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> Tensor:
+        """Give the mean of ``denoising_error`` over all B·T·V elements, masked slots included."""
+        return self.denoising_error(
+            lang_tokens,
+            lang_mask,
+            img_tokens,
+            state,
+            actions,
+            action_mask,
+            ctrl_freqs,
+            noise=noise,
+            timesteps=timesteps,
+        ).mean()
+
+    @torch.no_grad()
+    def predict_action(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+        *,
+        noise: Tensor | None = None,
+        solver_steps: int | None = None,
+    ) -> Tensor:
+        """Sample a plan.
+
+        Args:
+            lang_tokens: (B, L, lang_token_dim).
+            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+            img_tokens: (B, N, img_token_dim).
+            state: (B, 1, V).
+            action_mask: (B, 1, V) of 0 and 1; the result is zero elsewhere.
+            ctrl_freqs: (B,) Hz, 0 if unknown.
+            noise: (B, T, V) standard normal to start from; drawn if not given.
+            solver_steps: Instead of the configured number.
+
+        Returns:
+            (B, T, V).
+
+        Raises:
+            ConfigError: ``solver_steps`` is out of range.
+        """
+        schedule, horizon = self.config.noise_scheduler, self.config.pred_horizon
+        solver = DPMSolver(
+            self._alphas, solver_steps or schedule.num_inference_timesteps, schedule.prediction_type
+        )
+        keys_values = self.model.project_conditions(
+            self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
+        )
+        state_B1H = self._adapt(state, action_mask)
+        if noise is None:
+            shape = (state.shape[0], horizon, self.config.action_dim)
+            noise = torch.randn(shape, dtype=state_B1H.dtype, device=state.device)
+        x, previous = noise, None
+        for index, t in enumerate(solver.timesteps):
+            x_BNH = torch.cat([state_B1H, self._adapt(x, action_mask)], dim=1)
+            t_1 = torch.tensor([t], device=x.device)
+            out = self.model.denoise(x_BNH, ctrl_freqs, t_1, keys_values, lang_mask)
+            x, previous = solver.step(index, out, x, previous)
+        return x * action_mask
+
+    def _adapt(self, vectors_BNV: Tensor, mask_B1V: Tensor) -> Tensor:
+        """Put each vector beside its mask and map the pair to the trunk's width."""
+        pair = torch.cat([vectors_BNV, mask_B1V.expand(-1, vectors_BNV.shape[1], -1)], dim=2)
+        adapted: Tensor = self.state_adaptor(pair)
+        return adapted
