@@ -1,0 +1,33 @@
+"""The one place where camera frames get the size that the image encoder takes."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+
+def resize_frames(frames: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
+    """Resize raw frames, averaging over the area that each new pixel covers.
+
+    Training and inference both go through here, so that they see the same pictures.
+
+    Args:
+        frames: (..., H, W, 3) uint8, any height and width.
+        size: Height and width to give, pixels.
+
+    Returns:
+        (..., 3, size, size) uint8, contiguous.
+    """
+    leading, (height, width) = frames.shape[:-3], frames.shape[-3:-1]
+    flat = torch.from_numpy(np.ascontiguousarray(frames)).reshape(-1, height, width, 3)
+    channels_first = flat.permute(0, 3, 1, 2)
+    if (height, width) == (size, size):
+        resized = channels_first.contiguous()
+    elif height % size == 0 and width % size == 0:
+        averaged = F.avg_pool2d(channels_first.float(), (height // size, width // size))
+        resized = averaged.round_().to(torch.uint8)
+    else:
+        resized = F.interpolate(
+            channels_first.contiguous(), (size, size), mode="bilinear", antialias=True
+        )
+    return resized.contiguous().reshape(*leading, 3, size, size)

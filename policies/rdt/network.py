@@ -1,0 +1,179 @@
+"""RDT together with its encoders: what is trained, saved and asked for plans."""
+
+from typing import NotRequired, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from policies.rdt.config import Norm, RDTConfig
+from policies.rdt.encoders import EncodersConfig, ImageEncoder, TextEncoder
+from policies.rdt.model import RDTModel
+from tasks.errors import SpecMismatchError
+from tasks.observation import CONTROL_HZ
+
+
+class ConditionBatch(TypedDict):
+    """What a plan depends on. B samples, L words, V the unified vector.
+
+    Keys:
+        images: (B, history, cameras, 3, S, S) uint8, oldest first; frames before the start of an
+            episode repeat its first one.
+        token_ids: (B, L) int64 from ``words.tokenize``.
+        token_mask: (B, L) bool, True where there is a word.
+        state: (B, V) float32.
+        action_mask: (B, V) float32 of 0 and 1, the slots that mean something.
+        ctrl_freqs: (B,) Hz, 0 for unknown; LIBERO's 20 if left out.
+    """
+
+    images: Tensor
+    token_ids: Tensor
+    token_mask: Tensor
+    state: Tensor
+    action_mask: Tensor
+    ctrl_freqs: NotRequired[Tensor]
+
+
+class Batch(ConditionBatch):
+    """A training batch.
+
+    Keys:
+        actions: (B, T, V) float32, the target, beside everything in ``ConditionBatch``.
+    """
+
+    actions: Tensor
+
+
+class RDTPolicyNetwork(nn.Module):
+    """Image encoder, text encoder and RDT."""
+
+    def __init__(
+        self, config: RDTConfig, encoders: EncodersConfig, *, norm: Norm = "variance"
+    ) -> None:
+        """Build with fresh weights.
+
+        Args:
+            config: The shape of RDT.
+            encoders: The encoders.
+            norm: What RDT's norms divide by.
+
+        Raises:
+            SpecMismatchError: The encoders do not give the tokens that RDT takes.
+        """
+        super().__init__()
+        per_step = len(encoders.cameras) * encoders.tokens_per_image
+        needed = {
+            "img_token_dim": (config.img_token_dim, encoders.image_token_dim),
+            "lang_token_dim": (config.lang_token_dim, encoders.text_token_dim),
+            "max_lang_cond_len": (config.max_lang_cond_len, encoders.max_words),
+            "img_cond_len modulo tokens per step": (config.img_cond_len % per_step, 0),
+        }
+        for what, (takes, gives) in needed.items():
+            if takes != gives:
+                raise SpecMismatchError(
+                    f"{what}: RDT has {takes}, the encoders have {gives}. They must agree. "
+                    "Fix: change one of the two configs."
+                )
+        self.history = config.img_cond_len // per_step
+        self.encoders_config = encoders
+        self.image_encoder = ImageEncoder(encoders)
+        self.text_encoder = TextEncoder(encoders)
+        self.rdt = RDTModel(config, norm=norm)
+
+    @property
+    def config(self) -> RDTConfig:
+        """The shape of RDT."""
+        return self.rdt.config
+
+    def denoising_error(
+        self, batch: Batch, *, noise: Tensor | None = None, timesteps: Tensor | None = None
+    ) -> Tensor:
+        """Give the squared denoising error of every element.
+
+        Args:
+            batch: Samples.
+            noise: (B, T, V) standard normal; drawn if not given.
+            timesteps: (B,) int64 in [0, 1000); drawn if not given.
+
+        Returns:
+            (B, T, V), with gradients.
+        """
+        return self.rdt.denoising_error(
+            self.text_encoder(batch["token_ids"]),
+            batch["token_mask"],
+            self.image_encoder(batch["images"]),
+            batch["state"][:, None],
+            batch["actions"],
+            batch["action_mask"][:, None],
+            _frequencies(batch),
+            noise=noise,
+            timesteps=timesteps,
+        )
+
+    def loss(
+        self,
+        batch: Batch,
+        *,
+        weights: Tensor | None = None,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give the training loss.
+
+        Args:
+            batch: Samples.
+            weights: Broadcast against (B, T, V) and multiplied in before the mean over all
+                elements; None for the original plain mean.
+            noise: See ``denoising_error``.
+            timesteps: See ``denoising_error``.
+
+        Returns:
+            The loss to minimise, and 0-dim detached tensors to log: ``loss``, and ``masked_error``,
+            the unweighted mean over the slots that mean something.
+        """
+        error_BTV = self.denoising_error(batch, noise=noise, timesteps=timesteps)
+        loss = (error_BTV if weights is None else error_BTV * weights).mean()
+        with torch.no_grad():
+            mask_B1V = batch["action_mask"][:, None]
+            elements = mask_B1V.sum() * error_BTV.shape[1]
+            masked_error = (error_BTV * mask_B1V).sum() / elements.clamp(min=1.0)
+        return loss, {"loss": loss.detach(), "masked_error": masked_error}
+
+    # The name `forward` lets data-parallel wrappers see the loss.
+    forward = loss
+
+    @torch.no_grad()
+    def sample(
+        self,
+        batch: ConditionBatch,
+        noise: Tensor | None = None,
+        *,
+        solver_steps: int | None = None,
+    ) -> Tensor:
+        """Sample plans.
+
+        Args:
+            batch: Conditions; a training batch will do.
+            noise: (B, T, V) standard normal to start from; drawn if not given.
+            solver_steps: Instead of the configured number.
+
+        Returns:
+            (B, T, V) in the unified vector, zero outside the mask.
+        """
+        return self.rdt.predict_action(
+            self.text_encoder(batch["token_ids"]),
+            batch["token_mask"],
+            self.image_encoder(batch["images"]),
+            batch["state"][:, None],
+            batch["action_mask"][:, None],
+            _frequencies(batch),
+            noise=noise,
+            solver_steps=solver_steps,
+        )
+
+
+def _frequencies(batch: ConditionBatch) -> Tensor:
+    given = batch.get("ctrl_freqs")
+    if given is not None:
+        return given
+    state = batch["state"]
+    return torch.full((state.shape[0],), CONTROL_HZ, device=state.device)
