@@ -1,0 +1,240 @@
+"""Boxes in space: overlap, surface points and heights. NumPy alone, no simulator.
+
+Nearly all collision shapes of LIBERO are boxes; the others are replaced by boxes around them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.observation import FloatArray
+
+IdArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+
+_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Oriented boxes.
+
+    Attributes:
+        center: (N, 3) metres.
+        axes: (N, 3, 3) rotation matrices; a column is a box axis.
+        half: (N, 3) half extents along the axes, metres.
+    """
+
+    center: FloatArray
+    axes: FloatArray
+    half: FloatArray
+
+    def __len__(self) -> int:
+        """Number of boxes."""
+        return len(self.center)
+
+    @staticmethod
+    def concatenate(parts: Sequence["Boxes"]) -> "Boxes":
+        """Join several sets of boxes into one."""
+        return Boxes(
+            np.concatenate([p.center for p in parts]),
+            np.concatenate([p.axes for p in parts]),
+            np.concatenate([p.half for p in parts]),
+        )
+
+    def moved(self, rotation: FloatArray, position: FloatArray) -> "Boxes":
+        """Carry the boxes from a frame to the one it lies in.
+
+        Args:
+            rotation: (3, 3) orientation of the boxes' frame.
+            position: (3,) its origin, metres.
+        """
+        return Boxes(self.center @ rotation.T + position, rotation @ self.axes, self.half)
+
+    def inflated(self, margin: float) -> "Boxes":
+        """Grow every box by ``margin`` metres on each side."""
+        return Boxes(self.center, self.axes, self.half + margin)
+
+    def corners(self) -> FloatArray:
+        """Give the corners, (N, 8, 3) metres."""
+        local = _CORNERS[None] * self.half[:, None]
+        return np.asarray(self.center[:, None] + np.einsum("nij,nkj->nki", self.axes, local))
+
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Give the axis-aligned bounds of all boxes together, two (3,) arrays in metres."""
+        corners = self.corners().reshape(-1, 3)
+        return corners.min(0), corners.max(0)
+
+    def extent_along(self, direction: FloatArray) -> float:
+        """Give the largest coordinate of any corner along a (3,) direction, metres."""
+        return float((self.corners() @ direction).max())
+
+
+def overlapping(first: Boxes, second: Boxes) -> BoolArray:
+    """Tell which boxes overlap, by the separating axis theorem.
+
+    Args:
+        first: N boxes.
+        second: M boxes.
+
+    Returns:
+        (N, M) bool.
+    """
+    rotation = np.einsum("nki,mkj->nmij", first.axes, second.axes)
+    between = second.center[None] - first.center[:, None]
+    offset = np.einsum("nki,nmk->nmi", first.axes, between)
+    magnitude = np.abs(rotation) + 1e-9
+    a, b = first.half[:, None], second.half[None]
+    apart = (np.abs(offset) > a + np.einsum("nmij,nmj->nmi", magnitude, b + 0 * offset)).any(-1)
+    along_b = np.abs(np.einsum("nmij,nmi->nmj", rotation, offset))
+    apart |= (along_b > b + np.einsum("nmij,nmi->nmj", magnitude, a + 0 * offset)).any(-1)
+    for i in range(3):
+        i1, i2 = (i + 1) % 3, (i + 2) % 3
+        for j in range(3):
+            j1, j2 = (j + 1) % 3, (j + 2) % 3
+            reach_a = a[..., i1] * magnitude[..., i2, j] + a[..., i2] * magnitude[..., i1, j]
+            reach_b = b[..., j1] * magnitude[..., i, j2] + b[..., j2] * magnitude[..., i, j1]
+            distance = np.abs(
+                offset[..., i2] * rotation[..., i1, j] - offset[..., i1] * rotation[..., i2, j]
+            )
+            apart |= distance > reach_a + reach_b
+    return np.asarray(~apart)
+
+
+def any_overlap(first: Boxes, second: Boxes) -> bool:
+    """Tell whether any box of one set overlaps any of the other."""
+    if not len(first) or not len(second):
+        return False
+    return bool(overlapping(first, second).any())
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Samples of an object's outer surface.
+
+    Attributes:
+        points: (P, 3) metres.
+        normals: (P, 3) outward unit vectors.
+        areas: (P,) square metres each sample stands for.
+    """
+
+    points: FloatArray
+    normals: FloatArray
+    areas: FloatArray
+
+
+def sample_surface(boxes: Boxes, spacing: float = 0.005) -> Surface:
+    """Sample the outer surface of a union of boxes.
+
+    Args:
+        boxes: The boxes of one object.
+        spacing: Largest distance between neighbouring samples, metres.
+
+    Returns:
+        Samples; those inside another box of the set are left out.
+    """
+    points, normals, owners, areas = [], [], [], []
+    for index in range(len(boxes)):
+        half = boxes.half[index]
+        for axis in range(3):
+            u, v = (axis + 1) % 3, (axis + 2) % 3
+            grid_u = _grid(half[u], spacing)
+            grid_v = _grid(half[v], spacing)
+            mesh = np.stack(np.meshgrid(grid_u, grid_v, indexing="ij"), -1).reshape(-1, 2)
+            for sign in (-1.0, 1.0):
+                local = np.zeros((len(mesh), 3))
+                local[:, u], local[:, v] = mesh.T
+                local[:, axis] = sign * half[axis]
+                points.append(local @ boxes.axes[index].T + boxes.center[index])
+                normals.append(np.tile(sign * boxes.axes[index][:, axis], (len(mesh), 1)))
+                owners.append(np.full(len(mesh), index))
+                areas.append(np.full(len(mesh), 4 * half[u] * half[v] / len(mesh)))
+    point, owner = np.concatenate(points), np.concatenate(owners)
+    outer = ~inside(boxes, point, margin=-1e-4, ignore=owner)
+    return Surface(point[outer], np.concatenate(normals)[outer], np.concatenate(areas)[outer])
+
+
+def _grid(half: float, spacing: float) -> FloatArray:
+    count = max(2, int(np.ceil(2 * half / spacing)) + 1)
+    return np.linspace(-half, half, count) * (1 - 1 / (2 * count))
+
+
+def inside(
+    boxes: Boxes, points: FloatArray, margin: float = 0.0, ignore: IdArray | None = None
+) -> BoolArray:
+    """Tell which points lie inside a box.
+
+    Args:
+        boxes: N boxes.
+        points: (P, 3) metres.
+        margin: Grows (or, negative, shrinks) the boxes, metres.
+        ignore: (P,) index of one box per point that does not count for it.
+
+    Returns:
+        (P,) bool.
+    """
+    local = np.einsum("nij,pni->pnj", boxes.axes, points[:, None] - boxes.center[None])
+    within = (np.abs(local) < boxes.half[None] + margin).all(-1)
+    if ignore is not None:
+        within[np.arange(len(points)), ignore] = False
+    return np.asarray(within.any(-1))
+
+
+def support_height(scene: Boxes, footprint: Boxes, default: float) -> float:
+    """Find how high a set of boxes stops when it is lowered onto a scene.
+
+    Args:
+        scene: What may be below.
+        footprint: What is lowered, anywhere above; only its horizontal extent counts.
+        default: Height where nothing is below, metres.
+
+    Returns:
+        Height of the highest scene box under the footprint, metres.
+    """
+    if not len(scene):
+        return default
+    tall = Boxes(
+        footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), _flat(footprint)
+    )
+    hit = overlapping(tall, scene).any(0)
+    tops = scene.corners()[:, :, 2].max(1)
+    return float(max([default, *tops[hit]]))
+
+
+def _flat(boxes: Boxes) -> FloatArray:
+    """Half extents of axis-aligned columns of unbounded height around boxes, (N, 3)."""
+    half = np.einsum("nij,nj->ni", np.abs(boxes.axes), boxes.half)
+    half[:, 2] = 10.0
+    return np.asarray(half)
+
+
+def slab_boxes(vertices: FloatArray, edges: Sequence[float]) -> Boxes:
+    """Cut a convex hull into slabs along z and box each slab: tighter than one box.
+
+    Args:
+        vertices: (V, 3) of the hull, metres.
+        edges: Ascending heights of the cuts, metres; the ends are added.
+    """
+    low, high = float(vertices[:, 2].min()), float(vertices[:, 2].max())
+    cuts = [low, *[e for e in edges if low < e < high], high]
+    pairs = np.array(list(combinations(range(len(vertices)), 2)))
+    start, end = vertices[pairs[:, 0]], vertices[pairs[:, 1]]
+    rings = []
+    for cut in cuts:
+        rise = end[:, 2] - start[:, 2]
+        across = (np.minimum(start[:, 2], end[:, 2]) < cut) & (np.abs(rise) > 1e-9)
+        across &= np.maximum(start[:, 2], end[:, 2]) > cut
+        share = ((cut - start[across, 2]) / rise[across])[:, None]
+        rings.append(start[across] + share * (end[across] - start[across]))
+    lows, highs = [], []
+    for index in range(len(cuts) - 1):
+        band = (vertices[:, 2] >= cuts[index]) & (vertices[:, 2] <= cuts[index + 1])
+        points = np.concatenate([vertices[band], rings[index], rings[index + 1]])
+        lows.append(points.min(0))
+        highs.append(points.max(0))
+    lo, hi = np.array(lows), np.array(highs)
+    return Boxes((lo + hi) / 2, np.tile(np.eye(3), (len(lo), 1, 1)), (hi - lo) / 2)

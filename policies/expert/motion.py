@@ -1,0 +1,178 @@
+"""Moving the hand: servoing to poses, and paths that clear the obstacles."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from policies.expert.errors import PlanningError
+from policies.expert.geometry import Boxes, overlapping
+from policies.expert.pose import Pose, angle_between, axis_rotation, rotation_vector
+from policies.expert.scene import Scene
+from tasks.observation import ACTION_DIM, FloatArray
+
+Actions = Iterator[FloatArray]
+"""A stream of (7,) actions, each computed when it is asked for."""
+
+OPEN, CLOSE = -1.0, 1.0
+
+_POSITION_UNIT = 0.05
+_ROTATION_UNIT = 0.5
+_POSITION_GAIN = 2.0
+_ROTATION_GAIN = 1.5
+_NOISE_FREE = 0.03
+_PASS_DISTANCE = 0.025
+_STEP_LENGTH = 0.015
+_STEP_ANGLE = 0.15
+
+
+class Arm:
+    """Turns wished poses into actions.
+
+    Attributes:
+        scene: What it moves in.
+        gripper: Gripper command of every action, −1 open to +1 closed.
+    """
+
+    def __init__(
+        self, scene: Scene, *, speed: float, noise: float, rng: np.random.Generator
+    ) -> None:
+        """Prepare for one episode.
+
+        Args:
+            scene: The episode's scene.
+            speed: Largest length of the position part (and of the rotation part) of an action.
+            noise: Standard deviation of the noise on positions in action units; half on rotation.
+            rng: Source of the noise.
+        """
+        self.scene = scene
+        self.gripper = OPEN
+        self._speed = speed
+        self._noise = noise
+        self._rng = rng
+
+    def toward(self, target: Pose, *, noisy: bool = False) -> FloatArray:
+        """Compute the action that servos to a pose.
+
+        Args:
+            target: Wished pose of the grip site.
+            noisy: Whether noise may be added; it stays off close to the target.
+
+        Returns:
+            (7,) action.
+        """
+        now = self.scene.hand_pose()
+        error = target.position - now.position
+        turn = rotation_vector(target.rotation @ now.rotation.T)
+        action = np.zeros(ACTION_DIM)
+        action[:3] = self._limited(_POSITION_GAIN * error / _POSITION_UNIT)
+        action[3:6] = self._limited(_ROTATION_GAIN * turn / _ROTATION_UNIT)
+        if noisy and self._noise > 0 and np.linalg.norm(error) > _NOISE_FREE:
+            action[:3] += self._rng.normal(0.0, self._noise, 3)
+            action[3:6] += self._rng.normal(0.0, self._noise / 2, 3)
+        action[6] = self.gripper
+        return np.asarray(np.clip(action, -1.0, 1.0))
+
+    def _limited(self, vector: FloatArray) -> FloatArray:
+        """Shorten a vector to the speed, keeping its direction."""
+        return np.asarray(vector * min(1.0, self._speed / (float(np.linalg.norm(vector)) + 1e-9)))
+
+    def hold(self, steps: int) -> Actions:
+        """Stay where the hand is for some steps, with the present gripper command."""
+        for _ in range(steps):
+            action = np.zeros(ACTION_DIM)
+            action[6] = self.gripper
+            yield action
+
+    def move(
+        self,
+        waypoints: Sequence[Pose],
+        *,
+        tolerance: float = 0.004,
+        turn_tolerance: float = 0.05,
+        noisy: bool = True,
+    ) -> Actions:
+        """Go through waypoints: past all but the last, to the last.
+
+        Args:
+            waypoints: Poses in order.
+            tolerance: Distance that counts as arrived at the last one, metres.
+            turn_tolerance: The same for the orientation, rad.
+            noisy: Whether noise may be added on the way.
+        """
+        for index, target in enumerate(waypoints):
+            last = index == len(waypoints) - 1
+            near = tolerance if last else _PASS_DISTANCE
+            aligned = turn_tolerance if last else 0.5
+            for _ in range(self._patience(target)):
+                now = self.scene.hand_pose()
+                distance = float(np.linalg.norm(target.position - now.position))
+                if distance < near and angle_between(now.rotation, target.rotation) < aligned:
+                    break
+                # Noise near an end would only be fought by the servo.
+                yield self.toward(target, noisy=noisy)
+
+    def _patience(self, target: Pose) -> int:
+        now = self.scene.hand_pose()
+        travel = float(np.linalg.norm(target.position - now.position)) / _STEP_LENGTH
+        turn = angle_between(now.rotation, target.rotation) / _STEP_ANGLE
+        return int(1.6 * max(travel, turn) / self._speed) + 12
+
+
+def plan_path(
+    start: Pose, goal: Pose, shape: Boxes, obstacles: Boxes, *, clearance: float = 0.015
+) -> list[Pose]:
+    """Find the shortest of a few simple paths that keep clear of the obstacles.
+
+    Straight, or up to a height first, or down at the end, or both, at the lowest height that
+    works.
+
+    Args:
+        start: Where the hand is.
+        goal: Where it should go.
+        shape: What moves, in the grip site's frame: the gripper and what it holds.
+        obstacles: What must not be touched.
+        clearance: Distance to keep, metres.
+
+    Returns:
+        Waypoints after the start, the goal last.
+
+    Raises:
+        PlanningError: If none of the paths is clear.
+    """
+    fat = obstacles.inflated(clearance)
+    base = max(float(start.position[2]), float(goal.position[2]))
+    for rise in np.arange(0.0, 0.42, 0.02):
+        over_start = start.height(base + rise)
+        over_goal = goal.height(base + rise)
+        options = [[over_goal, goal], [Pose(over_start.position, goal.rotation), goal]]
+        options.append([over_start, over_goal, goal])
+        if rise == 0.0:
+            options = [[goal], *options]
+        for option in options:
+            if _clear([start, *option], shape, fat):
+                return option
+    raise PlanningError("No clear path for the hand was found; the scene is too crowded.")
+
+
+def _clear(path: Sequence[Pose], shape: Boxes, obstacles: Boxes) -> bool:
+    """Tell whether a shape can move along a path; close to the ends touching is allowed."""
+    for first, second in pairwise(path):
+        step = second.position - first.position
+        length = float(np.linalg.norm(step))
+        turn = rotation_vector(second.rotation @ first.rotation.T)
+        angle = float(np.linalg.norm(turn))
+        count = max(2, int(length / 0.015) + 2, int(angle / 0.2) + 2)
+        parts = []
+        for share in np.linspace(0.0, 1.0, count):
+            position = first.position + share * step
+            ends = (path[0].position, path[-1].position)
+            if min(float(np.linalg.norm(position - end)) for end in ends) < 0.02:
+                continue
+            rotation = first.rotation
+            if angle > 1e-6:
+                rotation = axis_rotation(turn, share * angle) @ first.rotation
+            parts.append(shape.moved(rotation, position))
+        if parts and overlapping(Boxes.concatenate(parts), obstacles).any():
+            return False
+    return True

@@ -1,0 +1,122 @@
+"""The expert as a policy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from policies.expert.errors import PlanningError
+from policies.expert.goals import order_goals
+from policies.expert.grasp import DOWN
+from policies.expert.kinematics import Kinematics
+from policies.expert.motion import OPEN, Actions, Arm
+from policies.expert.pose import hand_rotation
+from policies.expert.scene import Scene
+from policies.expert.skills import SKILLS, Situation, achieve
+from policies.interface import PlanRequest, PolicySpec
+from tasks.errors import ConfigError
+from tasks.observation import FloatArray
+
+
+class ExpertPolicy:
+    """Solves a task from the simulator's state: geometry and goals, nothing learned.
+
+    One object serves one episode at a time; ``begin`` starts the next. The same simulator state
+    and seed give the same actions.
+
+    Attributes:
+        failure: Why the expert gave up in this episode, or None.
+    """
+
+    def __init__(self, *, speed: float = 1.0, noise: float = 0.0) -> None:
+        """Choose the pace and the noise.
+
+        Args:
+            speed: Largest action, in (0, 1]; 0.7 is close to a human's pace.
+            noise: Standard deviation of the noise on position actions, in action units, half of
+                it on rotation actions; none close to waypoints and while gripping or pushing.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        if not 0.0 < speed <= 1.0:
+            raise ConfigError(f"The expert's speed is {speed}; it must lie in (0, 1].")
+        if not 0.0 <= noise <= 1.0:
+            raise ConfigError(f"The expert's noise is {noise}; it must lie in [0, 1].")
+        self._speed = speed
+        self._noise = noise
+        self._actions: Actions | None = None
+        self._situation: Situation | None = None
+        self._finished = False
+        self.failure: str | None = None
+
+    @property
+    def spec(self) -> PolicySpec:
+        """One action per plan, no cameras, privileged."""
+        return PolicySpec(name="expert", horizon=1, privileged=True)
+
+    @property
+    def done(self) -> bool:
+        """Whether all goals were worked through; only holding actions follow."""
+        return self._finished
+
+    @property
+    def failed_grasp(self) -> bool:
+        """Whether an object slipped or was missed in this episode."""
+        return self._situation is not None and self._situation.failed_grasp
+
+    def begin(self, simulator: Any, seed: int) -> None:
+        """Start an episode.
+
+        Args:
+            simulator: Has LIBERO's environment as ``env``, reset and settled.
+            seed: Of the noise.
+
+        Raises:
+            UnsupportedGoalError: If the task needs a skill that does not exist.
+        """
+        scene = Scene(simulator.env)
+        rng = np.random.default_rng(seed)
+        arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
+        base = scene.model.body("robot0_base").id
+        self._situation = Situation(
+            scene=scene,
+            arm=arm,
+            kinematics=Kinematics(scene),
+            home=hand_rotation(scene.hand_pose().rotation[:, 0] * [1.0, 1.0, 0.0], DOWN),
+            base=np.array(scene.data.xpos[base]),
+        )
+        self._finished = False
+        self.failure = None
+        subgoals = order_goals(scene.goals, frozenset(SKILLS))
+        self._actions = self._run(self._situation, subgoals)
+
+    def _run(self, situation: Situation, subgoals: Sequence[Any]) -> Actions:
+        try:
+            for subgoal in subgoals:
+                yield from achieve(situation, subgoal)
+            self._finished = True
+        except PlanningError as error:
+            # An episode that cannot be solved is a failure to count, not a crash.
+            self.failure = str(error)
+        situation.arm.gripper = OPEN
+        while True:
+            yield from situation.arm.hold(1)
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Give the next action from the simulator's present state.
+
+        Args:
+            requests: Exactly one; its contents do not matter.
+
+        Returns:
+            One (1, 7) plan.
+
+        Raises:
+            ConfigError: If no episode was begun or more than one request came.
+        """
+        if self._actions is None:
+            raise ConfigError("The expert has no episode; call begin(simulator, seed) first.")
+        if len(requests) != 1:
+            raise ConfigError(f"The expert got {len(requests)} requests; it serves exactly one.")
+        return [next(self._actions)[None]]

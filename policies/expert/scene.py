@@ -1,0 +1,189 @@
+"""The expert's read-only view of the simulator: poses, collision boxes and contacts."""
+
+from functools import cached_property
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from policies.expert.geometry import Boxes, IdArray, slab_boxes
+from policies.expert.pose import Pose
+from tasks.observation import FloatArray
+
+GRIP_SITE = "gripper0_grip_site"
+"""The site the controller moves: x is the closing axis, z the approach."""
+
+_HAND_GEOMS = ("gripper0_hand_collision",)
+_FINGER_GEOMS = ("gripper0_finger1_collision", "gripper0_finger2_collision")
+_FINGER_JOINTS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+_HAND_CUTS = (-0.075, -0.05)
+_FINGER_CUTS = (-0.028, -0.01)
+
+
+class Scene:
+    """Reads one environment. Nothing here writes to the live model or data.
+
+    Attributes:
+        env: LIBERO's own environment (``BDDLBaseDomain``).
+        model: MuJoCo model.
+        data: MuJoCo data, live.
+    """
+
+    def __init__(self, env: Any) -> None:
+        """Look at an environment that was just reset.
+
+        Args:
+            env: LIBERO's ``BDDLBaseDomain`` object.
+        """
+        self.env = env
+        self.model: Any = env.sim.model._model
+        self.data: Any = env.sim.data._data
+        self._site = int(self.model.site(GRIP_SITE).id)
+        solid = (self.model.geom_contype != 0) | (self.model.geom_conaffinity != 0)
+        self._solid = np.flatnonzero(solid & (self.model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE))
+        self._root = np.array([self._root_name(b) for b in range(self.model.nbody)])
+
+    def _root_name(self, body: int) -> str:
+        root = self.model.body_rootid[body]
+        return str(self.model.body(int(root)).name)
+
+    @property
+    def goals(self) -> list[list[str]]:
+        """The task's goals as parsed from its BDDL file, predicate first."""
+        return [list(goal) for goal in self.env.parsed_problem["goal_state"]]
+
+    def holds(self, goal: list[str]) -> bool:
+        """Tell whether a goal is true now."""
+        return bool(self.env._eval_predicate(goal))
+
+    def hand_pose(self) -> Pose:
+        """Give the pose of the grip site."""
+        rotation = self.data.site_xmat[self._site].reshape(3, 3)
+        return Pose(self.data.site_xpos[self._site].copy(), rotation.copy())
+
+    def finger_gap(self) -> float:
+        """Give the distance between the finger pads, metres (about 0.08 when open)."""
+        joints = [self.data.qpos[self.model.joint(n).qposadr[0]] for n in _FINGER_JOINTS]
+        return float(joints[0] - joints[1])
+
+    def body(self, name: str) -> int:
+        """Give the body id of an object or fixture by its BDDL name."""
+        return int(self.env.obj_body_id[name])
+
+    def has_body(self, name: str) -> bool:
+        """Tell whether a BDDL name is an object or fixture with a body."""
+        return name in self.env.obj_body_id
+
+    def position(self, name: str) -> FloatArray:
+        """Give an object's body origin, (3,) metres."""
+        return np.array(self.data.xpos[self.body(name)])
+
+    def region(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Give a region's centre (3,) and its half extents along the world axes (3,), metres."""
+        site = self.model.site(name).id
+        size = np.asarray(self.env.object_sites_dict[name].size, dtype=float)
+        extent = np.abs(self.data.site_xmat[site].reshape(3, 3) @ size)
+        return np.array(self.data.site_xpos[site]), extent
+
+    def subtree(self, body: int) -> IdArray:
+        """Give the ids of a body and of all bodies below it, (B,) int."""
+        members = {body}
+        for child in range(body + 1, self.model.nbody):
+            if int(self.model.body_parentid[child]) in members:
+                members.add(child)
+        return np.array(sorted(members))
+
+    def boxes(self, geoms: IdArray) -> Boxes:
+        """Box collision geoms where they are now.
+
+        Args:
+            geoms: (N,) geom ids.
+        """
+        local = self.model.geom_aabb[geoms]
+        axes = self.data.geom_xmat[geoms].reshape(-1, 3, 3)
+        center = self.data.geom_xpos[geoms] + np.einsum("nij,nj->ni", axes, local[:, :3])
+        return Boxes(center, axes.copy(), local[:, 3:].copy())
+
+    def object_boxes(self, name: str) -> Boxes:
+        """Box an object's collision geoms."""
+        return self.body_boxes(self.subtree(self.body(name)))
+
+    def body_boxes(self, bodies: IdArray) -> Boxes:
+        """Box the collision geoms of some bodies, given as (B,) ids."""
+        geoms = self._solid[np.isin(self.model.geom_bodyid[self._solid], bodies)]
+        return self.boxes(geoms)
+
+    def obstacles(self, without: IdArray | None = None) -> Boxes:
+        """Box everything but the robot.
+
+        Args:
+            without: (B,) ids of bodies to leave out as well.
+        """
+        bodies = self.model.geom_bodyid[self._solid]
+        roots = self._root[bodies]
+        keep = ~np.char.startswith(roots.astype(str), "robot0")
+        keep &= ~np.char.startswith(roots.astype(str), "mount0")
+        if without is not None:
+            keep &= ~np.isin(bodies, without)
+        return Boxes.concatenate([self.boxes(self._solid[keep]), self._ground()])
+
+    def _ground(self) -> Boxes:
+        """Box the half-spaces below the planes, one metre deep."""
+        planes = np.flatnonzero(self.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        axes = self.data.geom_xmat[planes].reshape(-1, 3, 3).copy()
+        center = self.data.geom_xpos[planes] - 0.5 * axes[:, :, 2]
+        return Boxes(center, axes, np.tile([5.0, 5.0, 0.5], (len(planes), 1)))
+
+    @cached_property
+    def _gripper_parts(self) -> tuple[Boxes, Boxes, Boxes]:
+        """Hand, left and right finger in the site's frame, the fingers' gap closed."""
+        parts = []
+        for names, cuts in (
+            (_HAND_GEOMS, _HAND_CUTS),
+            (_FINGER_GEOMS[:1], _FINGER_CUTS),
+            (_FINGER_GEOMS[1:], _FINGER_CUTS),
+        ):
+            parts.append(slab_boxes(self._hull_in_site(names[0]), cuts))
+        left, right = (self.data.qpos[self.model.joint(n).qposadr[0]] for n in _FINGER_JOINTS)
+        sign = -1.0 if parts[1].center[:, 0].mean() < 0 else 1.0
+        shift = np.array([1.0, 0.0, 0.0])
+        closed_left = Boxes(parts[1].center - sign * left * shift, parts[1].axes, parts[1].half)
+        closed_right = Boxes(parts[2].center - sign * right * shift, parts[2].axes, parts[2].half)
+        return parts[0], closed_left, closed_right
+
+    def _hull_in_site(self, geom_name: str) -> FloatArray:
+        geom = self.model.geom(geom_name).id
+        mesh = self.model.geom_dataid[geom]
+        first = self.model.mesh_vertadr[mesh]
+        vertices = self.model.mesh_vert[first : first + self.model.mesh_vertnum[mesh]]
+        world = vertices @ self.data.geom_xmat[geom].reshape(3, 3).T + self.data.geom_xpos[geom]
+        site = self.hand_pose()
+        return np.asarray((world - site.position) @ site.rotation)
+
+    def gripper_boxes(self, gap: float, hand: bool = True) -> Boxes:
+        """Box the gripper in the grip site's frame.
+
+        Args:
+            gap: Distance between the pads, metres.
+            hand: Whether to include the hand behind the fingers.
+        """
+        palm, left, right = self._gripper_parts
+        side = np.array([gap / 2, 0.0, 0.0])
+        sign = -1.0 if left.center[:, 0].mean() < 0 else 1.0
+        fingers = [
+            Boxes(left.center + sign * side, left.axes, left.half),
+            Boxes(right.center - sign * side, right.axes, right.half),
+        ]
+        return Boxes.concatenate([palm, *fingers] if hand else fingers)
+
+    def touching_fingers(self, name: str) -> int:
+        """Count the fingers (0 to 2) in contact with an object."""
+        members = set(self.subtree(self.body(name)).tolist())
+        touched = set()
+        for contact in self.data.contact[: self.data.ncon]:
+            first, second = (int(self.model.geom_bodyid[g]) for g in contact.geom)
+            for ours, theirs in ((first, second), (second, first)):
+                finger = str(self.model.body(ours).name)
+                if theirs in members and finger.startswith("gripper0_"):
+                    touched.add("left" if "left" in finger or "joint1" in finger else "right")
+        return len(touched)
