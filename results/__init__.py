@@ -1,0 +1,20 @@
+"""What came out: episodes, runs, their numbers, and how they are shown.
+
+A run is a folder: ``run.json`` (what was asked, under which conditions, how it ended),
+``episodes.jsonl`` (one line per finished episode) and ``videos/``. This package owns that
+format and everything computed from it; it imports no other package of the project.
+
+| module | holds |
+|---|---|
+| ``records`` | what one episode and one run say about themselves |
+| ``folder`` | the files of a run folder, and reading them |
+| ``store`` | writing a run safely and resuming it |
+| ``statistics`` | every statistic, one function each |
+| ``rows`` | the numbers of a leaderboard row, and which rows may be ranked together |
+| ``leaderboard`` | the columns, and the table, Markdown, CSV and JSON made from them |
+| ``chart`` | the geometry of success against the execution horizon |
+| ``page`` | the static page with table, chart and videos |
+| ``errors`` | what a user can cause and mend |
+
+Nothing is imported here, so that ``import results`` costs nothing.
+"""

@@ -1,0 +1,131 @@
+"""The files of a run folder: their names, reading them, and replacing ``run.json``."""
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from results.errors import ResultsError
+from results.records import SCHEMA_VERSION, EpisodeRecord, RunInfo
+
+RUN_FILE = "run.json"
+EPISODES_FILE = "episodes.jsonl"
+VIDEOS_FOLDER = "videos"
+
+RUN = TypeAdapter(RunInfo)
+"""Reads and writes a ``RunInfo`` as JSON."""
+
+EPISODE = TypeAdapter(EpisodeRecord)
+"""Reads and writes an ``EpisodeRecord`` as JSON."""
+
+
+def read_info(folder: Path | str) -> RunInfo:
+    """Read ``run.json`` of a run.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        What it says.
+
+    Raises:
+        ResultsError: There is no such folder, it is no run, its ``run.json`` is damaged, or it
+            was written by a newer version.
+    """
+    folder = Path(folder)
+    path = folder / RUN_FILE
+    if not folder.is_dir():
+        raise ResultsError(f"There is no run folder '{folder}': give a folder with a {RUN_FILE}.")
+    if not path.is_file():
+        raise ResultsError(f"'{folder}' is no run: it has no {RUN_FILE}. Give a run's own folder.")
+    try:
+        raw = json.loads(path.read_bytes())
+        version = raw["schema_version"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise ResultsError(
+                f"'{path}' has schema {version}, this version reads up to {SCHEMA_VERSION}: "
+                "update libero-bench."
+            )
+        return RUN.validate_python(raw)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"'{path}' is damaged ({_reason(error)}): restore it, or remove the folder and run "
+            "again."
+        ) from error
+
+
+def load_run(folder: Path | str) -> tuple[RunInfo, list[EpisodeRecord]]:
+    """Read a run, finished or not; a run being written can be read too.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The run, and the last attempt of each episode in the order in which they were first tried.
+
+    Raises:
+        ResultsError: The folder is missing, no run, damaged, or of a newer version.
+    """
+    info = read_info(folder)
+    path = Path(folder) / EPISODES_FILE
+    records = read_episodes(path)[0] if path.exists() else []
+    return info, list({record.key: record for record in records}.values())
+
+
+def read_episodes(path: Path) -> tuple[list[EpisodeRecord], int]:
+    """Read the episodes of a run, every attempt, without a torn last line.
+
+    Args:
+        path: The file of episodes.
+
+    Returns:
+        The records in the order of writing, and the number of bytes that hold them.
+
+    Raises:
+        ResultsError: A line other than a torn last one is damaged.
+    """
+    records: list[EpisodeRecord] = []
+    size = 0
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        try:
+            records.append(EPISODE.validate_json(line))
+        except ValidationError as error:
+            if not line.endswith(b"\n"):
+                break
+            raise ResultsError(
+                f"'{path}' line {number} is damaged ({_reason(error)}): remove that line and run "
+                "the same command again."
+            ) from error
+        size += len(line)
+    return records, size
+
+
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Replace ``run.json`` in one step, so that a reader sees the old or the new, never half.
+
+    Args:
+        folder: The run folder.
+        info: What to write.
+    """
+    path, draft = folder / RUN_FILE, folder / f"{RUN_FILE}.tmp"
+    with draft.open("wb") as file:
+        file.write(RUN.dump_json(info, indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return str(error).splitlines()[0]

@@ -1,0 +1,202 @@
+"""What one episode and one run say about themselves, as they lie on disk."""
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import model_validator as validates
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
+
+SCHEMA_VERSION = 1
+"""Version of the run folder; a reader refuses a newer one rather than misread it."""
+
+Outcome = Literal["success", "failure", "error"]
+Status = Literal["running", "complete", "interrupted"]
+
+JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
+"""A mapping kept as JSON: tuples become lists and paths become text when it is made."""
+
+_FORBID = ConfigDict(extra="forbid")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class EpisodeKey(NamedTuple):
+    """What makes an episode of a run that episode."""
+
+    suite: str
+    task: int
+    init_state: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, config=_FORBID)
+class EpisodeRecord:
+    """One attempt at one episode.
+
+    Raises:
+        pydantic.ValidationError: A field is missing, unknown or of another type, a success has
+            no ``first_success_step``, or an error has no text.
+    """
+
+    suite: str
+    """Name of the suite."""
+
+    task: Annotated[int, Field(ge=0)]
+    """Index of the task in its suite."""
+
+    task_name: str
+    """Name of the task."""
+
+    init_state: Annotated[int, Field(ge=0)]
+    """Index of the initial state."""
+
+    seed: int
+    """Seed of the scene and of the policy's noise."""
+
+    outcome: Outcome
+    """``error`` means that the simulator or the policy broke: it says nothing of the skill."""
+
+    steps: Annotated[int, Field(ge=0)]
+    """Control steps the policy executed until success or the limit; settling is not counted."""
+
+    first_success_step: Annotated[int, Field(ge=0)] | None = None
+    """Control step at which the goal first held; None if it never did."""
+
+    plans: Annotated[int, Field(ge=0)]
+    """How many times the policy was asked."""
+
+    wall_s: Annotated[FiniteFloat, Field(ge=0)]
+    """Duration in seconds, as this episode saw it; waiting for a shared policy is included."""
+
+    video: str | None = None
+    """Path of the video relative to the run folder, with forward slashes."""
+
+    error: str | None = None
+    """What broke, on one line; only for ``error``."""
+
+    scene_hash: str | None = None
+    """Hash of the scene at the first step: the same key must always give the same scene."""
+
+    attempt: Annotated[int, Field(ge=1)] = 1
+    """1 for the first try; more after errors were retried."""
+
+    @property
+    def key(self) -> EpisodeKey:
+        """The key of the episode, the same for every attempt."""
+        return EpisodeKey(self.suite, self.task, self.init_state, self.seed)
+
+    @field_validator("video")
+    @classmethod
+    def _inside_the_run(cls, video: str | None) -> str | None:
+        # A run folder is passed around; its videos must not point at other people's files.
+        if video is not None:
+            path = PurePosixPath(video)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"video is '{video}'; it must lie inside the run folder")
+        return video
+
+    @validates(mode="after")
+    def _consistent(self) -> Self:
+        if self.outcome == "success" and self.first_success_step is None:
+            raise ValueError("a success needs first_success_step")
+        if self.outcome == "error" and not self.error:
+            raise ValueError("an error needs its text in 'error'")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=_FORBID)
+class Resumption:
+    """One time that a run was taken up again."""
+
+    at: datetime
+    """When, in UTC."""
+
+    changed: JsonDict
+    """The entries of the provenance that were not as when the run began, with the new values."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_FORBID)
+class RunInfo:
+    """What was asked of a run, under which conditions, and how it stands.
+
+    ``policy``, ``protocol``, ``tasks``, ``episodes_per_task``, ``demos`` and ``config`` decide
+    what an episode's outcome means: a run is resumed only if they are the same. Hashes of a
+    checkpoint therefore belong into ``policy``; ``provenance`` may change.
+
+    Raises:
+        pydantic.ValidationError: A field is missing, unknown or of another type, or ``policy``
+            or ``protocol`` lacks a name or a hash.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of the folder's format."""
+
+    name: str
+    """The label in tables."""
+
+    status: Status = "running"
+    """How the run stands; ``interrupted`` ends a run that can be resumed."""
+
+    created: datetime = dataclasses.field(default_factory=_now)
+    """When the run was first started, in UTC."""
+
+    updated: datetime = dataclasses.field(default_factory=_now)
+    """When ``run.json`` was last written, in UTC."""
+
+    policy: JsonDict
+    """``name`` is required; ``checkpoint``, ``exec_horizon`` (steps) and ``fusion`` are shown."""
+
+    protocol: JsonDict
+    """``name`` and ``hash`` are required; step limits and the like besides."""
+
+    tasks: dict[str, tuple[int, ...]]
+    """Indices of the tasks, for each suite in order."""
+
+    episodes_per_task: Annotated[int, Field(ge=1)]
+    """Episodes asked for per task."""
+
+    expected_episodes: Annotated[int, Field(ge=0)]
+    """Episodes of the whole run once it is complete."""
+
+    demos: str | None = None
+    """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
+
+    config: JsonDict = dataclasses.field(default_factory=dict)
+    """The resolved configuration."""
+
+    provenance: JsonDict = dataclasses.field(default_factory=dict)
+    """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""
+
+    resumed: tuple[Resumption, ...] = ()
+    """Each time the run was taken up again, oldest first."""
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites of the run, in order."""
+        return tuple(self.tasks)
+
+    def expected_of(self, suite: str) -> int:
+        """Return how many of the expected episodes belong to a suite.
+
+        Args:
+            suite: One of ``suites``.
+
+        Returns:
+            The suite's share of ``expected_episodes``, every task having the same number.
+        """
+        total = sum(len(indices) for indices in self.tasks.values())
+        return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
+
+    @validates(mode="after")
+    def _identified(self) -> Self:
+        for part, names in (("policy", ["name"]), ("protocol", ["name", "hash"])):
+            missing = [name for name in names if not getattr(self, part).get(name)]
+            if missing:
+                raise ValueError(f"{part} lacks {' and '.join(missing)}")
+        return self

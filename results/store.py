@@ -1,0 +1,267 @@
+"""Writing a run safely and resuming it; ``load_run`` reads it back.
+
+One process writes a run, held by a lock. Each episode is one line, on the disk before ``append``
+returns, so that a kill loses at most the episodes in flight; a line torn by the kill is dropped.
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from results.errors import ResultsError
+from results.folder import (
+    EPISODE,
+    EPISODES_FILE,
+    RUN,
+    RUN_FILE,
+    VIDEOS_FOLDER,
+    load_run,
+    read_episodes,
+    read_info,
+    write_info,
+)
+from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
+
+__all__ = ["LOCK_FILE", "RunStore", "load_run", "read_info"]
+
+
+LOCK_FILE = ".lock"
+
+_DECIDING = ("policy", "protocol", "tasks", "episodes_per_task", "demos", "config")
+_SHOWN_DIFFERENCES = 6
+
+
+class RunStore:
+    """A run being written. Make it with ``open`` and use it in a ``with`` block."""
+
+    def __init__(self, folder: Path, info: RunInfo, lock: BinaryIO) -> None:
+        self.folder = folder
+        self._info = info
+        self._lock = lock
+        path = folder / EPISODES_FILE
+        kept, size = read_episodes(path) if path.exists() else ([], 0)
+        self._latest = {record.key: record for record in kept}
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(size)
+        if size and path.read_bytes()[-1:] != b"\n":
+            # The kill fell between a whole record and its newline: keep the record.
+            self._write(b"\n")
+
+    @classmethod
+    def open(cls, folder: Path | str, info: RunInfo, *, volatile: Collection[str] = ()) -> Self:
+        """Start a run in a new folder, or resume the same run in its folder.
+
+        Args:
+            folder: The run folder; made if it is missing.
+            info: What is asked. On resuming, its configuration must be that of the folder.
+            volatile: Dotted names that may differ on resuming, as they do not change an outcome,
+                such as ``config.workers``; a name covers what lies under it.
+
+        Returns:
+            The store, holding the lock of the folder. Close it, or use it in a ``with`` block.
+
+        Raises:
+            ResultsError: The folder holds something else or another run, its files are damaged,
+                or another process is writing it.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise ResultsError(f"'{folder}' is a file; give --out a new folder or a run to resume.")
+        _refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(folder)
+        try:
+            _refuse_foreign(folder)
+            if (folder / RUN_FILE).exists():
+                info = _resume(folder, read_info(folder), info, volatile)
+            write_info(folder, info)
+            return cls(folder, info, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @property
+    def info(self) -> RunInfo:
+        """The run as ``run.json`` has it."""
+        return self._info
+
+    @property
+    def videos(self) -> Path:
+        """The folder for videos; whoever writes one makes it."""
+        return self.folder / VIDEOS_FOLDER
+
+    def finished(self, *, keep_errors: bool = False) -> set[EpisodeKey]:
+        """Return the episodes that need not be run again.
+
+        Args:
+            keep_errors: Count episodes whose last attempt broke as finished.
+
+        Returns:
+            Their keys.
+        """
+        latest = self._latest.values()
+        return {record.key for record in latest if keep_errors or record.outcome != "error"}
+
+    def next_attempt(self, key: EpisodeKey) -> int:
+        """Return the number of the next attempt at an episode, 1 for the first.
+
+        Args:
+            key: The episode.
+
+        Returns:
+            One more than the last attempt on record.
+        """
+        last = self._latest.get(key)
+        return last.attempt + 1 if last else 1
+
+    def append(self, record: EpisodeRecord) -> None:
+        """Put an episode on the disk; it is safe once this returns.
+
+        Args:
+            record: The finished attempt.
+
+        Raises:
+            ResultsError: The episode is not of this run, or the disk did not take it; what was
+                written before stays whole.
+        """
+        if record.task not in self._info.tasks.get(record.suite, ()):
+            raise ResultsError(
+                f"Episode of {record.suite} task {record.task} in run '{self._info.name}', "
+                f"which has {_short(self._info.tasks)}: name it in RunInfo.tasks."
+            )
+        self._write(EPISODE.dump_json(record) + b"\n")
+        self._latest[record.key] = record
+
+    def finish(self, status: Status = "complete") -> None:
+        """Record how the run stands.
+
+        Args:
+            status: ``complete`` when every episode was tried, ``interrupted`` otherwise.
+        """
+        self._info = dataclasses.replace(self._info, status=status, updated=_now())
+        write_info(self.folder, self._info)
+
+    def close(self) -> None:
+        """Let go of the files and the lock; closing twice is harmless."""
+        self._file.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._info.status == "running":
+                self.finish("interrupted")
+        finally:
+            self.close()
+
+    def _write(self, line: bytes) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            left = memoryview(line)
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            # A half-written line would swallow the next one.
+            self._file.truncate(size)
+            raise ResultsError(
+                f"'{self.folder / EPISODES_FILE}' could not be written ({error.strerror}): "
+                "make room or mend the disk, then run the same command again."
+            ) from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with something in it that is no run; a start cut short leaves a lock."""
+    if not folder.is_dir() or (folder / RUN_FILE).exists():
+        return
+    own = {LOCK_FILE, f"{RUN_FILE}.tmp"}
+    other = sorted(path.name for path in folder.iterdir() if path.name not in own)
+    if other:
+        raise ResultsError(
+            f"'{folder}' is no run but holds '{other[0]}'"
+            f"{f' and {len(other) - 1} more' if len(other) > 1 else ''}: give --out a new folder."
+        )
+
+
+def _take_lock(folder: Path) -> BinaryIO:
+    file = (folder / LOCK_FILE).open("a+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().decode(errors="replace").strip() or "another process"
+        file.close()
+        raise ResultsError(
+            f"'{folder}' is being written by {holder}: wait for it, or give another --out."
+        ) from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    file.flush()
+    return file
+
+
+def _resume(folder: Path, old: RunInfo, new: RunInfo, volatile: Collection[str]) -> RunInfo:
+    """Return the run to go on with, or refuse what would mix two configurations."""
+    here, asked = _flat(old), _flat(new)
+    differing = [
+        f"{name}: {_short(here.get(name))} here, {_short(asked.get(name))} asked"
+        for name in dict.fromkeys([*here, *asked])
+        if here.get(name) != asked.get(name)
+        and not any(name == free or name.startswith(f"{free}.") for free in volatile)
+    ]
+    if differing:
+        more = len(differing) - _SHOWN_DIFFERENCES
+        shown = "; ".join(differing[:_SHOWN_DIFFERENCES]) + (f"; {more} more" if more > 0 else "")
+        raise ResultsError(
+            f"'{folder}' holds a run with another configuration ({shown}): give another --out, "
+            "or remove the folder."
+        )
+    changed = {
+        name: value for name, value in new.provenance.items() if old.provenance.get(name) != value
+    }
+    again = Resumption(at=_now(), changed=changed)
+    return dataclasses.replace(
+        new,
+        status="running",
+        created=old.created,
+        updated=again.at,
+        provenance=old.provenance,
+        resumed=(*old.resumed, again),
+    )
+
+
+def _flat(info: RunInfo) -> dict[str, Any]:
+    """Return what decides an outcome under dotted names."""
+    whole = RUN.dump_python(info, mode="json")
+    flat: dict[str, Any] = {}
+    stack = [(name, whole[name]) for name in reversed(_DECIDING)]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, dict):
+            stack += [(f"{name}.{inner}", item) for inner, item in reversed(value.items())]
+        else:
+            flat[name] = value
+    return flat
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "none"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
