@@ -55,6 +55,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: EncodersConfig) -> None:
         super().__init__()
         self.towers = nn.ModuleList(_tower(config.image_token_dim) for _ in config.cameras)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.positions = nn.Parameter(
             0.02 * torch.randn(len(config.cameras), config.tokens_per_image, config.image_token_dim)
         )
@@ -103,4 +104,4 @@ def _tower(width: int) -> nn.Sequential:
             nn.SiLU(inplace=True),
         ]
         before = channels
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    return nn.Sequential(*layers)

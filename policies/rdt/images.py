@@ -23,11 +23,7 @@ def resize_frames(frames: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
     channels_first = flat.permute(0, 3, 1, 2)
     if (height, width) == (size, size):
         resized = channels_first.contiguous()
-    elif height % size == 0 and width % size == 0:
-        averaged = F.avg_pool2d(channels_first.float(), (height // size, width // size))
-        resized = averaged.round_().to(torch.uint8)
     else:
-        resized = F.interpolate(
-            channels_first.contiguous(), (size, size), mode="bilinear", antialias=True
-        )
-    return resized.contiguous().reshape(*leading, 3, size, size)
+        averaged = F.interpolate(channels_first.float(), (size, size), mode="area")
+        resized = averaged.round_().to(torch.uint8)
+    return resized.reshape(*leading, 3, size, size)

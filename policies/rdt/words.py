@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 from tasks.errors import ConfigError
 
-KNOWN_WORDS: tuple[str, ...] = tuple(
-    """
-    akita alphabet and at back basket bbq between black book both bottle bottom bowl box butter
-    cabinet caddy center cheese chocolate close compartment cookies cream drawer dressing from
-    front frying in inside it juice ketchup layer left microwave middle milk moka mug next of off
-    on open orange pan pick place plate pot pots pudding push put rack ramekin red right salad
-    sauce shelf soup stack stove table the them to tomato top tray turn under up white wine wooden
-    yellow
-    a beside by cookie cup door grab into lift move not object slide switch take using
-    """.split()
-)
+_WORDS = """
+akita alphabet and at back basket bbq between black book both bottle bottom bowl box butter
+cabinet caddy center cheese chocolate close compartment cookies cream drawer dressing from
+front frying in inside it juice ketchup layer left microwave middle milk moka mug next of off
+on open orange pan pick place plate pot pots pudding push put rack ramekin red right salad
+sauce shelf soup stack stove table the them to tomato top tray turn under up white wine wooden
+yellow
+a beside by cookie cup door grab into lift move not object slide switch take using
+"""
+
+KNOWN_WORDS: tuple[str, ...] = tuple(_WORDS.split())
 """Every word of the LIBERO suites, then common paraphrases. A checkpoint depends on the order."""
 
 VOCABULARY = "words-v1"

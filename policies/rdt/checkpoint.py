@@ -1,0 +1,230 @@
+"""Checkpoints as folders: weights in safetensors, the rest in JSON. Nothing is ever unpickled."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from policies.rdt.config import RDTConfig
+from policies.rdt.contract import Contract
+from policies.rdt.encoders import EncodersConfig
+from policies.rdt.network import RDTPolicyNetwork
+from tasks.errors import ConfigError, SpecMismatchError
+
+CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
+    "config.json",
+    "encoders.json",
+    "contract.json",
+    "extra.json",
+)
+MODEL, ENCODERS = "model.safetensors", "encoders.safetensors"
+NEEDED = (CONFIG, ENCODERS_CONFIG, CONTRACT, MODEL, ENCODERS)
+"""Files of a checkpoint; ``extra.json`` may be there too."""
+
+_FIX = "Fix: give the folder of a finished checkpoint."
+_SHOWN_KEYS = 3
+
+
+def save_checkpoint(
+    folder: Path | str,
+    network: RDTPolicyNetwork,
+    contract: Contract,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint; a reader sees all of it or nothing.
+
+    Args:
+        folder: Where to; an earlier checkpoint there is replaced.
+        network: The weights.
+        contract: What they need.
+        extra: Anything JSON can say, such as the training step.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: The folder holds something that is not a checkpoint.
+        SpecMismatchError: The contract does not describe the network.
+    """
+    folder = Path(folder)
+    contract.check_network(network)
+    if folder.exists() and not _replaceable(folder):
+        raise ConfigError(
+            f"Cannot save a checkpoint to '{folder}': it holds something else. "
+            "Allowed: a new folder, an empty one, or an earlier checkpoint. Fix: give another name."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    writing = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    shutil.rmtree(writing, ignore_errors=True)
+    writing.mkdir()
+    _write_json(writing / CONFIG, network.config.to_hub())
+    encoders_config = TypeAdapter(EncodersConfig).dump_python(network.encoders_config, mode="json")
+    _write_json(writing / ENCODERS_CONFIG, encoders_config)
+    (writing / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
+    if extra is not None:
+        _write_json(writing / EXTRA, extra)
+    save_file(_tensors(network.rdt), writing / MODEL)
+    save_file(_tensors(_encoders_of(network)), writing / ENCODERS)
+    for path in (*writing.iterdir(), writing):
+        _fsync(path)
+    _replace(writing, folder)
+    return folder
+
+
+def load_checkpoint(folder: Path | str) -> tuple[RDTPolicyNetwork, Contract]:
+    """Read a checkpoint, strictly.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+
+    Returns:
+        The network, on the CPU in fp32 and in evaluation mode, and its contract.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there.
+        SpecMismatchError: Its parts do not belong together.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    config = RDTConfig.from_hub(_read_json(folder / CONFIG))
+    encoders = _read_encoders_config(folder / ENCODERS_CONFIG)
+    contract = Contract.from_json(_read_text(folder / CONTRACT))
+    # Fresh weights are drawn and overwritten: leave the caller's random numbers alone.
+    with torch.random.fork_rng(devices=[]):
+        network = RDTPolicyNetwork(config, encoders, norm=contract.norm)
+    contract.check_network(network)
+    _load_tensors(network.rdt, folder / MODEL)
+    _load_tensors(_encoders_of(network), folder / ENCODERS)
+    return network.eval(), contract
+
+
+def load_extra(folder: Path | str) -> dict[str, Any]:
+    """Read what was saved as ``extra``; empty if nothing was.
+
+    Raises:
+        ConfigError: The folder is not a whole checkpoint.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    return _read_json(folder / EXTRA) if (folder / EXTRA).exists() else {}
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.exists():
+        raise ConfigError(f"There is no checkpoint '{folder}'. {_FIX}")
+    if not folder.is_dir():
+        raise ConfigError(f"'{folder}' is a file; a checkpoint is a folder. {_FIX}")
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"'{folder}' is not a checkpoint: {', '.join(missing)} missing. "
+            f"It must hold {', '.join(NEEDED)}. {_FIX}"
+        )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is not text ({error}). {_FIX}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"'{path}' is not JSON ({error}). {_FIX}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"'{path}' holds a {type(loaded).__name__}, not an object. {_FIX}")
+    return loaded
+
+
+def _read_encoders_config(path: Path) -> EncodersConfig:
+    try:
+        return TypeAdapter(EncodersConfig).validate_python(_read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "encoders"
+        raise ConfigError(
+            f"'{path}': {place}: {first['msg']} (given {first['input']!r}). {_FIX}"
+        ) from error
+
+
+def _encoders_of(network: RDTPolicyNetwork) -> nn.ModuleDict:
+    return nn.ModuleDict({"image": network.image_encoder, "text": network.text_encoder})
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _load_tensors(module: nn.Module, path: Path) -> None:
+    try:
+        given = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(
+            f"'{path}' is damaged or not a safetensors file ({error}). {_FIX}"
+        ) from error
+    wanted = module.state_dict()
+    problems = [
+        _list_keys("missing", wanted.keys() - given.keys()),
+        _list_keys("unexpected", given.keys() - wanted.keys()),
+        _list_keys(
+            "wrong shape",
+            {
+                f"{key} {tuple(given[key].shape)} for {tuple(wanted[key].shape)}"
+                for key in wanted.keys() & given.keys()
+                if wanted[key].shape != given[key].shape
+            },
+        ),
+    ]
+    if found := [problem for problem in problems if problem]:
+        raise SpecMismatchError(
+            f"The tensors in '{path}' are not those of its config: {'; '.join(found)}. "
+            "Fix: keep weights and config.json of one checkpoint together."
+        )
+    module.load_state_dict(given, strict=True)
+
+
+def _list_keys(kind: str, keys: set[str]) -> str:
+    if not keys:
+        return ""
+    shown = ", ".join(sorted(keys)[:_SHOWN_KEYS])
+    rest = f", … ({len(keys)} in all)" if len(keys) > _SHOWN_KEYS else ""
+    return f"{kind}: {shown}{rest}"
+
+
+def _replaceable(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    return not any(folder.iterdir()) or all((folder / name).is_file() for name in NEEDED)
+
+
+def _replace(writing: Path, folder: Path) -> None:
+    aside = folder.with_name(f".{folder.name}.replaced-{os.getpid()}")
+    if folder.exists():
+        folder.rename(aside)
+    writing.rename(folder)
+    _fsync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

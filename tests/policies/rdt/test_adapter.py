@@ -1,0 +1,122 @@
+"""RDT as a policy."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.interface import PlanRequest, Policy
+from policies.rdt.adapter import RDTPolicy
+from policies.rdt.checkpoint import save_checkpoint
+from policies.rdt.contract import Contract
+from policies.rdt.network import RDTPolicyNetwork
+from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import Observation
+
+
+def observe(seed: int, side: int = 48) -> Observation:
+    random = np.random.RandomState(seed)
+    return {
+        "agentview": random.randint(0, 256, (side, side, 3), dtype=np.uint8),
+        "wrist": random.randint(0, 256, (side, side, 3), dtype=np.uint8),
+        "joint_pos": random.randn(7),
+        "ee_pos": random.randn(3),
+        "ee_quat": random.randn(4),
+        "gripper_qpos": np.array([0.02, -0.02]),
+        "instruction": "open the drawer",
+    }
+
+
+def ask(which: int, **changes: Any) -> PlanRequest:
+    given: dict[str, Any] = {
+        "window": [observe(which), observe(which + 100)],
+        "instruction": ["open the drawer", "put the bowl on the plate"][which % 2],
+        "seed": which,
+        **changes,
+    }
+    return PlanRequest(**given)
+
+
+@pytest.fixture
+def policy(network: RDTPolicyNetwork, contract: Contract) -> RDTPolicy:
+    return RDTPolicy(network, contract, batch_size=4)
+
+
+def test_spec_and_plans(policy: RDTPolicy) -> None:
+    assert isinstance(policy, Policy)
+    assert policy.spec.name == "rdt"
+    assert (policy.spec.horizon, policy.spec.history) == (8, 2)
+    assert policy.spec.cameras == ("agentview", "wrist")
+    (plan,) = policy.plan([ask(1)])
+    assert plan.shape == (8, 7)
+    assert plan.dtype == np.float64
+    assert np.abs(plan).max() <= 1.0
+    assert set(np.unique(plan[:, 6])) <= {-1.0, 1.0}
+    assert policy.plan([]) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_plan_does_not_depend_on_its_neighbours(
+    network: RDTPolicyNetwork, contract: Contract, batch_size: int
+) -> None:
+    policy = RDTPolicy(network, contract, batch_size=batch_size)
+    requests = [ask(seed) for seed in range(6)]
+    together = policy.plan(requests)
+    for request, plan in zip(requests, together, strict=True):
+        (alone,) = policy.plan([request])
+        np.testing.assert_array_equal(alone, plan)
+    for request, plan in zip(requests, policy.plan(requests[::-1])[::-1], strict=True):
+        np.testing.assert_array_equal(plan, together[request.seed])
+
+
+def test_a_plan_depends_on_seed_pictures_state_and_words(policy: RDTPolicy) -> None:
+    (base,) = policy.plan([ask(0)])
+    others = [
+        ask(0, seed=5),
+        ask(0, window=[observe(0), observe(7)]),
+        ask(0, instruction="close the drawer"),
+    ]
+    for other in policy.plan(others):
+        assert not np.array_equal(base, other)
+
+
+def test_the_first_frame_repeats_before_the_start(policy: RDTPolicy) -> None:
+    now = observe(3)
+    short, repeated, longer = policy.plan(
+        [ask(3, window=[now]), ask(3, window=[now, now]), ask(3, window=[observe(9), now, now])]
+    )
+    np.testing.assert_array_equal(short, repeated)
+    np.testing.assert_array_equal(short, longer)
+
+
+def test_from_checkpoint(
+    tmp_path: Path, policy: RDTPolicy, network: RDTPolicyNetwork, contract: Contract
+) -> None:
+    folder = save_checkpoint(tmp_path / "ckpt", network, contract)
+    loaded = RDTPolicy.from_checkpoint(folder, batch_size=4)
+    np.testing.assert_array_equal(loaded.plan([ask(2)]), policy.plan([ask(2)]))
+
+
+def test_solver_steps(network: RDTPolicyNetwork, contract: Contract) -> None:
+    few = RDTPolicy(network, contract, batch_size=1, solver_steps=1).plan([ask(0)])
+    many = RDTPolicy(network, contract, batch_size=1, solver_steps=9).plan([ask(0)])
+    assert not np.array_equal(few, many)
+
+
+def test_pictures_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None:
+    with pytest.raises(SpecMismatchError, match=r"\(64, 64, 3\).*\(48, 48, 3\)"):
+        policy.plan([ask(0, window=[observe(0, side=64)])])
+    blind = observe(0)
+    del blind["wrist"]
+    with pytest.raises(SpecMismatchError, match="'wrist' gave no picture"):
+        policy.plan([ask(0, window=[blind])])
+    with pytest.raises(SpecMismatchError, match="no observation"):
+        policy.plan([ask(0, window=[])])
+    with pytest.raises(ConfigError, match="13 words"):
+        policy.plan([ask(0, instruction="word " * 13)])
+
+
+def test_batch_size_must_be_positive(network: RDTPolicyNetwork, contract: Contract) -> None:
+    with pytest.raises(ConfigError, match="batch_size"):
+        RDTPolicy(network, contract, batch_size=0)
