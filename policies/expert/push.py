@@ -118,7 +118,6 @@ def find_push(scene: Scene, kinematics: Kinematics, slide: Slide, home: FloatArr
             free = gripper.moved(rotation, position - 0.008 * slide.direction)
             clear = clear and not any_overlap(free, moving)
             if clear and all(kinematics.reach(p).reached for p in (start, end)):
-                print("PUSH", rotation.round(2), lowering, contact)
                 return Push(start, touch, slide)
     raise PlanningError("No hand pose was found that can push the drawer shut.")
 
