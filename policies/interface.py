@@ -1,0 +1,82 @@
+"""What a policy is: something that turns what the robot saw into a plan of actions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from tasks.observation import FloatArray, Observation
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySpec:
+    """What a policy needs and gives; the harness arranges the rest.
+
+    Attributes:
+        name: How tables call it.
+        horizon: Steps in a plan.
+        history: Control steps of observation it wants, the current one included.
+        cameras: Cameras it wants, a subset of ``tasks.observation.CAMERAS``; empty for none.
+        privileged: True if it reads the simulator itself and so runs beside it, in the worker.
+        exec_horizon: Steps of a plan executed before the next plan, unless the user says otherwise.
+    """
+
+    name: str
+    horizon: int
+    history: int = 1
+    cameras: tuple[str, ...] = ()
+    privileged: bool = False
+    exec_horizon: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """A question to a policy: what to do next in one episode.
+
+    Attributes:
+        window: Observations, oldest first, the last one current. At the start of an episode it
+            is shorter than ``PolicySpec.history``.
+        instruction: The task in words.
+        seed: Determines all randomness of this plan: the same request gives the same plan
+            whatever else is asked in the same batch, before it or after it.
+        step: Control steps executed so far in the episode.
+    """
+
+    window: Sequence[Observation]
+    instruction: str
+    seed: int
+    step: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A policy. It keeps no state between plans, so any number of episodes can share it."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What the policy needs and gives."""
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Plan for several episodes at once.
+
+        Args:
+            requests: One question per episode; they may belong to different tasks.
+
+        Returns:
+            One plan per request, (horizon, 7) float64 in [−1, 1]: position and axis-angle deltas
+            and the gripper command (−1 open, +1 close).
+        """
+
+
+class PrivilegedPolicy(Protocol):
+    """A policy that reads the simulator, such as the scripted expert. One object, one episode."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What the policy needs and gives; ``privileged`` is True."""
+
+    def begin(self, simulator: Any, seed: int) -> None:
+        """Start an episode on a ``tasks.simulator.Simulator`` that was just reset."""
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Plan the next steps of this one episode; ``requests`` holds exactly one."""

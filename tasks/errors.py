@@ -1,0 +1,45 @@
+"""The errors a user can cause, each with what was given, what is allowed and the fix.
+
+The command line prints them as one line and exits with code 2; nothing else is caught there.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class ConfigError(HarnessError):
+    """A setting has a value that is not allowed."""
+
+
+class PrerequisiteError(HarnessError):
+    """Something that must be installed or present is not; the message says how to get it."""
+
+
+class SpecMismatchError(HarnessError):
+    """Two parts do not fit together, such as a checkpoint and a protocol."""
+
+
+class SimulatorError(HarnessError):
+    """The simulator could not do what was asked of it."""
+
+
+def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> ConfigError:
+    """Build the error for a name that is not known.
+
+    Args:
+        kind: What the name stands for, such as ``"suite"``.
+        given: What the user gave.
+        allowed: All valid names.
+
+    Returns:
+        A ``ConfigError`` naming the valid names and the nearest one.
+    """
+    names = list(allowed)
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    shown = ", ".join(names) if len(names) <= 24 else f"{', '.join(names[:24])}, … ({len(names)})"
+    return ConfigError(f"Unknown {kind} '{given}'. Allowed: {shown}.{hint}")

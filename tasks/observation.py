@@ -1,0 +1,42 @@
+"""What an environment shows and what it takes: the types that tasks and policies share."""
+
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+CAMERAS = ("agentview", "wrist")
+"""Camera names, in the order every image list in this project follows."""
+
+ACTION_DIM = 7
+"""Three position deltas, three axis-angle deltas, one gripper command (−1 open, +1 close)."""
+
+CONTROL_HZ = 20.0
+"""Control steps per simulated second."""
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Image = npt.NDArray[np.uint8]
+
+
+class Observation(TypedDict, total=False):
+    """One control step as the robot sees it.
+
+    Images are missing where nobody asked for them (see ``tasks.simulator``).
+
+    Keys:
+        agentview: (H, W, 3) uint8, upright, the fixed camera.
+        wrist: (H, W, 3) uint8, upright, the camera in the hand.
+        joint_pos: (7,) float64, rad.
+        ee_pos: (3,) float64, metres, world frame.
+        ee_quat: (4,) float64, xyzw, world frame.
+        gripper_qpos: (2,) float64, metres, the two fingers (0.04, −0.04 when open).
+        instruction: the task in words, as its BDDL file gives it.
+    """
+
+    agentview: Image
+    wrist: Image
+    joint_pos: FloatArray
+    ee_pos: FloatArray
+    ee_quat: FloatArray
+    gripper_qpos: FloatArray
+    instruction: str

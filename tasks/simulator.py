@@ -1,0 +1,373 @@
+"""LIBERO's simulation with pictures only when somebody wants them.
+
+Non-obvious behaviours, all LIBERO's own and kept:
+
+- What an observation shows is sampled inside a control step, not at its end: joint values are
+  2 ms old, pictures and the end-effector pose 4 ms. Pictures rendered afterwards from a stored
+  state are therefore *not* what the environment shows; render by executing the step.
+- Fixtures (cabinets, stoves) stand where the last reset put them; an initial state does not move
+  them. They are drawn from NumPy's global generator, which is seeded here for each reset and put
+  back afterwards.
+"""
+
+import contextlib
+import hashlib
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tasks.errors import ConfigError, PrerequisiteError, SimulatorError
+from tasks.observation import ACTION_DIM, CAMERAS, CONTROL_HZ, FloatArray, Image, Observation
+from tasks.protocols import Protocol
+from tasks.suites import Task, import_libero
+
+_MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+_RESET_ATTEMPTS = 100
+
+
+@dataclass(kw_only=True)
+class Slice:
+    """What came of executing some actions.
+
+    Attributes:
+        observations: One per executed step, oldest first; the pictures asked for are in them.
+        success: Whether the task's goal held after the last executed step.
+    """
+
+    observations: list[Observation] = field(default_factory=list)
+    success: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Control steps executed."""
+        return len(self.observations)
+
+
+class Simulator:
+    """One task's simulation.
+
+    Args:
+        task: The task.
+        protocol: The rules: settling, resolution, orientation, seeds.
+        images: False builds it without a renderer; asking for pictures is then an error.
+
+    Raises:
+        PrerequisiteError: LIBERO or the GL library for off-screen rendering is missing.
+    """
+
+    def __init__(self, task: Task, protocol: Protocol, *, images: bool = True) -> None:
+        self.task = task
+        self.protocol = protocol
+        self.images = images
+        self._wanted: frozenset[str] = frozenset()
+        self._control = _build(task, protocol, images=images)
+        self._finalizer = weakref.finalize(self, _free, self._control)
+        self._initializers = list(self.env.object_property_initializers)
+        model = self.env.sim.model._model
+        self._body_poses = (model.body_pos.copy(), model.body_quat.copy())
+        if images:
+            self._tap_cameras()
+
+    @property
+    def env(self) -> Any:
+        """LIBERO's robosuite environment, for those who read its privileged state."""
+        return self._control.env
+
+    def reset(
+        self,
+        init_state: int | FloatArray,
+        *,
+        seed: int | None = None,
+        cameras: Sequence[str] = (),
+    ) -> Observation:
+        """Start an episode: place the fixtures, set the initial state, let objects settle.
+
+        Args:
+            init_state: Index of one of the task's initial states, or a state (D,) as
+                ``get_state`` gives it; the fixtures are then those of ``seed`` itself.
+            seed: The evaluation's seed; the protocol's own by default.
+            cameras: Cameras whose pictures the returned observation holds.
+
+        Returns:
+            The observation after settling.
+
+        Raises:
+            ConfigError: There is no such initial state.
+            SimulatorError: LIBERO found no valid placement.
+        """
+        if isinstance(init_state, (int, np.integer)):
+            index, state = int(init_state), self._init_state(int(init_state))
+        else:
+            index, state = 0, np.asarray(init_state, dtype=np.float64)
+        self._soft_reset(self.protocol.scene_seed(index, seed))
+        self._wanted = (
+            self._check_cameras(cameras) if not self.protocol.settle_steps else frozenset()
+        )
+        raw = self._control.set_init_state(state)
+        observation = self._observation(raw)
+        settle = np.asarray(self.protocol.settle_action)
+        for step in range(self.protocol.settle_steps):
+            last = step == self.protocol.settle_steps - 1
+            observation = self.step(settle, cameras=cameras if last else ())
+        return observation
+
+    def step(self, action: FloatArray, *, cameras: Sequence[str] = ()) -> Observation:
+        """Execute one control step (50 ms).
+
+        Args:
+            action: (7,) in [−1, 1].
+            cameras: Cameras whose pictures the returned observation holds.
+        """
+        self._wanted = self._check_cameras(cameras)
+        raw, _, _, _ = self.env.step(np.asarray(action, dtype=np.float64))
+        return self._observation(raw)
+
+    def execute(
+        self,
+        actions: FloatArray,
+        *,
+        cameras: Sequence[str] = (),
+        history: int = 1,
+        record: Sequence[str] = (),
+    ) -> Slice:
+        """Execute actions one after another and stop early at success.
+
+        Args:
+            actions: (n, 7) in [−1, 1].
+            cameras: Cameras rendered at the last ``history`` steps.
+            history: How many steps at the end have pictures.
+            record: Cameras rendered at every step, for a video.
+
+        Returns:
+            The executed slice. After an early success its last steps may lack pictures.
+        """
+        result = Slice()
+        for index, action in enumerate(actions):
+            near_end = index >= len(actions) - history
+            wanted = tuple(record) + (tuple(cameras) if near_end else ())
+            result.observations.append(self.step(action, cameras=wanted))
+            if self.success():
+                result.success = True
+                break
+        return result
+
+    def success(self) -> bool:
+        """Whether the goal of the task holds now."""
+        return bool(self.env._check_success())
+
+    def get_state(self) -> FloatArray:
+        """Return the simulator's state in LIBERO's layout: time, qpos, qvel; (D,) float64."""
+        return np.array(self._control.get_sim_state(), dtype=np.float64)
+
+    def set_state(self, state: FloatArray) -> None:
+        """Set the simulator's state, as ``get_state`` returned it.
+
+        Raises:
+            ConfigError: The state has another length than this task's.
+        """
+        self._control.set_state(self._check_state(state))
+        self.env.sim.forward()
+
+    def scene_hash(self) -> str:
+        """Twelve hexadecimal digits that identify the poses of all bodies fixed to the world."""
+        model = self.env.sim.model._model
+        poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
+        return hashlib.sha256(np.ascontiguousarray(poses).tobytes()).hexdigest()[:12]
+
+    def model_xml(self) -> str:
+        """Return the MJCF of the scene."""
+        return str(self.env.sim.model.get_xml())
+
+    def close(self) -> None:
+        """Free the renderer and the simulation."""
+        self._finalizer()
+
+    def _soft_reset(self, scene_seed: int) -> None:
+        """Reset as a newly built and newly seeded official environment does, without rebuilding."""
+        # The official environment appends a copy of its initializers whenever it rebuilds the
+        # model, once when built and once at the first reset, and each copy draws numbers.
+        self.env.object_property_initializers = self._initializers * 2
+        for robot in self.env.robots:
+            robot.gripper.current_action = np.zeros(robot.gripper.dof)
+        from robosuite.utils.errors import RandomizationError
+
+        with _seeded(scene_seed):
+            for _ in range(_RESET_ATTEMPTS):
+                try:
+                    self._reset_once()
+                    return
+                except RandomizationError:
+                    continue
+        raise SimulatorError(
+            f"LIBERO found no placement of the objects of {self.task.name} "
+            f"in {_RESET_ATTEMPTS} attempts with scene seed {scene_seed}. Try another seed."
+        )
+
+    def _reset_once(self) -> None:
+        """Do what robosuite's reset does to a newly compiled model.
+
+        Order matters to the last bit: ``forward`` leaves its forces behind as the solver's next
+        starting point, so it runs with the fixtures where the compiled model has them.
+        """
+        env = self.env
+        model = env.sim.model._model
+        model.body_pos[:], model.body_quat[:] = self._body_poses
+        env.sim.reset()
+        env.sim.forward()
+        env.sim.forward()  # the official environment's new render context runs it once more
+        env._reset_internal()
+        env.sim.forward()
+        env._obs_cache = {}
+        env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
+        env._get_observations(force_update=True)
+
+    def _init_state(self, index: int) -> FloatArray:
+        states = self.task.init_states()
+        if not 0 <= index < len(states):
+            raise ConfigError(
+                f"init_state {index} does not exist. "
+                f"Allowed: 0 to {len(states) - 1} for {self.task.suite} task {self.task.index}."
+            )
+        return self._check_state(states[index])
+
+    def _check_state(self, state: FloatArray) -> FloatArray:
+        expected = 1 + int(self.env.sim.model.nq) + int(self.env.sim.model.nv)
+        if np.shape(state) != (expected,):
+            raise ConfigError(
+                f"A state of shape {np.shape(state)} does not fit {self.task.name}. "
+                f"Allowed: ({expected},), which is time, qpos, qvel."
+            )
+        return np.asarray(state, dtype=np.float64)
+
+    def _check_cameras(self, cameras: Sequence[str]) -> frozenset[str]:
+        wanted = frozenset(cameras)
+        if wanted - set(CAMERAS):
+            raise ConfigError(f"Unknown cameras {sorted(wanted)}. Allowed: {', '.join(CAMERAS)}.")
+        if wanted and not self.images:
+            raise SimulatorError("This simulator was built without a renderer (images=False).")
+        return wanted
+
+    def _tap_cameras(self) -> None:
+        """Add our cameras as observables: sampled when LIBERO's are, rendered only if wanted."""
+        from robosuite.utils.observables import Observable, sensor
+
+        size = self.protocol.resolution
+        blank = np.zeros((1, 1, 3), dtype=np.uint8)
+        for name in CAMERAS:
+
+            @sensor(modality="image")  # type: ignore[untyped-decorator]
+            def picture(_cache: dict[str, Any], name: str = name) -> Image:
+                if name not in self._wanted:
+                    return blank
+                rendered: Image = self.env.sim.render(
+                    camera_name=_MUJOCO_CAMERAS[name], width=size, height=size
+                )
+                return rendered
+
+            self.env.add_observable(
+                Observable(name=name, sensor=picture, sampling_rate=self.env.control_freq)
+            )
+
+    def _observation(self, raw: dict[str, Any]) -> Observation:
+        observation = Observation(
+            joint_pos=np.array(raw["robot0_joint_pos"], dtype=np.float64),
+            ee_pos=np.array(raw["robot0_eef_pos"], dtype=np.float64),
+            ee_quat=np.array(raw["robot0_eef_quat"], dtype=np.float64),
+            gripper_qpos=np.array(raw["robot0_gripper_qpos"], dtype=np.float64),
+            instruction=self.task.instruction,
+        )
+        for name in self._wanted:
+            observation[name] = self._orient(raw[name])  # type: ignore[literal-required]
+        return observation
+
+    def _orient(self, image: Image) -> Image:
+        turned = image[::-1, ::-1] if self.protocol.orientation == "rotate180" else image
+        return np.ascontiguousarray(turned)
+
+
+def check_actions(actions: FloatArray) -> FloatArray:
+    """Return actions as (n, 7) float64, or say what is wrong with them.
+
+    Raises:
+        ConfigError: Wrong shape, or numbers that are not finite or not in [−1, 1].
+    """
+    array = np.asarray(actions, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != ACTION_DIM:
+        raise ConfigError(f"Actions of shape {array.shape} given. Allowed: (n, {ACTION_DIM}).")
+    if not np.isfinite(array).all():
+        raise ConfigError("An action holds NaN or infinity. Allowed: numbers in [−1, 1].")
+    if np.abs(array).max(initial=0.0) > 1.0 + 1e-6:
+        raise ConfigError(
+            f"An action holds {array.flat[int(np.abs(array).argmax())]:.3g}. "
+            "Allowed: numbers in [−1, 1]; clip or rescale the policy's output."
+        )
+    return array
+
+
+_renderer_pid: int | None = None
+
+
+def _prepare_rendering() -> None:
+    """Choose the GL backend; refuse where a forked process would hang in it."""
+    global _renderer_pid
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    if _renderer_pid not in (None, os.getpid()):
+        raise SimulatorError(
+            "This process was forked from one that had already rendered, where OpenGL hangs. "
+            "Start processes afresh: gymnasium.make_vec(…, vectorization_mode='async', "
+            "vector_kwargs={'context': 'spawn'})."
+        )
+    _renderer_pid = os.getpid()
+
+
+def _free(control: Any) -> None:
+    with contextlib.suppress(Exception):  # freeing a GL context twice is an error of its own
+        control.close()
+
+
+def _build(task: Task, protocol: Protocol, *, images: bool) -> Any:
+    if images:
+        _prepare_rendering()
+    import_libero()
+    try:
+        from libero.libero.envs.env_wrapper import ControlEnv
+    except (ImportError, AttributeError, OSError) as error:
+        raise _rendering_error(error) from error
+    try:
+        with _seeded(protocol.seed):
+            return ControlEnv(
+                bddl_file_name=str(task.bddl_file),
+                use_camera_obs=False,
+                has_offscreen_renderer=images,
+                hard_reset=False,
+                ignore_done=True,
+                control_freq=int(CONTROL_HZ),
+            )
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        if images:
+            raise _rendering_error(error) from error
+        raise
+
+
+def _rendering_error(error: Exception) -> PrerequisiteError:
+    backend = os.environ.get("MUJOCO_GL", "egl")
+    package = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}.get(backend, "libegl1")
+    return PrerequisiteError(
+        f"Off-screen rendering with MUJOCO_GL={backend} is not available ({error}). "
+        f"Install it (Debian, Ubuntu: apt-get install {package}) or set MUJOCO_GL to egl or osmesa."
+    )
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator, from which LIBERO draws, and put it back afterwards."""
+    before = np.random.get_state()
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
