@@ -1,0 +1,50 @@
+import pytest
+
+from policies.expert.errors import UnsupportedGoalError
+from policies.expert.goals import order_goals
+from tasks.errors import HarnessError
+
+ALL = frozenset({"open", "close", "on", "in", "turnon"})
+
+
+def order(*goals):
+    return [" ".join(s.expression) for s in order_goals([g.split() for g in goals], ALL)]
+
+
+def test_a_drawer_that_stays_empty_is_closed_first():
+    assert order("on bowl cabinet_top_side", "close cabinet_top_region") == [
+        "close cabinet_top_region",
+        "on bowl cabinet_top_side",
+    ]
+
+
+def test_a_drawer_that_is_filled_is_closed_last():
+    goals = ["close cabinet_bottom_region", "in bowl cabinet_bottom_region"]
+    assert order(*goals) == goals[::-1]
+
+
+def test_a_fixture_is_closed_after_its_region_is_filled():
+    goals = ["close microwave_1", "in mug microwave_1_heating_region"]
+    assert order(*goals) == goals[::-1]
+
+
+def test_opening_and_turning_on_come_before_placements():
+    assert order("on pot stove_cook_region", "turnon stove", "open drawer") == [
+        "open drawer",
+        "turnon stove",
+        "on pot stove_cook_region",
+    ]
+
+
+def test_a_support_is_moved_before_what_stands_on_it():
+    assert order("on cup plate", "on plate table_region") == [
+        "on plate table_region",
+        "on cup plate",
+    ]
+
+
+def test_an_unsupported_goal_names_what_is_supported():
+    with pytest.raises(UnsupportedGoalError, match="close, in, on") as raised:
+        order_goals([["turnon", "stove"]], frozenset({"close", "on", "in"}))
+    assert "turnon stove" in str(raised.value)
+    assert isinstance(raised.value, HarnessError)

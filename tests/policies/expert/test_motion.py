@@ -1,0 +1,111 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from policies.expert.errors import PlanningError
+from policies.expert.geometry import Boxes
+from policies.expert.motion import CLOSE, Arm, plan_path
+from policies.expert.pose import Pose, axis_rotation, hand_rotation, rotation_vector
+
+DOWN = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
+
+
+def box(center, half):
+    return Boxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
+
+
+class Puppet:
+    """A hand that follows actions as the controller does in the long run."""
+
+    def __init__(self):
+        self.pose = Pose(np.zeros(3), DOWN)
+
+    def hand_pose(self):
+        return self.pose
+
+    def follow(self, action):
+        turn = action[3:6] * 0.15
+        angle = np.linalg.norm(turn)
+        spin = axis_rotation(turn, angle) if angle > 1e-9 else np.eye(3)
+        self.pose = Pose(self.pose.position + action[:3] * 0.015, spin @ self.pose.rotation)
+
+
+def arm(puppet, speed=1.0, noise=0.0, seed=0):
+    return Arm(puppet, speed=speed, noise=noise, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-8, 0.3, 1.5, np.pi - 1e-4])
+def test_rotation_vector_inverts_axis_rotation(angle):
+    axis = np.array([0.6, 0.0, 0.8])
+    assert np.allclose(rotation_vector(axis_rotation(axis, angle)), angle * axis, atol=1e-6)
+
+
+def test_half_a_turn_has_its_angle_and_axis():
+    axis = np.array([0.6, 0.0, 0.8])
+    vector = rotation_vector(axis_rotation(axis, np.pi))
+    assert np.linalg.norm(vector) == pytest.approx(np.pi)
+    assert abs(vector @ axis) == pytest.approx(np.pi)
+
+
+def test_hand_rotation_is_right_handed():
+    rotation = hand_rotation(np.array([1.0, 0.2, 0.5]), np.array([0.0, 0, -1]))
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+    assert np.allclose(rotation[:, 2], [0, 0, -1])
+
+
+def test_an_action_is_shortened_without_changing_its_direction():
+    action = arm(Puppet(), speed=0.7).toward(Pose(np.array([0.3, 0.4, 0.0]), DOWN))
+    assert np.allclose(action[:3], [0.42, 0.56, 0.0])
+    assert action[6] == -1.0
+
+
+def test_move_arrives_at_the_last_waypoint_and_passes_the_others():
+    puppet = Puppet()
+    path = [Pose(np.array([0.1, 0, 0.1]), DOWN), Pose(np.array([0.2, 0, 0]), DOWN)]
+    seen = []
+    for action in arm(puppet).move(path):
+        puppet.follow(action)
+        seen.append(puppet.pose.position)
+    assert np.linalg.norm(seen[-1] - [0.2, 0, 0]) < 0.004
+    assert min(np.linalg.norm(p - [0.1, 0, 0.1]) for p in seen) < 0.03
+    assert len(seen) < 40
+
+
+def test_move_gives_up_when_the_hand_does_not_follow():
+    actions = list(arm(Puppet()).move([Pose(np.array([0.2, 0, 0]), DOWN)]))
+    assert 0 < len(actions) < 60
+
+
+def test_noise_is_off_near_a_waypoint_and_follows_the_seed():
+    far, near = (Pose(np.array([x, 0.0, 0.0]), DOWN) for x in (0.2, 0.02))
+    quiet = arm(Puppet())
+    noisy = [arm(Puppet(), noise=0.2, seed=s) for s in (1, 1, 2)]
+    first, second, third = (a.toward(far, noisy=True) for a in noisy)
+    assert np.array_equal(first, second) and not np.array_equal(first, third)
+    assert np.array_equal(noisy[0].toward(near, noisy=True), quiet.toward(near))
+    assert np.array_equal(noisy[0].toward(far), quiet.toward(far))
+
+
+def test_hold_keeps_the_gripper_command():
+    holder = arm(SimpleNamespace())
+    holder.gripper = CLOSE
+    (action,) = holder.hold(1)
+    assert action.tolist() == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_a_free_path_is_straight_and_a_blocked_one_goes_over():
+    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.4, 0, 0]), DOWN)
+    shape = box([0, 0, 0], [0.02, 0.02, 0.02])
+    assert plan_path(start, goal, shape, box([0, 5, 0], [0.1, 0.1, 0.1])) == [goal]
+    wall = box([0.2, 0, 0], [0.01, 0.5, 0.1])
+    over = plan_path(start, goal, shape, wall)
+    assert over[-1] is goal
+    assert max(p.position[2] for p in over) >= 0.12
+
+
+def test_a_path_through_a_closed_room_is_an_error():
+    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.4, 0, 0]), DOWN)
+    shape = box([0, 0, 0], [0.02, 0.02, 0.02])
+    with pytest.raises(PlanningError, match="path"):
+        plan_path(start, goal, shape, box([0.2, 0, 0], [0.01, 5, 5]))

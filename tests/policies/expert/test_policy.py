@@ -1,0 +1,100 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from policies.expert import ExpertPolicy
+from policies.interface import PlanRequest
+from tasks.errors import ConfigError
+
+REQUEST = PlanRequest(window=[], instruction="", seed=0)
+
+
+def make_env(suite, index, init_state):
+    benchmark = pytest.importorskip("libero.libero.benchmark").get_benchmark(suite)()
+    from libero.libero.envs.env_wrapper import ControlEnv
+
+    env = ControlEnv(
+        bddl_file_name=benchmark.get_task_bddl_file_path(index),
+        has_offscreen_renderer=False,
+        use_camera_obs=False,
+        ignore_done=True,
+    )
+    state = benchmark.get_task_init_states(index)[init_state]
+    start(env, state)
+    return env, state
+
+
+def start(env, state):
+    env.seed(0)
+    env.reset()
+    env.set_init_state(state)
+    for _ in range(10):
+        env.step([0.0] * 6 + [-1.0])
+
+
+def solve(env, policy, limit):
+    """Run until success has held for ten steps; the number of steps and the actions."""
+    policy.begin(SimpleNamespace(env=env.env), seed=3)
+    held, actions = 0, []
+    while held < 10 and len(actions) < limit:
+        (plan,) = policy.plan([REQUEST])
+        assert plan.shape == (1, 7)
+        actions.append(plan[0])
+        env.step(plan[0])
+        held = held + 1 if env.check_success() else 0
+    assert policy.failure is None
+    return held >= 10, np.array(actions)
+
+
+@pytest.mark.parametrize("wrong", [{"speed": 0.0}, {"speed": 1.5}, {"noise": -0.1}])
+def test_settings_out_of_range_are_errors(wrong):
+    with pytest.raises(ConfigError, match="must lie in"):
+        ExpertPolicy(**wrong)
+
+
+def test_planning_needs_an_episode():
+    policy = ExpertPolicy()
+    assert policy.spec.privileged and policy.spec.horizon == 1 and not policy.spec.cameras
+    with pytest.raises(ConfigError, match="begin"):
+        policy.plan([REQUEST])
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    ("suite", "index", "limit"), [("libero_90", 1, 400), ("libero_object", 0, 280)]
+)
+def test_the_expert_solves_a_task_and_success_lasts(suite, index, limit):
+    env, _ = make_env(suite, index, init_state=0)
+    policy = ExpertPolicy(speed=1.0, noise=0.15)
+    solved, actions = solve(env, policy, limit)
+    assert solved and not policy.failed_grasp
+    assert np.abs(actions).max() <= 1.0
+    for _ in range(40):
+        env.step(policy.plan([REQUEST])[0][0])
+    assert env.check_success() and policy.done
+    assert np.array_equal(policy.plan([REQUEST])[0][0], [0, 0, 0, 0, 0, 0, -1])
+    env.close()
+
+
+@pytest.mark.sim
+def test_the_same_state_and_seed_give_the_same_actions_and_leave_the_data_alone():
+    env, state = make_env("libero_object", 0, init_state=1)
+    sim = env.env.sim
+    policy = ExpertPolicy(noise=0.15)
+    runs = []
+    for _ in range(2):
+        start(env, state)
+        sim = env.env.sim
+        policy.begin(SimpleNamespace(env=env.env), seed=5)
+        before = sim.data.qpos.copy(), sim.data.qvel.copy(), sim.data.site_xpos.copy()
+        np.random.seed(7)
+        expected = np.random.get_state()[1].copy()
+        first = policy.plan([REQUEST])[0]
+        assert np.array_equal(np.random.get_state()[1], expected)
+        after = sim.data.qpos, sim.data.qvel, sim.data.site_xpos
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        env.step(first[0])
+        runs.append(np.concatenate([first, policy.plan([REQUEST])[0]]))
+    assert np.array_equal(runs[0], runs[1])
+    env.close()
