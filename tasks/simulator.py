@@ -10,7 +10,9 @@ Non-obvious behaviours, all LIBERO's own and kept:
   back afterwards.
 """
 
+import atexit
 import contextlib
+import gc
 import hashlib
 import os
 import weakref
@@ -65,7 +67,9 @@ class Simulator:
         self.images = images
         self._wanted: frozenset[str] = frozenset()
         self._control = _build(task, protocol, images=images)
+        # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, _free, self._control)
+        atexit.register(self._finalizer)
         self._initializers = list(self.env.object_property_initializers)
         model = self.env.sim.model._model
         self._body_poses = (model.body_pos.copy(), model.body_quat.copy())
@@ -79,7 +83,7 @@ class Simulator:
 
     def reset(
         self,
-        init_state: int | FloatArray,
+        init_state: int | FloatArray | None,
         *,
         seed: int | None = None,
         cameras: Sequence[str] = (),
@@ -88,7 +92,8 @@ class Simulator:
 
         Args:
             init_state: Index of one of the task's initial states, or a state (D,) as
-                ``get_state`` gives it; the fixtures are then those of ``seed`` itself.
+                ``get_state`` gives it, the fixtures then being those of ``seed`` itself; or None
+                for one that LIBERO samples with ``seed``, which is none of the evaluation's.
             seed: The evaluation's seed; the protocol's own by default.
             cameras: Cameras whose pictures the returned observation holds.
 
@@ -99,14 +104,14 @@ class Simulator:
             ConfigError: There is no such initial state.
             SimulatorError: LIBERO found no valid placement.
         """
-        if isinstance(init_state, (int, np.integer)):
-            index, state = int(init_state), self._init_state(int(init_state))
+        if init_state is None or isinstance(init_state, np.ndarray):
+            self._soft_reset(self.protocol.scene_seed(0, seed))
+            state = self.get_state() if init_state is None else self._check_state(init_state)
         else:
-            index, state = 0, np.asarray(init_state, dtype=np.float64)
-        self._soft_reset(self.protocol.scene_seed(index, seed))
-        self._wanted = (
-            self._check_cameras(cameras) if not self.protocol.settle_steps else frozenset()
-        )
+            state = self._init_state(int(init_state))
+            self._soft_reset(self.protocol.scene_seed(int(init_state), seed))
+        settles = self.protocol.settle_steps > 0
+        self._wanted = frozenset() if settles else self._check_cameras(cameras)
         raw = self._control.set_init_state(state)
         observation = self._observation(raw)
         settle = np.asarray(self.protocol.settle_action)
@@ -185,6 +190,7 @@ class Simulator:
     def close(self) -> None:
         """Free the renderer and the simulation."""
         self._finalizer()
+        atexit.unregister(self._finalizer)
 
     def _soft_reset(self, scene_seed: int) -> None:
         """Reset as a newly built and newly seeded official environment does, without rebuilding."""
@@ -325,8 +331,10 @@ def _prepare_rendering() -> None:
 
 
 def _free(control: Any) -> None:
-    with contextlib.suppress(Exception):  # freeing a GL context twice is an error of its own
+    with contextlib.suppress(Exception):  # a GL context that is gone already cannot be freed
+        control.env.sim._render_context_offscreen = None
         control.close()
+        gc.collect()
 
 
 def _build(task: Task, protocol: Protocol, *, images: bool) -> Any:

@@ -1,0 +1,31 @@
+"""LIBERO's HDF5 demonstration format: names, shapes and what they mean.
+
+One file per task, ``<suite>/<task>_demo.hdf5``. Group ``data`` holds ``demo_0``, ``demo_1``, …, each
+with ``actions`` (T, 7), ``states`` (T, D), ``robot_states`` (T, 9), ``rewards`` and ``dones`` (T,) and
+the observations below. Pictures are stored as the renderer gives them, upside down.
+"""
+
+from typing import Literal
+
+OBSERVATIONS = {
+    "agentview_rgb": (None, None, 3),
+    "eye_in_hand_rgb": (None, None, 3),
+    "gripper_states": (2,),
+    "joint_states": (7,),
+    "ee_states": (6,),
+    "ee_pos": (3,),
+    "ee_ori": (3,),
+}
+"""Datasets under ``obs`` and the shape of one row; None stands for any size."""
+
+PICTURES = {"agentview": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
+"""Camera names of this project and their dataset."""
+
+TAG = "libero-v1"
+
+CONVENTION_ATTRIBUTE = "obs_convention"
+"""Attribute of ``data`` that official files lack: see ``Convention``."""
+
+Convention = Literal["before_action", "after_action"]
+"""Whether ``obs[t]`` was seen before or after ``actions[t]``. In the official files it is after,
+``states[t]`` being before; regenerated sets and ours record both before."""

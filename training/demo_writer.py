@@ -1,0 +1,165 @@
+"""Writing demonstrations in LIBERO's HDF5 format."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tasks.observation import FloatArray, Observation
+from tasks.protocols import Protocol
+from tasks.rotations import quat_to_axisangle
+from tasks.suites import Task
+from training.demo_format import CONVENTION_ATTRIBUTE, PICTURES, TAG
+
+
+def write_demo(
+    path: Path,
+    *,
+    observations: Sequence[Observation],
+    actions: FloatArray,
+    states: FloatArray,
+    model_xml: str,
+    orientation: str,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write one demonstration as group ``demo`` of a file of its own, atomically.
+
+    Args:
+        path: The file.
+        observations: T observations, each seen before the action of the same index.
+        actions: (T, 7) in [−1, 1].
+        states: (T, D) flattened simulator states before each action.
+        model_xml: MJCF of the scene.
+        orientation: How the observations' pictures are turned; they are stored as rendered.
+        attributes: More attributes of the demonstration, such as its seed.
+    """
+    steps = len(actions)
+    ee_pos = np.stack([o["ee_pos"] for o in observations])
+    ee_quat = np.stack([o["ee_quat"] for o in observations])
+    fingers = np.stack([o["gripper_qpos"] for o in observations])
+    last = np.zeros(steps, dtype=np.uint8)
+    last[-1] = 1
+    ee_ori = quat_to_axisangle(ee_quat)
+    datasets = {
+        "actions": np.asarray(actions, dtype=np.float64),
+        "states": np.asarray(states, dtype=np.float64),
+        "robot_states": np.concatenate([fingers, ee_pos, ee_quat], axis=1),
+        "rewards": last,
+        "dones": last,
+        "obs/gripper_states": fingers,
+        "obs/joint_states": np.stack([o["joint_pos"] for o in observations]),
+        "obs/ee_states": np.concatenate([ee_pos, ee_ori], axis=1),
+        "obs/ee_pos": ee_pos,
+        "obs/ee_ori": ee_ori,
+    }
+    for camera, name in PICTURES.items():
+        pictures = np.stack([o[camera] for o in observations])  # type: ignore[literal-required]
+        if orientation == "rotate180":
+            pictures = pictures[:, ::-1, ::-1]
+        datasets[f"obs/{name}"] = pictures
+    with _Replacing(path) as file:
+        group = file.create_group("demo")
+        group.attrs["num_samples"] = steps
+        group.attrs["model_file"] = model_xml
+        group.attrs["init_state"] = states[0]
+        for key, value in attributes.items():
+            group.attrs[key] = value
+        for name, array in datasets.items():
+            group.create_dataset(name, data=array)
+
+
+def merge_demos(path: Path, parts: Sequence[Path], task: Task, protocol: Protocol,
+                provenance: Mapping[str, Any]) -> None:
+    """Join files of ``write_demo`` into one LIBERO file, atomically.
+
+    Args:
+        path: The file to write, usually ``<folder>/<task.demo_file>``.
+        parts: One file per demonstration, in order.
+        task: What they demonstrate.
+        protocol: Under which rules they were made.
+        provenance: How they were made; stored as the JSON attribute ``provenance``.
+    """
+    with _Replacing(path) as file:
+        data = file.create_group("data")
+        total = 0
+        for index, part in enumerate(parts):
+            with h5py.File(part, "r") as source:
+                source.copy("demo", data, name=f"demo_{index}")
+                total += int(source["demo"].attrs["num_samples"])
+        data.attrs["num_demos"] = len(parts)
+        data.attrs["total"] = total
+        data.attrs[CONVENTION_ATTRIBUTE] = "before_action"
+        data.attrs["provenance"] = json.dumps(dict(provenance), sort_keys=True)
+        for key, value in _task_attributes(task, protocol).items():
+            data.attrs[key] = value
+
+
+def _task_attributes(task: Task, protocol: Protocol) -> dict[str, Any]:
+    from libero.libero.envs.bddl_utils import get_problem_info
+
+    problem = get_problem_info(str(task.bddl_file))
+    env_kwargs = {
+        "bddl_file_name": task.bddl_file.name,
+        "robots": ["Panda"],
+        "controller": "OSC_POSE",
+        "camera_names": ["agentview", "robot0_eye_in_hand"],
+        "camera_heights": protocol.resolution,
+        "camera_widths": protocol.resolution,
+        "control_freq": 20,
+    }
+    env_name = _env_name(problem["problem_name"])
+    bddl_name = f"{task.suite}/{task.bddl_file.name}"
+    return {
+        "env_name": env_name,
+        "tag": TAG,
+        "macros_image_convention": "opengl",
+        "bddl_file_name": bddl_name,
+        "bddl_file_content": task.bddl_file.read_text(encoding="utf-8"),
+        "problem_info": json.dumps(
+            {
+                "problem_name": problem["problem_name"],
+                "domain_name": problem["domain_name"],
+                "language_instruction": task.instruction,
+            }
+        ),
+        "env_args": json.dumps(
+            {
+                "type": 1,
+                "env_name": env_name,
+                "problem_name": problem["problem_name"],
+                "bddl_file": bddl_name,
+                "env_kwargs": env_kwargs,
+            }
+        ),
+    }
+
+
+def _env_name(problem_name: str) -> str:
+    """LIBERO's class names are the problem's words, each with a capital."""
+    return "_".join(word.capitalize() for word in problem_name.split("_"))
+
+
+class _Replacing:
+    """An HDF5 file that appears under its name only when whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
+
+    def __enter__(self) -> h5py.File:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(self._temporary, "w")
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is not None:
+            self._temporary.unlink(missing_ok=True)
+            return
+        with self._temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        self._temporary.replace(self._path)
