@@ -1,0 +1,64 @@
+"""Executing plans: how many steps of each, and what to make of overlapping ones."""
+
+import numpy as np
+
+from policies.fusion import get_fusion
+from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import ACTION_DIM, FloatArray
+
+
+class PlanExecutor:
+    """Turns the plans of one episode into the slices to execute. One object, one episode.
+
+    The first ``exec_horizon`` steps of a plan are executed, then the next plan is due. Where
+    earlier plans reach into those steps, a fusion rule combines them.
+
+    Args:
+        horizon: Steps in a plan.
+        exec_horizon: Steps executed per plan, 1 to ``horizon``.
+        fusion: Name of the rule, a key of ``policies.fusion.FUSIONS``.
+
+    Raises:
+        ConfigError: ``exec_horizon`` is out of range, or there is no such rule.
+    """
+
+    def __init__(self, horizon: int, exec_horizon: int, fusion: str = "none") -> None:
+        if not 1 <= exec_horizon <= horizon:
+            raise ConfigError(
+                f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
+                f"policy's plans. Fix: give --exec-horizon within that range."
+            )
+        self.horizon = horizon
+        self.exec_horizon = exec_horizon
+        self._fuse = get_fusion(fusion)
+        self._plans: list[tuple[int, FloatArray]] = []  # first step and actions, oldest first
+        self._now = 0
+
+    def add(self, plan: FloatArray) -> FloatArray:
+        """Take the plan made at the current step and move on by ``exec_horizon`` steps.
+
+        Args:
+            plan: (horizon, 7); its first row is for the current step.
+
+        Returns:
+            The (exec_horizon, 7) actions to execute now.
+
+        Raises:
+            SpecMismatchError: The plan has another shape.
+        """
+        plan = np.array(plan, dtype=np.float64)
+        if plan.shape != (self.horizon, ACTION_DIM):
+            raise SpecMismatchError(
+                f"The policy gave a plan of shape {plan.shape}. Needed: "
+                f"({self.horizon}, {ACTION_DIM}). Fix: return what the policy's spec promises."
+            )
+        begin, self._now = self._now, self._now + self.exec_horizon
+        self._plans = [kept for kept in self._plans if kept[0] + self.horizon > begin]
+        self._plans.append((begin, plan))
+        return np.stack([self._fuse(self._said_about(step)) for step in range(begin, self._now)])
+
+    def _said_about(self, step: int) -> FloatArray:
+        """Return what each plan says about a step, (k, 7), oldest plan first."""
+        return np.stack(
+            [plan[step - first] for first, plan in self._plans if step - first < self.horizon]
+        )

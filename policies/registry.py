@@ -1,0 +1,166 @@
+"""Policies by name, and the recipe from which any process can build one.
+
+A package adds its own by an entry point in the group ``libero_bench.policies``:
+
+    [options.entry_points]
+    libero_bench.policies =
+        mine = my_package.policy:build
+
+``build`` takes keyword arguments: ``checkpoint`` and ``device`` if it names them, and its options.
+Nothing heavy is imported before ``PolicyRecipe.build``.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import field
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, validate_call
+from pydantic.dataclasses import dataclass
+
+from policies.interface import Policy, PrivilegedPolicy
+from tasks.errors import ConfigError, PrerequisiteError, unknown_name
+
+ENTRY_POINTS = "libero_bench.policies"
+"""Group of entry points in which other packages name their policies."""
+
+AnyPolicy = Policy | PrivilegedPolicy
+Factory = Callable[..., AnyPolicy]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class PolicyRecipe:
+    """How to build a policy; small, picklable, and the same in every process."""
+
+    name: str
+    """A registered name: ``random``, ``noop``, ``expert``, ``rdt``, or another package's."""
+
+    checkpoint: str | None = None
+    """Folder of the checkpoint, for policies that were trained."""
+
+    device: str = "auto"
+    """Where to compute: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """The policy's own settings, such as the expert's ``speed`` and ``noise``."""
+
+    def build(self) -> AnyPolicy:
+        """Build the policy.
+
+        Raises:
+            ConfigError: No policy has that name, it does not take an option or the checkpoint, it
+                needs a checkpoint and has none, or a value is not allowed.
+            PrerequisiteError: A device or package is missing.
+        """
+        factory = find_factory(self.name)
+        takes = inspect.signature(factory).parameters
+        anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in takes.values())
+        reserved = {"checkpoint": self.checkpoint, "device": self.device}
+        own = [name for name in takes if name not in reserved]
+        for option in self.options:
+            if option in reserved or (option not in takes and not anything):
+                if not own:
+                    raise ConfigError(
+                        f"Option '{option}' given to policy '{self.name}', which has none."
+                    )
+                raise unknown_name(f"option of policy '{self.name}'", option, own)
+        if self.checkpoint is not None and "checkpoint" not in takes and not anything:
+            raise ConfigError(
+                f"Policy '{self.name}' takes no checkpoint, but '{self.checkpoint}' was given. "
+                "Fix: leave the checkpoint out, or choose policy 'rdt'."
+            )
+        given = {k: v for k, v in reserved.items() if k in takes or (anything and v is not None)}
+        try:
+            return factory(**given, **self.options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"Policy '{self.name}': {place} is {first['input']!r}. {first['msg']}."
+            ) from error
+
+
+def policy_names() -> tuple[str, ...]:
+    """Return the names of all policies, other packages' included."""
+    return tuple(dict.fromkeys([*_BUILT_IN, *(p.name for p in entry_points(group=ENTRY_POINTS))]))
+
+
+def find_factory(name: str) -> Factory:
+    """Return what builds a policy.
+
+    Raises:
+        ConfigError: No policy has that name.
+        PrerequisiteError: The package that offers it cannot be imported.
+    """
+    if name in _BUILT_IN:
+        factory: Factory = validate_call(_BUILT_IN[name])
+        return factory
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            try:
+                loaded: Factory = point.load()
+            except (ImportError, AttributeError) as error:
+                raise PrerequisiteError(
+                    f"Policy '{name}' is offered as {point.value}, which cannot be imported "
+                    f"({error}). Fix: repair or reinstall that package."
+                ) from error
+            return validate_call(loaded) if inspect.isfunction(loaded) else loaded
+    raise unknown_name("policy", name, policy_names())
+
+
+def _random() -> AnyPolicy:
+    from policies.baselines import RandomPolicy
+
+    return RandomPolicy()
+
+
+def _noop() -> AnyPolicy:
+    from policies.baselines import NoopPolicy
+
+    return NoopPolicy()
+
+
+def _expert(*, speed: float = 1.0, noise: float = 0.0) -> AnyPolicy:
+    from policies.expert import ExpertPolicy
+
+    return ExpertPolicy(speed=speed, noise=noise)
+
+
+def _rdt(
+    *,
+    checkpoint: str | None = None,
+    device: str = "auto",
+    batch_size: int = 8,
+    solver_steps: int | None = None,
+) -> AnyPolicy:
+    if checkpoint is None:
+        raise ConfigError(
+            "Policy 'rdt' has no checkpoint. Needed: the folder of a trained one. "
+            "Fix: give --checkpoint FOLDER, or train one with 'libero-bench train'."
+        )
+    from policies.rdt.adapter import RDTPolicy
+
+    return RDTPolicy.from_checkpoint(
+        checkpoint, device=_device(device), batch_size=batch_size, solver_steps=solver_steps
+    )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ConfigError(f"Unknown device '{name}'. Allowed: auto, cpu, cuda, cuda:N.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise PrerequisiteError(
+            f"Device '{name}' was asked for, but torch sees no CUDA device. "
+            "Fix: use --device cpu, or install a CUDA build of torch."
+        )
+    return name
+
+
+_BUILT_IN: dict[str, Factory] = {"random": _random, "noop": _noop, "expert": _expert, "rdt": _rdt}

@@ -1,0 +1,88 @@
+"""The plan executor against a formula that knows all plans at once."""
+
+import numpy as np
+import pytest
+
+from policies.executor import PlanExecutor
+from policies.fusion import FUSIONS, get_fusion
+from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import FloatArray
+
+
+def plans(count: int, horizon: int, seed: int = 0) -> list[FloatArray]:
+    rng = np.random.default_rng(seed)
+    return list(rng.uniform(-1, 1, (count, horizon, 7)))
+
+
+def act_by_hand(all_plans: list[FloatArray], every: int, step: int) -> FloatArray:
+    """ACT's weighted mean of everything ever said about a step, gripper from the last to speak."""
+    total, weight_sum, i, gripper = np.zeros(7), 0.0, 0, 0.0
+    for number, plan in enumerate(all_plans):
+        row = step - number * every
+        if not 0 <= row < len(plan):
+            continue
+        weight = np.exp(-0.01 * i)
+        total, weight_sum, i, gripper = (
+            total + weight * plan[row],
+            weight_sum + weight,
+            i + 1,
+            plan[row, 6],
+        )
+    result = total / weight_sum
+    result[6] = gripper
+    return result
+
+
+@pytest.mark.parametrize(("horizon", "every"), [(8, 1), (8, 3), (8, 4), (8, 8), (1, 1), (64, 16)])
+def test_act_is_the_weighted_mean_over_all_plans(horizon: int, every: int) -> None:
+    given = plans(12, horizon)
+    executor = PlanExecutor(horizon, every, "act")
+    executed = np.concatenate([executor.add(plan) for plan in given])
+    wanted = np.stack([act_by_hand(given, every, step) for step in range(len(executed))])
+    np.testing.assert_allclose(executed, wanted, atol=1e-14)
+
+
+@pytest.mark.parametrize("fusion", list(FUSIONS))
+def test_the_first_steps_of_a_plan_are_executed(fusion: str) -> None:
+    plan = plans(1, 64)[0]
+    executed = PlanExecutor(64, 8, fusion).add(plan)
+    np.testing.assert_array_equal(executed, plan[:8])
+
+
+def test_none_follows_the_newest_plan() -> None:
+    given = plans(5, 16)
+    executor = PlanExecutor(16, 4)
+    for plan in given:
+        np.testing.assert_array_equal(executor.add(plan), plan[:4])
+
+
+def test_act_favours_the_oldest_and_keeps_the_newest_gripper() -> None:
+    old, new = np.full(7, 1.0), np.full(7, -1.0)
+    fused = get_fusion("act")(np.stack([old, new]))
+    assert 0 < fused[0] < 0.01
+    assert fused[6] == -1.0
+
+
+def test_a_plan_may_change_after_it_was_given() -> None:
+    executor = PlanExecutor(4, 1, "act")
+    plan = np.ones((4, 7))
+    executor.add(plan)
+    plan[:] = 0.0
+    np.testing.assert_allclose(executor.add(np.ones((4, 7))), 1.0)
+
+
+@pytest.mark.parametrize("exec_horizon", [0, -1, 9])
+def test_exec_horizon_out_of_range_is_refused(exec_horizon: int) -> None:
+    with pytest.raises(ConfigError, match=rf"{exec_horizon}.*1 to 8.*Fix"):
+        PlanExecutor(8, exec_horizon)
+
+
+def test_unknown_fusion_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown fusion 'akt'.*none, act.*'act'"):
+        PlanExecutor(8, 1, "akt")
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (8, 6), (7,), (1, 8, 7)])
+def test_a_plan_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SpecMismatchError, match=r"Needed: \(8, 7\)"):
+        PlanExecutor(8, 4).add(np.zeros(shape))

@@ -1,0 +1,102 @@
+import pickle
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from policies import registry
+from policies.baselines import NoopPolicy, RandomPolicy
+from policies.interface import PlanRequest, Policy
+from policies.registry import PolicyRecipe
+from tasks.errors import ConfigError, PrerequisiteError
+
+
+def request(seed: int) -> PlanRequest:
+    return PlanRequest(window=(), instruction="do it", seed=seed)
+
+
+def test_random_depends_on_the_request_alone() -> None:
+    policy = RandomPolicy()
+    alone = policy.plan([request(3)])[0]
+    others = policy.plan([request(1), request(3), request(2)])
+    np.testing.assert_array_equal(alone, others[1])
+    assert not np.array_equal(others[0], others[1])
+    assert alone.shape == (64, 7)
+    assert np.abs(alone).max() <= 1.0
+
+
+def test_noop_holds_still_with_an_open_gripper() -> None:
+    plan = NoopPolicy().plan([request(0)])[0]
+    assert (plan[:, :6] == 0).all()
+    assert (plan[:, 6] == -1).all()
+
+
+@pytest.mark.parametrize("name", ["random", "noop"])
+def test_a_recipe_builds_in_another_process(name: str) -> None:
+    recipe = pickle.loads(pickle.dumps(PolicyRecipe(name=name)))
+    policy = recipe.build()
+    assert isinstance(policy, Policy)
+    assert policy.spec.name == name
+
+
+def test_the_expert_takes_its_options() -> None:
+    policy = PolicyRecipe(name="expert", options={"speed": "0.7"}).build()
+    assert policy.spec.privileged
+    with pytest.raises(ConfigError, match=r"speed is 2\.0"):
+        PolicyRecipe(name="expert", options={"speed": 2.0}).build()
+    with pytest.raises(ConfigError, match="speed is 'fast'"):
+        PolicyRecipe(name="expert", options={"speed": "fast"}).build()
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown policy 'expart'.*'expert'"):
+        PolicyRecipe(name="expart").build()
+    with pytest.raises(ConfigError, match=r"'speeed'.*Allowed: speed, noise"):
+        PolicyRecipe(name="expert", options={"speeed": 1}).build()
+    with pytest.raises(ConfigError, match="'speed' given to policy 'noop', which has none"):
+        PolicyRecipe(name="noop", options={"speed": 1}).build()
+    with pytest.raises(ConfigError, match="takes no checkpoint"):
+        PolicyRecipe(name="noop", checkpoint="somewhere").build()
+    with pytest.raises(ConfigError, match=r"no checkpoint.*Fix: give --checkpoint"):
+        PolicyRecipe(name="rdt").build()
+    with pytest.raises(ValidationError):
+        PolicyRecipe(name="noop", chekpoint="x")  # type: ignore[call-arg]
+
+
+def test_a_missing_checkpoint_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        PolicyRecipe(name="rdt", checkpoint=str(tmp_path / "nowhere"), device="cpu").build()
+
+
+def build_other(*, checkpoint: str | None = None, size: int = 1) -> NoopPolicy:
+    assert isinstance(size, int)
+    return NoopPolicy()
+
+
+def test_other_packages_offer_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "elsewhere", sys.modules[__name__])
+    points = [
+        EntryPoint(name="mine", value="elsewhere:build_other", group=registry.ENTRY_POINTS),
+        EntryPoint(name="broken", value="not_there:build", group=registry.ENTRY_POINTS),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert registry.policy_names() == ("random", "noop", "expert", "rdt", "mine", "broken")
+    recipe = PolicyRecipe(name="mine", checkpoint="here", options={"size": "3"})
+    assert isinstance(recipe.build(), NoopPolicy)
+    with pytest.raises(PrerequisiteError, match="not_there"):
+        PolicyRecipe(name="broken").build()
+
+
+def test_naming_policies_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, policies, policies.registry, policies.baselines, policies.executor;"
+        "print([m for m in ('torch', 'mujoco', 'libero', 'robosuite') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
