@@ -1,17 +1,71 @@
-"""The parts of an RDT block: attention, feed-forward, embedders, adaptors."""
+"""The parts of an RDT block: norms, attention, feed-forward, embedders, adaptors."""
 
 import math
 import re
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from policies.rdt.config import Norm
-from policies.rdt.norms import RmsNorm, norm_heads
 from tasks.errors import ConfigError
 
+_EPS = 1e-6
 _FREQUENCIES = 256
+
+
+class _VarianceNorm(torch.autograd.Function):
+    """x·rsqrt(var(x) + eps)·w in one pass each way; ``Tensor.var`` is slow on a CPU.
+
+    With r = rsqrt(var + eps) and n entries, dr/dx = −r³(x − mean)/(n − 1).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        n = x.shape[-1]
+        # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
+        _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
+        r = rstd * math.sqrt((n - 1) / n)
+        ctx.save_for_backward(x, weight, mean, r)
+        return (x * r).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight, mean, r = ctx.saved_tensors
+        n = x.shape[-1]
+        gx = grad * x
+        grad_weight = (gx * r).flatten(0, -2).sum(0)
+        pull = gx.matmul(weight).unsqueeze(-1) * (r * r * r / (n - 1))
+        grad_x = (grad * r).mul_(weight).addcmul_(x - mean, pull, value=-1)
+        return grad_x, grad_weight
+
+
+class RmsNorm(nn.Module):
+    """A norm with a weight and no bias, over the last axis, in the dtype of its input.
+
+    RDT's published weights were trained with ``variance``: the divisor is the root of the unbiased
+    variance, though the mean is not taken out of the result. ``mean_square`` is the textbook RMS
+    norm. Their parameters look alike; only one fits a given checkpoint.
+    """
+
+    def __init__(self, dim: int, norm: Norm) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (..., dim)."""
+        if self.norm == "mean_square":
+            mean_square = x.square().mean(-1, keepdim=True)
+            return x * torch.rsqrt(mean_square + _EPS) * self.weight
+        if x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32:
+            result: Tensor = _VarianceNorm.apply(x, self.weight)  # type: ignore[no-untyped-call]
+            return result
+        variance: Tensor = x.var(-1, keepdim=True)
+        return x * torch.rsqrt(variance + _EPS) * self.weight
 
 
 class SelfAttention(nn.Module):
@@ -27,11 +81,10 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BNH: Tensor) -> Tensor:
         """Mix the tokens (B, N, H) among themselves."""
-        qk_BNF, v_BNH = self.qkv(x_BNH).split((2 * x_BNH.shape[-1], x_BNH.shape[-1]), dim=-1)
-        qk_BN2Ad = norm_heads(qk_BNF, (self.q_norm, self.k_norm), self.num_heads)
-        q_BANd, k_BANd = qk_BN2Ad.permute(2, 0, 3, 1, 4)
-        v_BANd = v_BNH.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        mixed_BANd = F.scaled_dot_product_attention(q_BANd, k_BANd, v_BANd)
+        qkv = self.qkv(x_BNH).unflatten(-1, (3, self.num_heads, -1))
+        q_BNAd, k_BNAd, v_BNAd = qkv.unbind(2)
+        q, k = self.q_norm(q_BNAd).transpose(1, 2), self.k_norm(k_BNAd).transpose(1, 2)
+        mixed_BANd = F.scaled_dot_product_attention(q, k, v_BNAd.transpose(1, 2))
         projected: Tensor = self.proj(mixed_BANd.transpose(1, 2).flatten(2))
         return projected
 
@@ -57,16 +110,15 @@ class CrossAttention(nn.Module):
         Returns:
             Keys and values, each (B, A, L, d).
         """
-        k_BLH, v_BLH = self.kv(condition_BLH).chunk(2, dim=-1)
-        k_BLAd = norm_heads(k_BLH, (self.k_norm,), self.num_heads).squeeze(2)
-        v_BLAd = v_BLH.unflatten(-1, (self.num_heads, -1))
-        return k_BLAd.transpose(1, 2), v_BLAd.transpose(1, 2)
+        kv = self.kv(condition_BLH).unflatten(-1, (2, self.num_heads, -1))
+        k_BLAd, v_BLAd = kv.unbind(2)
+        return self.k_norm(k_BLAd).transpose(1, 2), v_BLAd.transpose(1, 2)
 
     def forward(
         self, x_BNH: Tensor, keys_values: tuple[Tensor, Tensor], mask_BL: Tensor | None
     ) -> Tensor:
         """Attend from ``x_BNH`` to the condition where the mask is True."""
-        q_BNAd = norm_heads(self.q(x_BNH), (self.q_norm,), self.num_heads).squeeze(2)
+        q_BNAd = self.q_norm(self.q(x_BNH).unflatten(-1, (self.num_heads, -1)))
         mask = None if mask_BL is None else mask_BL[:, None, None, :]
         mixed_BANd = F.scaled_dot_product_attention(
             q_BNAd.transpose(1, 2), *keys_values, attn_mask=mask
