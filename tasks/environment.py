@@ -158,14 +158,14 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         """Set the simulator's flattened state, as ``get_state`` returned it."""
         self.simulator.set_state(state)
 
-    def render(self) -> Image | None:  # type: ignore[override]
+    def render(self) -> Image | None:
         """Return the latest pictures side by side, (H, 2·W, 3) uint8, upright."""
         if self.render_mode is None:
             return None
         latest = self._latest or {}
         if any(camera not in latest for camera in CAMERAS):
             raise SimulatorError("Nothing was rendered at the latest step; call reset or step.")
-        return np.concatenate([latest[camera] for camera in CAMERAS], axis=1)
+        return np.concatenate([latest[camera] for camera in CAMERAS], axis=1)  # type: ignore[literal-required]
 
     def close(self) -> None:
         """Free the simulation."""

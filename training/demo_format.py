@@ -1,8 +1,8 @@
 """LIBERO's HDF5 demonstration format: names, shapes and what they mean.
 
-One file per task, ``<suite>/<task>_demo.hdf5``. Group ``data`` holds ``demo_0``, ``demo_1``, …, each
-with ``actions`` (T, 7), ``states`` (T, D), ``robot_states`` (T, 9), ``rewards`` and ``dones`` (T,) and
-the observations below. Pictures are stored as the renderer gives them, upside down.
+One file per task, ``<suite>/<task>_demo.hdf5``. Group ``data`` holds ``demo_0``, ``demo_1``, …,
+each with ``actions`` (T, 7), ``states`` (T, D), ``robot_states`` (T, 9), ``rewards`` and ``dones``
+(T,) and the observations below. Pictures are stored as the renderer gives them, upside down.
 """
 
 from typing import Literal

@@ -57,8 +57,9 @@ def find_demo_files(path: Path | str) -> list[Path]:
     path = Path(path)
     if path.is_file():
         return [path]
-    files = sorted(p for p in path.rglob("*.hdf5") if not p.name.startswith(".") and
-                   ".parts" not in p.parts)
+    files = sorted(
+        p for p in path.rglob("*.hdf5") if not p.name.startswith(".") and ".parts" not in p.parts
+    )
     if not files:
         what = "has no *.hdf5 file below it" if path.is_dir() else "does not exist"
         raise ConfigError(f"The demos '{path}' cannot be read: it {what}. {_FIX}")
@@ -126,8 +127,11 @@ def _arrays(path: Path, data: h5py.Group, name: str) -> dict[str, Any]:
     wanted: dict[str, tuple[int | None, ...]] = {
         "actions": (ACTION_DIM,),
         "robot_states": (9,),
-        **{f"obs/{key}": shape for key, shape in OBSERVATIONS.items()
-           if key in PICTURES.values() or key == "joint_states"},
+        **{
+            f"obs/{key}": shape
+            for key, shape in OBSERVATIONS.items()
+            if key in PICTURES.values() or key == "joint_states"
+        },
     }
     arrays: dict[str, Any] = {}
     steps: int | None = None

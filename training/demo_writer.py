@@ -72,8 +72,9 @@ def write_demo(
             group.create_dataset(name, data=array)
 
 
-def merge_demos(path: Path, parts: Sequence[Path], task: Task, protocol: Protocol,
-                provenance: Mapping[str, Any]) -> None:
+def merge_demos(
+    path: Path, parts: Sequence[Path], task: Task, protocol: Protocol, provenance: Mapping[str, Any]
+) -> None:
     """Join files of ``write_demo`` into one LIBERO file, atomically.
 
     Args:

@@ -1,0 +1,41 @@
+# make bench   install everything, check rendering, run the quickstart recipe, show its table
+# make test    install what tests need and run them
+# make check   ruff and mypy
+# make setup   install only
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs/quickstart
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export MUJOCO_GL ?= egl
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: bench test check setup clean
+
+bench: setup
+	$(BIN)/libero-bench run quickstart --out $(OUT)
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(STAMP)
+	@$(BIN)/python -m tasks.rendering --install
+
+$(STAMP): setup.cfg constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; give one with: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	    { echo "Cannot make a virtual environment; install it (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

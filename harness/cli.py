@@ -1,0 +1,74 @@
+"""The ``libero-bench`` command."""
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from harness.commands.collect import collect_command
+from harness.commands.evaluate import evaluate_command
+from harness.commands.leaderboard import leaderboard_command
+from harness.commands.run import run_command
+from harness.commands.train import train_command
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+app = App(
+    name="libero-bench",
+    help="Fine-tune RDT policies on LIBERO demonstrations and measure how good they are.",
+    version="0.1.0",
+)
+app.command(run_command, name="run")
+app.command(collect_command, name="collect")
+app.command(train_command, name="train")
+app.command(evaluate_command, name="eval")
+app.command(leaderboard_command, name="leaderboard")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after the command's name; those of the process by default.
+
+    Returns:
+        0, or 2 for an error the user can mend (one line on standard error), or 130 if interrupted.
+    """
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        return _fail("Interrupted. Finished work is kept; the same command goes on.", INTERRUPTED)
+    except CycloptsError as error:
+        return _fail(" ".join(str(error).split()), USAGE_ERROR)
+    except Exception as error:
+        message = _mendable(error)
+        if message is None:
+            raise
+        return _fail(message, USAGE_ERROR)
+    return 0
+
+
+def _mendable(error: Exception) -> str | None:
+    """Return the message for an error that a user can mend; None for our own faults."""
+    from pydantic import ValidationError
+
+    from harness.commands.arguments import validation_message
+    from results.errors import ResultsError
+    from tasks.errors import HarnessError
+
+    if isinstance(error, ValidationError):
+        return validation_message(error)
+    if isinstance(error, (HarnessError, ResultsError)):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error}. Check that the path exists, is writable, and that the disk is not full."
+    return None
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"libero-bench: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

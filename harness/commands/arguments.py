@@ -1,0 +1,56 @@
+"""What users type for several commands, and what it means."""
+
+import re
+
+from tasks.errors import ConfigError
+
+
+def parse_indices(text: str, what: str) -> tuple[int, ...]:
+    """Read indices such as ``0,3`` or ``0-4,7``.
+
+    Args:
+        text: What was typed.
+        what: What the numbers stand for, for the message.
+
+    Raises:
+        ConfigError: It is something else, or a number comes twice.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if match is None or (match[2] and int(match[2]) < int(match[1])):
+            raise ConfigError(
+                f"{what} '{text}' cannot be read. Allowed: numbers and ranges such as 0,3 or 0-4."
+            )
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    if len(set(numbers)) != len(numbers):
+        raise ConfigError(f"{what} '{text}' names a number twice. Fix: name each once.")
+    return tuple(numbers)
+
+
+def parse_tasks(suite: str, text: str | None) -> tuple[int, ...]:
+    """Read the tasks of a suite: indices, ranges, names, or all of them where nothing was typed.
+
+    Raises:
+        ConfigError: Unknown suite or task.
+    """
+    from tasks.suites import find_task, suite_tasks
+
+    if text is None or text == "all":
+        return tuple(task.index for task in suite_tasks(suite))
+    if re.fullmatch(r"[\d,\s-]+", text):
+        return tuple(find_task(suite, index).index for index in parse_indices(text, "--tasks"))
+    return tuple(find_task(suite, name.strip()).index for name in text.split(","))
+
+
+def validation_message(error: Exception) -> str:
+    """Say in one line what pydantic found wrong with a setting."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "setting"
+    given = first.get("input")
+    shown = f" {given!r} given." if not isinstance(given, dict) else ""
+    return f"--{name.replace('_', '-')}:{shown} {first['msg']}."

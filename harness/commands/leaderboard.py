@@ -1,0 +1,60 @@
+"""``libero-bench leaderboard``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def leaderboard_command(
+    runs: list[Path],
+    /,
+    *,
+    format: Literal["table", "markdown", "csv", "json"] = "table",
+    by_task: Annotated[bool, Parameter(negative=())] = False,
+    page: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Show several runs in one table.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs, or folders that contain such folders.
+    format
+        How to print the table.
+    by_task
+        A row for each task.
+    page
+        Also write a static page with the table and the videos into this folder.
+    json
+        The same as --format json.
+    """
+    from results.leaderboard import render, rich_table, rows_by_task, rows_from_runs
+    from results.store import load_run
+
+    folders = run_folders(runs)
+    loaded = [load_run(folder) for folder in folders]
+    rows = rows_by_task(loaded) if by_task else rows_from_runs(loaded)
+    wanted = "json" if json else format
+    if wanted == "table":
+        from rich.console import Console
+
+        Console(highlight=False).print(rich_table(rows))
+    else:
+        print(render(rows, wanted))
+    if page is not None:
+        from harness.display import console
+        from results.page import write_page
+
+        written = write_page(page, folders, title="LIBERO leaderboard")
+        console.print(f"Page: {written}")
+
+
+def run_folders(paths: list[Path]) -> list[Path]:
+    """Return the run folders that paths stand for: themselves, or those directly below them."""
+    folders: list[Path] = []
+    for path in paths:
+        below = [] if (path / "run.json").exists() else sorted(path.glob("*/run.json"))
+        folders += [file.parent for file in below] or [path]
+    return folders

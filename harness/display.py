@@ -1,0 +1,66 @@
+"""What long work shows in the terminal: bars with a rate and the time left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True, highlight=False)
+"""Progress and messages go to standard error; standard output is for results."""
+
+
+@contextmanager
+def progress_bar(what: str, total: int, unit: str) -> Iterator["Bar"]:
+    """Show a bar while the block runs.
+
+    Args:
+        what: Words before the bar.
+        total: Steps in all.
+        unit: What a step is, for the rate.
+    """
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=2,
+    )
+    with progress:
+        task = progress.add_task(what, total=total, rate="", note="")
+        yield Bar(progress, task, unit)
+
+
+class Bar:
+    """A running bar."""
+
+    def __init__(self, progress: Progress, task: object, unit: str) -> None:
+        self._progress, self._task, self._unit = progress, task, unit
+
+    def at(self, done: int, *, note: str = "", rate: float | None = None) -> None:
+        """Move the bar.
+
+        Args:
+            done: Steps done.
+            note: Words behind the bar.
+            rate: Steps per second, if known.
+        """
+        shown = "" if rate is None else f"{rate:.2f} {self._unit}/s"
+        self._progress.update(
+            self._task,  # type: ignore[arg-type]
+            completed=done,
+            note=note,
+            rate=shown,
+        )

@@ -1,0 +1,76 @@
+"""What the evaluation and its workers say to each other through a pipe."""
+
+from dataclasses import dataclass
+
+from policies.interface import PlanRequest
+from results.records import EpisodeKey, EpisodeRecord
+from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
+from tasks.observation import FloatArray
+
+FATAL: dict[str, type[HarnessError]] = {
+    kind.__name__: kind for kind in (PrerequisiteError, SpecMismatchError, ConfigError)
+}
+"""Errors that end the whole evaluation, by the name under which they travel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """To a worker: run this episode."""
+
+    key: EpisodeKey
+    task_name: str
+    attempt: int
+    record: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """To a worker: the plan it asked for, (horizon, 7), or why there is none."""
+
+    plan: FloatArray | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """To a worker: close the environment and end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """From a worker: it is up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """From a worker: it needs a plan."""
+
+    request: PlanRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """From a worker: the episode is finished."""
+
+    record: EpisodeRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """From a worker: the episode broke.
+
+    Attributes:
+        error: What broke, on one line.
+        hopeless: Another try would break in the same way.
+    """
+
+    error: str
+    hopeless: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fatal:
+    """From a worker: no episode can run. ``kind`` is a key of ``FATAL``."""
+
+    kind: str
+    error: str

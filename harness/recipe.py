@@ -1,0 +1,241 @@
+"""Recipes: demonstrations → fine-tuning → evaluation → table, videos and page, from one TOML file.
+
+Every stage resumes by itself and does nothing when it is finished, so running a recipe again goes
+on where it stopped. All settings are checked before the first stage starts.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from tasks.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from harness.collection import CollectionConfig
+    from harness.evaluation_config import EvaluationConfig
+    from training.config import TrainingConfig
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Entry:
+    """A policy to evaluate, at one or several execution horizons."""
+
+    policy: str
+    """A policy's name."""
+    label: str | None = None
+    """How tables call it; the policy's name by default."""
+    checkpoint: str | None = None
+    """A checkpoint; for ``rdt`` the one this recipe trains by default."""
+    exec_horizons: tuple[int, ...] = ()
+    """Execution horizons, a row of the table each; the policy's own by default."""
+    fusion: str = "none"
+    """Temporal ensembling."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The policy's own settings."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Stage:
+    """Settings of a stage, handed on to it, and what to tell the user before it starts."""
+
+    settings: dict[str, Any]
+    """Settings of ``collect``, ``train`` or ``eval``."""
+    minutes: float | None = Field(default=None, ge=0)
+    """About how long it takes on two cores."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Recipe:
+    """What ``libero-bench run`` does."""
+
+    title: str
+    """Heading of the page."""
+    description: str = ""
+    """A sentence or two below it."""
+    demos: tuple[Path, ...] = ()
+    """Existing demo files or folders, instead of ``collect``."""
+    collect: Stage | None = None
+    """Demonstrations to collect."""
+    train: Stage | None = None
+    """Fine-tuning; without it, entries must name their checkpoints."""
+    evaluate: Stage
+    """Settings of all evaluations."""
+    entries: tuple[Entry, ...]
+    """What to evaluate."""
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: A file, or the name of a shipped recipe.
+
+    Raises:
+        ConfigError: There is none, or it says something that is not allowed.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = SHIPPED / f"{name}.toml"
+        if not path.exists():
+            raise unknown_name("recipe", name, [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(Recipe).validate_python(_grouped(raw))
+    except FileNotFoundError as error:
+        shipped = ", ".join(p.stem for p in sorted(SHIPPED.glob("*.toml")))
+        raise ConfigError(
+            f"The recipe '{path}' does not exist. Allowed: a TOML file, or one of: {shipped}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The recipe '{path}' is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The recipe '{path}': {place}: {first['msg']}.") from error
+
+
+def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``[collect] demos = 12, minutes = 3`` into a ``Stage``."""
+    grouped = dict(raw)
+    for name in ("collect", "train", "evaluate"):
+        if isinstance(grouped.get(name), dict):
+            settings = dict(grouped[name])
+            minutes = settings.pop("minutes", None)
+            grouped[name] = {"settings": settings, "minutes": minutes}
+    return grouped
+
+
+class RecipeRun:
+    """A recipe and the folder it runs in, with the settings of all stages resolved.
+
+    Raises:
+        ConfigError: A setting is not allowed, or stages do not fit together.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, *, workers: int | None = None) -> None:
+        self.recipe, self.out = recipe, out
+        self.workers = workers
+        if recipe.collect is not None and recipe.demos:
+            raise ConfigError("A recipe has either [collect] or demos, not both. Fix: drop one.")
+        if recipe.train is not None and recipe.collect is None and not recipe.demos:
+            raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
+        self.collection = self._collection()
+        self.training = self._training()
+        self.evaluations = tuple(self._evaluations())
+        labels = [config.out for config in self.evaluations]
+        if len(set(labels)) != len(labels):
+            raise ConfigError("Two entries have the same label and horizon. Fix: give labels.")
+
+    @property
+    def page(self) -> Path:
+        """Folder of the static page."""
+        return self.out / "page"
+
+    def _collection(self) -> "CollectionConfig | None":
+        from harness.collection import CollectionConfig
+
+        if self.recipe.collect is None:
+            return None
+        settings = dict(self.recipe.collect.settings)
+        if self.workers is not None:
+            settings["workers"] = self.workers
+        return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
+
+    def _training(self) -> "TrainingConfig | None":
+        from training.config import TrainingConfig
+
+        if self.recipe.train is None:
+            return None
+        demos = self.recipe.demos or (self.out / "demos",)
+        settings = self.recipe.train.settings
+        return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
+
+    def _evaluations(self) -> "Iterator[EvaluationConfig]":
+        from harness.evaluation_config import EvaluationConfig
+        from policies.registry import PolicyRecipe
+
+        settings = dict(self.recipe.evaluate.settings)
+        if self.workers is not None:
+            settings["workers"] = self.workers
+        for entry in self.recipe.entries:
+            checkpoint = entry.checkpoint
+            if entry.policy == "rdt" and checkpoint is None:
+                if self.training is None:
+                    raise ConfigError(
+                        "Entry 'rdt' has no checkpoint and the recipe trains none. "
+                        'Fix: add [train], or checkpoint = "folder" to the entry.'
+                    )
+                checkpoint = str(self.out / "train" / "checkpoint")
+            policy = PolicyRecipe(name=entry.policy, checkpoint=checkpoint, options=entry.options)
+            for horizon in entry.exec_horizons or (None,):
+                label = entry.label or entry.policy
+                folder = label if horizon is None else f"{label}-h{horizon}"
+                if entry.fusion != "none":
+                    folder += f"-{entry.fusion}"
+                yield _build(
+                    EvaluationConfig,
+                    "evaluate",
+                    settings,
+                    policy=policy,
+                    exec_horizon=horizon,
+                    fusion=entry.fusion,
+                    label=label,
+                    out=self.out / "eval" / folder.replace("/", "-"),
+                )
+
+    def claim(self) -> None:
+        """Make the folder this recipe's, or check that it is.
+
+        Raises:
+            ConfigError: It holds something else, or another recipe's run.
+        """
+        from training.run_folder import write_json
+
+        note = self.out / "recipe.json"
+        wanted = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
+        if note.exists():
+            import json
+
+            there = json.loads(note.read_text(encoding="utf-8"))
+            differing = [key for key, value in wanted.items() if there.get(key) != value]
+            if differing:
+                raise ConfigError(
+                    f"--out '{self.out}' holds the run of another recipe "
+                    f"(different: {', '.join(differing)}). Fix: give another --out."
+                )
+            return
+        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise ConfigError(
+                f"--out '{self.out}' holds something that is no recipe's run. "
+                "Allowed: a new folder, an empty one, or the run to resume. Fix: give another."
+            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(note, wanted)
+
+
+def _build(config: type[Any], section: str, settings: Mapping[str, Any], **fixed: Any) -> Any:
+    clash = sorted(set(settings) & set(fixed))
+    if clash:
+        raise ConfigError(
+            f"[{section}] of the recipe sets {', '.join(clash)}, which the recipe run decides. "
+            "Fix: remove it."
+        )
+    try:
+        return config(**settings, **fixed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"[{section}] of the recipe: {place}: {first['msg']}.") from error
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain data, for the page."""
+    plain: dict[str, Any] = asdict(recipe)
+    return plain

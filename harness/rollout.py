@@ -1,0 +1,219 @@
+"""Driving one episode: reset, plan, execute, until success or the step limit."""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from policies.executor import PlanExecutor
+from policies.interface import PlanRequest, PolicySpec
+from results.records import EpisodeKey, EpisodeRecord, Outcome
+from tasks.observation import CAMERAS, FloatArray, Observation
+from tasks.simulator import Slice
+
+
+class Environment(Protocol):
+    """What a rollout needs of an environment; ``tasks.environment.LiberoEnv`` has it."""
+
+    max_steps: int
+    elapsed: int
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode; the options are ``init_state`` and ``cameras``."""
+
+    def execute(
+        self,
+        actions: FloatArray,
+        *,
+        history: int = 1,
+        cameras: Sequence[str] | None = None,
+        record: Sequence[str] = (),
+    ) -> Slice:
+        """Execute (n, 7) actions; stop early at success or at the step limit."""
+
+    def close(self) -> None:
+        """Free the simulation."""
+
+
+class Planner(Protocol):
+    """Where plans come from: a policy in this process, or one behind a pipe."""
+
+    def begin(self, env: Any, seed: int) -> None:
+        """Get ready for an episode in an environment that was just reset."""
+
+    def plan(self, request: PlanRequest) -> FloatArray:
+        """Return one plan, (horizon, 7)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """One executed control step, as a subscriber is told of it.
+
+    Attributes:
+        step: Control steps executed so far, this one included.
+        plan: Number of the plan that is being executed, from 0.
+        starts_plan: True at the first step of a plan.
+        action: The executed action, (7,) in [−1, 1].
+        observation: What the robot saw after it.
+    """
+
+    step: int
+    plan: int
+    starts_plan: bool
+    action: FloatArray
+    observation: Observation
+
+
+class Subscriber(Protocol):
+    """Someone who watches an episode, such as a video writer.
+
+    Attributes:
+        cameras: Cameras to be rendered at every step for this subscriber.
+    """
+
+    cameras: tuple[str, ...]
+
+    def begin(self, observation: Observation, max_steps: int) -> None:
+        """The episode starts with this observation."""
+
+    def step(self, moment: Moment) -> None:
+        """A control step was executed."""
+
+    def end(self, outcome: Outcome) -> str | None:
+        """The episode is over; the path of a video in the run folder, if there is one."""
+
+    def abort(self) -> None:
+        """The episode broke; leave nothing half-made behind."""
+
+
+def plan_seed(key: EpisodeKey, plan: int) -> int:
+    """Return the seed of one plan's randomness, in [0, 2⁶³).
+
+    It is a hash, so that it depends on the episode and nothing else, and so that neighbouring
+    episodes and plans have nothing in common.
+
+    Args:
+        key: The episode.
+        plan: Number of the plan in the episode, from 0.
+    """
+    text = f"{key.suite}/{key.task}/{key.init_state}/{key.seed}/{plan}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def run_episode(
+    env: Environment,
+    planner: Planner,
+    spec: PolicySpec,
+    executor: PlanExecutor,
+    *,
+    key: EpisodeKey,
+    task_name: str,
+    attempt: int = 1,
+    subscribers: Sequence[Subscriber] = (),
+) -> EpisodeRecord:
+    """Run one episode.
+
+    Pictures are rendered only where the policy will see them or a subscriber wants them.
+
+    Args:
+        env: An environment of the key's task.
+        planner: Gives the plans.
+        spec: What the policy behind the planner needs.
+        executor: A new one.
+        key: The episode.
+        task_name: For the record.
+        attempt: Number of this try.
+        subscribers: They are told of every step.
+
+    Returns:
+        The record, its outcome ``success`` or ``failure``; whatever breaks is raised.
+    """
+    started = time.perf_counter()
+    recorded = tuple(c for c in CAMERAS if any(c in s.cameras for s in subscribers))
+    try:
+        first, info = env.reset(
+            seed=key.seed,
+            options={
+                "init_state": key.init_state,
+                "cameras": tuple(dict.fromkeys((*spec.cameras, *recorded))),
+            },
+        )
+        observation = Observation(**first)  # type: ignore[typeddict-item]
+        planner.begin(env, plan_seed(key, -1))
+        for subscriber in subscribers:
+            subscriber.begin(observation, env.max_steps)
+        success, plans = _act(env, planner, spec, executor, key, observation, subscribers, recorded)
+        outcome: Outcome = "success" if success else "failure"
+        videos = [subscriber.end(outcome) for subscriber in subscribers]
+    except BaseException:
+        for subscriber in subscribers:
+            subscriber.abort()
+        raise
+    return EpisodeRecord(
+        **key._asdict(),
+        task_name=task_name,
+        outcome=outcome,
+        steps=env.elapsed,
+        first_success_step=env.elapsed if success else None,
+        plans=plans,
+        wall_s=round(time.perf_counter() - started, 3),
+        video=next((video for video in videos if video), None),
+        scene_hash=info.get("scene_hash"),
+        attempt=attempt,
+    )
+
+
+def _act(
+    env: Environment,
+    planner: Planner,
+    spec: PolicySpec,
+    executor: PlanExecutor,
+    key: EpisodeKey,
+    observation: Observation,
+    subscribers: Sequence[Subscriber],
+    recorded: tuple[str, ...],
+) -> tuple[bool, int]:
+    """Plan and execute to the end; return whether it succeeded and the number of plans."""
+    window = deque([_shown(observation, spec.cameras)], maxlen=spec.history)
+    plans = 0
+    while env.elapsed < env.max_steps:
+        before = env.elapsed
+        request = PlanRequest(
+            window=tuple(window),
+            instruction=observation["instruction"],
+            seed=plan_seed(key, plans),
+            step=before,
+        )
+        actions = executor.add(planner.plan(request))[: env.max_steps - before]
+        last = before + len(actions) >= env.max_steps  # then nobody looks at the pictures
+        result = env.execute(
+            actions,
+            history=spec.history,
+            cameras=() if last else spec.cameras,
+            record=recorded,
+        )
+        for index, seen in enumerate(result.observations):
+            window.append(_shown(seen, spec.cameras))
+            moment = Moment(
+                step=before + index + 1,
+                plan=plans,
+                starts_plan=index == 0,
+                action=actions[index],
+                observation=seen,
+            )
+            for subscriber in subscribers:
+                subscriber.step(moment)
+        plans += 1
+        if result.success:
+            return True, plans
+    return False, plans
+
+
+def _shown(observation: Observation, cameras: Sequence[str]) -> Observation:
+    """Leave out pictures that were made for others: a policy sees the same with and without."""
+    hidden = {camera for camera in CAMERAS if camera not in cameras}
+    return Observation(**{k: v for k, v in observation.items() if k not in hidden})  # type: ignore[typeddict-item]

@@ -1,0 +1,52 @@
+"""The long stages of the work, each with its progress bar: collect, train, evaluate."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.display import progress_bar
+
+if TYPE_CHECKING:
+    from harness.collection import Attempt, Collected, CollectionConfig
+    from tasks.suites import Task
+    from training.config import TrainingConfig
+
+
+def collect_with_bar(
+    config: "CollectionConfig", collect: Callable[..., "list[Collected]"]
+) -> "list[Collected]":
+    """Collect demonstrations under a progress bar.
+
+    Args:
+        config: What to collect.
+        collect: ``harness.collection.collect``.
+    """
+    total = config.demos * len(config.tasks)
+    kept: dict[int, int] = {}
+    tried = 0
+    with progress_bar("Collecting demos", total, "demo") as bar:
+
+        def show(task: "Task", attempt: "Attempt") -> None:
+            nonlocal tried
+            tried += 1
+            kept[task.index] = kept.get(task.index, 0) + attempt.kept
+            note = f"kept {sum(kept.values())} of {tried} attempts"
+            bar.at(sum(kept.values()), note=note)
+
+        collected = collect(config, show)
+        bar.at(total)
+    return collected
+
+
+def train_with_bar(config: "TrainingConfig") -> Path:
+    """Train under a progress bar; return the checkpoint's folder."""
+    with progress_bar("Training", config.updates, "update") as bar:
+        # Importing torch takes seconds, so the bar is there first.
+        from training.trainer import TrainingStatus, train
+
+        def show(status: TrainingStatus) -> None:
+            bar.at(status.update, note=f"loss {status.loss:.4f}", rate=status.rate)
+
+        checkpoint = train(config, show)
+        bar.at(config.updates)
+    return checkpoint
