@@ -28,7 +28,10 @@ _MAX_WIDTH = 0.068
 _MIN_AREA = 80e-6
 _MAX_TILT = 0.45
 _SWEEP = (0.0, 0.025, 0.05, 0.075)
-_TRIED = 400
+_GRIPPER_REACH = 0.25
+
+_PASSES = ((0.010, 0.2), (0.003, 0.06))
+"""Distance to other things, metres, and to joint limits, rad: first generous, then tight."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +77,35 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
         PlanningError: If none of the candidates is possible.
     """
     own = scene.object_boxes(name)
-    members = scene.subtree(scene.body(name))
-    obstacles = scene.obstacles(without=members).inflated(0.003)
-    everything = Boxes.concatenate([own, obstacles])
+    near = _near(scene.obstacles(without=scene.subtree(scene.body(name))), own)
     gripper = scene.gripper_boxes(MAX_GAP)
     candidates = sorted(
         candidate_grasps(own, scene.position(name), wish), key=lambda grasp: grasp.cost
     )
-    for grasp in candidates[:_TRIED]:
-        if any(any_overlap(_placed(gripper, grasp.pose, rise), everything) for rise in _SWEEP):
-            continue
-        if kinematics.reach(grasp.pose).reached:
-            return grasp
+    for clearance, margin in _PASSES:
+        blocks = Boxes.concatenate([own, near.inflated(clearance)])
+        for grasp in candidates:
+            blocked = any(
+                any_overlap(_placed(gripper, grasp.pose, rise), blocks) for rise in _SWEEP
+            )
+            if blocked:
+                continue
+            reach = kinematics.reach(grasp.pose)
+            if reach.reached and reach.margin > margin:
+                return grasp
     raise PlanningError(
         f"No grasp from above was found for '{name}': {len(candidates)} candidates, "
         "all blocked or out of reach."
     )
+
+
+def _near(boxes: Boxes, around: Boxes) -> Boxes:
+    """Keep the boxes that a gripper at an object could touch."""
+    low, high = around.bounds()
+    middle, reach = (low + high) / 2, float(np.linalg.norm(high - low)) / 2 + _GRIPPER_REACH
+    gap = np.linalg.norm(boxes.center - middle, axis=1) - np.linalg.norm(boxes.half, axis=1)
+    keep = gap < reach
+    return Boxes(boxes.center[keep], boxes.axes[keep], boxes.half[keep])
 
 
 def _placed(gripper: Boxes, pose: Pose, rise: float) -> Boxes:

@@ -1,7 +1,7 @@
 """Moving the hand: servoing to poses, and paths that clear the obstacles."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -120,7 +120,12 @@ class Arm:
 
 
 def plan_path(
-    start: Pose, goal: Pose, shape: Boxes, obstacles: Boxes, *, clearance: float = 0.015
+    start: Pose,
+    goal: Pose,
+    shape: Boxes,
+    obstacles: Boxes,
+    *,
+    clearances: Sequence[float] = (0.015, 0.005, 0.0),
 ) -> list[Pose]:
     """Find the shortest of a few simple paths that keep clear of the obstacles.
 
@@ -132,7 +137,7 @@ def plan_path(
         goal: Where it should go.
         shape: What moves, in the grip site's frame: the gripper and what it holds.
         obstacles: What must not be touched.
-        clearance: Distance to keep, metres.
+        clearances: Distances to keep, metres; the next one where the one before leaves no path.
 
     Returns:
         Waypoints after the start, the goal last.
@@ -140,9 +145,9 @@ def plan_path(
     Raises:
         PlanningError: If none of the paths is clear.
     """
-    fat = obstacles.inflated(clearance)
     base = max(float(start.position[2]), float(goal.position[2]))
-    for rise in np.arange(0.0, 0.42, 0.02):
+    for clearance, rise in product(clearances, np.arange(0.0, 0.42, 0.02)):
+        fat = obstacles.inflated(clearance)
         over_start = start.height(base + rise)
         over_goal = goal.height(base + rise)
         options = [[over_goal, goal], [Pose(over_start.position, goal.rotation), goal]]

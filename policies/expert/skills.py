@@ -1,7 +1,7 @@
 """What the expert can do, and the registry from goal predicates to skills."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _APPROACH = 0.06
 _MOVED = 0.003
 _DROP = 0.005
 _FIRM = 2.5
+_LIFTED = 0.01
+_SLIPPED = 0.06
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -35,7 +37,7 @@ class Situation:
         home: (3, 3) orientation of the hand at the start, turned upright.
         base: (3,) position of the robot's base, metres.
         failed_grasp: Whether a grasp had to be tried again.
-        log: What was done, in words.
+        grip: (3,) from the hand to the object's origin when the fingers closed, metres.
     """
 
     scene: Scene
@@ -44,7 +46,17 @@ class Situation:
     home: FloatArray
     base: FloatArray
     failed_grasp: bool = False
-    log: list[str] = field(default_factory=list)
+    grip: FloatArray | None = None
+
+    def holding(self, name: str) -> bool:
+        """Tell whether an object is about where it was in the hand when the fingers closed.
+
+        It may have tilted in the grip, which moves its origin by centimetres.
+        """
+        if self.grip is None or self.scene.touching_fingers(name) == 0:
+            return False
+        now = self.scene.position(name) - self.scene.hand_pose().position
+        return float(np.linalg.norm(now - self.grip)) < _SLIPPED
 
 
 Skill = Callable[[Situation, Subgoal], Actions]
@@ -133,7 +145,7 @@ def transfer(situation: Situation, name: str, target: FloatArray) -> Actions:
     """
     for _ in range(_ATTEMPTS):
         yield from pick(situation, name, target)
-        if situation.scene.touching_fingers(name) == 2:
+        if situation.holding(name):
             yield from place(situation, name, target)
             return
         situation.failed_grasp = True
@@ -163,7 +175,10 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
     yield from arm.move([grasp.pose], tolerance=0.004, noisy=False)
     arm.gripper = CLOSE
     yield from _close_fingers(situation)
-    yield from arm.move([grasp.pose.shifted(0.04 * _UP)], tolerance=0.02, noisy=False)
+    situation.grip = scene.position(name) - scene.hand_pose().position
+    yield from arm.move([grasp.pose.shifted(0.05 * _UP)], tolerance=0.015, noisy=False)
+    if scene.position(name)[2] < seen[2] + _LIFTED:
+        situation.grip = None
 
 
 def _close_fingers(situation: Situation) -> Actions:
@@ -192,7 +207,7 @@ def place(situation: Situation, name: str, target: FloatArray) -> Actions:
     own = carried.moved(hand.rotation.T, -hand.rotation.T @ hand.position)
     above = release.shifted(0.05 * _UP)
     yield from _travel(situation, above, carried=own, held=name, pass_by=True)
-    if scene.touching_fingers(name) < 2:
+    if not situation.holding(name):
         situation.failed_grasp = True
         return
     yield from arm.move([release_pose(situation, name, target)], tolerance=0.005, noisy=False)
