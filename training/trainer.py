@@ -91,7 +91,6 @@ class _Training:
         self.data = _windows(config, network, self.layout)
         self.contract = _contract(config, network, self.data, start_contract)
         self.step = folder.step()
-        set_seed(config.seed, device_specific=True)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -146,6 +145,9 @@ class _Training:
         rate = learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        # Noise and timesteps of an update depend on its number alone: a resumed run is the same run.
+        index = self.step * self.accelerator.num_processes + self.accelerator.process_index
+        torch.manual_seed((self.config.seed << 40) + index)
         loss, _ = self.network(batch, weights=self.weights)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip)

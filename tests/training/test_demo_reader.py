@@ -1,0 +1,121 @@
+"""Reading demo files: conventions, orientation, and the refusal of everything else."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tasks.errors import ConfigError
+from tests.training.demo_files import write_file
+from training.demo_reader import find_demo_files, read_demos
+
+
+def test_official_files_pair_an_action_with_what_was_seen_before_it(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", steps=12)
+    with h5py.File(path) as file:
+        actions = file["data/demo_0/actions"][...]
+        robot = file["data/demo_0/robot_states"][...]
+    after = next(read_demos(path))
+    assert after.steps == 11
+    np.testing.assert_array_equal(after.actions, actions[1:])
+    np.testing.assert_array_equal(after.ee_pos, robot[:-1, 2:5])
+    before = next(read_demos(path, convention="before_action"))
+    np.testing.assert_array_equal(before.actions, actions)
+    np.testing.assert_array_equal(before.ee_quat, robot[:, 5:9])
+
+
+def test_pictures_are_turned_upright(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", convention="before_action")
+    with h5py.File(path) as file:
+        stored = file["data/demo_1/obs/agentview_rgb"][...]
+    demo = list(read_demos(path))[1]
+    np.testing.assert_array_equal(demo.pictures["agentview"], np.rot90(stored, 2, axes=(1, 2)))
+
+
+def _nan(file: h5py.File) -> None:
+    file["data/demo_0/robot_states"][3, 2] = np.nan
+
+
+def _too_large(file: h5py.File) -> None:
+    file["data/demo_1/actions"][0, 0] = 1.5
+
+
+def _shape(file: h5py.File) -> None:
+    del file["data/demo_0/actions"]
+    file["data/demo_0/actions"] = np.zeros((12, 6))
+
+
+def _rows(file: h5py.File) -> None:
+    del file["data/demo_0/obs/joint_states"]
+    file["data/demo_0/obs/joint_states"] = np.zeros((9, 7))
+
+
+def _missing(file: h5py.File) -> None:
+    del file["data/demo_0/obs/agentview_rgb"]
+
+
+def _float_pictures(file: h5py.File) -> None:
+    del file["data/demo_0/obs/agentview_rgb"]
+    file["data/demo_0/obs/agentview_rgb"] = np.zeros((12, 16, 16, 3))
+
+
+def _huge(file: h5py.File) -> None:
+    del file["data/demo_0/obs/agentview_rgb"]
+    file.create_dataset("data/demo_0/obs/agentview_rgb", (12, 60000, 60000, 3), np.uint8)
+
+
+def _instruction(file: h5py.File) -> None:
+    del file["data"].attrs["problem_info"]
+
+
+def _empty(file: h5py.File) -> None:
+    del file["data/demo_0"], file["data/demo_1"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_nan, "NaN"),
+        (_too_large, "leaves"),
+        (_shape, "shape"),
+        (_rows, "9 rows"),
+        (_missing, "missing"),
+        (_float_pictures, "uint8"),
+        (_huge, "uint8"),
+        (_instruction, "language_instruction"),
+        (_empty, "no demonstration"),
+    ],
+)
+def test_impossible_contents_are_refused(tmp_path: Path, damage, words: str) -> None:
+    path = write_file(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(ConfigError, match=words) as caught:
+        list(read_demos(path))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    whole = write_file(tmp_path / "a.hdf5").read_bytes()
+    truncated = tmp_path / "truncated.hdf5"
+    truncated.write_bytes(whole[: len(whole) // 2])
+    foreign = tmp_path / "foreign.hdf5"
+    foreign.write_text("not HDF5")
+    for path in (truncated, foreign):
+        with pytest.raises(ConfigError, match="truncated"):
+            list(read_demos(path))
+    other = tmp_path / "other.hdf5"
+    with h5py.File(other, "w") as file:
+        file["x"] = 1
+    with pytest.raises(ConfigError, match="no group 'data'"):
+        list(read_demos(other))
+
+
+def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
+    first = write_file(tmp_path / "suite" / "a_demo.hdf5")
+    write_file(tmp_path / ".parts" / "x" / "attempt.hdf5")
+    assert find_demo_files(tmp_path) == [first]
+    with pytest.raises(ConfigError, match="does not exist"):
+        find_demo_files(tmp_path / "nothing")
