@@ -1,5 +1,7 @@
 """How a worker gets its environments: recipes that travel between processes."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
@@ -19,6 +21,9 @@ class EnvironmentRecipe(Interface):
 
     def init_states(self, task: int) -> int:
         """Return how many initial states a task has."""
+
+    def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
+        """Return the SHA-256 of the initial states of each task, by the task's index as text."""
 
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task.
@@ -57,6 +62,13 @@ class LiberoRecipe:
         from tasks.suites import find_task
 
         return len(find_task(self.suite, task).init_states())
+
+    def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
+        """Return the SHA-256 of the initial states of each task, by the task's index as text."""
+        from tasks.suites import find_task
+
+        states = {task: find_task(self.suite, task).init_states() for task in tasks}
+        return {str(t): hashlib.sha256(s.tobytes()).hexdigest() for t, s in states.items()}
 
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task; the simulation itself is built at its first reset."""

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
@@ -142,7 +142,7 @@ def run_episode(
                 "cameras": tuple(dict.fromkeys((*spec.cameras, *recorded))),
             },
         )
-        observation = Observation(**first)  # type: ignore[typeddict-item]
+        observation = cast(Observation, first)
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:
             subscriber.begin(observation, env.max_steps)
@@ -216,4 +216,5 @@ def _act(
 def _shown(observation: Observation, cameras: Sequence[str]) -> Observation:
     """Leave out pictures that were made for others: a policy sees the same with and without."""
     hidden = {camera for camera in CAMERAS if camera not in cameras}
-    return Observation(**{k: v for k, v in observation.items() if k not in hidden})  # type: ignore[typeddict-item]
+    shown = {name: value for name, value in observation.items() if name not in hidden}
+    return cast(Observation, shown)

@@ -138,7 +138,7 @@ def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -
         while isinstance(job := connection.recv(), Job):
             connection.send(_attempt(bench, planner, setup, job))
         bench.clear()
-    except (EOFError, OSError):
+    except (EOFError, ConnectionError):
         pass  # the parent is gone
     except HarnessError as error:
         connection.send(_verdict(error, asked=False))

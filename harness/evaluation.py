@@ -1,0 +1,290 @@
+"""Evaluating a policy: from what is asked to a run folder."""
+
+import contextlib
+import hashlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from harness.dispatch import Dispatcher, EvaluationStatus, Report
+from harness.environments import EnvironmentRecipe, LiberoRecipe
+from harness.evaluation_config import EvaluationConfig
+from harness.pool import WorkerPool
+from harness.provenance import checkpoint_sha256, collect_provenance
+from harness.schedule import Schedule
+from harness.worker import WorkerSetup
+from policies.executor import PlanExecutor
+from policies.interface import Policy, PolicySpec
+from policies.registry import AnyPolicy
+from results.records import EpisodeKey, RunInfo
+from results.store import RunStore
+from tasks.errors import ConfigError
+from tasks.observation import CONTROL_HZ
+from tasks.protocols import Protocol, get_protocol
+
+__all__ = ["EvaluationConfig", "EvaluationStatus", "evaluate"]
+
+VOLATILE = (
+    "config.workers",
+    "config.record",
+    "config.out",
+    "config.label",
+    "config.policy.checkpoint",  # its hash decides, not its place
+    "policy.checkpoint",
+)
+"""Settings that may change when a run is resumed, as no outcome depends on them."""
+
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def evaluate(
+    config: EvaluationConfig,
+    *,
+    policy: Policy | None = None,
+    environments: EnvironmentRecipe | None = None,
+    progress: Report | None = None,
+) -> Path:
+    """Evaluate a policy, or go on with a run that was interrupted.
+
+    Episodes that are on record are not run again, those that broke are.
+
+    Args:
+        config: What is asked.
+        policy: The policy, if it is built already; ``config.policy`` then only describes it.
+        environments: Where episodes take place; LIBERO by default.
+        progress: Called now and then with the status.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        HarnessError: A setting is not allowed, the policy does not fit the protocol, or something
+            that must be installed is missing.
+        ResultsError: The folder holds something else or another run.
+        KeyboardInterrupt: Ctrl-C; what was finished is kept and the run marked ``interrupted``.
+    """
+    protocol = get_protocol(config.protocol, resolution=config.resolution)
+    protocol.step_limit(config.suite)
+    places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
+    config = _resolve(config, protocol, places)
+    built: AnyPolicy = policy or config.policy.build()
+    check_fit(built, protocol)
+    spec = built.spec
+    config = replace(config, exec_horizon=config.exec_horizon or spec.exec_horizon)
+    assert config.exec_horizon is not None
+    PlanExecutor(spec.horizon, config.exec_horizon, config.fusion)  # refuses what is out of range
+    keys = episode_keys(config)
+    info = _describe(config, protocol, built, places, len(keys))
+    with RunStore.open(config.out, info, volatile=VOLATILE) as store, _terminable():
+        finished = store.finished()
+        todo = [key for key in keys if key not in finished]
+        if todo:
+            with _threads(config.threads):
+                _run(config, built, places, store, todo, progress)
+        store.finish()
+    return config.out
+
+
+def episode_keys(config: EvaluationConfig) -> list[EpisodeKey]:
+    """Return the episodes of a resolved configuration, task by task."""
+    assert config.tasks is not None
+    assert config.init_states is not None
+    assert config.seed is not None
+    return [
+        EpisodeKey(config.suite, task, state, config.seed)
+        for task in config.tasks
+        for state in config.init_states
+    ]
+
+
+def check_fit(policy: AnyPolicy, protocol: Protocol) -> None:
+    """Refuse a policy that was made for other conditions than the protocol's.
+
+    A policy states its conditions by a method ``check_protocol(protocol)``, or by a ``contract``
+    with a method ``check``.
+
+    Raises:
+        SpecMismatchError: It does not fit.
+    """
+    check = getattr(policy, "check_protocol", None)
+    contract = getattr(policy, "contract", None)
+    if check is not None:
+        check(protocol)
+    elif contract is not None:
+        contract.check(
+            {
+                "render_size": protocol.resolution,
+                "orientation": protocol.orientation,
+                "control_hz": CONTROL_HZ,
+            }
+        )
+
+
+def _run(
+    config: EvaluationConfig,
+    policy: AnyPolicy,
+    places: EnvironmentRecipe,
+    store: RunStore,
+    todo: list[EpisodeKey],
+    progress: Report | None,
+) -> None:
+    assert config.exec_horizon is not None
+    privileged = policy.spec.privileged
+    recorded = _recorded(config)
+    setup = WorkerSetup(
+        environments=places,
+        policy=config.policy if privileged else None,
+        spec=policy.spec,
+        exec_horizon=config.exec_horizon,
+        fusion=config.fusion,
+        images=bool(policy.spec.cameras) or bool(recorded & set(todo)),
+        folder=store.folder.resolve(),
+    )
+    _remove_unfinished(store.videos)
+    try:
+        with WorkerPool(min(config.workers, len(todo)), setup) as pool:
+            Dispatcher(
+                pool,
+                Schedule(todo),
+                store,
+                policy=None if privileged else policy,
+                task_names=places.task_names(),
+                recorded=recorded,
+                report=progress,
+            ).run()
+    finally:
+        _remove_unfinished(store.videos)
+
+
+def _resolve(
+    config: EvaluationConfig, protocol: Protocol, places: EnvironmentRecipe
+) -> EvaluationConfig:
+    """Fill in every default, so that the saved configuration says what was run."""
+    names = places.task_names()
+    tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
+    wrong = [task for task in tasks if task >= len(names)]
+    if wrong or not tasks:
+        raise ConfigError(
+            f"Tasks {list(tasks)} of {config.suite}. Allowed: one or more of 0 to {len(names) - 1}."
+        )
+    if config.episodes is not None and config.init_states is not None:
+        raise ConfigError(
+            f"Both episodes ({config.episodes}) and init_states were given. Fix: give one of them."
+        )
+    wanted = config.init_states
+    if wanted is None:
+        wanted = tuple(range(config.episodes or protocol.episodes))
+    if not wanted or len(set(wanted)) != len(wanted) or len(set(tasks)) != len(tasks):
+        raise ConfigError("A task or initial state is given twice, or none at all. Fix: each once.")
+    for task in tasks:
+        available = places.init_states(task)
+        if max(wanted) >= available:
+            raise ConfigError(
+                f"Initial state {max(wanted)} of {config.suite} task {task} does not exist. "
+                f"Allowed: 0 to {available - 1}, so at most {available} episodes per task."
+            )
+    return replace(
+        config,
+        tasks=tasks,
+        episodes=None,
+        init_states=wanted,
+        seed=protocol.seed if config.seed is None else config.seed,
+        resolution=protocol.resolution,
+        label=config.label or config.policy.name,
+    )
+
+
+def _describe(
+    config: EvaluationConfig,
+    protocol: Protocol,
+    policy: AnyPolicy,
+    places: EnvironmentRecipe,
+    episodes: int,
+) -> RunInfo:
+    spec: PolicySpec = policy.spec
+    described: dict[str, Any] = {
+        "name": config.policy.name,
+        "checkpoint": config.policy.checkpoint,
+        "exec_horizon": config.exec_horizon,
+        "fusion": config.fusion,
+        "horizon": spec.horizon,
+        "history": spec.history,
+        "cameras": spec.cameras,
+        "options": config.policy.options,
+    }
+    provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
+    provenance["init_states"] = places.fingerprints(config.tasks or ())
+    if config.policy.checkpoint is not None:
+        files = checkpoint_sha256(config.policy.checkpoint)
+        described["checkpoint_sha256"] = hashlib.sha256(repr(files).encode()).hexdigest()
+        provenance["checkpoint_files"] = files
+    return RunInfo(
+        name=config.label or config.policy.name,
+        policy=described,
+        protocol={**protocol.as_dict(), "hash": protocol.hash},
+        tasks={config.suite: config.tasks or ()},
+        episodes_per_task=len(config.init_states or ()),
+        expected_episodes=episodes,
+        demos=_demos(policy),
+        config=TypeAdapter(EvaluationConfig).dump_python(config, mode="json"),
+        provenance=provenance,
+    )
+
+
+def _demos(policy: AnyPolicy) -> str | None:
+    """Say on one line what a policy was trained on, if it knows."""
+    known = getattr(getattr(policy, "contract", None), "demos", None)
+    if not known:
+        return None
+    return str(known.get("label") or ", ".join(sorted(known)))
+
+
+def _recorded(config: EvaluationConfig) -> set[EpisodeKey]:
+    assert config.init_states is not None
+    count = len(config.init_states) if config.record == "all" else config.record
+    states = config.init_states[: max(count, 0)]
+    return {key for key in episode_keys(config) if key.init_state in states}
+
+
+def _remove_unfinished(videos: Path) -> None:
+    """Remove what killed workers left half-written."""
+    for part in videos.glob(".*.part.mp4"):
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Give torch so many threads, if the policy uses torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Make a polite kill (SIGTERM) end the run in good order, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(*_: object) -> None:
+    sys.exit(_TERMINATED)

