@@ -269,6 +269,8 @@ class Simulator:
             def picture(_cache: dict[str, Any], name: str = name) -> Image:
                 if name not in self._wanted:
                     return blank
+                # Another simulator of this process may have left its own GL context behind.
+                self.env.sim._render_context_offscreen.gl_ctx.make_current()
                 rendered: Image = self.env.sim.render(
                     camera_name=_MUJOCO_CAMERAS[name], width=size, height=size
                 )
