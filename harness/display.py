@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -18,12 +19,12 @@ console = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def progress_bar(what: str, total: int, unit: str) -> Iterator["Bar"]:
+def progress_bar(what: str, total: int | None, unit: str) -> Iterator["Bar"]:
     """Show a bar while the block runs.
 
     Args:
         what: Words before the bar.
-        total: Steps in all.
+        total: Steps in all; None while that is not known.
         unit: What a step is, for the rate.
     """
     progress = Progress(
@@ -46,21 +47,21 @@ def progress_bar(what: str, total: int, unit: str) -> Iterator["Bar"]:
 class Bar:
     """A running bar."""
 
-    def __init__(self, progress: Progress, task: object, unit: str) -> None:
+    def __init__(self, progress: Progress, task: TaskID, unit: str) -> None:
         self._progress, self._task, self._unit = progress, task, unit
 
-    def at(self, done: int, *, note: str = "", rate: float | None = None) -> None:
+    def at(
+        self, done: int, *, note: str = "", rate: float | None = None, total: int | None = None
+    ) -> None:
         """Move the bar.
 
         Args:
             done: Steps done.
             note: Words behind the bar.
             rate: Steps per second, if known.
+            total: Steps in all, if it was not known before.
         """
+        if total is not None:
+            self._progress.update(self._task, total=total)
         shown = "" if rate is None else f"{rate:.2f} {self._unit}/s"
-        self._progress.update(
-            self._task,  # type: ignore[arg-type]
-            completed=done,
-            note=note,
-            rate=shown,
-        )
+        self._progress.update(self._task, completed=done, note=note, rate=shown)

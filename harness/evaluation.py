@@ -37,6 +37,7 @@ VOLATILE = (
     "config.label",
     "config.policy.checkpoint",  # its hash decides, not its place
     "policy.checkpoint",
+    "config.policy.device",  # the kind of device it came to decides
 )
 """Settings that may change when a run is resumed, as no outcome depends on them."""
 
@@ -144,6 +145,7 @@ def _run(
         exec_horizon=config.exec_horizon,
         fusion=config.fusion,
         images=bool(policy.spec.cameras) or bool(recorded & set(todo)),
+        upright=get_protocol(config.protocol).orientation == "rotate180",
         folder=store.folder.resolve(),
     )
     _remove_unfinished(store.videos)
@@ -218,6 +220,8 @@ def _describe(
         "cameras": spec.cameras,
         "options": config.policy.options,
     }
+    if device := getattr(policy, "device", None):
+        described["device"] = str(device).split(":")[0]
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
     provenance["init_states"] = places.fingerprints(config.tasks or ())
     if config.policy.checkpoint is not None:

@@ -6,9 +6,9 @@ on where it stopped. All settings are checked before the first stage starts.
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from harness.collection import CollectionConfig
     from harness.evaluation_config import EvaluationConfig
     from training.config import TrainingConfig
+
+_Config = TypeVar("_Config")
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -220,7 +222,9 @@ class RecipeRun:
         write_json(note, wanted)
 
 
-def _build(config: type[Any], section: str, settings: Mapping[str, Any], **fixed: Any) -> Any:
+def _build(
+    config: type[_Config], section: str, settings: Mapping[str, Any], **fixed: Any
+) -> _Config:
     clash = sorted(set(settings) & set(fixed))
     if clash:
         raise ConfigError(
@@ -233,9 +237,3 @@ def _build(config: type[Any], section: str, settings: Mapping[str, Any], **fixed
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"[{section}] of the recipe: {place}: {first['msg']}.") from error
-
-
-def describe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain data, for the page."""
-    plain: dict[str, Any] = asdict(recipe)
-    return plain

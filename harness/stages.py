@@ -8,6 +8,8 @@ from harness.display import progress_bar
 
 if TYPE_CHECKING:
     from harness.collection import Attempt, Collected, CollectionConfig
+    from harness.dispatch import EvaluationStatus
+    from harness.evaluation_config import EvaluationConfig
     from tasks.suites import Task
     from training.config import TrainingConfig
 
@@ -50,3 +52,16 @@ def train_with_bar(config: "TrainingConfig") -> Path:
         checkpoint = train(config, show)
         bar.at(config.updates)
     return checkpoint
+
+
+def evaluate_with_bar(config: "EvaluationConfig") -> Path:
+    """Evaluate under a progress bar; return the run's folder."""
+    name = config.label or config.policy.name
+    horizon = "" if config.exec_horizon is None else f", {config.exec_horizon} steps a plan"
+    with progress_bar(f"Evaluating {name}{horizon}", None, "step") as bar:
+        from harness.evaluation import evaluate
+
+        def show(status: "EvaluationStatus") -> None:
+            bar.at(status.done, total=status.total, note=str(status), rate=status.steps_per_s)
+
+        return evaluate(config, progress=show)

@@ -28,6 +28,7 @@ _PLAN = (255, 190, 76)
 _OUTCOMES = {"success": (46, 160, 92), "failure": (207, 68, 68), "error": (140, 140, 140)}
 _FINGERS_OPEN_M = 0.08
 _FLASH_STEPS = 3
+_TICKS_APART = 4
 _HOLD_S = 1.0
 
 
@@ -44,12 +45,13 @@ class VideoWriter:
     Args:
         run: The run folder.
         key: The episode.
+        upright: Whether the observations' pictures are; if not, they are turned by 180°.
     """
 
     cameras: tuple[str, ...] = CAMERAS
 
-    def __init__(self, run: Path, key: EpisodeKey) -> None:
-        self._key = key
+    def __init__(self, run: Path, key: EpisodeKey, *, upright: bool = True) -> None:
+        self._key, self._upright = key, upright
         self._path = run / VIDEOS_FOLDER / video_name(key)
         self._part = self._path.with_name(f".{self._path.stem}.part.mp4")
         self._film: Any = None
@@ -106,7 +108,7 @@ class VideoWriter:
         draw = ImageDraw.Draw(canvas)
         for index, camera in enumerate(CAMERAS):
             image: Image = observation[camera]  # type: ignore[literal-required]
-            picture = Pictures.fromarray(image)
+            picture = Pictures.fromarray(image if self._upright else image[::-1, ::-1])
             resized = picture.resize((SIDE, SIDE), Pictures.Resampling.LANCZOS)
             canvas.paste(resized, (index * SIDE, _TOP))
             _label(draw, index * SIDE + 8, _TOP + SIDE - 24, camera)
@@ -134,7 +136,8 @@ class VideoWriter:
         draw.rounded_rectangle((left, y - 3, right, y + 3), 3, _RAIL)
         if step:
             draw.rounded_rectangle((left, y - 3, max(place(step), left + 6), y + 3), 3, _ACCENT)
-        for begun in self._plan_starts:
+        apart = (place(step) - left) / max(len(self._plan_starts), 1)
+        for begun in self._plan_starts if apart >= _TICKS_APART else ():
             x = place(begun - 1)
             draw.line((x, y - 6, x, y + 6), _PLAN, 1)
         y += 23

@@ -24,6 +24,7 @@ from harness.rollout import Environment, Planner, Subscriber, run_episode
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy
 from policies.registry import PolicyRecipe
+from results.records import EpisodeRecord
 from tasks.errors import (
     HarnessError,
     PrerequisiteError,
@@ -46,6 +47,7 @@ class WorkerSetup:
         exec_horizon: Steps executed per plan.
         fusion: Name of the fusion rule.
         images: Whether any episode needs pictures.
+        upright: Whether the environments' pictures are upright.
         folder: The run folder.
     """
 
@@ -55,6 +57,7 @@ class WorkerSetup:
     exec_horizon: int
     fusion: str
     images: bool
+    upright: bool
     folder: Path
 
 
@@ -175,12 +178,12 @@ def _attempt(
         return verdict
 
 
-def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> Any:
+def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> EpisodeRecord:
     subscribers: list[Subscriber] = []
     if job.record:
         from harness.video import VideoWriter
 
-        subscribers.append(VideoWriter(setup.folder, job.key))
+        subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
     return run_episode(
         bench.environment(job.key.task),
         planner,

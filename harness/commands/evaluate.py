@@ -1,0 +1,121 @@
+"""``libero-bench eval``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def evaluate_command(
+    *,
+    policy: str,
+    suite: str,
+    out: Path,
+    tasks: str | None = None,
+    checkpoint: Path | None = None,
+    episodes: int | None = None,
+    init_states: str | None = None,
+    exec_horizon: int | None = None,
+    fusion: str = "none",
+    protocol: str = "openvla",
+    resolution: int | None = None,
+    seed: int | None = None,
+    workers: int = 2,
+    threads: int = 2,
+    record: str = "0",
+    label: str | None = None,
+    device: str = "auto",
+    option: Annotated[dict[str, float], Parameter(help="")] | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Run a policy on LIBERO tasks and print how often it succeeds.
+
+    Every finished episode is kept in OUT/episodes.jsonl; the same command resumes a killed run.
+
+    Parameters
+    ----------
+    policy
+        random, noop, expert, rdt, or one that another package registers.
+    suite
+        libero_spatial, libero_object, libero_goal, libero_10 or libero_90.
+    out
+        Folder of the run.
+    tasks
+        Indices or names such as 0,3 or 0-4; the whole suite by default.
+    checkpoint
+        Folder of a trained policy.
+    episodes
+        Episodes per task, from initial states 0, 1, ...; the protocol's number by default.
+    init_states
+        Initial states such as 0,5 or 10-19, instead of --episodes.
+    exec_horizon
+        Steps of a plan executed before the next plan.
+    fusion
+        none, or act (temporal ensembling of overlapping plans).
+    protocol
+        openvla, lerobot or libero.
+    resolution
+        Pixels of the pictures, if other than the protocol's.
+    seed
+        Of scenes and policy noise; the protocol's by default.
+    workers
+        Simulations side by side.
+    threads
+        Threads of a policy that computes on the CPU.
+    record
+        Episodes per task to film, the first ones, or all.
+    label
+        Name in tables.
+    device
+        auto, cpu or cuda.
+    option
+        The policy's own settings, such as --option.noise 0.15 for the expert.
+    json
+        Print the table as JSON.
+    """
+    from harness.commands.arguments import parse_indices, parse_tasks
+    from harness.evaluation_config import EvaluationConfig
+    from harness.stages import evaluate_with_bar
+    from policies.registry import PolicyRecipe
+
+    config = EvaluationConfig(
+        policy=PolicyRecipe(
+            name=policy,
+            checkpoint=None if checkpoint is None else str(checkpoint),
+            device=device,
+            options=dict(option or {}),
+        ),
+        suite=suite,
+        out=out,
+        tasks=parse_tasks(suite, tasks),
+        episodes=episodes,
+        init_states=None if init_states is None else parse_indices(init_states, "--init-states"),
+        exec_horizon=exec_horizon,
+        fusion=fusion,
+        protocol=protocol,
+        resolution=resolution,
+        seed=seed,
+        workers=workers,
+        threads=threads,
+        record=parse_record(record),
+        label=label,
+    )
+    evaluate_with_bar(config)
+    from harness.commands.leaderboard import leaderboard_command
+
+    leaderboard_command([out], json=json)
+
+
+def parse_record(text: str) -> int | Literal["all"]:
+    """Read how many episodes to film: a number or ``all``.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    from tasks.errors import ConfigError
+
+    if text == "all":
+        return "all"
+    if text.isdigit():
+        return int(text)
+    raise ConfigError(f"--record '{text}' cannot be read. Allowed: a number, or all.")

@@ -1,0 +1,37 @@
+"""``libero-bench run``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def run_command(
+    recipe: str,
+    /,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Collect demos, fine-tune on them, evaluate: one resumable command.
+
+    It ends with a table, videos and a static page. A finished stage is not repeated.
+
+    Parameters
+    ----------
+    recipe
+        A TOML file, or the name of a shipped recipe: quickstart.
+    out
+        Folder of the run; runs/RECIPE by default.
+    workers
+        Processes, instead of what the recipe says.
+    json
+        Print the table as JSON.
+    """
+    from harness.recipe import RecipeRun, load_recipe
+    from harness.recipe_stages import run_recipe
+
+    folder = out if out is not None else Path("runs") / Path(recipe).stem
+    run = RecipeRun(load_recipe(recipe), folder, workers=workers)
+    run_recipe(run, json=json)

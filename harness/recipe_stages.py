@@ -1,0 +1,71 @@
+"""Running a recipe: its stages in order, and what they leave to look at."""
+
+from pathlib import Path
+
+from harness.display import console
+from harness.recipe import RecipeRun, Stage
+
+
+def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
+    """Run all stages that are not finished, then show the table, the videos and the page.
+
+    Args:
+        run: The recipe with its folder.
+        json: Print the table as JSON.
+
+    Raises:
+        HarnessError: A stage cannot be done as asked; what was finished stays.
+        ResultsError: An evaluation's folder holds something else.
+    """
+    from harness.collection import collect
+    from harness.stages import collect_with_bar, evaluate_with_bar, train_with_bar
+    from tasks.rendering import check_rendering
+
+    run.claim()
+    check_rendering()
+    total = sum(part is not None for part in (run.collection, run.training)) + 1
+    number = 0
+    if run.collection is not None:
+        number += 1
+        count = run.collection.demos * len(run.collection.tasks)
+        _announce(number, total, f"collect {count} demonstrations", run.recipe.collect)
+        for item in collect_with_bar(run.collection, collect):
+            kept = sum(attempt.kept for attempt in item.attempts)
+            tried = len(item.attempts)
+            console.print(f"  {f'{kept} of {tried} attempts kept' if tried else 'finished before'}")
+    if run.training is not None:
+        number += 1
+        what = f"fine-tune {run.training.preset}, {run.training.updates} updates"
+        _announce(number, total, what, run.recipe.train)
+        console.print(f"  checkpoint: {train_with_bar(run.training)}")
+    what = f"evaluate {len(run.evaluations)} times"
+    _announce(number + 1, total, what, run.recipe.evaluate)
+    for config in run.evaluations:
+        evaluate_with_bar(config)
+    _show(run, json=json)
+
+
+def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
+    minutes = None if stage is None else stage.minutes
+    about = "" if minutes is None else f", about {minutes:g} minutes on two cores"
+    console.print(f"[bold]Stage {number} of {total}: {what}{about}[/bold]")
+
+
+def _show(run: RecipeRun, *, json: bool) -> None:
+    from harness.commands.leaderboard import leaderboard_command
+    from results.page import write_page
+
+    folders = [config.out for config in run.evaluations]
+    page = write_page(
+        run.page, folders, title=run.recipe.title, recipe=_recipe_text(run.out / "recipe.json")
+    )
+    leaderboard_command(list(folders), json=json)
+    videos = sorted(video for folder in folders for video in (folder / "videos").glob("*.mp4"))
+    console.print("Videos:")
+    for video in videos:
+        console.print(f"  {video}", soft_wrap=True)
+    console.print(f"Page: {page}", soft_wrap=True)
+
+
+def _recipe_text(note: Path) -> str:
+    return note.read_text(encoding="utf-8")
