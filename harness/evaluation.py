@@ -77,9 +77,9 @@ def evaluate(
     built: AnyPolicy = policy or config.policy.build()
     check_fit(built, protocol)
     spec = built.spec
-    config = replace(config, exec_horizon=config.exec_horizon or spec.exec_horizon)
-    assert config.exec_horizon is not None
-    PlanExecutor(spec.horizon, config.exec_horizon, config.fusion)  # refuses what is out of range
+    exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
+    PlanExecutor(spec.horizon, exec_horizon, config.fusion)  # refuses what is out of range
+    config = replace(config, exec_horizon=exec_horizon)
     keys = episode_keys(config)
     info = _describe(config, protocol, built, places, len(keys))
     with RunStore.open(config.out, info, volatile=VOLATILE) as store, _terminable():

@@ -131,7 +131,7 @@ def _rdt(
     *,
     checkpoint: str | None = None,
     device: str = "auto",
-    batch_size: int = 8,
+    batch_size: int | None = None,
     solver_steps: int | None = None,
 ) -> AnyPolicy:
     if checkpoint is None:
@@ -141,8 +141,12 @@ def _rdt(
         )
     from policies.rdt.adapter import RDTPolicy
 
+    device = _device(device)
+    if batch_size is None:
+        # Every forward pass has this many rows. On a CPU, unused ones cost as much as used ones.
+        batch_size = 1 if device == "cpu" else 8
     return RDTPolicy.from_checkpoint(
-        checkpoint, device=_device(device), batch_size=batch_size, solver_steps=solver_steps
+        checkpoint, device=device, batch_size=batch_size, solver_steps=solver_steps
     )
 
 

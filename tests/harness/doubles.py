@@ -1,0 +1,188 @@
+"""Environments and policies that need no LIBERO, and some that break."""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.baselines import RandomPolicy
+from policies.interface import PlanRequest, PolicySpec
+from tasks.errors import PrerequisiteError
+from tasks.observation import FloatArray, Observation
+from tasks.simulator import Slice
+
+PIXELS = 16
+
+
+class EchoEnvironment:
+    """Shows what was asked of it; succeeds once the first action components add up to a goal.
+
+    Attributes:
+        calls: Keyword arguments of each ``execute``.
+        pictures: How many pictures were rendered.
+    """
+
+    def __init__(self, task: int = 0, *, max_steps: int = 40, goal: float = 3.0) -> None:
+        self.task, self.max_steps, self.goal = task, max_steps, goal
+        self.elapsed = 0
+        self.pictures = 0
+        self.calls: list[dict[str, Any]] = []
+        self.closed = False
+        self.init_state = 0
+        self.total = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        options = options or {}
+        self.init_state = options["init_state"]
+        self.elapsed, self.total = 0, 0.0
+        self.pictures, self.calls = 0, []
+        first = dict(self._observe(options["cameras"]))
+        return first, {"scene_hash": f"{self.task}-{self.init_state}-{seed}"}
+
+    def execute(
+        self,
+        actions: FloatArray,
+        *,
+        history: int = 1,
+        cameras: Sequence[str] | None = None,
+        record: Sequence[str] = (),
+    ) -> Slice:
+        self.calls.append({"n": len(actions), "history": history, "cameras": cameras})
+        result = Slice()
+        for index, action in enumerate(actions):
+            self.elapsed += 1
+            self.total += float(action[0])
+            near_end = index >= len(actions) - history
+            wanted = {*record, *((cameras or ()) if near_end else ())}
+            result.observations.append(self._observe(sorted(wanted)))
+            if self.total >= self.goal:
+                result.success = True
+                break
+        return result
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        observation = Observation(
+            joint_pos=np.zeros(7),
+            ee_pos=np.array([self.elapsed, self.init_state, self.task], dtype=float),
+            ee_quat=np.array([0.0, 0.0, 0.0, 1.0]),
+            gripper_qpos=np.array([0.04, -0.04]),
+            instruction=f"do task {self.task}",
+        )
+        for camera in cameras:
+            self.pictures += 1
+            level = self.elapsed % 256
+            observation[camera] = np.full((PIXELS, PIXELS, 3), level, np.uint8)  # type: ignore[literal-required]
+        return observation
+
+
+class BrokenEnvironment(EchoEnvironment):
+    """Breaks in chosen episodes, the first few times, whatever process it is in."""
+
+    def __init__(self, task: int, recipe: "EchoRecipe") -> None:
+        super().__init__(task)
+        self.recipe = recipe
+
+    def execute(self, actions: FloatArray, **how: Any) -> Slice:
+        trouble = self.recipe.troubles.get((self.task, self.init_state))
+        if trouble and self._again(trouble):
+            if trouble.kind == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError(f"broke at step {self.elapsed}")
+        return super().execute(actions, **how)
+
+    def _again(self, trouble: "Trouble") -> bool:
+        marks = Path(self.recipe.folder) / f"trouble-{self.task}-{self.init_state}"
+        count = len(marks.read_text()) if marks.exists() else 0
+        if count >= trouble.times:
+            return False
+        marks.write_text("x" * (count + 1))
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """How often an episode breaks, and how: ``raise`` or ``die``."""
+
+    kind: str = "raise"
+    times: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoRecipe:
+    """Builds echo environments for three tasks with ten initial states."""
+
+    suite: str = "libero_object"
+    folder: str = ""
+    troubles: dict[tuple[int, int], Trouble] = field(default_factory=dict)
+    unbuildable: bool = False
+
+    def task_names(self) -> tuple[str, ...]:
+        return ("zero", "one", "two")
+
+    def init_states(self, task: int) -> int:
+        return 10
+
+    def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
+        return {str(task): "f" * 64 for task in tasks}
+
+    def build(self, task: int, *, images: bool) -> EchoEnvironment:
+        if self.unbuildable:
+            raise PrerequisiteError("There is no EGL. Install it.")
+        return BrokenEnvironment(task, self)
+
+
+class RecordingPolicy(RandomPolicy):
+    """Random, with cameras and history; keeps what it was asked."""
+
+    def __init__(self, *, history: int = 2, cameras: tuple[str, ...] = ("agentview",)) -> None:
+        self.requests: list[PlanRequest] = []
+        self.batches: list[int] = []
+        self._history, self._cameras = history, cameras
+
+    @property
+    def spec(self) -> PolicySpec:
+        return PolicySpec(
+            name="recording",
+            horizon=64,
+            history=self._history,
+            cameras=self._cameras,
+            exec_horizon=8,
+        )
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        self.requests += requests
+        self.batches.append(len(requests))
+        return super().plan(requests)
+
+
+class FragilePolicy(RecordingPolicy):
+    """Breaks whenever a request of one initial state is in the batch."""
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        if any(request.window[-1]["ee_pos"][1] == 1 for request in requests):
+            raise ValueError("cannot look at this")
+        return super().plan(requests)
+
+
+class LocalPlanner:
+    """Asks a policy in this process."""
+
+    def __init__(self, policy: Any) -> None:
+        self.policy = policy
+        self.begun: list[int] = []
+
+    def begin(self, env: Any, seed: int) -> None:
+        self.begun.append(seed)
+
+    def plan(self, request: PlanRequest) -> FloatArray:
+        plan: FloatArray = self.policy.plan([request])[0]
+        return plan

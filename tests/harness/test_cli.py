@@ -1,0 +1,206 @@
+"""What a user sees after a mistake: one line with the fix, exit code 2, nothing lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.commands.arguments import parse_indices
+from tasks.errors import ConfigError
+from tests.training.demo_files import write_file
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    from policies.rdt.checkpoint import save_checkpoint
+    from policies.rdt.contract import Contract
+    from policies.rdt.presets import build_network
+
+    network = build_network("rdt-small")
+    folder = tmp_path_factory.mktemp("checkpoint") / "rdt"
+    return save_checkpoint(folder, network, Contract.describe(network, render_size=128))
+
+
+def refused(arguments: list[str], capsys) -> str:
+    """Run a command that must be refused; return its one line."""
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    messages = [line for line in lines if line.startswith("libero-bench: ")]
+    assert len(messages) == 1
+    assert lines[-1] == messages[0]
+    assert "Traceback" not in "".join(lines)
+    return messages[0]
+
+
+def eval_arguments(out: Path, **changes: str) -> list[str]:
+    settings = {"policy": "random", "suite": "libero_object", "tasks": "0", "episodes": "1"}
+    words = ["eval", "--out", str(out)]
+    for name, value in (settings | changes).items():
+        words += [f"--{name.replace('_', '-')}", value]
+    return words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"suite": "libero_objekt"}, "Did you mean 'libero_object'"),
+        ({"tasks": "10"}, "Allowed: 0 to 9"),
+        ({"tasks": "0,x"}, "Unknown task"),
+        ({"tasks": "3-1"}, "0-4"),
+        ({"policy": "rtd"}, "Did you mean 'rdt'"),
+        ({"fusion": "avg"}, "Unknown fusion 'avg'"),
+        ({"exec_horizon": "0"}, "exec_horizon"),
+        ({"exec_horizon": "65"}, "64"),
+        ({"exec_horizon": "many"}, "exec"),
+        ({"episodes": "0"}, "--episodes: 0 given"),
+        ({"episodes": "51"}, "at most 50"),
+        ({"protocol": "mine"}, "Allowed: openvla"),
+        ({"record": "some"}, "a number, or all"),
+        ({"workers": "0"}, "--workers"),
+        ({"policy": "rdt"}, "--checkpoint"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_bad_settings_of_eval(tmp_path: Path, capsys, changes, words: str) -> None:
+    message = refused(eval_arguments(tmp_path / "run", **changes), capsys)
+    assert words in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("horizon", ["0", "65"])
+def test_exec_horizons_beyond_rdts_plan(tmp_path: Path, capsys, checkpoint, horizon) -> None:
+    arguments = eval_arguments(
+        tmp_path / "run",
+        policy="rdt",
+        checkpoint=str(checkpoint),
+        resolution="128",
+        exec_horizon=horizon,
+    )
+    message = refused(arguments, capsys)
+    assert horizon in message
+    assert "64" in message
+
+
+def test_a_checkpoint_for_another_resolution(tmp_path: Path, capsys, checkpoint) -> None:
+    arguments = eval_arguments(tmp_path / "run", policy="rdt", checkpoint=str(checkpoint))
+    assert "render_size is 256, needed 128" in refused(arguments, capsys)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign", "file"])
+def test_bad_checkpoints(tmp_path: Path, capsys, checkpoint: Path, damage: str) -> None:
+    import shutil
+
+    bad = tmp_path / "bad"
+    if damage == "truncated":
+        shutil.copytree(checkpoint, bad)
+        whole = (bad / "model.safetensors").read_bytes()
+        (bad / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    elif damage == "foreign":
+        bad.mkdir()
+        (bad / "pytorch_model.bin").write_bytes(b"weights of somebody else")
+    elif damage == "file":
+        bad.write_text("no folder")
+    arguments = eval_arguments(
+        tmp_path / "run", policy="rdt", checkpoint=str(bad), resolution="128"
+    )
+    assert "Fix" in refused(arguments, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_of_something_else(tmp_path: Path, capsys) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert str(tmp_path) in refused(eval_arguments(tmp_path), capsys)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "corrupt", "foreign"])
+def test_bad_demos(tmp_path: Path, capsys, kind: str) -> None:
+    demos = tmp_path / "demos.hdf5"
+    if kind == "corrupt":
+        whole = write_file(demos).read_bytes()
+        demos.write_bytes(whole[: len(whole) // 2])
+    elif kind == "foreign":
+        demos.write_text("not HDF5")
+    arguments = ["train", "--demos", str(demos), "--out", str(tmp_path / "run"), "--updates", "1"]
+    assert "Fix" in refused(arguments, capsys)
+    # The mended command must not stumble over what the refused one left.
+    demos.unlink(missing_ok=True)
+    write_file(demos, size=32)
+    assert main([*arguments, "--batch-size", "32"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("quikstart", "Did you mean 'quickstart'"),
+        ("nothing.toml", "does not exist"),
+    ],
+)
+def test_unknown_recipes(capsys, recipe: str, words: str) -> None:
+    assert words in refused(["run", recipe], capsys)
+
+
+def test_a_recipe_is_checked_whole_before_it_starts(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "r.toml"
+    good = '[collect]\nsuite="libero_90"\ntasks=[1]\n[evaluate]\nsuite="libero_90"\n'
+    for body, words in [
+        ("title = ", "not valid TOML"),
+        ('title="x"\nentires=[]\n' + good, "entires"),
+        ('title="x"\n' + good + 'episode_per_task=50\n[[entries]]\npolicy="noop"\n', "episode_per"),
+        ('title="x"\n' + good + '[[entries]]\npolicy="rdt"\n', "trains none"),
+    ]:
+        file.write_text(body)
+        out = tmp_path / "out"
+        assert words in refused(["run", str(file), "--out", str(out)], capsys)
+        assert not out.exists()
+
+
+def test_leaderboard_of_nothing(tmp_path: Path, capsys) -> None:
+    assert str(tmp_path) in refused(["leaderboard", str(tmp_path)], capsys)
+
+
+def test_parse_indices() -> None:
+    assert parse_indices("0,3", "--tasks") == (0, 3)
+    assert parse_indices("2-4, 9", "--tasks") == (2, 3, 4, 9)
+    for text in ("", "a", "1,1", "4-2", "-1"):
+        with pytest.raises(ConfigError):
+            parse_indices(text, "--tasks")
+
+
+@pytest.mark.sim
+def test_a_missing_gl_library_is_named_with_its_package(tmp_path: Path) -> None:
+    hidden = os.environ | {
+        "MUJOCO_GL": "egl",
+        "__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path),
+        "__EGL_VENDOR_LIBRARY_FILENAMES": str(tmp_path / "none.json"),
+    }
+    command = eval_arguments(tmp_path / "run", record="1", workers="1", tasks="0")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", *command],
+        cwd=ROOT,
+        env=hidden,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "apt-get install" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from harness.cli import main; main(['--help']); "
+        "print(sorted({'torch', 'mujoco', 'robosuite', 'h5py', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("[]")
+    assert "leaderboard" in done.stdout
