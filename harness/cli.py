@@ -52,12 +52,12 @@ def _mendable(error: Exception) -> str | None:
     """Return the message for an error that a user can mend; None for our own faults."""
     from pydantic import ValidationError
 
-    from harness.commands.arguments import validation_message
     from results.errors import ResultsError
-    from tasks.errors import HarnessError
+    from tasks.errors import HarnessError, first_mistake
 
     if isinstance(error, ValidationError):
-        return validation_message(error)
+        setting, why = first_mistake(error)
+        return f"--{setting.replace('_', '-')}: {why}."
     if isinstance(error, (HarnessError, ResultsError)):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:

@@ -4,6 +4,7 @@ Every stage resumes by itself and does nothing when it is finished, so running a
 on where it stopped. All settings are checked before the first stage starts.
 """
 
+import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import field
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tasks.errors import ConfigError, unknown_name
+from tasks.errors import ConfigError, first_mistake, unknown_name
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from harness.collection import CollectionConfig
     from harness.evaluation_config import EvaluationConfig
     from training.config import TrainingConfig
 
-_Config = TypeVar("_Config")
+_Config = TypeVar("_Config", bound="DataclassInstance")
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -98,9 +101,8 @@ def load_recipe(name: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The recipe '{path}' is not valid TOML: {error}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"The recipe '{path}': {place}: {first['msg']}.") from error
+        place, why = first_mistake(error)
+        raise ConfigError(f"The recipe '{path}': {place}: {why}.") from error
 
 
 def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +236,8 @@ def _build(
     try:
         return config(**settings, **fixed)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"[{section}] of the recipe: {place}: {first['msg']}.") from error
+        place, why = first_mistake(error)
+        allowed = ", ".join(f.name for f in dataclasses.fields(config))
+        raise ConfigError(
+            f"[{section}] of the recipe: {place}: {why}. Allowed settings: {allowed}."
+        ) from error

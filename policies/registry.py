@@ -20,7 +20,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from pydantic.dataclasses import dataclass
 
 from policies.interface import Policy, PrivilegedPolicy
-from tasks.errors import ConfigError, PrerequisiteError, unknown_name
+from tasks.errors import ConfigError, PrerequisiteError, first_mistake, unknown_name
 
 ENTRY_POINTS = "libero_bench.policies"
 """Group of entry points in which other packages name their policies."""
@@ -74,11 +74,8 @@ class PolicyRecipe:
         try:
             return factory(**given, **self.options)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"Policy '{self.name}': {place} is {first['input']!r}. {first['msg']}."
-            ) from error
+            place, why = first_mistake(error)
+            raise ConfigError(f"Policy '{self.name}': {place}: {why}.") from error
 
 
 def policy_names() -> tuple[str, ...]:

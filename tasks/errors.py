@@ -5,6 +5,10 @@ The command line prints them as one line and exits with code 2; nothing else is 
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class HarnessError(Exception):
@@ -43,3 +47,25 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> ConfigErro
     hint = f" Did you mean '{near[0]}'?" if near else ""
     shown = ", ".join(names) if len(names) <= 24 else f"{', '.join(names[:24])}, … ({len(names)})"
     return ConfigError(f"Unknown {kind} '{given}'. Allowed: {shown}.{hint}")
+
+
+def first_mistake(error: "ValidationError") -> tuple[str, str]:
+    """Return the setting that pydantic refused first, and why; misspelt settings come first.
+
+    Args:
+        error: What pydantic raised.
+
+    Returns:
+        The setting's name, dotted, and a sentence without a full stop.
+    """
+    mistakes = error.errors(include_url=False)
+    unknown = [
+        m for m in mistakes if m["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+    ]
+    chosen = (unknown or mistakes)[0]
+    place = ".".join(str(part) for part in chosen["loc"]) or "setting"
+    if unknown:
+        return place, "there is no such setting"
+    given = chosen.get("input")
+    shown = "" if isinstance(given, dict) else f"{given!r} given; "
+    return place, shown + chosen["msg"][:1].lower() + chosen["msg"][1:]

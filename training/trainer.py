@@ -145,7 +145,7 @@ class _Training:
         rate = learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # Noise and timesteps of an update depend on its number alone: a resumed run is the same run.
+        # Noise and timesteps depend on the update's number alone: a resumed run is the same run.
         index = self.step * self.accelerator.num_processes + self.accelerator.process_index
         torch.manual_seed((self.config.seed << 40) + index)
         loss, _ = self.network(batch, weights=self.weights)

@@ -72,6 +72,8 @@ class DemoWindows(Dataset[Batch]):
                 "Allowed: one size. Fix: train on one of them, or render them alike."
             )
         ids, mask = tokenize(instructions, max_words)
+        longest = mask.sum(1).max()  # padding is masked, so shorter rows only save time
+        ids, mask = ids[:, :longest], mask[:, :longest]
         self._token_ids, self._token_mask = torch.from_numpy(ids), torch.from_numpy(mask)
         self._mask = torch.from_numpy(layout.mask)
         steps = [len(states) for states in self._states]

@@ -41,16 +41,3 @@ def parse_tasks(suite: str, text: str | None) -> tuple[int, ...]:
     if re.fullmatch(r"[\d,\s-]+", text):
         return tuple(find_task(suite, index).index for index in parse_indices(text, "--tasks"))
     return tuple(find_task(suite, name.strip()).index for name in text.split(","))
-
-
-def validation_message(error: Exception) -> str:
-    """Say in one line what pydantic found wrong with a setting."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "setting"
-    given = first.get("input")
-    shown = f" {given!r} given." if not isinstance(given, dict) else ""
-    return f"--{name.replace('_', '-')}:{shown} {first['msg']}."

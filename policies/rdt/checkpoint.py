@@ -17,7 +17,7 @@ from policies.rdt.config import RDTConfig
 from policies.rdt.contract import Contract
 from policies.rdt.encoders import EncodersConfig
 from policies.rdt.network import RDTPolicyNetwork
-from tasks.errors import ConfigError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 
 CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
     "config.json",
@@ -152,11 +152,8 @@ def _read_encoders_config(path: Path) -> EncodersConfig:
     try:
         return TypeAdapter(EncodersConfig).validate_python(_read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "encoders"
-        raise ConfigError(
-            f"'{path}': {place}: {first['msg']} (given {first['input']!r}). {_FIX}"
-        ) from error
+        place, why = first_mistake(error)
+        raise ConfigError(f"'{path}': {place}: {why}. {_FIX}") from error
 
 
 def _encoders_of(network: RDTPolicyNetwork) -> nn.ModuleDict:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, first_mistake
 
 Norm = Literal["variance", "mean_square"]
 """What a norm divides by: the root of the unbiased variance, or of the mean square."""
@@ -149,11 +149,9 @@ class RDTConfig:
         try:
             return TypeAdapter(cls).validate_python({**flat, **sizes})
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "config"
+            place, why = first_mistake(error)
             raise ConfigError(
-                f"RDT config: {place}: {first['msg']} (given {first['input']!r}). "
-                "Fix: correct it in config.json."
+                f"RDT config: {place}: {why}. Fix: correct it in config.json."
             ) from error
 
     def to_hub(self) -> dict[str, Any]:

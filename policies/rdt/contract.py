@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from policies.rdt.config import Norm
 from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
 from policies.rdt.network import RDTPolicyNetwork
-from tasks.errors import ConfigError, SpecMismatchError, unknown_name
+from tasks.errors import ConfigError, SpecMismatchError, first_mistake, unknown_name
 from tasks.observation import CAMERAS, CONTROL_HZ
 
 FORMAT_VERSION = 1
@@ -141,11 +141,10 @@ class Contract:
         try:
             contract = TypeAdapter(cls).validate_python(raw)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "contract"
+            place, why = first_mistake(error)
             allowed = ", ".join(f.name for f in fields(cls))
             raise ConfigError(
-                f"Contract: {place}: {first['msg']}. Fields: {allowed}. "
+                f"Contract: {place}: {why}. Fields: {allowed}. "
                 "Fix: use the contract.json the checkpoint was saved with."
             ) from error
         get_layout(contract.layout)
