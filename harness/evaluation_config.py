@@ -49,8 +49,9 @@ class EvaluationConfig:
     workers: int = Field(default=1, ge=1, le=512)
     """Simulations side by side, each in a process of about 1.5 GB. No outcome depends on it."""
 
-    threads: int = Field(default=2, ge=1)
-    """Threads for a policy that computes on the CPU. Last bits of a plan may depend on it."""
+    threads: int = Field(default=1, ge=1)
+    """Threads for a policy that computes on the CPU. More help large models on cores that no
+    simulation uses; a small one is fastest with 1. Last bits of a plan may depend on it."""
 
     record: int | Literal["all"] = 0
     """Episodes per task of which videos are made, the first ones; ``all`` for every one. A video
