@@ -48,7 +48,7 @@ def test_the_expert_takes_its_options() -> None:
     assert policy.spec.privileged
     with pytest.raises(ConfigError, match=r"speed is 2\.0"):
         PolicyRecipe(name="expert", options={"speed": 2.0}).build()
-    with pytest.raises(ConfigError, match="speed is 'fast'"):
+    with pytest.raises(ConfigError, match="speed: 'fast' given"):
         PolicyRecipe(name="expert", options={"speed": "fast"}).build()
 
 
