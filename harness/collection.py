@@ -30,6 +30,7 @@ _HELD_STEPS = 10
 _STILL_STEPS = 40
 _MAX_YIELD_LOSS = 4
 _START_SEED = 100_000
+_SLID = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -210,6 +211,8 @@ def _plan(
 
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
     simulator.reset(None, seed=seed)
+    if simulator.settling_shift > _SLID:
+        return f"an object slid {simulator.settling_shift:.2f} m before the start"
     expert.begin(simulator, seed)
     request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=seed)
     limit = simulator.protocol.step_limit(simulator.task.suite)

@@ -29,6 +29,7 @@ from tasks.suites import Task, import_libero
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _RESET_ATTEMPTS = 100
+_JOINT_NOISE = 0.02
 
 
 @dataclass(kw_only=True)
@@ -57,6 +58,9 @@ class Simulator:
         protocol: The rules: settling, resolution, orientation, seeds.
         images: False builds it without a renderer; asking for pictures is then an error.
 
+    Attributes:
+        settling_shift: How far an object slid while the latest episode's scene settled, metres.
+
     Raises:
         PrerequisiteError: LIBERO or the GL library for off-screen rendering is missing.
     """
@@ -65,6 +69,7 @@ class Simulator:
         self.task = task
         self.protocol = protocol
         self.images = images
+        self.settling_shift = 0.0
         self._wanted: frozenset[str] = frozenset()
         self._control = _build(task, protocol, images=images)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
@@ -106,7 +111,9 @@ class Simulator:
         """
         if init_state is None or isinstance(init_state, np.ndarray):
             self._soft_reset(self.protocol.scene_seed(0, seed))
-            state = self.get_state() if init_state is None else self._check_state(init_state)
+            state = (
+                self._sampled_state(seed) if init_state is None else self._check_state(init_state)
+            )
         else:
             state = self._init_state(int(init_state))
             self._soft_reset(self.protocol.scene_seed(int(init_state), seed))
@@ -114,10 +121,13 @@ class Simulator:
         self._wanted = frozenset() if settles else self._check_cameras(cameras)
         raw = self._control.set_init_state(state)
         observation = self._observation(raw)
+        before = self._object_positions()
         settle = np.asarray(self.protocol.settle_action)
         for step in range(self.protocol.settle_steps):
             last = step == self.protocol.settle_steps - 1
             observation = self.step(settle, cameras=cameras if last else ())
+        moved = self._object_positions() - before
+        self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
         return observation
 
     def step(self, action: FloatArray, *, cameras: Sequence[str] = ()) -> Observation:
@@ -230,6 +240,23 @@ class Simulator:
         env._obs_cache = {}
         env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
         env._get_observations(force_update=True)
+
+    def _sampled_state(self, seed: int | None) -> FloatArray:
+        """Return the state LIBERO sampled at the latest reset, the arm a little off its home.
+
+        LIBERO's initial states were made with robosuite's default noise, which its evaluation
+        environment leaves out: N(0, 0.02 rad) on each arm joint.
+        """
+        state = self.get_state()
+        rng = np.random.default_rng(self.protocol.seed if seed is None else seed)
+        joints = 1 + np.asarray(self.env.robots[0]._ref_joint_pos_indexes)
+        state[joints] += rng.normal(0.0, _JOINT_NOISE, len(joints))
+        return state
+
+    def _object_positions(self) -> FloatArray:
+        """Return the positions of all movable objects, (n, 3) metres."""
+        bodies = list(self.env.obj_body_id.values())
+        return np.array(self.env.sim.data.body_xpos[bodies], dtype=np.float64)
 
     def _init_state(self, index: int) -> FloatArray:
         states = self.task.init_states()

@@ -43,6 +43,8 @@ class TrainingConfig:
     """Decay of the averaged weights, which are the ones saved; 0 saves the raw weights."""
     loss: LossWeights = "plain"
     """``plain``: mean over all 128 slots, as RDT trains; ``masked``: over the action's slots."""
+    image_shift: int = Field(default=0, ge=0, le=32)
+    """Pictures are shifted at random by up to so many of the encoder's pixels; 0 for none."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision of accelerate; ``no`` is fp32, the fastest on most CPUs."""
     seed: int = Field(default=0, ge=0)

@@ -21,7 +21,7 @@ def evaluate_command(
     resolution: int | None = None,
     seed: int | None = None,
     workers: int = 2,
-    threads: int = 2,
+    threads: int = 1,
     record: str = "0",
     label: str | None = None,
     device: str = "auto",

@@ -21,6 +21,7 @@ def train_command(
     clip: float = 1.0,
     ema: float = 0.995,
     loss: Literal["plain", "masked"] = "plain",
+    image_shift: int = 0,
     precision: Literal["no", "bf16", "fp16"] = "no",
     seed: int = 0,
     save_every: int = 250,
@@ -60,6 +61,8 @@ def train_command(
         Decay of the averaged weights that are saved; 0 for the raw ones.
     loss
         plain: over all 128 slots, as RDT is trained; masked: over the action's.
+    image_shift
+        Pictures are shifted at random by up to so many pixels.
     precision
         Mixed precision.
     seed
@@ -89,6 +92,7 @@ def train_command(
         clip=clip,
         ema=ema,
         loss=loss,
+        image_shift=image_shift,
         precision=precision,
         seed=seed,
         save_every=save_every,
