@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import signal
 import sys
 import threading
@@ -71,7 +70,6 @@ def evaluate(
         ResultsError: The folder holds something else or another run.
         KeyboardInterrupt: Ctrl-C; what was finished is kept and the run marked ``interrupted``.
     """
-    _let_threads_sleep()
     protocol = get_protocol(config.protocol, resolution=config.resolution)
     protocol.step_limit(config.suite)
     places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
@@ -262,15 +260,6 @@ def _remove_unfinished(videos: Path) -> None:
     """Remove what killed workers left half-written."""
     for part in videos.glob(".*.part.mp4"):
         part.unlink(missing_ok=True)
-
-
-def _let_threads_sleep() -> None:
-    """Have OpenMP's threads sleep while they wait for one another.
-
-    By default they spin, and where simulations use the same cores they spin for whole time slices:
-    a plan of 0.03 s then took 3 s. It is read once, when torch is imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ def shift_images(images: Tensor, pixels: int) -> Tensor:
     """
     if pixels == 0:
         return images
-    batch, history, cameras, _, size, _ = images.shape
+    batch, _, cameras, _, size, _ = images.shape
     reach = torch.arange(size, device=images.device)
     shifts = torch.randint(-pixels, pixels + 1, (2, batch, cameras), device=images.device)
     rows, columns = (reach + shifts[..., None]).clamp(0, size - 1)  # each (B, cameras, S)
