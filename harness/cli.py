@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for an error the user can mend (one line on standard error), or 130 if interrupted.
     """
-    # OpenMP's threads spin while they wait. Beside simulations on the same cores they would spin for
-    # whole time slices (a plan of 0.03 s took 3 s); asleep at once, training takes 1.6 times as
-    # long. This many turns cost training 8 % and give the core back. torch reads it when imported.
+    # OpenMP's threads spin while they wait. Beside simulations on the same cores they would spin
+    # for whole time slices (a plan of 0.03 s took 3 s); asleep at once, training takes 1.6 times as
+    # long. This many turns cost training 8 % and give the core back. torch reads it once.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
