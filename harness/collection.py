@@ -6,83 +6,28 @@ the first successes kept, so a collection does not depend on workers, and each f
 a file of its own, so it survives a kill.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from harness.collection_config import CollectionConfig
+from harness.demonstration import Attempt, attempt_demo, attempt_file, attempt_seed
+from harness.processes import end_with, environment, worker_variables
 from tasks.errors import ConfigError, SimulatorError
-from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.protocols import Protocol, get_protocol
-from tasks.simulator import Simulator
+from tasks.protocols import get_protocol
 from tasks.suites import Task, find_task
 
-_HELD_STEPS = 10
-_STILL_STEPS = 40
 _MAX_YIELD_LOSS = 4
-_START_SEED = 100_000
-_SLID = 0.02
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class CollectionConfig:
-    """What to collect."""
-
-    suite: str
-    """The suite's name."""
-    tasks: tuple[int, ...]
-    """Indices of its tasks."""
-    out: Path
-    """Folder of the demo files, ``<out>/<suite>/<task>_demo.hdf5``."""
-    demos: int = Field(default=12, ge=1, le=10_000)
-    """Demonstrations per task."""
-    noise: float = Field(default=0.15, ge=0, le=1)
-    """Standard deviation of the expert's action noise, in action units."""
-    speed: float = Field(default=1.0, gt=0, le=1)
-    """The expert's largest action; 0.7 is near a human's pace."""
-    protocol: str = "openvla"
-    """Settling and orientation."""
-    resolution: int = Field(default=128, ge=16, le=2048)
-    """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
-    seed: int = Field(default=0, ge=0)
-    """Of the whole collection."""
-    workers: int = Field(default=2, ge=1)
-    """Processes; not part of what is collected."""
-
-    def recipe(self) -> dict[str, Any]:
-        """Return what determines the demonstrations, as plain data."""
-        plain = asdict(self)
-        for name in ("out", "workers", "tasks"):
-            del plain[name]
-        return plain | {"expert": "scripted", "start_states": "sampled"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One try of the expert.
-
-    Attributes:
-        index: Number of the attempt.
-        kept: Whether it became a demonstration.
-        steps: Its length.
-        reason: Why it was not kept.
-        wall_s: Seconds it took.
-    """
-
-    index: int
-    kept: bool
-    steps: int = 0
-    reason: str = ""
-    wall_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +78,12 @@ def _collect_task(config: CollectionConfig, task: Task, progress: Progress | Non
         attempts.append(attempt)
         if progress is not None:
             progress(task, attempt)
-    kept = [_part(parts, a.index) for a in attempts if a.kept]
+    kept = [attempt_file(parts, a.index) for a in attempts if a.kept]
     protocol = get_protocol(config.protocol, resolution=config.resolution)
     provenance = config.recipe() | {
         "task": task.name,
         "attempts": len(attempts),
-        "scene_seeds": [_seed(config, a.index) for a in attempts if a.kept],
+        "scene_seeds": [attempt_seed(config, a.index) for a in attempts if a.kept],
     }
     merge_demos(path, kept, task, protocol, provenance)
     shutil.rmtree(parts)
@@ -152,9 +97,13 @@ def _attempts(config: CollectionConfig, task: Task, parts: Path) -> Iterator[Att
     pending: dict[Future[Attempt], int] = {}
     kept = following = started = 0
     workers = min(config.workers, config.demos)
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
+    context = multiprocessing.get_context("spawn")
+    with (
+        environment(worker_variables(workers)),
+        ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_become_worker, initargs=(os.getpid(),)
+        ) as pool,
+    ):
         try:
             while kept < config.demos:
                 while following in finished and kept < config.demos:
@@ -168,137 +117,29 @@ def _attempts(config: CollectionConfig, task: Task, parts: Path) -> Iterator[Att
                     )
                 outstanding = len(pending) + sum(a.kept for a in finished.values())
                 while outstanding < min(workers, config.demos - kept) and started < limit:
-                    pending[pool.submit(_attempt, config, task, parts, started)] = started
+                    pending[pool.submit(attempt_demo, config, task, parts, started)] = started
                     started, outstanding = started + 1, outstanding + 1
                 if pending and following not in finished:
                     for future in wait(pending, return_when=FIRST_COMPLETED).done:
                         finished[pending.pop(future)] = future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _attempt(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
-    """Run one attempt in a worker, unless its file is there already."""
-    note = parts / f"attempt_{index:05d}.json"
-    if note.exists():
-        return Attempt(**json.loads(note.read_text()))
-    import time
-
-    start = time.perf_counter()
-    simulator = _simulator(task, get_protocol(config.protocol, resolution=config.resolution))
-    seed = _seed(config, index)
-    motion = _plan(simulator, config, seed)
-    if isinstance(motion, str):
-        attempt = Attempt(index=index, kept=False, reason=motion)
-    else:
-        actions, states = motion
-        _render(simulator, _part(parts, index), seed, actions, states)
-        attempt = Attempt(index=index, kept=True, steps=len(actions))
-    plain = asdict(attempt) | {"wall_s": round(time.perf_counter() - start, 2)}
-    writing = note.with_suffix(".writing")
-    writing.write_text(json.dumps(plain))
-    writing.replace(note)
-    return Attempt(**plain)
-
-
-def _plan(
-    simulator: Simulator, config: CollectionConfig, seed: int
-) -> tuple[FloatArray, FloatArray] | str:
-    """Let the expert act without cameras; return actions and states, or why it is no demo."""
-    from policies.expert import ExpertPolicy
-    from policies.interface import PlanRequest
-
-    expert = ExpertPolicy(speed=config.speed, noise=config.noise)
-    simulator.reset(None, seed=seed)
-    if simulator.settling_shift > _SLID:
-        return f"an object slid {simulator.settling_shift:.2f} m before the start"
-    expert.begin(simulator, seed)
-    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=seed)
-    limit = simulator.protocol.step_limit(simulator.task.suite)
-    actions: list[FloatArray] = []
-    states: list[FloatArray] = []
-    held = 0
-    while held <= _HELD_STEPS:
-        if len(actions) >= limit:
-            return f"no success within {limit} steps" + (
-                f" ({expert.failure})" if expert.failure else ""
-            )
-        states.append(simulator.get_state())
-        actions.append(expert.plan([request])[0][0])
-        simulator.step(actions[-1])
-        held = held + 1 if simulator.success() else 0
-    for _ in range(_STILL_STEPS):
-        simulator.step(expert.plan([request])[0][0])
-    if not simulator.success():
-        return f"success did not last {_STILL_STEPS} steps"
-    if expert.failed_grasp:
-        return "a grasp failed on the way"
-    return np.stack(actions), np.stack(states)
-
-
-def _render(
-    simulator: Simulator, part: Path, seed: int, actions: FloatArray, states: FloatArray
-) -> None:
-    """Execute the motion again with cameras: pictures belong to the instant the robot sees.
-
-    Raises:
-        SimulatorError: The simulation did not repeat itself.
-    """
-    from training.demo_writer import write_demo
-
-    observations: list[Observation] = [simulator.reset(None, seed=seed, cameras=CAMERAS)]
-    for step, action in enumerate(actions):
-        if not np.array_equal(simulator.get_state(), states[step]):
+        except BrokenProcessPool as error:
             raise SimulatorError(
-                f"Executing seed {seed} of {simulator.task.name} again gave another state at step "
-                f"{step}; the simulation is not deterministic here."
-            )
-        if step + 1 < len(actions):
-            observations.append(simulator.step(action, cameras=CAMERAS))
-    write_demo(
-        part,
-        observations=observations,
-        actions=actions,
-        states=states,
-        model_xml=simulator.model_xml(),
-        orientation=simulator.protocol.orientation,
-        attributes={"scene_seed": seed, "scene_hash": simulator.scene_hash()},
-    )
+                "A worker process died, perhaps for lack of memory (each needs about 1.5 GB). "
+                "Finished demos are kept. Fix: run it again, with fewer --workers."
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.kill()  # an attempt that is no longer wanted may take half a minute
 
 
-_cached: dict[str, Simulator] = {}
-
-
-def _simulator(task: Task, protocol: Protocol) -> Simulator:
-    """Return this worker's simulator of a task; one is kept at a time."""
-    key = f"{task.suite}/{task.index}/{protocol.hash}"
-    if key not in _cached:
-        for other in _cached.values():
-            other.close()
-        _cached.clear()
-        _cached[key] = Simulator(task, protocol)
-    return _cached[key]
-
-
-def _one_thread() -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-
-
-def _seed(config: CollectionConfig, attempt: int) -> int:
-    """Seeds of demonstrations start far from those of evaluations."""
-    return _START_SEED * (1 + config.seed) + attempt
-
-
-def _part(parts: Path, index: int) -> Path:
-    return parts / f"attempt_{index:05d}.hdf5"
+def _become_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    end_with(parent)
 
 
 def _parts_folder(config: CollectionConfig, task: Task) -> Path:
     digest = json.dumps(config.recipe() | {"demos": 0}, sort_keys=True)
-    import hashlib
-
     short = hashlib.sha256(digest.encode()).hexdigest()[:8]
     return config.out / ".parts" / f"{task.suite}_{task.index:02d}_{short}"
 

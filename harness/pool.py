@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import platform
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.messages import Stop
+from harness.processes import environment, worker_variables
 from harness.worker import WorkerSetup, work
 
 _GRACE_S = 10.0
@@ -88,7 +88,7 @@ class WorkerPool:
             name=f"libero-bench worker {number}",
             daemon=True,
         )
-        with _environment(worker_variables(self._count)):
+        with environment(worker_variables(self._count)):
             process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         worker = self.workers[number] = Worker(number, process, ours)
@@ -142,40 +142,3 @@ class WorkerPool:
                 worker.process.join(_GRACE_S)
             worker.connection.close()
         self.workers.clear()
-
-
-def worker_variables(count: int) -> dict[str, str]:
-    """Return the environment variables of worker processes; the user's own take precedence.
-
-    One thread each, as parallelism is over episodes. The BLAS kernels are fixed so that results do
-    not depend on the processor.
-
-    Args:
-        count: Number of workers.
-    """
-    variables = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "NUMBA_NUM_THREADS": "1",
-        "MUJOCO_GL": "egl",
-    }
-    if platform.machine() in ("x86_64", "AMD64"):
-        variables["OPENBLAS_CORETYPE"] = "Haswell"
-    if count > 1:
-        variables["LP_NUM_THREADS"] = "1"  # Mesa's software renderer
-    return {name: os.environ.get(name, value) for name, value in variables.items()}
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

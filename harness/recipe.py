@@ -19,7 +19,7 @@ from tasks.errors import ConfigError, first_mistake, unknown_name
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from harness.collection import CollectionConfig
+    from harness.collection_config import CollectionConfig
     from harness.evaluation_config import EvaluationConfig
     from training.config import TrainingConfig
 
@@ -143,7 +143,7 @@ class RecipeRun:
         return self.out / "page"
 
     def _collection(self) -> "CollectionConfig | None":
-        from harness.collection import CollectionConfig
+        from harness.collection_config import CollectionConfig
 
         if self.recipe.collect is None:
             return None

@@ -17,7 +17,6 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
         HarnessError: A stage cannot be done as asked; what was finished stays.
         ResultsError: An evaluation's folder holds something else.
     """
-    from harness.collection import collect
     from harness.stages import collect_with_bar, evaluate_with_bar, train_with_bar
     from tasks.rendering import check_rendering
 
@@ -29,7 +28,7 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
         number += 1
         count = run.collection.demos * len(run.collection.tasks)
         _announce(number, total, f"collect {count} demonstrations", run.recipe.collect)
-        for item in collect_with_bar(run.collection, collect):
+        for item in collect_with_bar(run.collection):
             kept = sum(attempt.kept for attempt in item.attempts)
             tried = len(item.attempts)
             console.print(f"  {f'{kept} of {tried} attempts kept' if tried else 'finished before'}")

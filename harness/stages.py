@@ -1,28 +1,24 @@
 """The long stages of the work, each with its progress bar: collect, train, evaluate."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.display import progress_bar
 
 if TYPE_CHECKING:
-    from harness.collection import Attempt, Collected, CollectionConfig
+    from harness.collection import Collected
+    from harness.collection_config import CollectionConfig
+    from harness.demonstration import Attempt
     from harness.dispatch import EvaluationStatus
     from harness.evaluation_config import EvaluationConfig
     from tasks.suites import Task
     from training.config import TrainingConfig
 
 
-def collect_with_bar(
-    config: "CollectionConfig", collect: Callable[..., "list[Collected]"]
-) -> "list[Collected]":
-    """Collect demonstrations under a progress bar.
+def collect_with_bar(config: "CollectionConfig") -> "list[Collected]":
+    """Collect demonstrations under a progress bar; return what became of each task."""
+    from harness.collection import collect
 
-    Args:
-        config: What to collect.
-        collect: ``harness.collection.collect``.
-    """
     total = config.demos * len(config.tasks)
     kept: dict[int, int] = {}
     tried = 0

@@ -7,7 +7,6 @@ Non-obvious behaviours:
 - It ends with its parent, however that ends: at the end of the pipe, or by the kernel's signal.
 """
 
-import ctypes
 import gc
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 
 from harness.environments import EnvironmentRecipe
 from harness.messages import FATAL, Answer, Done, Failed, Fatal, Job, Question, Ready
+from harness.processes import end_with
 from harness.rollout import Environment, Planner, Subscriber, run_episode
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy
@@ -32,8 +32,6 @@ from tasks.errors import (
     SpecMismatchError,
 )
 from tasks.observation import FloatArray
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +128,7 @@ def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -
         number: Names the log file.
         parent: Process id of the parent.
     """
-    _end_with(parent)
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _redirect_output(setup.folder / "logs" / f"worker-{number}.log")
@@ -219,11 +217,3 @@ def _redirect_output(path: Path) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
-
-
-def _end_with(parent: int) -> None:
-    """Let the kernel end this process when its parent ends, also in the middle of a slice."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -46,9 +46,10 @@ def collect_command(
     json
         Print what was collected as JSON.
     """
-    from harness.collection import CollectionConfig, collect
+    from harness.collection_config import CollectionConfig
     from harness.commands.arguments import parse_tasks
     from harness.display import console
+    from harness.stages import collect_with_bar
 
     config = CollectionConfig(
         suite=suite,
@@ -61,9 +62,7 @@ def collect_command(
         seed=seed,
         workers=workers,
     )
-    from harness.stages import collect_with_bar
-
-    collected = collect_with_bar(config, collect)
+    collected = collect_with_bar(config)
     if json:
         from json import dumps
 

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.collection import CollectionConfig, collect
+from harness.collection import collect
+from harness.collection_config import CollectionConfig
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol

@@ -1,0 +1,41 @@
+"""What to collect."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class CollectionConfig:
+    """What to collect."""
+
+    suite: str
+    """The suite's name."""
+    tasks: tuple[int, ...]
+    """Indices of its tasks."""
+    out: Path
+    """Folder of the demo files, ``<out>/<suite>/<task>_demo.hdf5``."""
+    demos: int = Field(default=12, ge=1, le=10_000)
+    """Demonstrations per task."""
+    noise: float = Field(default=0.15, ge=0, le=1)
+    """Standard deviation of the expert's action noise, in action units."""
+    speed: float = Field(default=1.0, gt=0, le=1)
+    """The expert's largest action; 0.7 is near a human's pace."""
+    protocol: str = "openvla"
+    """Settling and orientation."""
+    resolution: int = Field(default=128, ge=16, le=2048)
+    """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
+    seed: int = Field(default=0, ge=0)
+    """Of the whole collection."""
+    workers: int = Field(default=2, ge=1)
+    """Processes; not part of what is collected."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what determines the demonstrations, as plain data."""
+        plain = asdict(self)
+        for name in ("out", "workers", "tasks"):
+            del plain[name]
+        return plain | {"expert": "scripted", "start_states": "sampled"}
