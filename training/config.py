@@ -45,6 +45,8 @@ class TrainingConfig:
     """``plain``: mean over all 128 slots, as RDT trains; ``masked``: over the action's slots."""
     image_shift: int = Field(default=0, ge=0, le=32)
     """Pictures are shifted at random by up to so many of the encoder's pixels; 0 for none."""
+    condition_mask: float = Field(default=0.0, ge=0, lt=1)
+    """Probability of hiding the state, and each picture, of a sample; RDT was trained with 0.1."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision of accelerate; ``no`` is fp32, the fastest on most CPUs."""
     seed: int = Field(default=0, ge=0)

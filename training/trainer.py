@@ -22,7 +22,7 @@ from policies.rdt.layout import Layout, get_layout
 from policies.rdt.network import Batch, RDTPolicyNetwork
 from policies.rdt.presets import build_network
 from tasks.errors import ConfigError
-from training.augmentation import shift_images
+from training.augmentation import mask_conditions, shift_images
 from training.config import TrainingConfig
 from training.demo_reader import read_provenance
 from training.run_folder import RunFolder, write_json
@@ -150,6 +150,7 @@ class _Training:
         index = self.step * self.accelerator.num_processes + self.accelerator.process_index
         torch.manual_seed((self.config.seed << 40) + index)
         batch["images"] = shift_images(batch["images"], self.config.image_shift)
+        mask_conditions(batch, self.config.condition_mask, self.data.mean_state)
         loss, _ = self.network(batch, weights=self.weights)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip)

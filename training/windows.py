@@ -79,6 +79,7 @@ class DemoWindows(Dataset[Batch]):
         steps = [len(states) for states in self._states]
         self._index = [(d, t) for d, length in enumerate(steps) for t in range(length)]
         self.demos = len(steps)
+        self.mean_state = torch.cat(self._states).mean(0)
         self.instructions = sorted(set(instructions))
 
     def __len__(self) -> int:

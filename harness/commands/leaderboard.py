@@ -38,9 +38,13 @@ def leaderboard_command(
     rows = rows_by_task(loaded) if by_task else rows_from_runs(loaded)
     wanted = "json" if json else format
     if wanted == "table":
+        import sys
+
         from rich.console import Console
 
-        Console(highlight=False).print(rich_table(rows))
+        # Without a terminal rich assumes 80 columns, too few for the table.
+        width = None if sys.stdout.isatty() else 120
+        Console(highlight=False, width=width).print(rich_table(rows))
     else:
         print(render(rows, wanted))
     if page is not None:

@@ -22,6 +22,7 @@ def train_command(
     ema: float = 0.995,
     loss: Literal["plain", "masked"] = "plain",
     image_shift: int = 0,
+    condition_mask: float = 0.0,
     precision: Literal["no", "bf16", "fp16"] = "no",
     seed: int = 0,
     save_every: int = 250,
@@ -63,6 +64,8 @@ def train_command(
         plain: over all 128 slots, as RDT is trained; masked: over the action's.
     image_shift
         Pictures are shifted at random by up to so many pixels.
+    condition_mask
+        Probability of hiding the state, and each picture, from a sample.
     precision
         Mixed precision.
     seed
@@ -93,6 +96,7 @@ def train_command(
         ema=ema,
         loss=loss,
         image_shift=image_shift,
+        condition_mask=condition_mask,
         precision=precision,
         seed=seed,
         save_every=save_every,
