@@ -7,11 +7,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from tasks.actions import check_actions
 from tasks.errors import ConfigError, SimulatorError, unknown_name
 from tasks.instruction_space import InstructionSpace
 from tasks.observation import ACTION_DIM, CAMERAS, CONTROL_HZ, FloatArray, Image, Observation
 from tasks.protocols import Protocol, get_protocol
-from tasks.simulator import Simulator, Slice, check_actions
+from tasks.simulator import Simulator, Slice
 from tasks.suites import find_task
 
 _RENDER_MODES = ("rgb_array",)

@@ -11,21 +11,19 @@ Non-obvious behaviours, all LIBERO's own and kept:
 """
 
 import atexit
-import contextlib
-import gc
 import hashlib
-import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tasks.errors import ConfigError, PrerequisiteError, SimulatorError
-from tasks.observation import ACTION_DIM, CAMERAS, CONTROL_HZ, FloatArray, Image, Observation
+from tasks.construction import build_libero, free_libero, seeded
+from tasks.errors import ConfigError, SimulatorError
+from tasks.observation import CAMERAS, FloatArray, Image, Observation
 from tasks.protocols import Protocol
-from tasks.suites import Task, import_libero
+from tasks.suites import Task
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _RESET_ATTEMPTS = 100
@@ -71,9 +69,9 @@ class Simulator:
         self.images = images
         self.settling_shift = 0.0
         self._wanted: frozenset[str] = frozenset()
-        self._control = _build(task, protocol, images=images)
+        self._control = build_libero(task, protocol, images=images)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
-        self._finalizer = weakref.finalize(self, _free, self._control)
+        self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
         self._initializers = list(self.env.object_property_initializers)
         model = self.env.sim.model._model
@@ -211,7 +209,7 @@ class Simulator:
             robot.gripper.current_action = np.zeros(robot.gripper.dof)
         from robosuite.utils.errors import RandomizationError
 
-        with _seeded(scene_seed):
+        with seeded(scene_seed):
             for _ in range(_RESET_ATTEMPTS):
                 try:
                     self._reset_once()
@@ -322,89 +320,3 @@ class Simulator:
     def _orient(self, image: Image) -> Image:
         turned = image[::-1, ::-1] if self.protocol.orientation == "rotate180" else image
         return np.ascontiguousarray(turned)
-
-
-def check_actions(actions: FloatArray) -> FloatArray:
-    """Return actions as (n, 7) float64, or say what is wrong with them.
-
-    Raises:
-        ConfigError: Wrong shape, or numbers that are not finite or not in [−1, 1].
-    """
-    array = np.asarray(actions, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != ACTION_DIM:
-        raise ConfigError(f"Actions of shape {array.shape} given. Allowed: (n, {ACTION_DIM}).")
-    if not np.isfinite(array).all():
-        raise ConfigError("An action holds NaN or infinity. Allowed: numbers in [−1, 1].")
-    if np.abs(array).max(initial=0.0) > 1.0 + 1e-6:
-        raise ConfigError(
-            f"An action holds {array.flat[int(np.abs(array).argmax())]:.3g}. "
-            "Allowed: numbers in [−1, 1]; clip or rescale the policy's output."
-        )
-    return array
-
-
-_renderer_pid: int | None = None
-
-
-def _prepare_rendering() -> None:
-    """Choose the GL backend; refuse where a forked process would hang in it."""
-    global _renderer_pid
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    if _renderer_pid not in (None, os.getpid()):
-        raise SimulatorError(
-            "This process was forked from one that had already rendered, where OpenGL hangs. "
-            "Start processes afresh: gymnasium.make_vec(…, vectorization_mode='async', "
-            "vector_kwargs={'context': 'spawn'})."
-        )
-    _renderer_pid = os.getpid()
-
-
-def _free(control: Any) -> None:
-    with contextlib.suppress(Exception):  # a GL context that is gone already cannot be freed
-        control.env.sim._render_context_offscreen = None
-        control.close()
-        gc.collect()
-
-
-def _build(task: Task, protocol: Protocol, *, images: bool) -> Any:
-    if images:
-        _prepare_rendering()
-    import_libero()
-    try:
-        from libero.libero.envs.env_wrapper import ControlEnv
-    except (ImportError, AttributeError, OSError) as error:
-        raise _rendering_error(error) from error
-    try:
-        with _seeded(protocol.seed):
-            return ControlEnv(
-                bddl_file_name=str(task.bddl_file),
-                use_camera_obs=False,
-                has_offscreen_renderer=images,
-                hard_reset=False,
-                ignore_done=True,
-                control_freq=int(CONTROL_HZ),
-            )
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:
-        if images:
-            raise _rendering_error(error) from error
-        raise
-
-
-def _rendering_error(error: Exception) -> PrerequisiteError:
-    backend = os.environ.get("MUJOCO_GL", "egl")
-    package = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}.get(backend, "libegl1")
-    return PrerequisiteError(
-        f"Off-screen rendering with MUJOCO_GL={backend} is not available ({error}). "
-        f"Install it (Debian, Ubuntu: apt-get install {package}) or set MUJOCO_GL to egl or osmesa."
-    )
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed NumPy's global generator, from which LIBERO draws, and put it back afterwards."""
-    before = np.random.get_state()
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
