@@ -58,6 +58,7 @@ def collect(config: CollectionConfig, progress: Progress | None = None) -> list[
     Raises:
         ConfigError: Unknown suite or task, or the folder holds demos made otherwise.
         SimulatorError: The expert fails too often.
+        UnsupportedGoalError: The expert has no skill for a task's goal.
     """
     tasks = [find_task(config.suite, index) for index in config.tasks]
     for task in tasks:

@@ -80,10 +80,10 @@ def _plan(
     states: list[FloatArray] = []
     held = 0
     while held <= _HELD_STEPS:
+        if expert.failure is not None:
+            return expert.failure
         if len(actions) >= limit:
-            return f"no success within {limit} steps" + (
-                f" ({expert.failure})" if expert.failure else ""
-            )
+            return f"no success within {limit} steps"
         states.append(simulator.get_state())
         actions.append(expert.plan([request])[0][0])
         simulator.step(actions[-1])

@@ -1,6 +1,6 @@
 """What can go wrong while the expert plans."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tasks.errors import HarnessError
 
@@ -26,3 +26,13 @@ class UnsupportedGoalError(PlanningError):
             f"{', '.join(sorted(supported))}. Choose another task or register a skill in "
             "policies.expert.skills."
         )
+
+    def __reduce__(self) -> tuple[Callable[[str], "UnsupportedGoalError"], tuple[str]]:
+        """Let the error cross from a worker process with its message."""
+        return _from_message, (str(self),)
+
+
+def _from_message(message: str) -> UnsupportedGoalError:
+    error = UnsupportedGoalError.__new__(UnsupportedGoalError)
+    error.args = (message,)
+    return error

@@ -10,6 +10,7 @@ import pytest
 
 from harness.collection import collect
 from harness.collection_config import CollectionConfig
+from policies.expert.errors import UnsupportedGoalError
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
@@ -99,3 +100,10 @@ def test_finished_demos_are_not_collected_again_nor_replaced(
     with pytest.raises(ConfigError, match=r"noise: 0\.15 there, 0\.2 asked"):
         collect(replace(config, noise=0.2))
     assert file.stat().st_mtime_ns == before
+
+
+@pytest.mark.sim
+def test_a_task_beyond_the_expert_is_refused_with_what_is_supported(tmp_path: Path) -> None:
+    goals = CollectionConfig(suite="libero_goal", tasks=(0,), out=tmp_path, demos=1, workers=1)
+    with pytest.raises(UnsupportedGoalError, match="no skill for the goal 'open"):
+        collect(goals)
