@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 from harness.collection_config import CollectionConfig
 from harness.demonstration import Attempt, attempt_demo, attempt_file, attempt_seed
 from harness.processes import end_with, environment, worker_variables
-from tasks.errors import ConfigError, SimulatorError
+from tasks.errors import ConfigError, SimulatorError, differing_settings
 from tasks.protocols import get_protocol
 from tasks.suites import Task, find_task
 
@@ -152,15 +152,9 @@ def _check_existing(config: CollectionConfig, task: Task) -> None:
     path = config.out / task.demo_file
     if not path.exists():
         return
-    there = read_provenance(path)
-    wanted = config.recipe()
-    differing = [
-        f"{name}: {there.get(name)!r} there, {value!r} asked"
-        for name, value in wanted.items()
-        if there.get(name) != value
-    ]
+    differing = differing_settings(read_provenance(path), config.recipe())
     if differing:
         raise ConfigError(
-            f"'{path}' holds demos made otherwise ({'; '.join(differing)}). "
+            f"'{path}' holds demos made otherwise ({differing}). "
             "Fix: give another --out, or remove the file."
         )

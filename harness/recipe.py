@@ -200,28 +200,10 @@ class RecipeRun:
         Raises:
             ConfigError: It holds something else, or another recipe's run.
         """
-        from training.run_folder import write_json
+        from training.run_folder import claim_folder
 
-        note = self.out / "recipe.json"
-        wanted = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
-        if note.exists():
-            import json
-
-            there = json.loads(note.read_text(encoding="utf-8"))
-            differing = [key for key, value in wanted.items() if there.get(key) != value]
-            if differing:
-                raise ConfigError(
-                    f"--out '{self.out}' holds the run of another recipe "
-                    f"(different: {', '.join(differing)}). Fix: give another --out."
-                )
-            return
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise ConfigError(
-                f"--out '{self.out}' holds something that is no recipe's run. "
-                "Allowed: a new folder, an empty one, or the run to resume. Fix: give another."
-            )
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_json(note, wanted)
+        settings = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
+        claim_folder(self.out, self.out / "recipe.json", settings, "recipe's run")
 
 
 def _build(

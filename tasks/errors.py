@@ -4,7 +4,7 @@ The command line prints them as one line and exits with code 2; nothing else is 
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,3 +69,20 @@ def first_mistake(error: "ValidationError") -> tuple[str, str]:
     given = chosen.get("input")
     shown = "" if isinstance(given, dict) else f"{given!r} given; "
     return place, shown + chosen["msg"][:1].lower() + chosen["msg"][1:]
+
+
+def differing_settings(there: Mapping[str, object], asked: Mapping[str, object]) -> str:
+    """Say in words which settings differ, such as ``updates: 100 there, 200 asked``.
+
+    Args:
+        there: What some finished work was made with.
+        asked: What is asked now; settings that only ``there`` has are not compared.
+
+    Returns:
+        The differences with ``; `` between them, empty if there are none.
+    """
+    return "; ".join(
+        f"{name}: {there.get(name)!r} there, {value!r} asked"
+        for name, value in asked.items()
+        if there.get(name) != value
+    )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, differing_settings
 from training.config import TrainingConfig
 
 
@@ -32,16 +32,7 @@ class RunFolder:
         Raises:
             ConfigError: The folder holds something else, or a run with other settings.
         """
-        if self.settings.exists():
-            self._check_same(config)
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise ConfigError(
-                f"--out '{self.path}' holds something that is no training run. "
-                "Allowed: a new folder, an empty one, or the run to resume. Fix: give another."
-            )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.settings, config.identity())
+        claim_folder(self.path, self.settings, config.identity(), "training run")
 
     @property
     def finished(self) -> bool:
@@ -81,24 +72,38 @@ class RunFolder:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def _check_same(self, config: TrainingConfig) -> None:
-        try:
-            there = json.loads(self.settings.read_text(encoding="utf-8"))
-        except ValueError as error:
+
+def claim_folder(folder: Path, note: Path, settings: Mapping[str, Any], what: str) -> None:
+    """Make a folder the place of some work, or check that it is.
+
+    Args:
+        folder: The folder.
+        note: The file in it that holds the settings.
+        settings: What the work is made with, as JSON can say it.
+        what: What the work is, for messages.
+
+    Raises:
+        ConfigError: The folder holds something else, or work with other settings.
+    """
+    if not note.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(
-                f"'{self.settings}' is damaged ({error}). Fix: give another --out."
-            ) from error
-        asked = config.identity()
-        differing = [
-            f"{name}: {there.get(name)!r} there, {value!r} asked"
-            for name, value in asked.items()
-            if there.get(name) != value
-        ]
-        if differing:
-            raise ConfigError(
-                f"--out '{self.path}' holds a run with other settings ({'; '.join(differing)}). "
-                "Fix: give another --out, or the same settings to resume."
+                f"--out '{folder}' holds something that is no {what}. "
+                "Allowed: a new folder, an empty one, or the run to resume. Fix: give another."
             )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(note, settings)
+        return
+    try:
+        there = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"'{note}' is damaged ({error}). Fix: give another --out.") from error
+    differing = differing_settings(there, settings)
+    if differing:
+        raise ConfigError(
+            f"--out '{folder}' holds a {what} with other settings ({differing}). "
+            "Fix: give another --out, or the same settings to resume."
+        )
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

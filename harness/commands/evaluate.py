@@ -25,7 +25,7 @@ def evaluate_command(
     record: str = "0",
     label: str | None = None,
     device: str = "auto",
-    option: Annotated[dict[str, float], Parameter(help="")] | None = None,
+    option: dict[str, float] | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run a policy on LIBERO tasks and print how often it succeeds.

@@ -66,4 +66,4 @@ def test_a_recipe_runs_through_and_is_not_repeated(tmp_path: Path, capsys) -> No
     assert {p: p.read_text() for p in out.rglob("episodes.jsonl")} == files
     recipe.write_text(SMALL.replace("updates = 2", "updates = 3"))
     assert main(["run", str(recipe), "--out", str(out)]) == 2
-    assert "another recipe" in capsys.readouterr().err
+    assert "with other settings" in capsys.readouterr().err
