@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -40,6 +41,14 @@ class Attempt:
     wall_s: float = 0.0
 
 
+class _Motion(NamedTuple):
+    """A motion that succeeded, T steps: executed and intended actions, states before each."""
+
+    actions: FloatArray
+    intended: FloatArray
+    states: FloatArray
+
+
 def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
     """Run one attempt in a worker, unless its file is there already."""
     note = parts / f"attempt_{index:05d}.json"
@@ -52,9 +61,8 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
     if isinstance(motion, str):
         attempt = Attempt(index=index, kept=False, reason=motion)
     else:
-        actions, states = motion
-        _render(simulator, attempt_file(parts, index), seed, actions, states)
-        attempt = Attempt(index=index, kept=True, steps=len(actions))
+        _render(simulator, attempt_file(parts, index), seed, motion)
+        attempt = Attempt(index=index, kept=True, steps=len(motion.actions))
     plain = asdict(attempt) | {"wall_s": round(time.perf_counter() - start, 2)}
     writing = note.with_suffix(".writing")
     writing.write_text(json.dumps(plain))
@@ -62,10 +70,8 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
     return Attempt(**plain)
 
 
-def _plan(
-    simulator: Simulator, config: CollectionConfig, seed: int
-) -> tuple[FloatArray, FloatArray] | str:
-    """Let the expert act without cameras; return actions and states, or why it is no demo."""
+def _plan(simulator: Simulator, config: CollectionConfig, seed: int) -> _Motion | str:
+    """Let the expert act without cameras; return its motion, or why it is no demo."""
     from policies.expert import ExpertPolicy
     from policies.interface import PlanRequest
 
@@ -77,6 +83,7 @@ def _plan(
     request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=seed)
     limit = simulator.protocol.step_limit(simulator.task.suite)
     actions: list[FloatArray] = []
+    intended: list[FloatArray] = []
     states: list[FloatArray] = []
     held = 0
     while held <= _HELD_STEPS:
@@ -86,6 +93,7 @@ def _plan(
             return f"no success within {limit} steps"
         states.append(simulator.get_state())
         actions.append(expert.plan([request])[0][0])
+        intended.append(expert.intended)
         simulator.step(actions[-1])
         held = held + 1 if simulator.success() else 0
     for _ in range(_STILL_STEPS):
@@ -94,12 +102,10 @@ def _plan(
         return f"success did not last {_STILL_STEPS} steps"
     if expert.failed_grasp:
         return "a grasp failed on the way"
-    return np.stack(actions), np.stack(states)
+    return _Motion(actions=np.stack(actions), intended=np.stack(intended), states=np.stack(states))
 
 
-def _render(
-    simulator: Simulator, part: Path, seed: int, actions: FloatArray, states: FloatArray
-) -> None:
+def _render(simulator: Simulator, part: Path, seed: int, motion: _Motion) -> None:
     """Execute the motion again with cameras: pictures belong to the instant the robot sees.
 
     Raises:
@@ -108,19 +114,20 @@ def _render(
     from training.demo_writer import write_demo
 
     observations: list[Observation] = [simulator.reset(None, seed=seed, cameras=CAMERAS)]
-    for step, action in enumerate(actions):
-        if not np.array_equal(simulator.get_state(), states[step]):
+    for step, action in enumerate(motion.actions):
+        if not np.array_equal(simulator.get_state(), motion.states[step]):
             raise SimulatorError(
                 f"Executing seed {seed} of {simulator.task.name} again gave another state at step "
                 f"{step}; the simulation is not deterministic here."
             )
-        if step + 1 < len(actions):
+        if step + 1 < len(motion.actions):
             observations.append(simulator.step(action, cameras=CAMERAS))
     write_demo(
         part,
         observations=observations,
-        actions=actions,
-        states=states,
+        actions=motion.actions,
+        intended=motion.intended,
+        states=motion.states,
         model_xml=simulator.model_xml(),
         orientation=simulator.protocol.orientation,
         attributes={"scene_seed": seed, "scene_hash": simulator.scene_hash()},

@@ -23,6 +23,10 @@ PICTURES = {"agentview": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
 
 TAG = "libero-v1"
 
+INTENDED = "intended_actions"
+"""Dataset that official files lack: the actions without the demonstrator's noise. ``actions`` is
+what was executed and leads through ``states``; this is what a policy should learn."""
+
 CONVENTION_ATTRIBUTE = "obs_convention"
 """Attribute of ``data`` that official files lack: see ``Convention``."""
 

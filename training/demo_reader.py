@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray, Image
-from training.demo_format import CONVENTION_ATTRIBUTE, OBSERVATIONS, PICTURES, Convention
+from training.demo_format import CONVENTION_ATTRIBUTE, INTENDED, OBSERVATIONS, PICTURES, Convention
 
 _FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
 _MAX_STEPS = 20_000
@@ -25,7 +25,9 @@ class Demo:
     Attributes:
         source: File and group, for messages.
         instruction: The task in words.
-        actions: (T, 7) float64 in [−1, 1].
+        actions: (T, 7) float64 in [−1, 1], as executed.
+        targets: (T, 7) float64 in [−1, 1], what a policy should learn: the actions without the
+            demonstrator's noise where the file has them, otherwise the actions.
         joint_pos: (T, 7) float64, rad.
         ee_pos: (T, 3) float64, metres.
         ee_quat: (T, 4) float64, xyzw.
@@ -36,6 +38,7 @@ class Demo:
     source: str
     instruction: str
     actions: FloatArray
+    targets: FloatArray
     joint_pos: FloatArray
     ee_pos: FloatArray
     ee_quat: FloatArray
@@ -133,6 +136,8 @@ def _arrays(path: Path, data: h5py.Group, name: str) -> dict[str, Any]:
             if key in PICTURES.values() or key == "joint_states"
         },
     }
+    if isinstance(group, h5py.Group) and INTENDED in group:
+        wanted[INTENDED] = (ACTION_DIM,)
     arrays: dict[str, Any] = {}
     steps: int | None = None
     for key, row in wanted.items():
@@ -160,11 +165,13 @@ def _arrays(path: Path, data: h5py.Group, name: str) -> dict[str, Any]:
 def _demo(source: str, instruction: str, arrays: dict[str, Any], *, after: bool) -> Demo:
     # obs[t] recorded after actions[t] is what was seen before actions[t + 1].
     seen, acted = (slice(None, -1), slice(1, None)) if after else (slice(None), slice(None))
+    targets = INTENDED if INTENDED in arrays else "actions"
     robot = arrays["robot_states"][seen].astype(np.float64)
     return Demo(
         source=source,
         instruction=instruction,
         actions=np.clip(arrays["actions"][acted].astype(np.float64), -1.0, 1.0),
+        targets=np.clip(arrays[targets][acted].astype(np.float64), -1.0, 1.0),
         joint_pos=arrays["obs/joint_states"][seen].astype(np.float64),
         gripper_qpos=robot[:, 0:2],
         ee_pos=robot[:, 2:5],

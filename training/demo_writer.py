@@ -13,7 +13,7 @@ from tasks.observation import FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
 from tasks.suites import Task
-from training.demo_format import CONVENTION_ATTRIBUTE, PICTURES, TAG
+from training.demo_format import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG
 
 
 def write_demo(
@@ -21,6 +21,7 @@ def write_demo(
     *,
     observations: Sequence[Observation],
     actions: FloatArray,
+    intended: FloatArray,
     states: FloatArray,
     model_xml: str,
     orientation: str,
@@ -31,7 +32,8 @@ def write_demo(
     Args:
         path: The file.
         observations: T observations, each seen before the action of the same index.
-        actions: (T, 7) in [−1, 1].
+        actions: (T, 7) in [−1, 1], as executed.
+        intended: (T, 7), the same without the demonstrator's noise.
         states: (T, D) flattened simulator states before each action.
         model_xml: MJCF of the scene.
         orientation: How the observations' pictures are turned; they are stored as rendered.
@@ -46,6 +48,7 @@ def write_demo(
     ee_ori = quat_to_axisangle(ee_quat)
     datasets = {
         "actions": np.asarray(actions, dtype=np.float64),
+        INTENDED: np.asarray(intended, dtype=np.float64),
         "states": np.asarray(states, dtype=np.float64),
         "robot_states": np.concatenate([fingers, ee_pos, ee_quat], axis=1),
         "rewards": last,

@@ -122,5 +122,5 @@ def _states(demo: Demo, layout: Layout) -> Tensor:
 def _actions(demo: Demo, layout: Layout, horizon: int) -> Tensor:
     """Return (T + horizon, V): the actions, then standing still with the last gripper command."""
     tail: FloatArray = np.zeros((horizon, ACTION_DIM))
-    tail[:, _GRIPPER] = demo.actions[-1, _GRIPPER]
-    return torch.from_numpy(layout.encode_actions(np.concatenate([demo.actions, tail])))
+    tail[:, _GRIPPER] = demo.targets[-1, _GRIPPER]
+    return torch.from_numpy(layout.encode_actions(np.concatenate([demo.targets, tail])))

@@ -21,6 +21,7 @@ _ROTATION_UNIT = 0.5
 _POSITION_GAIN = 2.0
 _ROTATION_GAIN = 1.5
 _NOISE_FREE = 0.03
+_PUSH_STEPS = 8
 _PASS_DISTANCE = 0.025
 _STEP_LENGTH = 0.015
 _STEP_ANGLE = 0.15
@@ -32,6 +33,7 @@ class Arm:
     Attributes:
         scene: What it moves in.
         gripper: Gripper command of every action, −1 open to +1 closed.
+        intended: The latest servo action without its noise, (7,); None before the first.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Arm:
             scene: The episode's scene.
             speed: Largest length of the position part (and of the rotation part) of an action.
             noise: Standard deviation of the noise on positions in action units; half on rotation.
+                A draw lasts a few steps, so that it pushes the hand off its path.
             rng: Source of the noise.
         """
         self.scene = scene
@@ -50,6 +53,9 @@ class Arm:
         self._speed = speed
         self._noise = noise
         self._rng = rng
+        self._push = np.zeros(ACTION_DIM)
+        self._push_left = 0
+        self.intended: FloatArray | None = None
 
     def toward(self, target: Pose, *, noisy: bool = False) -> FloatArray:
         """Compute the action that servos to a pose.
@@ -67,11 +73,24 @@ class Arm:
         action = np.zeros(ACTION_DIM)
         action[:3] = self._limited(_POSITION_GAIN * error / _POSITION_UNIT)
         action[3:6] = self._limited(_ROTATION_GAIN * turn / _ROTATION_UNIT)
-        if noisy and self._noise > 0 and np.linalg.norm(error) > _NOISE_FREE:
-            action[:3] += self._rng.normal(0.0, self._noise, 3)
-            action[3:6] += self._rng.normal(0.0, self._noise / 2, 3)
         action[6] = self.gripper
+        self.intended = np.asarray(np.clip(action, -1.0, 1.0))
+        if noisy and self._noise > 0 and np.linalg.norm(error) > _NOISE_FREE:
+            action += self._disturbance()
         return np.asarray(np.clip(action, -1.0, 1.0))
+
+    def _disturbance(self) -> FloatArray:
+        """Return the present push, (7,); a new one is drawn every few steps.
+
+        Noise of single steps averages out before the hand has moved: the states from which a
+        learner must find back would never be seen.
+        """
+        if self._push_left == 0:
+            self._push[:3] = self._rng.normal(0.0, self._noise, 3)
+            self._push[3:6] = self._rng.normal(0.0, self._noise / 2, 3)
+            self._push_left = _PUSH_STEPS
+        self._push_left -= 1
+        return self._push
 
     def _limited(self, vector: FloatArray) -> FloatArray:
         """Shorten a vector to the speed, keeping its direction."""

@@ -15,7 +15,7 @@ from policies.expert.scene import Scene
 from policies.expert.skills import SKILLS, Situation, achieve
 from policies.interface import PlanRequest, PolicySpec
 from tasks.errors import ConfigError
-from tasks.observation import FloatArray
+from tasks.observation import ACTION_DIM, FloatArray
 
 
 class ExpertPolicy:
@@ -26,6 +26,8 @@ class ExpertPolicy:
 
     Attributes:
         failure: Why the expert gave up in this episode, or None.
+        intended: The latest action as it would be without noise, (7,): what a learner should do
+            in that state (DART, Laskey et al. 2017, arXiv 1703.09327).
     """
 
     def __init__(self, *, speed: float = 1.0, noise: float = 0.0) -> None:
@@ -48,6 +50,8 @@ class ExpertPolicy:
         self._actions: Actions | None = None
         self._situation: Situation | None = None
         self._finished = False
+        self._arm: Arm
+        self.intended: FloatArray = np.zeros(ACTION_DIM)
         self.failure: str | None = None
 
     @property
@@ -77,7 +81,7 @@ class ExpertPolicy:
         """
         scene = Scene(simulator.env)
         rng = np.random.default_rng(seed)
-        arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
+        arm = self._arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
         base = scene.model.body("robot0_base").id
         self._situation = Situation(
             scene=scene,
@@ -119,4 +123,8 @@ class ExpertPolicy:
             raise ConfigError("The expert has no episode; call begin(simulator, seed) first.")
         if len(requests) != 1:
             raise ConfigError(f"The expert got {len(requests)} requests; it serves exactly one.")
-        return [next(self._actions)[None]]
+        arm = self._arm
+        arm.intended = None
+        action = next(self._actions)
+        self.intended = action if arm.intended is None else arm.intended
+        return [action[None]]
