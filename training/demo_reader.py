@@ -157,8 +157,9 @@ def _arrays(path: Path, data: h5py.Group, name: str) -> dict[str, Any]:
         arrays[key] = dataset[...]
         if not picture and not np.isfinite(arrays[key]).all():
             raise _refuse(path, f"{place}/{key} holds NaN or infinity")
-    if np.abs(arrays["actions"]).max() > 1.0 + 1e-6:
-        raise _refuse(path, f"{place}/actions leaves [−1, 1]; LIBERO's actions never do")
+    for key in ("actions", INTENDED):
+        if key in arrays and np.abs(arrays[key]).max() > 1.0 + 1e-6:
+            raise _refuse(path, f"{place}/{key} leaves [−1, 1]; LIBERO's actions never do")
     return arrays
 
 

@@ -54,6 +54,9 @@ def test_the_file_is_in_liberos_format(file: Path) -> None:
         demo = data["demo_0"]
         steps = demo.attrs["num_samples"]
         assert demo["actions"].shape == (steps, 7)
+        pushed = np.abs(demo["actions"][...] - demo["intended_actions"][...])
+        assert 0.01 < pushed[:, :6].mean() < 0.2
+        assert pushed[:, 6].max() == 0
         assert demo["robot_states"].shape == (steps, 9)
         assert demo["obs/ee_states"].shape == (steps, 6)
         assert demo["obs/agentview_rgb"].shape == (steps, SIZE, SIZE, 3)

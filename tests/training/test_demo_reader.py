@@ -33,6 +33,23 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(demo.pictures["agentview"], np.rot90(stored, 2, axes=(1, 2)))
 
 
+def test_intended_actions_are_what_is_learnt_where_a_file_has_them(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", convention="before_action")
+    demo = next(read_demos(path))
+    np.testing.assert_array_equal(demo.targets, demo.actions)
+    intended = np.full((12, 7), 0.25)
+    with h5py.File(path, "r+") as file:
+        file["data/demo_0/intended_actions"] = intended
+    demo = next(read_demos(path))
+    np.testing.assert_array_equal(demo.targets, intended)
+    assert not np.array_equal(demo.actions, intended)
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_0/intended_actions"]
+        file["data/demo_0/intended_actions"] = np.zeros((3, 7))
+    with pytest.raises(ConfigError, match="3 rows"):
+        list(read_demos(path))
+
+
 def _nan(file: h5py.File) -> None:
     file["data/demo_0/robot_states"][3, 2] = np.nan
 
