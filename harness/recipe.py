@@ -54,6 +54,8 @@ class Stage:
     """Settings of ``collect``, ``train`` or ``eval``."""
     minutes: float | None = Field(default=None, ge=0)
     """About how long it takes on two cores."""
+    note: str = ""
+    """What else the user should know before it starts."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -92,7 +94,7 @@ def load_recipe(name: str) -> Recipe:
             raise unknown_name("recipe", name, [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        return TypeAdapter(Recipe).validate_python(_grouped(raw))
+        return TypeAdapter(Recipe).validate_python(_grouped(raw, path.parent))
     except FileNotFoundError as error:
         shipped = ", ".join(p.stem for p in sorted(SHIPPED.glob("*.toml")))
         raise ConfigError(
@@ -105,14 +107,20 @@ def load_recipe(name: str) -> Recipe:
         raise ConfigError(f"The recipe '{path}': {place}: {why}.") from error
 
 
-def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn ``[collect] demos = 12, minutes = 3`` into a ``Stage``."""
+def _grouped(raw: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+    """Turn ``[collect] demos = 12, minutes = 3`` into a ``Stage``.
+
+    A checkpoint that ``[train]`` starts from may lie beside the recipe.
+    """
     grouped = dict(raw)
     for name in ("collect", "train", "evaluate"):
         if isinstance(grouped.get(name), dict):
             settings = dict(grouped[name])
-            minutes = settings.pop("minutes", None)
-            grouped[name] = {"settings": settings, "minutes": minutes}
+            about = {key: settings.pop(key) for key in ("minutes", "note") if key in settings}
+            start = settings.get("checkpoint")
+            if name == "train" and isinstance(start, str) and (beside / start).exists():
+                settings["checkpoint"] = str((beside / start).resolve())
+            grouped[name] = {"settings": settings, **about}
     return grouped
 
 

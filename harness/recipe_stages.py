@@ -34,7 +34,9 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
             console.print(f"  {f'{kept} of {tried} attempts kept' if tried else 'finished before'}")
     if run.training is not None:
         number += 1
-        what = f"fine-tune {run.training.preset}, {run.training.updates} updates"
+        start = run.training.checkpoint
+        name = run.training.preset if start is None else f"checkpoint {start.name}"
+        what = f"fine-tune {name}, {run.training.updates} updates"
         _announce(number, total, what, run.recipe.train)
         console.print(f"  checkpoint: {train_with_bar(run.training)}")
     what = f"evaluate {len(run.evaluations)} times"
@@ -48,6 +50,8 @@ def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
     minutes = None if stage is None else stage.minutes
     about = "" if minutes is None else f", about {minutes:g} minutes on two cores"
     console.print(f"[bold]Stage {number} of {total}: {what}{about}[/bold]")
+    if stage is not None and stage.note:
+        console.print(f"  {stage.note}")
 
 
 def _show(run: RecipeRun, *, json: bool) -> None:

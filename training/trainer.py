@@ -246,15 +246,19 @@ def _contract(
     if start is not None:
         start.check({"render_size": data.render_size})
     made = [read_provenance(file) for file in data.files]
-    description = {
+    description: dict[str, Any] = {
         "files": [file.name for file in data.files],
         "sha256": [_digest(file) for file in data.files],
         "demos": data.demos,
         "windows": len(data),
         "instructions": data.instructions,
         "made_by": [json.dumps(m, sort_keys=True) if m else "unknown" for m in made],
-        "label": _label(data, made),
     }
+    label = _label(data, made)
+    if start is not None:
+        description["before"] = start.demos
+        label += f" after {start.demos.get('label', 'unknown demos')}"
+    description["label"] = label
     return Contract.describe(
         network,
         layout=config.layout,
