@@ -1,5 +1,6 @@
 """What long work shows in the terminal: bars with a rate and the time left."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 """Progress and messages go to standard error; standard output is for results."""
 
 
