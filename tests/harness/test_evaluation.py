@@ -196,7 +196,7 @@ def test_videos_are_made_of_the_first_episodes(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from harness import evaluation
@@ -210,6 +210,8 @@ class Slow(RecordingPolicy):
         return super().plan(requests)
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     evaluation.collect_provenance = lambda renderer: {{}}
     config = EvaluationConfig(
         policy=PolicyRecipe(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
