@@ -1,7 +1,5 @@
 """Running a recipe: its stages in order, and what they leave to look at."""
 
-from pathlib import Path
-
 from harness.display import console
 from harness.recipe import RecipeRun, Stage
 
@@ -59,16 +57,11 @@ def _show(run: RecipeRun, *, json: bool) -> None:
     from results.page import write_page
 
     folders = [config.out for config in run.evaluations]
-    page = write_page(
-        run.page, folders, title=run.recipe.title, recipe=_recipe_text(run.out / "recipe.json")
-    )
+    recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
+    page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)
     leaderboard_command(list(folders), json=json)
     videos = sorted(video for folder in folders for video in (folder / "videos").glob("*.mp4"))
     console.print("Videos:")
     for video in videos:
         console.print(f"  {video}", soft_wrap=True)
     console.print(f"Page: {page}", soft_wrap=True)
-
-
-def _recipe_text(note: Path) -> str:
-    return note.read_text(encoding="utf-8")
