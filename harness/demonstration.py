@@ -13,7 +13,7 @@ from harness.collection_config import CollectionConfig
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, get_protocol
-from tasks.simulator import Simulator
+from tasks.simulation.simulator import Simulator
 from tasks.suites import Task
 
 _HELD_STEPS = 10

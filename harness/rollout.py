@@ -11,7 +11,7 @@ from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
 from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.simulator import Slice
+from tasks.simulation.simulator import Slice
 
 
 class Environment(Protocol):

@@ -76,7 +76,7 @@ class PrivilegedPolicy(Protocol):
         """What the policy needs and gives; ``privileged`` is True."""
 
     def begin(self, simulator: Any, seed: int) -> None:
-        """Start an episode on a ``tasks.simulator.Simulator`` that was just reset."""
+        """Start an episode on a ``tasks.simulation.simulator.Simulator`` that was just reset."""
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan the next steps of this one episode; ``requests`` holds exactly one."""

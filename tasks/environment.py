@@ -12,7 +12,7 @@ from tasks.errors import ConfigError, SimulatorError, unknown_name
 from tasks.instruction_space import InstructionSpace
 from tasks.observation import ACTION_DIM, CAMERAS, CONTROL_HZ, FloatArray, Image, Observation
 from tasks.protocols import Protocol, get_protocol
-from tasks.simulator import Simulator, Slice
+from tasks.simulation.simulator import Simulator, Slice
 from tasks.suites import find_task
 
 _RENDER_MODES = ("rgb_array",)

@@ -21,7 +21,7 @@ Image = npt.NDArray[np.uint8]
 class Observation(TypedDict, total=False):
     """One control step as the robot sees it.
 
-    Images are missing where nobody asked for them (see ``tasks.simulator``).
+    Images are missing where nobody asked for them (see ``tasks.simulation.simulator``).
 
     Keys:
         agentview: (H, W, 3) uint8, upright, the fixed camera.

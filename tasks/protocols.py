@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -24,6 +24,21 @@ _SHORT_LIMITS = {
     "libero_10": 520,
     "libero_90": 400,
 }
+
+
+class SceneKey(NamedTuple):
+    """Which of LIBERO's random scenes: where fixtures stand that no initial state contains.
+
+    Attributes:
+        seed: What NumPy's global generator was seeded with.
+        reset: How many resets lie between the seeding and the reset that makes this scene.
+        builds: How often the official environment has built its model by then: each build adds a
+            copy of its initializers, and each copy draws numbers.
+    """
+
+    seed: int
+    reset: int
+    builds: int
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -72,17 +87,15 @@ class Protocol:
             raise unknown_name(f"suite of protocol {self.name}", suite, self.max_steps)
         return self.max_steps[suite]
 
-    def scene_seed(self, init_state: int, seed: int | None = None) -> int:
-        """Return the seed from which an episode's fixture poses are drawn.
-
-        LIBERO draws them from a global generator at every reset, so they would depend on all
-        resets before. Here they depend on the episode alone.
+    def scene(self, init_state: int, seed: int | None = None) -> SceneKey:
+        """Return the scene in which an episode takes place.
 
         Args:
             init_state: Index of the initial state.
             seed: The evaluation's seed; the protocol's own by default.
         """
-        return (self.seed if seed is None else seed) + init_state
+        own = self.seed if seed is None else seed
+        return SceneKey(seed=own + init_state, reset=0, builds=2)
 
 
 PROTOCOLS: dict[str, Protocol] = {

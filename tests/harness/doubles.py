@@ -13,7 +13,7 @@ from policies.baselines import RandomPolicy
 from policies.interface import PlanRequest, PolicySpec
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
-from tasks.simulator import Slice
+from tasks.simulation.simulator import Slice
 
 PIXELS = 16
 

@@ -14,7 +14,7 @@ from policies.expert.errors import UnsupportedGoalError
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
-from tasks.simulator import Simulator
+from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
 from training.demo_format import PICTURES
 from training.demo_reader import read_demos

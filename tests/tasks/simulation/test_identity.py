@@ -5,7 +5,7 @@ import pytest
 
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
-from tasks.simulator import Simulator
+from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
 
 PROTOCOL = get_protocol(resolution=64)
@@ -20,7 +20,7 @@ def official_episode(task, actions):
         bddl_file_name=str(task.bddl_file), camera_heights=64, camera_widths=64
     )
     try:
-        env.seed(PROTOCOL.scene_seed(INIT_STATE))
+        env.seed(PROTOCOL.scene(INIT_STATE).seed)
         env.reset()
         env.set_init_state(task.init_states()[INIT_STATE])
         for _ in range(PROTOCOL.settle_steps):

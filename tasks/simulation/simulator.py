@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from tasks.construction import build_libero, free_libero, seeded
 from tasks.errors import ConfigError, SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Image, Observation
-from tasks.protocols import Protocol
+from tasks.protocols import Protocol, SceneKey
+from tasks.simulation.construction import build_libero, free_libero
+from tasks.simulation.renderer import Renderer
+from tasks.simulation.resetting import Resetter
 from tasks.suites import Task
 
-_MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
-_RESET_ATTEMPTS = 100
 _JOINT_NOISE = 0.02
 
 
@@ -73,10 +73,9 @@ class Simulator:
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
-        self._initializers = list(self.env.object_property_initializers)
-        model = self.env.sim.model._model
-        self._body_poses = (model.body_pos.copy(), model.body_quat.copy())
+        self._resetter = Resetter(self._control)
         if images:
+            self._renderer = Renderer(self.env.sim, protocol.resolution)
             self._tap_cameras()
 
     @property
@@ -108,13 +107,14 @@ class Simulator:
             SimulatorError: LIBERO found no valid placement.
         """
         if init_state is None or isinstance(init_state, np.ndarray):
-            self._soft_reset(self.protocol.scene_seed(0, seed))
+            own = self.protocol.seed if seed is None else seed
+            self._resetter.reset(SceneKey(seed=own, reset=0, builds=2))
             state = (
                 self._sampled_state(seed) if init_state is None else self._check_state(init_state)
             )
         else:
             state = self._init_state(int(init_state))
-            self._soft_reset(self.protocol.scene_seed(int(init_state), seed))
+            self._resetter.reset(self.protocol.scene(int(init_state), seed))
         settles = self.protocol.settle_steps > 0
         self._wanted = frozenset() if settles else self._check_cameras(cameras)
         raw = self._control.set_init_state(state)
@@ -200,45 +200,6 @@ class Simulator:
         self._finalizer()
         atexit.unregister(self._finalizer)
 
-    def _soft_reset(self, scene_seed: int) -> None:
-        """Reset as a newly built and newly seeded official environment does, without rebuilding."""
-        # The official environment appends a copy of its initializers whenever it rebuilds the
-        # model, once when built and once at the first reset, and each copy draws numbers.
-        self.env.object_property_initializers = self._initializers * 2
-        for robot in self.env.robots:
-            robot.gripper.current_action = np.zeros(robot.gripper.dof)
-        from robosuite.utils.errors import RandomizationError
-
-        with seeded(scene_seed):
-            for _ in range(_RESET_ATTEMPTS):
-                try:
-                    self._reset_once()
-                    return
-                except RandomizationError:
-                    continue
-        raise SimulatorError(
-            f"LIBERO found no placement of the objects of {self.task.name} "
-            f"in {_RESET_ATTEMPTS} attempts with scene seed {scene_seed}. Try another seed."
-        )
-
-    def _reset_once(self) -> None:
-        """Do what robosuite's reset does to a newly compiled model.
-
-        Order matters to the last bit: ``forward`` leaves its forces behind as the solver's next
-        starting point, so it runs with the fixtures where the compiled model has them.
-        """
-        env = self.env
-        model = env.sim.model._model
-        model.body_pos[:], model.body_quat[:] = self._body_poses
-        env.sim.reset()
-        env.sim.forward()
-        env.sim.forward()  # the official environment's new render context runs it once more
-        env._reset_internal()
-        env.sim.forward()
-        env._obs_cache = {}
-        env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
-        env._get_observations(force_update=True)
-
     def _sampled_state(self, seed: int | None) -> FloatArray:
         """Return the state LIBERO sampled at the latest reset, the arm a little off its home.
 
@@ -286,7 +247,6 @@ class Simulator:
         """Add our cameras as observables: sampled when LIBERO's are, rendered only if wanted."""
         from robosuite.utils.observables import Observable, sensor
 
-        size = self.protocol.resolution
         blank = np.zeros((1, 1, 3), dtype=np.uint8)
         for name in CAMERAS:
 
@@ -294,12 +254,7 @@ class Simulator:
             def picture(_cache: dict[str, Any], name: str = name) -> Image:
                 if name not in self._wanted:
                     return blank
-                # Another simulator of this process may have left its own GL context behind.
-                self.env.sim._render_context_offscreen.gl_ctx.make_current()
-                rendered: Image = self.env.sim.render(
-                    camera_name=_MUJOCO_CAMERAS[name], width=size, height=size
-                )
-                return rendered
+                return self._renderer.render(name)
 
             self.env.add_observable(
                 Observable(name=name, sensor=picture, sampling_rate=self.env.control_freq)

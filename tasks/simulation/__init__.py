@@ -1,0 +1,1 @@
+"""LIBERO's own simulation, driven faster: same states, same pictures, bit for bit."""
