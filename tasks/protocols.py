@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from tasks.errors import ConfigError, unknown_name
 
 Orientation = Literal["rotate180", "raw"]
+Seeding = Literal["task", "episode"]
 
 _SHORT_LIMITS = {
     "libero_spatial": 220,
@@ -32,13 +33,14 @@ class SceneKey(NamedTuple):
     Attributes:
         seed: What NumPy's global generator was seeded with.
         reset: How many resets lie between the seeding and the reset that makes this scene.
-        builds: How often the official environment has built its model by then: each build adds a
-            copy of its initializers, and each copy draws numbers.
+        builds: How often the official environment has built its model by then, had every reset
+            found a placement at once: each build adds a copy of its initializers, and each copy
+            draws numbers.
     """
 
     seed: int
-    reset: int
-    builds: int
+    reset: int = 0
+    builds: int = 2
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -57,6 +59,14 @@ class Protocol:
     """Episodes per task, one per initial state, unless the user asks for fewer."""
     seed: int = 7
     """Seed of an evaluation, unless the user gives another."""
+    seeding: Seeding = "episode"
+    """When LIBERO's random generator is seeded: ``task``, once for a task, so that episode k has
+    the scene of the k-th reset since; ``episode``, before each reset with the seed + k."""
+    scene_seed: int | None = Field(default=None, ge=0)
+    """Seed of the scenes where it is a constant; None where it is the evaluation's seed."""
+    builds: int = Field(default=1, ge=1)
+    """How often the environment has built its model when it is seeded: once when it is made, and
+    once for each reset before the seeding."""
     resolution: int = Field(default=256, ge=16, le=2048)
     """Height and width of the camera images in pixels."""
     orientation: Orientation = "rotate180"
@@ -90,33 +100,66 @@ class Protocol:
     def scene(self, init_state: int, seed: int | None = None) -> SceneKey:
         """Return the scene in which an episode takes place.
 
+        It is the one that the peer's own script gives its episode ``init_state`` of a task, run in
+        order from the first.
+
         Args:
             init_state: Index of the initial state.
-            seed: The evaluation's seed; the protocol's own by default.
+            seed: The evaluation's seed; the protocol's own by default. It has no influence where
+                the peer's option has none.
         """
         own = self.seed if seed is None else seed
-        return SceneKey(seed=own + init_state, reset=0, builds=2)
+        if self.scene_seed is not None:
+            own = self.scene_seed
+        if self.seeding == "episode":
+            return SceneKey(seed=own + init_state, builds=self.builds + 1)
+        return SceneKey(seed=own, reset=init_state, builds=self.builds + 1 + init_state)
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "openvla": Protocol(name="openvla", max_steps=_SHORT_LIMITS),
-    "lerobot": Protocol(
-        name="lerobot",
-        max_steps={**_SHORT_LIMITS, "libero_spatial": 280},
-        seed=1000,
-        resolution=360,
-    ),
-    "libero": Protocol(
-        name="libero",
-        max_steps=dict.fromkeys(_SHORT_LIMITS, 600),
-        settle_steps=5,
-        settle_action=(0.0,) * 7,
-        episodes=20,
-        seed=10000,
-        resolution=128,
-        orientation="raw",
-    ),
-}
+# openvla/openvla, experiments/robot/libero/run_libero_eval.py, and moojink/openvla-oft's script of
+# that name: get_libero_env in libero_utils.py beside it makes a task's environment and seeds it
+# with 0, whatever the script's seed option; then each episode is reset, set_init_state, 10 steps of
+# waiting. allenai/vla-evaluation-harness (src/vla_eval/benchmarks/libero/benchmark.py) does the
+# same where its env_seed is 0.
+_OPENVLA = Protocol(name="openvla", max_steps=_SHORT_LIMITS, seeding="task", scene_seed=0)
+
+# Physical-Intelligence/openpi, examples/libero/main.py: as openvla, but the environment of each
+# task is seeded with the script's seed option. vla-evaluation-harness does so by default.
+_OPENPI = Protocol(name="openpi", max_steps=_SHORT_LIMITS, seeding="task")
+
+# huggingface/lerobot, src/lerobot/envs/libero.py: the environment is reset once when it is made
+# (_ensure_env), later each reset follows a seeding; src/lerobot/scripts/lerobot_eval.py seeds
+# episode k of each task with seed + k. The builds are those of a first batch, that is, of
+# eval.batch_size >= eval.n_episodes. In a later batch they depend on the policy: success resets an
+# environment once more (and skips an initial state). That matters only to tasks with initializers.
+_LEROBOT = Protocol(
+    name="lerobot",
+    max_steps={**_SHORT_LIMITS, "libero_spatial": 280},
+    seed=1000,
+    resolution=360,
+    seeding="episode",
+    builds=2,
+)
+
+# Lifelong-Robot-Learning/LIBERO, libero/lifelong/metric.py and evaluate.py, configs/config.yaml and
+# configs/eval/default.yaml: 20 processes, one episode each. Which scenes it had cannot be known:
+# metric.py never seeds the environments and evaluate.py only after their reset, so their draws come
+# from the state of the parent when they fork (the same in all 20) or, since main.py asks for spawn,
+# from the operating system. Here process k is seeded before its reset with what SubprocVectorEnv
+# makes of the seed for it, which is the seed + k.
+_LIBERO = Protocol(
+    name="libero",
+    max_steps=dict.fromkeys(_SHORT_LIMITS, 600),
+    settle_steps=5,
+    settle_action=(0.0,) * 7,
+    episodes=20,
+    seed=10000,
+    resolution=128,
+    orientation="raw",
+    seeding="episode",
+)
+
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (_OPENVLA, _OPENPI, _LEROBOT, _LIBERO)}
 """The known protocols; ``openvla`` is the default."""
 
 

@@ -1,0 +1,72 @@
+"""The state every reset arrives at before it draws anything, kept to return to."""
+
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from tasks.simulation.construction import seeded
+
+
+class Home:
+    """A newly built simulation with the arm in its initial pose, fixtures where they compiled.
+
+    The official environment compiles a model and builds a controller at every reset. Up to there
+    nothing is random (LIBERO leaves robosuite's noise on the arm out), so it is done once and what
+    it leaves is copied back: the positions, the constraint solver's starting point, which every
+    ``mj_forward`` changes, the controller, and the parts of the model that an episode changes.
+
+    Args:
+        env: LIBERO's robosuite environment, built but not yet stepped.
+    """
+
+    def __init__(self, env: Any) -> None:
+        from libero.libero.envs.bddl_base_domain import BDDLBaseDomain
+
+        self._env = env
+        self._model = env.sim.model._model
+        self._data = env.sim.data._data
+        self._bodies = (self._model.body_pos.copy(), self._model.body_quat.copy())
+        env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
+        self._site_rgba = self._model.site_rgba.copy()
+        env.sim.reset()
+        env.sim.forward()
+        env.sim.forward()  # the official environment's new render context runs it once more
+        with seeded(0):
+            robosuite: Any = super(BDDLBaseDomain, env)
+            robosuite._reset_internal()  # LIBERO's own begins with this and then draws
+        self._qpos = self._data.qpos.copy()
+        self._warm_start = self._data.qacc_warmstart.copy()
+        self._controllers = [_state(robot.controller) for robot in env.robots]
+
+    def draw_arm(self) -> None:
+        """Draw what robosuite draws for the arm's pose, of which LIBERO makes no use."""
+        for robot in self._env.robots:
+            np.random.randn(len(robot.init_qpos))
+
+    def restore_positions(self) -> None:
+        """Put back positions alone, which is all that the draws of a scene depend on."""
+        self._model.body_pos[:], self._model.body_quat[:] = self._bodies
+        self._data.qpos[:] = self._qpos
+
+    def restore(self) -> None:
+        """Put everything back."""
+        env = self._env
+        mujoco.mj_resetData(self._model, self._data)
+        self.restore_positions()
+        self._model.site_rgba[:] = self._site_rgba
+        self._data.qacc_warmstart[:] = self._warm_start
+        for robot, state in zip(env.robots, self._controllers, strict=True):
+            vars(robot.controller).update(_copied(state))
+            robot.gripper.current_action = np.zeros(robot.gripper.dof)
+        env.cur_time = env.timestep = 0
+        env.done = False
+
+
+def _state(controller: Any) -> dict[str, Any]:
+    return _copied({key: value for key, value in vars(controller).items() if key != "sim"})
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    """Copy the arrays; their order in memory stays, on which sums computed from them depend."""
+    return {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
