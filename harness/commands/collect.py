@@ -26,7 +26,8 @@ def collect_command(
     Parameters
     ----------
     suite
-        libero_spatial, libero_object, libero_goal, libero_10 or libero_90.
+        libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO:
+        the first four with _lan, _object, _swap or _task, such as libero_goal_task.
     tasks
         Indices or names such as 0,3 or 0-4; the whole suite by default.
     demos

@@ -37,7 +37,8 @@ def evaluate_command(
     policy
         random, noop, expert, rdt, or one that another package registers.
     suite
-        libero_spatial, libero_object, libero_goal, libero_10 or libero_90.
+        libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO:
+        the first four with _lan, _object, _swap or _task, such as libero_goal_task.
     out
         Folder of the run.
     tasks
