@@ -5,6 +5,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from tasks.observation import FloatArray
 from tasks.simulation.construction import seeded
 
 
@@ -26,7 +27,11 @@ class Home:
         self._env = env
         self._model = env.sim.model._model
         self._data = env.sim.data._data
-        self._bodies = (self._model.body_pos.copy(), self._model.body_quat.copy())
+        self._fixtures = [
+            (env.obj_body_id[name], *_compiled_pose(env.model.root, fixture.root_body))
+            for name, fixture in env.fixtures_dict.items()
+        ]
+        self._place_fixtures()
         env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
         self._site_rgba = self._model.site_rgba.copy()
         env.sim.reset()
@@ -46,11 +51,11 @@ class Home:
 
     def restore_positions(self) -> None:
         """Put back positions alone, which is all that the draws of a scene depend on."""
-        self._model.body_pos[:], self._model.body_quat[:] = self._bodies
+        self._place_fixtures()
         self._data.qpos[:] = self._qpos
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Put everything back, the controller's fields into the object that is there."""
         env = self._env
         mujoco.mj_resetData(self._model, self._data)
         self.restore_positions()
@@ -61,6 +66,17 @@ class Home:
             robot.gripper.current_action = np.zeros(robot.gripper.dof)
         env.cur_time = env.timestep = 0
         env.done = False
+
+    def _place_fixtures(self) -> None:
+        for body, position, quaternion in self._fixtures:
+            self._model.body_pos[body], self._model.body_quat[body] = position, quaternion
+
+
+def _compiled_pose(root: Any, body: str) -> tuple[FloatArray, FloatArray]:
+    """Return where the MJCF has a body; the model itself has moved it when it was built."""
+    element = root.find(f".//body[@name='{body}']")
+    pose = (element.get("pos", "0 0 0"), element.get("quat", "1 0 0 0"))
+    return np.array(pose[0].split(), dtype=np.float64), np.array(pose[1].split(), dtype=np.float64)
 
 
 def _state(controller: Any) -> dict[str, Any]:
