@@ -1,4 +1,4 @@
-"""One control step of LIBERO's arm in compiled code: 25 physics steps under operational space control.
+"""One control step of LIBERO's arm in compiled code: 25 physics steps under its controller.
 
 The arithmetic is that of robosuite's ``OperationalSpaceController`` in the same order, because
 floating-point sums depend on it, and its compiled functions are called where it has them. The
@@ -125,7 +125,7 @@ class Sample(NamedTuple):
     quat: FloatArray
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _solve(arm: Arm, times: int) -> None:
     mj.step1(arm.model, arm.data)
     if times > 0:
@@ -135,7 +135,7 @@ def _solve(arm: Arm, times: int) -> None:
             mj.constraint(arm.model, arm.data)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _observe(arm: Arm, views: Views, memory: Memory) -> None:
     """Update the controller's view of the robot."""
     nv = views.qvel.shape[0]
@@ -160,7 +160,7 @@ def _observe(arm: Arm, views: Views, memory: Memory) -> None:
             memory.mass[k, i] = mass[arm.dofs[k], arm.dofs[i]]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _torques(arm: Arm, views: Views, memory: Memory) -> FloatArray:
     """Operational space control towards the goal, positions and orientations decoupled."""
     turn = orientation_error(memory.goal_mat, memory.mat)
@@ -173,14 +173,14 @@ def _torques(arm: Arm, views: Views, memory: Memory) -> FloatArray:
     compensation = np.empty(arm.dofs.shape[0])
     for i in range(arm.dofs.shape[0]):
         compensation[i] = views.bias[arm.dofs[i]]
-    torques = np.dot(memory.jac.T, wrench) + compensation
+    torques: FloatArray = np.dot(memory.jac.T, wrench) + compensation
     torques += nullspace_torques(
         memory.mass, nullspace, memory.rest, memory.joint_pos, memory.joint_vel
     )
     return torques
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _act(arm: Arm, views: Views, memory: Memory, grip: float) -> None:
     """Write the actuators' controls."""
     torques = _torques(arm, views, memory)
@@ -195,7 +195,7 @@ def _act(arm: Arm, views: Views, memory: Memory, grip: float) -> None:
         )
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def begin(arm: Arm, views: Views, memory: Memory, stale: bool) -> None:
     """Run the first physics step up to where the controller takes its goal.
 
@@ -213,7 +213,7 @@ def begin(arm: Arm, views: Views, memory: Memory, stale: bool) -> None:
         _observe(arm, views, memory)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def finish(
     arm: Arm, views: Views, memory: Memory, sample: Sample, grip: float, steps: int, sampled: int
 ) -> None:

@@ -7,6 +7,7 @@ Arguments are addresses: ``model._address``, ``data._address``, ``array.ctypes.d
 """
 
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding
 import mujoco
@@ -18,7 +19,8 @@ from tasks.errors import PrerequisiteError
 def _load() -> None:
     folder = Path(mujoco.__file__).parent
     # Linux: libmujoco.so.3.2.3, macOS: libmujoco.3.2.3.dylib, Windows: mujoco.dll
-    found = sorted(p for p in folder.glob("*mujoco*") if {".so", ".dylib", ".dll"} & set(p.suffixes))
+    endings = {".so", ".dylib", ".dll"}
+    found = sorted(path for path in folder.glob("*mujoco*") if endings & set(path.suffixes))
     if not found:
         raise PrerequisiteError(
             f"No MuJoCo library lies in {folder}. Fix: pip install --force-reinstall mujoco"
@@ -28,22 +30,25 @@ def _load() -> None:
 
 _load()
 
-_ADDRESS = types.uintp
-_STAGE = types.void(_ADDRESS, _ADDRESS)
 
-step1 = types.ExternalFunction("mj_step1", _STAGE)
+def _function(name: str, *arguments: Any) -> Any:
+    return types.ExternalFunction(name, types.void(*arguments))
+
+
+_ADDRESS: Any = types.uintp
+_INDEX: Any = types.int32
+
+step1 = _function("mj_step1", _ADDRESS, _ADDRESS)
 """Position and velocity stage of a step: (model, data)."""
-step2 = types.ExternalFunction("mj_step2", _STAGE)
+step2 = _function("mj_step2", _ADDRESS, _ADDRESS)
 """Forces, constraints and integration of a step: (model, data)."""
-actuation = types.ExternalFunction("mj_fwdActuation", _STAGE)
+actuation = _function("mj_fwdActuation", _ADDRESS, _ADDRESS)
 """Actuator forces: (model, data)."""
-acceleration = types.ExternalFunction("mj_fwdAcceleration", _STAGE)
+acceleration = _function("mj_fwdAcceleration", _ADDRESS, _ADDRESS)
 """Accelerations without constraints: (model, data)."""
-constraint = types.ExternalFunction("mj_fwdConstraint", _STAGE)
+constraint = _function("mj_fwdConstraint", _ADDRESS, _ADDRESS)
 """Constraint forces, from the previous solution on, which it replaces: (model, data)."""
-site_jacobian = types.ExternalFunction(
-    "mj_jacSite", types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, types.int32)
-)
+site_jacobian = _function("mj_jacSite", _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _INDEX)
 """Translational and rotational Jacobian, (3, nv) each: (model, data, jacp, jacr, site)."""
-full_mass_matrix = types.ExternalFunction("mj_fullM", types.void(_ADDRESS, _ADDRESS, _ADDRESS))
+full_mass_matrix = _function("mj_fullM", _ADDRESS, _ADDRESS, _ADDRESS)
 """Dense mass matrix (nv, nv) from the sparse one: (model, dense, sparse)."""

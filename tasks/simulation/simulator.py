@@ -3,16 +3,19 @@
 Non-obvious behaviours, all LIBERO's own and kept:
 
 - What an observation shows is sampled inside a control step, not at its end: joint values are
-  2 ms old, pictures and the end-effector pose 4 ms. Pictures rendered afterwards from a stored
-  state are therefore *not* what the environment shows; render by executing the step.
+  2 ms old, pictures and the end-effector pose 4 ms. Pictures of a state that was stored at the end
+  of a step are therefore *not* what the environment shows; render by executing the step.
 - Fixtures (cabinets, stoves) stand where the last reset put them; an initial state does not move
   them. They are drawn from NumPy's global generator, which is seeded here for each reset and put
   back afterwards.
+- Until the first control step after a reset, the controller believes the arm to be where the reset
+  put it, not where the initial state has it.
 """
 
 import atexit
 import hashlib
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +23,14 @@ from typing import Any
 import numpy as np
 
 from tasks.errors import ConfigError, SimulatorError
-from tasks.observation import CAMERAS, FloatArray, Image, Observation
+from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, SceneKey
 from tasks.simulation.construction import build_libero, free_libero
-from tasks.simulation.renderer import Renderer
+from tasks.simulation.goals import GoalMonitor, GoalProgress
+from tasks.simulation.pictures import Pictures, Shot
 from tasks.simulation.resetting import Resetter
+from tasks.simulation.stepping import Stepper
+from tasks.simulation.thrift import leave_out
 from tasks.suites import Task
 
 _JOINT_NOISE = 0.02
@@ -37,10 +43,12 @@ class Slice:
     Attributes:
         observations: One per executed step, oldest first; the pictures asked for are in them.
         success: Whether the task's goal held after the last executed step.
+        goals: How far the goal was reached then; None if nothing was executed.
     """
 
     observations: list[Observation] = field(default_factory=list)
     success: bool = False
+    goals: GoalProgress | None = None
 
     @property
     def steps(self) -> int:
@@ -58,6 +66,8 @@ class Simulator:
 
     Attributes:
         settling_shift: How far an object slid while the latest episode's scene settled, metres.
+        goals: How far the goal is reached at the latest control step of the episode; settling is
+            step 0. None before the first reset.
 
     Raises:
         PrerequisiteError: LIBERO or the GL library for off-screen rendering is missing.
@@ -68,15 +78,17 @@ class Simulator:
         self.protocol = protocol
         self.images = images
         self.settling_shift = 0.0
-        self._wanted: frozenset[str] = frozenset()
+        self.goals: GoalProgress | None = None
+        self._elapsed = 0
         self._control = build_libero(task, protocol, images=images)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
+        leave_out(self.env.sim.model._model)
         self._resetter = Resetter(self._control)
-        if images:
-            self._renderer = Renderer(self.env.sim, protocol.resolution)
-            self._tap_cameras()
+        self._stepper = Stepper(self._control)
+        self._monitor = GoalMonitor(self.env)
+        self._pictures = Pictures(self.env.sim, protocol) if images else None
 
     @property
     def env(self) -> Any:
@@ -115,18 +127,15 @@ class Simulator:
         else:
             state = self._init_state(int(init_state))
             self._resetter.reset(self.protocol.scene(int(init_state), seed))
-        settles = self.protocol.settle_steps > 0
-        self._wanted = frozenset() if settles else self._check_cameras(cameras)
-        raw = self._control.set_init_state(state)
-        observation = self._observation(raw)
+        wanted = self._check_cameras(cameras)
+        self._begin_episode(state)
         before = self._object_positions()
-        settle = np.asarray(self.protocol.settle_action)
-        for step in range(self.protocol.settle_steps):
-            last = step == self.protocol.settle_steps - 1
-            observation = self.step(settle, cameras=cameras if last else ())
+        for _ in range(self.protocol.settle_steps):
+            self._advance(np.asarray(self.protocol.settle_action))
         moved = self._object_positions() - before
         self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
-        return observation
+        self.goals = self._monitor.update(0)
+        return self._observation(self._shot(), wanted)
 
     def step(self, action: FloatArray, *, cameras: Sequence[str] = ()) -> Observation:
         """Execute one control step (50 ms).
@@ -135,9 +144,7 @@ class Simulator:
             action: (7,) in [−1, 1].
             cameras: Cameras whose pictures the returned observation holds.
         """
-        self._wanted = self._check_cameras(cameras)
-        raw, _, _, _ = self.env.step(np.asarray(action, dtype=np.float64))
-        return self._observation(raw)
+        return self.execute(np.asarray(action)[None], cameras=cameras).observations[-1]
 
     def execute(
         self,
@@ -156,21 +163,31 @@ class Simulator:
             record: Cameras rendered at every step, for a video.
 
         Returns:
-            The executed slice. After an early success its last steps may lack pictures.
+            The executed slice.
+
+        Raises:
+            ConfigError: Unknown cameras.
+            SimulatorError: Pictures are asked of a simulator without a renderer.
         """
+        recorded, wanted = self._check_cameras(record), self._check_cameras(cameras)
         result = Slice()
-        for index, action in enumerate(actions):
-            near_end = index >= len(actions) - history
-            wanted = tuple(record) + (tuple(cameras) if near_end else ())
-            result.observations.append(self.step(action, cameras=wanted))
-            if self.success():
+        latest: deque[Shot] = deque(maxlen=history if wanted else 0)
+        for action in actions:
+            shot = self._advance(np.asarray(action, dtype=np.float64))
+            latest.append(shot)
+            result.observations.append(self._observation(shot, recorded))
+            self._elapsed += 1
+            self.goals = result.goals = self._monitor.update(self._elapsed)
+            if self.goals.success:
                 result.success = True
                 break
+        for back, shot in enumerate(reversed(latest), start=1):
+            self._render(result.observations[-back], shot, wanted)
         return result
 
     def success(self) -> bool:
         """Whether the goal of the task holds now."""
-        return bool(self.env._check_success())
+        return self._monitor.update(self._elapsed).success
 
     def get_state(self) -> FloatArray:
         """Return the simulator's state in LIBERO's layout: time, qpos, qvel; (D,) float64."""
@@ -235,43 +252,49 @@ class Simulator:
             )
         return np.asarray(state, dtype=np.float64)
 
-    def _check_cameras(self, cameras: Sequence[str]) -> frozenset[str]:
-        wanted = frozenset(cameras)
-        if wanted - set(CAMERAS):
-            raise ConfigError(f"Unknown cameras {sorted(wanted)}. Allowed: {', '.join(CAMERAS)}.")
-        if wanted and not self.images:
+    def _check_cameras(self, cameras: Sequence[str]) -> tuple[str, ...]:
+        if set(cameras) - set(CAMERAS):
+            unknown = sorted(set(cameras) - set(CAMERAS))
+            raise ConfigError(f"Unknown cameras {unknown}. Allowed: {', '.join(CAMERAS)}.")
+        if cameras and not self.images:
             raise SimulatorError("This simulator was built without a renderer (images=False).")
-        return wanted
+        return tuple(cameras)
 
-    def _tap_cameras(self) -> None:
-        """Add our cameras as observables: sampled when LIBERO's are, rendered only if wanted."""
-        from robosuite.utils.observables import Observable, sensor
+    def _begin_episode(self, state: FloatArray) -> None:
+        """Set the initial state, as LIBERO's ``set_init_state`` does."""
+        self._control.set_state(state)
+        self.env.sim.forward()
+        self.env._post_process()
+        self._stepper.begin_episode()
+        self._monitor.reset()
+        self._elapsed = 0
 
-        blank = np.zeros((1, 1, 3), dtype=np.uint8)
-        for name in CAMERAS:
+    def _advance(self, action: FloatArray) -> Shot:
+        """Execute one control step and return what LIBERO's observations show of it."""
+        # A burner glows from the end of the step that turns it on; pictures are taken before.
+        glow = self.env.sim.model.site_rgba.copy()
+        sample = self._stepper.step(action)
+        self.env._post_process()
+        return Shot(sample=sample, site_rgba=glow)
 
-            @sensor(modality="image")  # type: ignore[untyped-decorator]
-            def picture(_cache: dict[str, Any], name: str = name) -> Image:
-                if name not in self._wanted:
-                    return blank
-                return self._renderer.render(name)
+    def _shot(self) -> Shot:
+        """Return what observations show of the latest control step, or of the initial state."""
+        return Shot(sample=self._stepper.sample, site_rgba=self.env.sim.model.site_rgba.copy())
 
-            self.env.add_observable(
-                Observable(name=name, sensor=picture, sampling_rate=self.env.control_freq)
-            )
-
-    def _observation(self, raw: dict[str, Any]) -> Observation:
+    def _observation(self, shot: Shot, cameras: Sequence[str]) -> Observation:
+        sample, robot = shot.sample, self.env.robots[0]
         observation = Observation(
-            joint_pos=np.array(raw["robot0_joint_pos"], dtype=np.float64),
-            ee_pos=np.array(raw["robot0_eef_pos"], dtype=np.float64),
-            ee_quat=np.array(raw["robot0_eef_quat"], dtype=np.float64),
-            gripper_qpos=np.array(raw["robot0_gripper_qpos"], dtype=np.float64),
+            joint_pos=sample.after[robot._ref_joint_pos_indexes],
+            ee_pos=sample.pos.copy(),
+            ee_quat=sample.quat[[1, 2, 3, 0]],
+            gripper_qpos=sample.after[robot._ref_gripper_joint_pos_indexes],
             instruction=self.task.instruction,
         )
-        for name in self._wanted:
-            observation[name] = self._orient(raw[name])  # type: ignore[literal-required]
+        self._render(observation, shot, cameras)
         return observation
 
-    def _orient(self, image: Image) -> Image:
-        turned = image[::-1, ::-1] if self.protocol.orientation == "rotate180" else image
-        return np.ascontiguousarray(turned)
+    def _render(self, observation: Observation, shot: Shot, cameras: Sequence[str]) -> None:
+        """Add pictures to an observation, if they are not in it."""
+        for name in cameras:
+            if name not in observation and self._pictures is not None:
+                observation[name] = self._pictures.take(name, shot)  # type: ignore[literal-required]

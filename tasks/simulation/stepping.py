@@ -58,9 +58,7 @@ class Stepper:
         memory.goal_pos[:], memory.goal_mat[:] = controller.goal_pos, controller.goal_ori
         self._stale = False
         sample = self._empty_sample()
-        finish(
-            self._arm, self._views, memory, sample, float(action[6]), self._steps, _SAMPLED
-        )
+        finish(self._arm, self._views, memory, sample, float(action[6]), self._steps, _SAMPLED)
         self.sample = sample
         return sample
 
