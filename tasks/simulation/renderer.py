@@ -6,8 +6,10 @@ import mujoco
 import numpy as np
 
 from tasks.observation import Image
+from tasks.simulation.passes import Passes
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+_HIDDEN_GROUP = 5
 
 
 class Renderer:
@@ -16,11 +18,19 @@ class Renderer:
     Args:
         sim: robosuite's ``MjSim`` with an off-screen render context.
         size: Height and width of the pictures in pixels.
+        cull: Whether to leave out what no pixel shows; False draws everything, for comparison.
     """
 
-    def __init__(self, sim: Any, size: int) -> None:
+    def __init__(self, sim: Any, size: int, *, cull: bool = True) -> None:
         self._sim = sim
         self._size = size
+        self._model = sim.model._model
+        self._cameras = {
+            name: int(sim.model.camera_name2id(its)) for name, its in _MUJOCO_CAMERAS.items()
+        }
+        options = sim._render_context_offscreen.vopt
+        options.geomgroup[_HIDDEN_GROUP] = 0
+        self._passes = Passes(self._model, options.geomgroup, size) if cull else None
 
     def render(self, camera: str, data: Any = None) -> Image:
         """Render one camera.
@@ -38,12 +48,27 @@ class Renderer:
         shown = context.data
         if data is not None:
             context.data = _Wrapped(data)
+        flags, groups = context.scn.flags, self._model.geom_group.copy()
         try:
-            picture: Image = self._sim.render(
-                camera_name=_MUJOCO_CAMERAS[camera], width=self._size, height=self._size
-            )
+            if self._passes is None:
+                return self._draw(camera)
+            picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
+            for part in self._passes.plan(context.data._data, self._cameras[camera]):
+                self._model.geom_group[part.hidden] = _HIDDEN_GROUP
+                flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = part.reflection
+                picture[part.rows, part.columns] = self._draw(camera)[part.rows, part.columns]
+                self._model.geom_group[:] = groups
+            return picture
         finally:
+            self._model.geom_group[:] = groups
+            flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = True
             context.data = shown
+
+    def _draw(self, camera: str) -> Image:
+        """Render one camera as robosuite does."""
+        picture: Image = self._sim.render(
+            camera_name=_MUJOCO_CAMERAS[camera], width=self._size, height=self._size
+        )
         return np.asarray(picture)
 
 
