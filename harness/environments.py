@@ -41,10 +41,12 @@ class LiberoRecipe:
     Attributes:
         suite: Name of the suite.
         protocol: The rules.
+        hold_steps: Control steps for which the arm is held still after success.
     """
 
     suite: str
     protocol: Protocol
+    hold_steps: int = 0
 
     def task_names(self) -> tuple[str, ...]:
         """Return the names of the suite's tasks.
@@ -74,4 +76,4 @@ class LiberoRecipe:
         """Build the environment of one task; the simulation itself is built at its first reset."""
         from tasks.environment import LiberoEnv
 
-        return LiberoEnv(self.suite, task, self.protocol, images=images)
+        return LiberoEnv(self.suite, task, self.protocol, images=images, hold_steps=self.hold_steps)

@@ -33,6 +33,7 @@ __all__ = ["EvaluationConfig", "EvaluationStatus", "evaluate"]
 VOLATILE = (
     "config.workers",
     "config.record",
+    "config.hold_steps",
     "config.out",
     "config.label",
     "config.policy.checkpoint",  # its hash decides, not its place
@@ -72,7 +73,9 @@ def evaluate(
     """
     protocol = get_protocol(config.protocol, resolution=config.resolution)
     protocol.step_limit(config.suite)
-    places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
+    places = environments or LiberoRecipe(
+        suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
+    )
     config = _resolve(config, protocol, places)
     built: AnyPolicy = policy or config.policy.build()
     check_fit(built, protocol)

@@ -57,5 +57,9 @@ class EvaluationConfig:
     """Episodes per task of which videos are made, the first ones; ``all`` for every one. A video
     needs two pictures per step, which takes most of an episode's time without a GPU."""
 
+    hold_steps: int = Field(default=0, ge=0)
+    """Control steps for which the arm is held still after success, to record how long the goal
+    goes on holding. No outcome depends on it."""
+
     label: str | None = None
     """The name in tables; the policy's by default."""

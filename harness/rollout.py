@@ -35,6 +35,9 @@ class Environment(Protocol):
     ) -> Slice:
         """Execute (n, 7) actions; stop early at success or at the step limit."""
 
+    def info(self) -> dict[str, Any]:
+        """Return what is known of the latest step: ``goals``, ``first_held``, ``held_steps``."""
+
     def close(self) -> None:
         """Free the simulation."""
 
@@ -149,10 +152,12 @@ def run_episode(
         success, plans = _act(env, planner, spec, executor, key, observation, subscribers, recorded)
         outcome: Outcome = "success" if success else "failure"
         videos = [subscriber.end(outcome) for subscriber in subscribers]
+        end = env.info()
     except BaseException:
         for subscriber in subscribers:
             subscriber.abort()
         raise
+    first_held = end.get("first_held", {})
     return EpisodeRecord(
         **key._asdict(),
         task_name=task_name,
@@ -163,6 +168,8 @@ def run_episode(
         wall_s=round(time.perf_counter() - started, 3),
         video=next((video for video in videos if video), None),
         scene_hash=info.get("scene_hash"),
+        goals_first_held={name: first_held.get(name) for name in end["goals"]},
+        held_steps=end.get("held_steps"),
         attempt=attempt,
     )
 

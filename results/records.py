@@ -83,6 +83,14 @@ class EpisodeRecord:
     scene_hash: str | None = None
     """Hash of the scene at the first step: the same key must always give the same scene."""
 
+    goals_first_held: dict[str, int | None] | None = None
+    """Control step at which each predicate of the goal first held, 0 for the start, None where it
+    never did; None in records from before this was kept and where the episode broke."""
+
+    held_steps: Annotated[int, Field(ge=0)] | None = None
+    """Control steps after success for which the goal went on holding without a break, the arm being
+    held still; None unless that was asked of a run, and without success."""
+
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
 

@@ -1,6 +1,7 @@
 """LIBERO tasks as Gymnasium environments."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import gymnasium
@@ -26,6 +27,16 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
     (7,) in [−1, 1]. ``terminated`` means success, ``truncated`` the protocol's step limit; the
     reward is 1 at success and 0 otherwise. The simulation is built at the first ``reset``.
 
+    The info of ``reset`` and ``step`` holds:
+
+    - ``steps``, ``success``, and ``scene_hash``, which identifies where fixtures stand;
+    - ``goals``: whether each predicate of the goal holds, by names such as ``On(bowl_1, plate_1)``;
+    - ``first_held``: the step at which a predicate first held, 0 for the start; those that never
+      did are left out, since vector environments cannot batch numbers with None;
+    - ``init_state``: its index, from ``reset``, unless a state was given;
+    - ``held_steps`` and ``success_held``, at success with ``hold_steps``: for how many of these
+      steps the goal went on holding without a break, and whether it held at the last.
+
     Args:
         suite: The suite's name.
         task: The task's index or name.
@@ -33,9 +44,12 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         resolution: Pixels of the images, if other than the protocol's.
         render_mode: ``"rgb_array"`` or None.
         images: False leaves the pictures out of observations and needs no renderer.
+        hold_steps: Control steps for which the arm is held still after success, the gripper as it
+            was commanded, to see whether success lasts. They count for nothing else: neither as
+            steps of the episode nor for its outcome, and the observation is the one at success.
 
     Raises:
-        ConfigError: Unknown suite, task, protocol or render mode.
+        ConfigError: Unknown suite, task, protocol or render mode, or negative ``hold_steps``.
     """
 
     metadata = {"render_modes": list(_RENDER_MODES), "render_fps": int(CONTROL_HZ)}  # noqa: RUF012
@@ -49,6 +63,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         resolution: int | None = None,
         render_mode: str | None = None,
         images: bool = True,
+        hold_steps: int = 0,
     ) -> None:
         if render_mode is not None and render_mode not in _RENDER_MODES:
             raise unknown_name("render_mode", render_mode, _RENDER_MODES)
@@ -56,11 +71,14 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         self.task = find_task(suite, task)
         self.protocol = get_protocol(protocol, resolution=resolution)
         self.max_steps = self.protocol.step_limit(suite)
+        if hold_steps < 0:
+            raise ConfigError(f"hold_steps {hold_steps} given. Allowed: 0 or more control steps.")
         self.images = images
+        self.hold_steps = hold_steps
         self.elapsed = 0
         self._simulator: Simulator | None = None
         self._latest: Observation | None = None
-        self._succeeded = False
+        self._info: dict[str, Any] = {}
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float64)
         self.observation_space = _observation_space(self.protocol.resolution, images=images)
 
@@ -79,8 +97,9 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         Args:
             seed: The evaluation's seed, from which the fixtures' poses are drawn together with
                 the initial state's index; the protocol's own by default.
-            options: ``init_state``: index of the initial state; without it one is drawn at
-                random. ``cameras``: cameras to render, all by default.
+            options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
+                gives it, the fixtures then being those of the seed itself; without it an index is
+                drawn at random. ``cameras``: cameras to render, all by default.
 
         Raises:
             ConfigError: An unknown option or initial state.
@@ -93,27 +112,25 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             raise unknown_name("reset option", next(iter(options)), ("init_state", "cameras"))
         if init_state is None:
             init_state = int(self.np_random.integers(len(self.task.init_states())))
-        observation = self.simulator.reset(init_state, seed=seed, cameras=cameras)
-        self.elapsed, self._succeeded, self._latest = 0, False, observation
-        info = {
-            "init_state": int(init_state),
-            "scene_hash": self.simulator.scene_hash(),
-            "success": False,
-            "steps": 0,
-        }
-        return dict(observation), info
+        init_state = _check_init_state(init_state)
+        self._latest = None  # until the new episode is under way, there is none
+        self._latest = self.simulator.reset(init_state, seed=seed, cameras=cameras)
+        self.elapsed = 0
+        self._info = {"scene_hash": self.simulator.scene_hash(), "success": False}
+        given = {} if isinstance(init_state, np.ndarray) else {"init_state": init_state}
+        return dict(self._latest), {**given, **self.info()}
 
     def step(self, action: FloatArray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute one control step and show both pictures.
 
         Raises:
             ConfigError: The action is not (7,) finite numbers in [−1, 1].
+            SimulatorError: No episode is under way, or it is over.
         """
-        result = self.execute(np.asarray(action)[None], history=1)
+        result = self.execute([action], history=1)  # type: ignore[arg-type]
         observation = dict(result.observations[-1])
         truncated = self.elapsed >= self.max_steps and not result.success
-        info = {"success": result.success, "steps": self.elapsed}
-        return observation, float(result.success), result.success, truncated, info
+        return observation, float(result.success), result.success, truncated, self.info()
 
     def execute(
         self,
@@ -135,29 +152,63 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             The executed steps' observations and whether the goal holds.
 
         Raises:
-            ConfigError: The actions are not (n, 7) finite numbers in [−1, 1].
-            SimulatorError: No episode is under way.
+            ConfigError: The actions are not (n, 7) finite numbers in [−1, 1], n at least 1, or
+                the history is negative.
+            SimulatorError: No episode is under way, or it is over.
         """
-        if self._latest is None:
-            raise SimulatorError("No episode is under way. Call reset() first.")
+        self._check_under_way()
+        if self._info["success"] or self.elapsed >= self.max_steps:
+            how = "by success" if self._info["success"] else "at the step limit"
+            raise SimulatorError(f"The episode ended {how} at step {self.elapsed}; call reset().")
+        if history < 0:
+            raise ConfigError(f"history {history} given. Allowed: 0 or more steps.")
         if cameras is None:
             cameras = CAMERAS if self.images else ()
-        allowed = check_actions(actions)[: max(self.max_steps - self.elapsed, 1)]
-        if not len(allowed):
-            raise ConfigError("No action given. Allowed: (n, 7) with n at least 1.")
+        allowed = _check_plan(actions)[: self.max_steps - self.elapsed]
         result = self.simulator.execute(allowed, cameras=cameras, history=history, record=record)
         self.elapsed += result.steps
-        self._succeeded = result.success
         self._latest = result.observations[-1]
+        self._info["success"] = result.success
+        if result.success and self.hold_steps:
+            # Of the goal as it was at success, not as holding leaves it.
+            self._info |= self.info() | self._hold(float(allowed[result.steps - 1, -1]))
         return result
 
+    def info(self) -> dict[str, Any]:
+        """Return what Gymnasium's info says of the latest step, or of the start.
+
+        Raises:
+            SimulatorError: No episode is under way.
+        """
+        self._check_under_way()
+        goals = self.simulator.goals
+        assert goals is not None, "the simulation was reset"
+        reached = {name: step for name, step in goals.first_held.items() if step is not None}
+        now = {"steps": self.elapsed, "goals": dict(goals.holding), "first_held": reached}
+        return now | self._info
+
     def get_state(self) -> FloatArray:
-        """Return the simulator's flattened state in LIBERO's layout: time, qpos, qvel."""
+        """Return the simulator's flattened state in LIBERO's layout: time, qpos, qvel.
+
+        Raises:
+            SimulatorError: No episode is under way.
+        """
+        self._check_under_way()
         return self.simulator.get_state()
 
     def set_state(self, state: FloatArray) -> None:
-        """Set the simulator's flattened state, as ``get_state`` returned it."""
-        self.simulator.set_state(state)
+        """Set the simulator's flattened state, as ``get_state`` returned it in this episode.
+
+        Fixtures stay where they are, and steps go on counting. After success the episode goes on
+        from there. Observations, info and pictures follow at the next step.
+
+        Raises:
+            ConfigError: The state is another task's (of another length), or not finite.
+            SimulatorError: No episode is under way.
+        """
+        self._check_under_way()
+        self.simulator.set_state(_check_state(state))
+        self._info = {"scene_hash": self._info["scene_hash"], "success": False}
 
     def render(self) -> Image | None:
         """Return the latest pictures side by side, (H, 2·W, 3) uint8, upright."""
@@ -173,6 +224,56 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         if self._simulator is not None:
             self._simulator.close()
             self._simulator = None
+        self._latest = None
+
+    def _check_under_way(self) -> None:
+        if self._latest is None:
+            raise SimulatorError("No episode is under way. Call reset() first.")
+
+    def _hold(self, grip: float) -> dict[str, Any]:
+        """Hold the arm still after success; return in how many steps the goal went on holding."""
+        still = np.zeros(ACTION_DIM)
+        still[-1] = grip
+        held = []
+        for _ in range(self.hold_steps):
+            self.simulator.step(still)
+            held.append(self.simulator.success())
+        unbroken = held.index(False) if False in held else len(held)
+        return {"held_steps": unbroken, "success_held": held[-1]}
+
+
+def _check_plan(actions: FloatArray) -> FloatArray:
+    """Return actions as (n, 7), n at least 1."""
+    try:
+        array = np.asarray(actions, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"Actions must be numbers ({error}). Allowed: (n, {ACTION_DIM}) in [−1, 1]."
+        ) from error
+    if not array.size:
+        raise ConfigError(f"No action given. Allowed: (n, {ACTION_DIM}) with n at least 1.")
+    return check_actions(array)
+
+
+def _check_init_state(given: Any) -> int | FloatArray:
+    """Return an initial state as an index, or as an array of finite numbers."""
+    if np.ndim(given) > 0:
+        return _check_state(given)
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise ConfigError(
+            f"init_state {given!r} given. Allowed: an index from 0, or a state (D,) of numbers."
+        )
+    return int(given)
+
+
+def _check_state(given: Any) -> FloatArray:
+    try:
+        state = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"A state must be numbers ({error}); get_state() gives one.") from error
+    if not np.isfinite(state).all():
+        raise ConfigError("The state holds NaN or infinity. Allowed: finite numbers.")
+    return state
 
 
 def _observation_space(resolution: int, *, images: bool) -> spaces.Dict:

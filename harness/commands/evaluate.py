@@ -23,6 +23,7 @@ def evaluate_command(
     workers: int = 2,
     threads: int = 1,
     record: str = "0",
+    hold_steps: int = 0,
     label: str | None = None,
     device: str = "auto",
     option: dict[str, float] | None = None,
@@ -65,6 +66,8 @@ def evaluate_command(
         Threads of a policy that computes on the CPU.
     record
         Episodes per task to film, the first ones, or all.
+    hold_steps
+        Control steps to hold still after success, recording for how many it lasts.
     label
         Name in tables.
     device
@@ -99,6 +102,7 @@ def evaluate_command(
         workers=workers,
         threads=threads,
         record=parse_record(record),
+        hold_steps=hold_steps,
         label=label,
     )
     evaluate_with_bar(config)

@@ -66,6 +66,10 @@ class EchoEnvironment:
                 break
         return result
 
+    def info(self) -> dict[str, Any]:
+        reached = {"Moved(it)": self.elapsed} if self.total >= self.goal else {}
+        return {"goals": {"Moved(it)": bool(reached)}, "first_held": reached}
+
     def close(self) -> None:
         self.closed = True
 

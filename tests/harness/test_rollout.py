@@ -52,10 +52,13 @@ def test_a_failure_uses_all_steps_and_a_success_stops() -> None:
     record = run(EchoEnvironment(goal=1e9), RecordingPolicy())
     assert (record.outcome, record.steps, record.plans) == ("failure", 40, 5)
     assert record.first_success_step is None
+    assert record.goals_first_held == {"Moved(it)": None}
     env = EchoEnvironment(goal=0.1)
     record = run(env, RecordingPolicy())
     assert record.outcome == "success"
     assert record.first_success_step == record.steps == env.elapsed < 40
+    assert record.goals_first_held == {"Moved(it)": env.elapsed}
+    assert record.held_steps is None
     assert record.scene_hash == "0-3-7"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
+from results.folder import EPISODE
 from results.records import EpisodeRecord, RunInfo
 
 
@@ -31,6 +32,21 @@ def test_an_episode_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         make_episode(**changes)
+
+
+def test_a_record_from_before_goals_were_kept_still_reads(
+    make_episode: Callable[..., EpisodeRecord],
+) -> None:
+    line = (
+        '{"suite":"libero_90","task":1,"task_name":"close_the_drawer","init_state":0,"seed":7,'
+        '"outcome":"success","steps":120,"first_success_step":120,"plans":15,"wall_s":1.5,'
+        '"video":null,"error":null,"scene_hash":null,"attempt":1}'
+    )
+    record = EPISODE.validate_json(line)
+    assert record == make_episode()
+    assert record.goals_first_held is record.held_steps is None
+    held = make_episode(goals_first_held={"Open(door)": 3, "In(a, b)": None}, held_steps=20)
+    assert EPISODE.validate_json(EPISODE.dump_json(held)) == held
 
 
 def test_a_run_needs_names_and_hashes(make_info: Callable[..., RunInfo]) -> None:

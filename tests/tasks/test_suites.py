@@ -189,7 +189,7 @@ def test_protocols_differ_and_their_hash_tells() -> None:
     assert get_protocol("lerobot").step_limit("libero_spatial") == 280
     assert get_protocol("openvla", resolution=128).hash not in hashes
     assert get_protocol("openvla", resolution=256) == PROTOCOLS["openvla"]
-    with pytest.raises(ConfigError, match="Did you mean .openvla"):
+    with pytest.raises(ConfigError, match="Did you mean 'openvla'"):
         get_protocol("openvlaa")
     with pytest.raises(ConfigError, match="16 to 2048"):
         get_protocol(resolution=4)
