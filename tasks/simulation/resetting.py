@@ -22,7 +22,8 @@ class Resetter:
     def reset(self, scene: SceneKey) -> None:
         """Reset as an official environment with that history does.
 
-        The controller is the same object as before, its fields as of a new one.
+        The controller is the same object as before, its fields as of a new one. Observables are
+        left alone: nothing here reads them.
 
         Args:
             scene: Which of LIBERO's random scenes.
@@ -30,11 +31,5 @@ class Resetter:
         Raises:
             SimulatorError: LIBERO found no valid placement.
         """
-        env = self._env
         self._scenes.place(scene)
-        env.sim.forward()
-        env._obs_cache = {}
-        for observable in env._observables.values():
-            observable.reset()
-        # Not for its values: observables count such updates to know when to sample next.
-        env._update_observables(force=True)
+        self._env.sim.forward()

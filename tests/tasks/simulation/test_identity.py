@@ -8,73 +8,94 @@ from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
 
+from . import official as theirs
+
 PROTOCOL = get_protocol(resolution=64)
-INIT_STATE = 3
 
-
-def official_episode(task, actions):
-    """LIBERO's own loop: seed, reset, initial state, settle, act, with pictures at every step."""
-    from libero.libero.envs.env_wrapper import OffScreenRenderEnv
-
-    env = OffScreenRenderEnv(
-        bddl_file_name=str(task.bddl_file), camera_heights=64, camera_widths=64
-    )
-    try:
-        env.seed(PROTOCOL.scene(INIT_STATE).seed)
-        env.reset()
-        env.set_init_state(task.init_states()[INIT_STATE])
-        for _ in range(PROTOCOL.settle_steps):
-            observation, *_ = env.step(list(PROTOCOL.settle_action))
-        seen = [observation]
-        for action in actions:
-            observation, *_ = env.step(action)
-            seen.append(observation)
-        return seen, env.get_sim_state(), env.sim.model.body_pos.copy()
-    finally:
-        env.close()
+TASKS = [
+    ("libero_spatial", 4),  # a drawer, the bowl in it
+    ("libero_spatial", 5),  # the bowl on the ramekin
+    ("libero_object", 0),
+    ("libero_object", 2),
+    ("libero_goal", 0),  # opens a drawer
+    ("libero_goal", 7),  # turns on the stove
+    ("libero_10", 2),  # the stove and a pot
+    ("libero_10", 9),  # the microwave
+    ("libero_90", 1),  # a drawer and a bowl
+    ("libero_90", 30),  # another kitchen, with a microwave
+]
+PICTURED = {("libero_goal", 7), ("libero_10", 9), ("libero_object", 0)}
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize(("suite", "index"), [("libero_90", 1), ("libero_object", 0)])
+@pytest.mark.parametrize(("suite", "index"), TASKS)
 def test_identical_to_the_official_environment(suite: str, index: int) -> None:
     task = find_task(suite, index)
-    actions = np.random.default_rng(1).uniform(-1, 1, (5, 7))
-    seen, state, bodies = official_episode(task, actions)
-    simulator = Simulator(task, PROTOCOL)
+    pictured = (suite, index) in PICTURED
+    cameras = CAMERAS if pictured else ()
+    simulator = Simulator(task, PROTOCOL, images=pictured)
+    contacts = 0
     try:
-        simulator.reset(7)  # another episode first: nothing of it may be left
-        for action in -actions:
-            simulator.step(action)
-        ours = [simulator.reset(INIT_STATE, cameras=CAMERAS)]
-        ours += [simulator.step(action) for action in actions[:-1]]
-        ours.append(simulator.step(actions[-1], cameras=CAMERAS))
-        np.testing.assert_array_equal(simulator.get_state(), state)
-        np.testing.assert_array_equal(simulator.env.sim.model.body_pos, bodies)
-        for official, observation in zip(seen, ours, strict=True):
-            np.testing.assert_array_equal(observation["ee_pos"], official["robot0_eef_pos"])
-            np.testing.assert_array_equal(observation["joint_pos"], official["robot0_joint_pos"])
-        for index in (0, -1):
-            picture = seen[index]["agentview_image"][::-1, ::-1]
-            np.testing.assert_array_equal(ours[index]["agentview"], picture)
-            picture = seen[index]["robot0_eye_in_hand_image"][::-1, ::-1]
-            np.testing.assert_array_equal(ours[index]["wrist"], picture)
+        with theirs.official(task, PROTOCOL, images=pictured) as env:
+            for init_state, count in ((0, 300), (1, 60)):
+                compare(simulator.reset(init_state, cameras=cameras), env.next_episode(init_state))
+                for plan in np.array_split(theirs.rough_actions(count, init_state), count // 15):
+                    contacts += play(simulator, env, plan, cameras)
+                model = env.env.sim.model._model
+                np.testing.assert_array_equal(simulator.env.sim.model.body_pos, model.body_pos)
+                np.testing.assert_array_equal(simulator.env.sim.model.body_quat, model.body_quat)
     finally:
         simulator.close()
+    assert contacts > 60, "the arm must have touched things for this to say anything"
+
+
+def play(simulator: Simulator, env: theirs.Official, plan: np.ndarray, cameras) -> int:
+    """Execute a plan in both, pictures at the last two steps; count steps with the arm in contact."""
+    touching = 0
+    for start in range(len(plan)):
+        action = plan[start]
+        near_end = start >= len(plan) - 2
+        ours = simulator.execute(action[None], cameras=cameras if near_end else ())
+        seen = env.step(action, images=near_end)
+        compare(ours.observations[-1], seen)
+        np.testing.assert_array_equal(simulator.get_state(), env.env.get_sim_state())
+        assert ours.success == bool(env.done) == env.env.check_success()
+        touching += arm_touches(simulator)
+    return touching
+
+
+def compare(ours, seen) -> None:
+    for name, official_name in theirs.VECTORS.items():
+        np.testing.assert_array_equal(ours[name], seen[official_name])
+    for name, official_name in theirs.CAMERAS.items():
+        if name in ours:
+            np.testing.assert_array_equal(ours[name], seen[official_name][::-1, ::-1])
+
+
+def arm_touches(simulator: Simulator) -> bool:
+    model, data = simulator.env.sim.model._model, simulator.env.sim.data._data
+    bodies = model.geom_bodyid[data.contact.geom]
+    names = {model.body(int(body)).name for body in np.unique(bodies)}
+    return any(name.startswith(("robot0_", "gripper0_")) for name in names)
 
 
 @pytest.mark.sim
-def test_the_scene_depends_on_the_episode_alone() -> None:
-    simulator = Simulator(find_task("libero_goal", 0), PROTOCOL, images=False)
+def test_a_slice_shows_what_single_official_steps_show() -> None:
+    task = find_task("libero_goal", 7)
+    actions = theirs.rough_actions(20, 5)
+    simulator = Simulator(task, PROTOCOL)
     try:
-        hashes = []
-        for episode in (0, 1, 0):
-            simulator.reset(episode)
-            hashes.append(simulator.scene_hash())
-        assert hashes[0] == hashes[2] != hashes[1]
-        before = np.random.get_state()[1].copy()
-        simulator.reset(0, seed=99)
-        assert simulator.scene_hash() not in hashes
-        np.testing.assert_array_equal(np.random.get_state()[1], before)
+        simulator.reset(4)
+        for action in -actions:  # another episode first: nothing of it may be left
+            simulator.step(action)
+        simulator.reset(0)
+        result = simulator.execute(actions, cameras=("wrist",), history=2, record=("agentview",))
+        with theirs.official(task, PROTOCOL, images=True) as env:
+            env.next_episode(0)
+            for ours, action in zip(result.observations, actions, strict=True):
+                compare(ours, env.step(action, images=True))
+        assert ["wrist" in o for o in result.observations] == [False] * 18 + [True] * 2
+        assert all("agentview" in o for o in result.observations)
     finally:
         simulator.close()
 
