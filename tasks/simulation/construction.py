@@ -1,9 +1,12 @@
 """Building and freeing LIBERO's own environment, and the GL context that comes with it."""
 
 import contextlib
+import functools
 import gc
 import os
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +15,12 @@ from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol
 from tasks.rendering import advice, backend
+from tasks.simulation.model_cache import ModelCache, return_memory, source_xml
+from tasks.simulation.versions import check_versions
 from tasks.suites import Task, import_libero
 
 _renderer_pid: int | None = None
+_construction = threading.Lock()
 
 
 def _prepare_rendering() -> None:
@@ -33,6 +39,8 @@ def _prepare_rendering() -> None:
 def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     """Build LIBERO's environment of a task, without its camera observations.
 
+    Its model comes from the cache of compiled models.
+
     Args:
         task: The task.
         protocol: Gives the seed of what is drawn while building.
@@ -42,9 +50,13 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
         LIBERO's ``ControlEnv``.
 
     Raises:
-        PrerequisiteError: LIBERO, or the GL library for rendering, is missing.
+        ConfigError: An environment variable of the model cache has a value that is not allowed.
+        PrerequisiteError: LIBERO, or the GL library for rendering, is missing, or LIBERO does not
+            run with the installed version of mujoco or robosuite.
         SimulatorError: This process was forked from one that had rendered.
     """
+    check_versions()
+    cache = ModelCache.from_environment()
     if images:
         _prepare_rendering()
     import_libero()
@@ -53,8 +65,8 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     except (ImportError, AttributeError, OSError) as error:
         raise _rendering_error(error) from error
     try:
-        with seeded(protocol.seed):
-            return ControlEnv(
+        with seeded(protocol.seed), _cheaper_construction(cache):
+            control = ControlEnv(
                 bddl_file_name=str(task.bddl_file),
                 use_camera_obs=False,
                 has_offscreen_renderer=images,
@@ -68,6 +80,8 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
         if images:
             raise _rendering_error(error) from error
         raise
+    return_memory()
+    return control
 
 
 def free_libero(control: Any) -> None:
@@ -87,6 +101,30 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)
+
+
+@contextlib.contextmanager
+def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
+    """Have robosuite take its models from the cache and its render contexts from us, meanwhile."""
+    from robosuite.environments import base
+
+    from tasks.simulation.render_context import SharingRenderContext
+
+    def from_xml_string(xml: str) -> Any:
+        model = cache.model(xml)
+        sim = simulation(model)
+        # robosuite writes the model that MuJoCo compiled last, which may be another or none.
+        sim.model.get_xml = functools.partial(source_xml, xml, model)
+        return sim
+
+    with _construction:
+        simulation, context = base.MjSim, base.MjRenderContextOffscreen
+        base.MjSim = SimpleNamespace(from_xml_string=from_xml_string)
+        base.MjRenderContextOffscreen = SharingRenderContext
+        try:
+            yield
+        finally:
+            base.MjSim, base.MjRenderContextOffscreen = simulation, context
 
 
 def _rendering_error(error: Exception) -> PrerequisiteError:
