@@ -15,7 +15,8 @@ from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol
 from tasks.rendering import advice, backend
-from tasks.simulation.model_cache import ModelCache, return_memory, source_xml
+from tasks.simulation.model_cache import ModelCache
+from tasks.simulation.model_source import forget_source, return_memory, source_xml
 from tasks.simulation.versions import check_versions
 from tasks.suites import Task, import_libero
 
@@ -90,6 +91,8 @@ def free_libero(control: Any) -> None:
         control.env.sim._render_context_offscreen = None
         control.close()
         gc.collect()
+        forget_source()
+        return_memory()
 
 
 @contextlib.contextmanager

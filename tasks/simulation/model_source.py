@@ -1,0 +1,60 @@
+"""The MJCF of compiled models, of which MuJoCo keeps the one it compiled last, and no other."""
+
+import contextlib
+import ctypes
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import mujoco
+
+_source: tuple[str, tuple[str, list[str]]] | None = None
+"""The MJCF that was compiled last to be written, and the frame of what was written."""
+
+
+def source_xml(xml: str, model: mujoco.MjModel) -> str:
+    """Write a model as MJCF, as MuJoCo does for the model it compiled last.
+
+    The first call compiles it again, which takes seconds and half a gigabyte until
+    ``forget_source``; further calls for the same model are quick.
+
+    Args:
+        xml: The MJCF the model was compiled from.
+        model: The compiled model; its present numbers, such as body positions, are written.
+    """
+    global _source
+    if _source is not None and _source[0] == xml:
+        text = _write_source(model)
+        # Whatever was compiled in the meantime, MuJoCo writes that in silence.
+        if _frame(text) == _source[1]:
+            return text
+    mujoco.MjModel.from_xml_string(xml)
+    text = _write_source(model)
+    _source = (xml, _frame(text))
+    return text
+
+
+def forget_source() -> None:
+    """Free what MuJoCo keeps of the model it compiled last: textures and meshes once more."""
+    global _source
+    _source = None
+    mujoco.MjModel.from_xml_string("<mujoco/>")
+
+
+def _frame(text: str) -> tuple[str, list[str]]:
+    """Return what an MJCF has before its bodies, such as assets and options, and their names."""
+    bodies = [body.get("name", "") for body in ElementTree.fromstring(text).iter("body")]
+    return text.partition("<worldbody>")[0], bodies
+
+
+def _write_source(model: mujoco.MjModel) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        mujoco.mj_saveLastXML(str(path), model)
+        return path.read_text(encoding="utf-8")
+
+
+def return_memory() -> None:
+    """Hand freed memory back to the system, where the C library can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
