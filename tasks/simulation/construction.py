@@ -15,6 +15,7 @@ from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol
 from tasks.rendering import advice, backend
+from tasks.simulation.gl import undisturbed
 from tasks.simulation.model_cache import ModelCache
 from tasks.simulation.model_source import forget_source, return_memory, source_xml
 from tasks.simulation.versions import check_versions
@@ -66,7 +67,7 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     except (ImportError, AttributeError, OSError) as error:
         raise _rendering_error(error) from error
     try:
-        with seeded(protocol.seed), _cheaper_construction(cache):
+        with undisturbed(), seeded(protocol.seed), _cheaper_construction(cache):
             control = ControlEnv(
                 bddl_file_name=str(task.bddl_file),
                 use_camera_obs=False,
@@ -87,7 +88,11 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
 
 def free_libero(control: Any) -> None:
     """Free the renderer and the simulation of a ``ControlEnv``."""
-    with contextlib.suppress(Exception):  # a GL context that is gone already cannot be freed
+    with undisturbed(), contextlib.suppress(Exception):  # what is gone already cannot be freed
+        context = control.env.sim._render_context_offscreen
+        if context is not None:
+            context.gl_ctx.make_current()
+            del context
         control.env.sim._render_context_offscreen = None
         control.close()
         gc.collect()

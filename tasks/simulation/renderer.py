@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from tasks.observation import Image
+from tasks.simulation.gl import undisturbed
 from tasks.simulation.passes import Passes
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -42,9 +43,12 @@ class Renderer:
         Returns:
             (size, size, 3) uint8, upside down, as OpenGL gives it.
         """
+        with undisturbed():
+            self._sim._render_context_offscreen.gl_ctx.make_current()
+            return self._render(camera, data)
+
+    def _render(self, camera: str, data: Any) -> Image:
         context = self._sim._render_context_offscreen
-        # Another simulation of this process may have left its own GL context behind.
-        context.gl_ctx.make_current()
         shown = context.data
         if data is not None:
             context.data = _Wrapped(data)

@@ -50,7 +50,7 @@ def test_identical_to_the_official_environment(suite: str, index: int) -> None:
 
 
 def play(simulator: Simulator, env: theirs.Official, plan: np.ndarray, cameras) -> int:
-    """Execute a plan in both, pictures at the last two steps; count steps with the arm in contact."""
+    """Execute a plan in both, pictures at the last two steps; count steps with contact."""
     touching = 0
     for start in range(len(plan)):
         action = plan[start]
