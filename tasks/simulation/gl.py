@@ -28,7 +28,8 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         if before and before.address != _address(EGL.eglGetCurrentContext()):
-            EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, before)
+            with contextlib.suppress(EGL.EGLError):  # it may have been freed meanwhile
+                EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, before)
 
 
 def _address(context: Any) -> int | None:
