@@ -6,6 +6,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from harness.commands.collect import collect_command
+from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.run import run_command
@@ -24,6 +25,7 @@ app.command(collect_command, name="collect")
 app.command(train_command, name="train")
 app.command(evaluate_command, name="eval")
 app.command(leaderboard_command, name="leaderboard")
+app.command(doctor_command, name="doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,14 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after the command's name; those of the process by default.
 
     Returns:
-        0, or 2 for an error the user can mend (one line on standard error), or 130 if interrupted.
+        0, or what the command returns (1: doctor found something broken), or 2 for an error the
+        user can mend (one line on standard error), or 130 if interrupted.
     """
     # OpenMP's threads spin while they wait. Beside simulations on the same cores they would spin
     # for whole time slices (a plan of 0.03 s took 3 s); asleep at once, training takes 1.6 times as
     # long. This many turns cost training 8 % and give the core back. torch reads it once.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
         return _fail("Interrupted. Finished work is kept; the same command goes on.", INTERRUPTED)
     except CycloptsError as error:
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         return _fail(message, USAGE_ERROR)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _mendable(error: Exception) -> str | None:

