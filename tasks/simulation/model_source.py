@@ -4,12 +4,28 @@ import contextlib
 import ctypes
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import mujoco
+import numpy as np
 
-_source: tuple[str, tuple[str, list[str]]] | None = None
-"""The MJCF that was compiled last to be written, and the frame of what was written."""
+
+class _Source(NamedTuple):
+    """What was compiled last to be written.
+
+    Attributes:
+        xml: The MJCF.
+        frame: Of what was written.
+        stand_in: The compiled model, where MuJoCo writes the numbers of no other (since 3.3.3).
+    """
+
+    xml: str
+    frame: tuple[str, list[str]]
+    stand_in: mujoco.MjModel | None
+
+
+_source: _Source | None = None
 
 
 def source_xml(xml: str, model: mujoco.MjModel) -> str:
@@ -23,14 +39,15 @@ def source_xml(xml: str, model: mujoco.MjModel) -> str:
         model: The compiled model; its present numbers, such as body positions, are written.
     """
     global _source
-    if _source is not None and _source[0] == xml:
-        text = _write_source(model)
+    if _source is not None and _source.xml == xml:
+        text = _write_source(model, _source.stand_in)
         # Whatever was compiled in the meantime, MuJoCo writes that in silence.
-        if _frame(text) == _source[1]:
+        if _frame(text) == _source.frame:
             return text
-    mujoco.MjModel.from_xml_string(xml)
-    text = _write_source(model)
-    _source = (xml, _frame(text))
+    compiled = mujoco.MjModel.from_xml_string(xml)
+    stand_in = compiled if hasattr(compiled, "signature") else None
+    text = _write_source(model, stand_in)
+    _source = _Source(xml, _frame(text), stand_in)
     return text
 
 
@@ -47,10 +64,15 @@ def _frame(text: str) -> tuple[str, list[str]]:
     return text.partition("<worldbody>")[0], bodies
 
 
-def _write_source(model: mujoco.MjModel) -> str:
+def _write_source(model: mujoco.MjModel, stand_in: mujoco.MjModel | None) -> str:
+    if stand_in is not None:
+        for name in dir(model):
+            values = getattr(model, name)
+            if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+                getattr(stand_in, name)[...] = values
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
-        mujoco.mj_saveLastXML(str(path), model)
+        mujoco.mj_saveLastXML(str(path), model if stand_in is None else stand_in)
         return path.read_text(encoding="utf-8")
 
 

@@ -77,6 +77,8 @@ def assert_same(first: object, second: object) -> int:
         one, other = getattr(first, name), getattr(second, name)
         if name.startswith("_") or callable(one):
             continue
+        if name == "signature":  # of the MJCF, since mujoco 3.3.3; no file holds it
+            continue
         if isinstance(one, np.ndarray | int | float | bytes | str):
             np.testing.assert_array_equal(one, other, err_msg=name)
             compared += 1
