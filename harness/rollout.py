@@ -36,7 +36,7 @@ class Environment(Protocol):
         """Execute (n, 7) actions; stop early at success or at the step limit."""
 
     def info(self) -> dict[str, Any]:
-        """Return what is known of the latest step: ``goals``, ``first_held``, ``held_steps``."""
+        """Return what is known of the latest step: the keys of ``LiberoEnv``'s info."""
 
     def close(self) -> None:
         """Free the simulation."""
@@ -170,6 +170,7 @@ def run_episode(
         scene_hash=info.get("scene_hash"),
         goals_first_held={name: first_held.get(name) for name in end["goals"]},
         held_steps=end.get("held_steps"),
+        success_held=end.get("success_held"),
         attempt=attempt,
     )
 

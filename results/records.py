@@ -91,6 +91,9 @@ class EpisodeRecord:
     """Control steps after success for which the goal went on holding without a break, the arm being
     held still; None unless that was asked of a run, and without success."""
 
+    success_held: bool | None = None
+    """Whether the goal held at the last of these steps, possibly again; None as ``held_steps``."""
+
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
 

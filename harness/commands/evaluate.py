@@ -67,7 +67,7 @@ def evaluate_command(
     record
         Episodes per task to film, the first ones, or all.
     hold_steps
-        Control steps to hold still after success, recording for how many it lasts.
+        Control steps to hold still after success, recording whether it lasts.
     label
         Name in tables.
     device

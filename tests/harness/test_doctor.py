@@ -229,6 +229,17 @@ def test_goldens_are_compared_by_pixels_and_positions(
     assert not (tmp_path / "warning").exists()
 
 
+def test_differences_are_expected_of_another_mujoco(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = goldens.golden_start("libero_object")
+    monkeypatch.setattr(goldens, "start", lambda _: altered(golden, by=30))
+    monkeypatch.setattr(simulation, "version", lambda _: "3.3.7")
+    finding = simulation.frame_check("libero_object")(tmp_path)
+    assert finding.status == "warning"
+    assert "golden is mujoco 3.2.3, here is 3.3.7" in finding.detail
+
+
 @pytest.mark.parametrize(
     ("shift", "status"), [(0.0, "ok"), (1e-7, "warning"), (1e-2, "failed"), (np.nan, "failed")]
 )

@@ -62,6 +62,15 @@ def test_a_failure_uses_all_steps_and_a_success_stops() -> None:
     assert record.scene_hash == "0-3-7"
 
 
+def test_how_long_success_lasted_is_on_record_where_the_environment_says_so() -> None:
+    class Holding(EchoEnvironment):
+        def info(self) -> dict[str, Any]:
+            return super().info() | {"held_steps": 2, "success_held": False}
+
+    record = run(Holding(goal=0.1), RecordingPolicy())
+    assert (record.outcome, record.held_steps, record.success_held) == ("success", 2, False)
+
+
 def test_the_window_grows_to_the_history_and_is_in_order() -> None:
     policy = RecordingPolicy(history=3)
     run(EchoEnvironment(goal=1e9), policy, exec_horizon=1)

@@ -44,8 +44,9 @@ def test_a_record_from_before_goals_were_kept_still_reads(
     )
     record = EPISODE.validate_json(line)
     assert record == make_episode()
-    assert record.goals_first_held is record.held_steps is None
-    held = make_episode(goals_first_held={"Open(door)": 3, "In(a, b)": None}, held_steps=20)
+    assert record.goals_first_held is record.held_steps is record.success_held is None
+    goals = {"Open(door)": 3, "In(a, b)": None}
+    held = make_episode(goals_first_held=goals, held_steps=20, success_held=True)
     assert EPISODE.validate_json(EPISODE.dump_json(held)) == held
 
 
