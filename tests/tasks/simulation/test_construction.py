@@ -85,6 +85,7 @@ def test_a_cached_environment_is_the_compiled_one(monkeypatch, tmp_path) -> None
         free_libero(control)
     for first, second in zip(*seen, strict=True):
         assert np.array_equal(first, second)  # a message would hold the whole scene
+    assert seen[0][2].count('<body name="moka_pot_1_main"') == 1
     (entry,) = tmp_path.iterdir()
     assert entry.stat().st_size == len(seen[0][0])
 

@@ -146,7 +146,9 @@ def test_the_key_changes_with_whatever_the_model_depends_on(xml, tmp_path, monke
 
 
 def test_models_with_files_that_cannot_be_known_are_not_cached(cache, xml, tmp_path) -> None:
-    assert entry_key(xml.replace("<asset>", "<include file='other.xml'/><asset>")) is None
+    (tmp_path / "other.xml").write_text("<mujoco/>")
+    include = f"<include file='{tmp_path}/other.xml'/><asset>"
+    assert entry_key(xml.replace("<asset>", include)) is None
     assert entry_key(xml.replace(f"{tmp_path}/skin.png", "skin.png")) is None
     (tmp_path / "skin.png").unlink()
     assert entry_key(xml) is None
@@ -181,12 +183,13 @@ def test_a_model_above_the_limit_is_not_kept_and_displaces_nothing(tmp_path, xml
     assert ModelCache(folder=folder, limit=size).entries() == before != []
 
 
-def test_without_a_limit_above_0_nothing_is_written(tmp_path, xml, compiled) -> None:
+def test_a_limit_of_0_turns_it_off(tmp_path, xml, compiled) -> None:
     cache = ModelCache(folder=tmp_path / "models", limit=0)
     cache.model(xml)
-    cache.model(xml)
-    assert len(compiled) == 2
     assert not cache.folder.exists()
+    ModelCache(folder=cache.folder, limit=10**9).model(xml)
+    cache.model(xml)
+    assert len(compiled) == 3  # what is there is not read either
 
 
 def test_a_folder_that_cannot_be_written_warns_once(tmp_path, xml, monkeypatch) -> None:
