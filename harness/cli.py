@@ -5,6 +5,7 @@ import sys
 
 from cyclopts import App, CycloptsError
 
+from harness.commands.bench import bench_env_command
 from harness.commands.collect import collect_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
@@ -26,6 +27,10 @@ app.command(train_command, name="train")
 app.command(evaluate_command, name="eval")
 app.command(leaderboard_command, name="leaderboard")
 app.command(doctor_command, name="doctor")
+
+bench = App(name="bench", help="Measure speed against LIBERO's own code, in the same run.")
+bench.command(bench_env_command, name="env")
+app.command(bench)
 
 
 def main(arguments: list[str] | None = None) -> int:

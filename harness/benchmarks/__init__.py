@@ -1,0 +1,1 @@
+"""Speed, always as a ratio to LIBERO's own code in the same run."""
