@@ -5,13 +5,16 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
 from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.simulation.simulator import Slice
+
+if TYPE_CHECKING:
+    # Its import needs OpenGL; the parent of workers does not, and workers say what is missing.
+    from tasks.simulation.simulator import Slice
 
 
 class Environment(Protocol):
@@ -32,7 +35,7 @@ class Environment(Protocol):
         history: int = 1,
         cameras: Sequence[str] | None = None,
         record: Sequence[str] = (),
-    ) -> Slice:
+    ) -> "Slice":
         """Execute (n, 7) actions; stop early at success or at the step limit."""
 
     def info(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -13,8 +13,11 @@ from tasks.errors import ConfigError, SimulatorError, unknown_name
 from tasks.instruction_space import InstructionSpace
 from tasks.observation import ACTION_DIM, CAMERAS, CONTROL_HZ, FloatArray, Image, Observation
 from tasks.protocols import Protocol, get_protocol
-from tasks.simulation.simulator import Simulator, Slice
+from tasks.rendering import unavailable
 from tasks.suites import find_task
+
+if TYPE_CHECKING:
+    from tasks.simulation.simulator import Simulator, Slice
 
 _RENDER_MODES = ("rgb_array",)
 _VECTORS = {"joint_pos": 7, "ee_pos": 3, "ee_quat": 4, "gripper_qpos": 2}
@@ -83,9 +86,17 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         self.observation_space = _observation_space(self.protocol.resolution, images=images)
 
     @property
-    def simulator(self) -> Simulator:
-        """The simulation, built on first use."""
+    def simulator(self) -> "Simulator":
+        """The simulation, built on first use.
+
+        Raises:
+            PrerequisiteError: LIBERO or the GL library for rendering is missing.
+        """
         if self._simulator is None:
+            try:
+                from tasks.simulation.simulator import Simulator
+            except (ImportError, AttributeError, OSError) as error:  # MuJoCo looks for OpenGL
+                raise unavailable(error) from error
             self._simulator = Simulator(self.task, self.protocol, images=self.images)
         return self._simulator
 
@@ -139,7 +150,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         history: int = 1,
         cameras: Sequence[str] | None = None,
         record: Sequence[str] = (),
-    ) -> Slice:
+    ) -> "Slice":
         """Execute a slice of a plan; stop early at success or at the step limit.
 
         Args:

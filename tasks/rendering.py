@@ -43,6 +43,17 @@ def advice() -> str:
     )
 
 
+def unavailable(error: Exception) -> PrerequisiteError:
+    """Return the error for a renderer that could not be made, or MuJoCo not be imported.
+
+    Args:
+        error: What was raised instead.
+    """
+    return PrerequisiteError(
+        f"Off-screen rendering with MUJOCO_GL={backend()} is not available ({error}). {advice()}."
+    )
+
+
 def probe() -> str | None:
     """Render one picture in a fresh process.
 

@@ -6,7 +6,8 @@ from harness.doctor import machine
 from harness.doctor.findings import Check, Finding
 
 _SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
-_STANDS_ON = ("mujoco", "robosuite", "tasks")
+# Without OpenGL MuJoCo cannot even be imported, unless MUJOCO_GL is "disabled".
+_STANDS_ON = ("mujoco", "robosuite", "tasks", "rendering")
 
 
 def _frame(suite: str, folder: Path) -> Finding:
@@ -37,7 +38,7 @@ def _frame_check(suite: str) -> Check:
     return Check(
         name=f"picture {suite}",
         run=lambda folder: _frame(suite, folder),
-        needs=(*_STANDS_ON, "rendering"),
+        needs=_STANDS_ON,
         slow=True,
     )
 
@@ -52,10 +53,10 @@ CHECKS = (
     Check(name="BLAS", run=machine.check_blas),
     Check(name="cores", run=machine.check_cores),
     Check(name="memory", run=machine.check_memory),
-    Check(name="model cache", run=machine.check_cache),
+    Check(name="model cache", run=machine.check_cache, needs=_STANDS_ON),
     Check(name="physics", run=_physics, needs=_STANDS_ON, slow=True),
     *(_frame_check(suite) for suite in _SUITES),
-    Check(name="identity", run=_identity, needs=(*_STANDS_ON, "rendering"), slow=True),
-    Check(name="speed", run=_speed, needs=(*_STANDS_ON, "rendering"), slow=True),
+    Check(name="identity", run=_identity, needs=_STANDS_ON, slow=True),
+    Check(name="speed", run=_speed, needs=_STANDS_ON, slow=True),
 )
 """All checks; those that simulate import the simulation only when they run."""

@@ -66,7 +66,9 @@ def check_rendering(_folder: Path) -> Finding:
     problem = probe()
     if problem is not None:
         fix = advice().removeprefix("Fix: ")
-        return Finding(status="failed", detail=f"MUJOCO_GL={backend()}: {problem}", fix=fix)
+        return Finding(
+            status="failed", detail=f"MUJOCO_GL={backend()}: {problem.rstrip('.')}", fix=fix
+        )
     return Finding(status="ok", detail=f"MUJOCO_GL={backend()}")
 
 
