@@ -2,6 +2,8 @@
 
 import os
 import sys
+import traceback
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
@@ -73,9 +75,21 @@ def _mendable(error: Exception) -> str | None:
         return f"--{setting.replace('_', '-')}: {why}."
     if isinstance(error, (HarnessError, ResultsError)):
         return str(error)
+    if _raised_in("mujoco", error):  # it cannot be imported without OpenGL
+        from tasks.rendering import unavailable
+
+        return str(unavailable(error))
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error}. Check that the path exists, is writable, and that the disk is not full."
     return None
+
+
+def _raised_in(package: str, error: Exception) -> bool:
+    """Whether an import failed in a package, or in what it imports."""
+    if not isinstance(error, ImportError | AttributeError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(f.name == "<module>" and package in Path(f.filename).parts for f in frames)
 
 
 def _fail(message: str, code: int) -> int:

@@ -193,6 +193,25 @@ def test_without_opengl_what_needs_it_is_skipped(tmp_path: Path, name: str) -> N
     assert not any(tmp_path.iterdir())
 
 
+def test_any_command_names_a_missing_opengl(tmp_path: Path) -> None:
+    """Collecting and the expert import MuJoCo in the command's own process."""
+    hidden = {"__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "MUJOCO_GL": "egl"}
+    hidden["__EGL_VENDOR_LIBRARY_FILENAMES"] = str(tmp_path / "none.json")
+    suite = ["--suite", "libero_object", "--tasks", "0", "--out", str(tmp_path / "out")]
+    for command in (["collect", "--demos", "1"], ["eval", "--policy", "expert"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli", *command, *suite],
+            env=os.environ | hidden,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert "apt-get install" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 2
+
+
 def altered(start: goldens.Start, *, by: int) -> goldens.Start:
     """Make every pixel of a start's pictures so much brighter or darker."""
     pictures = {
