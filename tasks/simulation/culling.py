@@ -1,9 +1,9 @@
 """Which geoms a camera cannot see, so that they need not be drawn.
 
-On a CPU a picture costs about as much as it has triangles, wherever they end up. Leaving a geom
-out changes no pixel where it lies wholly outside the camera's field of view or wholly behind an
-opaque box. Both are decided on the geom's oriented bounding box, with a slack far above what the
-rasterizer rounds. Nothing is remembered between calls except what a compiled model fixes.
+On a CPU a picture costs mostly its triangles, even those that nothing of ends up in it. Leaving a
+geom out changes no pixel where it lies wholly outside the camera's field of view or wholly behind
+an opaque box. Both are decided on oriented boxes around parts of the geom, with a slack far above
+what the rasterizer rounds. Nothing is remembered between calls except what a compiled model fixes.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ rasterizer's 1/256 of a pixel is a quarter of it."""
 OPAQUE = 0.995
 """MuJoCo draws what has less alpha as transparent."""
 
+_PART_FACES = 500  # triangles in a mesh too small to be divided
+_MOST_PARTS = 32
 _SIGNS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3).astype(float)
 
 
@@ -34,11 +36,13 @@ class View:
         eye: (3,) where it is seen from, metres.
         normals: (P, 3) unit normals of its bounding planes, pointing inwards.
         offsets: (P,) metres; a point p is inside where ``normals @ p + offsets >= 0``.
+        rays: (4, 3) directions from the eye between which it lies.
     """
 
     eye: Floats
     normals: Floats
     offsets: Floats
+    rays: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +78,64 @@ class Window:
     top: float = 1.0
 
 
-def bounding_boxes(model: mujoco.MjModel, data: mujoco.MjData, geoms: Ints) -> Boxes:
-    """Return the bounding boxes of geoms where the data's kinematics have them."""
-    rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-    middle, half = model.geom_aabb[geoms, :3], model.geom_aabb[geoms, 3:]
-    return Boxes(
-        centres=data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, middle),
-        axes=rotations.transpose(0, 2, 1) * half[:, :, None],
-    )
+class Parts:
+    """Boxes that together contain the geoms of a model: several around a mesh of many triangles.
+
+    Args:
+        model: The model; its geometry must not change afterwards.
+        geoms: (n,) indices of the geoms: no planes, no height fields.
+
+    Attributes:
+        owner: (N,) which of the n geoms each box belongs to, ascending.
+    """
+
+    def __init__(self, model: mujoco.MjModel, geoms: Ints) -> None:
+        self._geoms = geoms
+        parts: list[tuple[Floats, Floats]] = []
+        counts = []
+        for geom in geoms:
+            before = len(parts)
+            if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
+                parts += _mesh_parts(model, int(model.geom_dataid[geom]))
+            else:
+                middle, half = np.split(model.geom_aabb[geom], 2)
+                parts.append((middle - half, middle + half))
+            counts.append(len(parts) - before)
+        self.owner = np.repeat(np.arange(len(geoms)), counts)
+        low, high = np.array(parts).reshape(-1, 2, 3).transpose(1, 0, 2)
+        self._middles, self._halves = (low + high) / 2, (high - low) / 2
+
+    def boxes(self, data: mujoco.MjData) -> Boxes:
+        """Return the boxes where the data's kinematics have them, N."""
+        geoms = self._geoms[self.owner]
+        rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
+        return Boxes(
+            centres=data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, self._middles),
+            axes=rotations.transpose(0, 2, 1) * self._halves[:, :, None],
+        )
+
+    def owners(self, chosen: Bools) -> Bools:
+        """Tell which geoms have a chosen box, (n,)."""
+        return np.bincount(self.owner, chosen, len(self._geoms)) > 0
+
+
+def _mesh_parts(model: mujoco.MjModel, mesh: int) -> list[tuple[Floats, Floats]]:
+    """Return lower and upper corners of boxes around groups of neighbouring triangles."""
+    start, count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
+    faces = model.mesh_face[start : start + count]
+    triangles = model.mesh_vert[model.mesh_vertadr[mesh] + faces].astype(np.float64)
+    groups = [triangles]
+    while len(groups) < _MOST_PARTS and max(map(len, groups)) > _PART_FACES:
+        groups = [half for group in groups for half in _halves(group)]
+    return [(g.min(axis=(0, 1)), g.max(axis=(0, 1))) for g in groups]
+
+
+def _halves(triangles: Floats) -> list[Floats]:
+    """Divide triangles (F, 3, 3) at the median of their longest extent."""
+    middles = triangles.mean(axis=1)
+    axis = int(np.argmax(np.ptp(middles, axis=0)))
+    order = np.argpartition(middles[:, axis], len(middles) // 2)
+    return np.split(triangles[order], [len(order) // 2])
 
 
 def near_plane(model: mujoco.MjModel) -> float:
@@ -111,10 +165,18 @@ def camera_view(
         ]
     )
     inwards /= np.linalg.norm(inwards, axis=1, keepdims=True)
-    normals = inwards @ data.cam_xmat[camera].reshape(3, 3).T
+    rotation = data.cam_xmat[camera].reshape(3, 3)
+    normals = inwards @ rotation.T
+    corners = np.array(
+        [
+            (x * field, y * field, -1)
+            for x in (window.left, window.right)
+            for y in (window.bottom, window.top)
+        ]
+    )
     offsets = -normals @ eye
     offsets[-1] -= near_plane(model)
-    return View(eye=eye, normals=normals, offsets=offsets)
+    return View(eye=eye, normals=normals, offsets=offsets, rays=corners @ rotation.T)
 
 
 def mirror_view(eye: Floats, face: Boxes) -> View:
@@ -136,6 +198,7 @@ def mirror_view(eye: Floats, face: Boxes) -> View:
         eye=mirrored,
         normals=np.vstack([sides, up]),
         offsets=np.append(-sides @ mirrored, -up @ centre),
+        rays=around - mirrored,
     )
 
 
@@ -148,14 +211,17 @@ def in_view(view: View, boxes: Boxes) -> Bools:
     return np.asarray(~outside.any(axis=1))
 
 
-def behind(eye: Floats, boxes: Boxes, occluder: Boxes, clearance: float) -> Bools:
-    """Tell which boxes lie wholly in the shadow of one box, were the eye a lamp.
+def in_shadow(view: View, boxes: Boxes, occluder: Boxes, clearance: float) -> Bools:
+    """Tell which boxes show nothing in a view because of one opaque box before them.
 
-    The shadow of a convex body is convex, so the corners decide. The occluder is shrunk by the
-    slack: then a whole ball around each point that hides something is inside the real one.
+    The shadow of a box, were the eye a lamp, is bounded by the planes through the eye and the
+    edges of its outline, and by the sides that face the eye. Outline planes beyond which the view
+    does not reach need no test; before a side, only what is in view counts. The occluder is
+    shrunk by the slack, so that a whole ball around each point that hides something is inside the
+    real one.
 
     Args:
-        eye: (3,) metres.
+        view: From where, and how far around.
         boxes: N boxes.
         occluder: One opaque box.
         clearance: How far the occluder has to be from the eye so as to be drawn whole, metres.
@@ -165,14 +231,62 @@ def behind(eye: Floats, boxes: Boxes, occluder: Boxes, clearance: float) -> Bool
     """
     half = np.linalg.norm(occluder.axes[0], axis=1)
     rotation = (occluder.axes[0] / half[:, None]).T
-    origin = (eye - occluder.centres[0]) @ rotation
-    outside = np.linalg.norm(np.maximum(np.abs(origin) - half, 0))
-    half = half - SLACK * (1 + np.linalg.norm(origin) + occluder.radii[0])
-    if outside <= clearance or half.min() <= 0:
+    eye = (view.eye - occluder.centres[0]) @ rotation
+    away = np.linalg.norm(np.maximum(np.abs(eye) - half, 0))
+    half = half - SLACK * (1 + np.linalg.norm(eye) + occluder.radii[0])
+    if away <= clearance or half.min() <= 0:
         return np.zeros(len(boxes.centres), dtype=bool)
-    ray = (boxes.corners - eye) @ rotation
-    with np.errstate(divide="ignore", invalid="ignore"):  # NaN compares as not hidden
-        ends = np.stack([(-half - origin) / ray, (half - origin) / ray])
-    enters = ends.min(axis=0).max(axis=-1)
-    leaves = ends.max(axis=0).min(axis=-1)
-    return np.asarray(((enters >= 0) & (enters <= leaves) & (enters <= 1)).all(axis=1))
+    centres = (boxes.centres - occluder.centres[0]) @ rotation
+    local = np.einsum("nki,ij->nkj", boxes.axes, rotation)
+    faces_eye = eye @ _SIDES.T > np.repeat(half, 2)
+    outline = _EDGE_ENDS[faces_eye[_EDGE_SIDES[:, 0]] != faces_eye[_EDGE_SIDES[:, 1]]] * half
+    planes = np.cross(outline[:, 0] - eye, outline[:, 1] - eye)
+    planes /= np.linalg.norm(planes, axis=1, keepdims=True)
+    planes *= np.sign(-planes @ eye)[:, None]
+    rays = view.rays @ rotation
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    planes = planes[~(rays @ planes.T >= SLACK).all(axis=0)]
+    reach = np.abs(np.einsum("nki,pi->npk", local, planes)).sum(axis=-1)
+    hidden = ((centres - eye) @ planes.T >= reach).all(axis=1)
+    sizes = np.abs(local).sum(axis=1)
+    for side in np.flatnonzero(faces_eye):
+        reaching = hidden & (centres @ _SIDES[side] + sizes[:, side // 2] > half[side // 2])
+        pieces = _beyond(centres[reaching], sizes[reaching], _SIDES[side], half[side // 2])
+        turned = Boxes(
+            centres=occluder.centres[0] + pieces.centres @ rotation.T,
+            axes=np.einsum("nki,ji->nkj", pieces.axes, rotation),
+        )
+        hidden[reaching] = ~in_view(view, turned)
+    return np.asarray(hidden)
+
+
+def _beyond(centres: Floats, sizes: Floats, side: Floats, distance: float) -> Boxes:
+    """Cut upright boxes, centres and half sizes (N, 3), along a plane and keep the outer pieces.
+
+    All boxes reach beyond the plane, which is at a distance from the origin on one side's axis.
+    """
+    axis = int(np.argmax(np.abs(side)))
+    out = centres @ side
+    low, high = np.maximum(out - sizes[:, axis], distance), out + sizes[:, axis]
+    centres, sizes = centres.copy(), sizes.copy()
+    centres[:, axis] = (low + high) / 2 * side[axis]
+    sizes[:, axis] = (high - low) / 2
+    return Boxes(centres=centres, axes=sizes[:, :, None] * np.eye(3))
+
+
+def _box_edges() -> tuple[Floats, Ints]:
+    """Return the ends (12, 2, 3) of a unit box's edges, and the two sides (12, 2) of each."""
+    ends, sides = [], []
+    for axis in range(3):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        for a in (-1.0, 1.0):
+            for b in (-1.0, 1.0):
+                end = np.zeros((2, 3))
+                end[:, axis], end[:, first], end[:, second] = (-1, 1), a, b
+                ends.append(end)
+                sides.append((2 * first + (a > 0), 2 * second + (b > 0)))
+    return np.array(ends), np.array(sides, dtype=np.int64)
+
+
+_SIDES = np.repeat(np.eye(3), 2, axis=0) * np.tile([-1.0, 1.0], 3)[:, None]
+_EDGE_ENDS, _EDGE_SIDES = _box_edges()

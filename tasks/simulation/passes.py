@@ -16,11 +16,11 @@ from tasks.simulation.culling import (
     Bools,
     Boxes,
     Ints,
+    Parts,
     Window,
-    behind,
-    bounding_boxes,
     camera_view,
     half_field,
+    in_shadow,
     in_view,
     mirror_view,
     near_plane,
@@ -28,7 +28,7 @@ from tasks.simulation.culling import (
 
 _SOLID = 0.02  # half the thickness of the thinnest box that is tried as an occluder, metres
 _BUILTIN_FACES = 900  # of a sphere as MuJoCo draws it; boxes have fewer
-_PASS_FACES = 12_000  # what clearing, resolving and reading cost, in triangles
+_PIXEL_FACES = 0.7  # what clearing, filling and resolving a pixel costs, in triangles
 _MARGIN = 2  # pixels around the mirror, for rounding
 _WHOLE = Window()
 _BOUNDED = tuple(
@@ -74,12 +74,14 @@ class Passes:
         occluder = drawn & box & ~mirror & opaque & (model.geom_size.min(axis=1) >= _SOLID)
         bounded = np.isin(model.geom_type, _BOUNDED)
         self._geoms = np.flatnonzero(drawn & bounded & ~mirror & ~occluder)
-        self._occluders = np.flatnonzero(occluder)
-        self._mirrors = np.flatnonzero(mirror)
-        # Anything but one opaque box is drawn as robosuite draws it.
+        self._parts = Parts(model, self._geoms)
+        self._occluders = [Parts(model, np.array([geom])) for geom in np.flatnonzero(occluder)]
+        self._mirrors = Parts(model, np.flatnonzero(mirror))
+        # Shadows fall from outside the picture; mirrors other than one opaque box are not foreseen.
         self._plain = bool(
-            _reflects(model, model.site_matid).any()
-            or len(self._mirrors) > 1
+            model.light_castshadow.any()
+            or _reflects(model, model.site_matid).any()
+            or mirror.sum() > 1
             or (mirror & ~(box & opaque)).any()
         )
         self._faces = np.full(len(self._geoms), _BUILTIN_FACES)
@@ -95,23 +97,24 @@ class Passes:
         """
         if self._plain:
             return [Pass(hidden=np.empty(0, dtype=np.int64), reflection=True)]
-        boxes = bounding_boxes(self._model, data, self._geoms)
-        seen = self._seen(data, camera, boxes, _WHOLE)
+        boxes = self._parts.boxes(data)
+        seen = self._parts.owners(self._seen(data, camera, boxes, _WHOLE))
         direct = Pass(hidden=self._geoms[~seen], reflection=False)
         face = self._mirror_face(data, camera)
         if face is None:
             return [direct]
-        mirrored = in_view(mirror_view(data.cam_xpos[camera], face), boxes)
+        shown = in_view(mirror_view(data.cam_xpos[camera], face), boxes)
         window, rows, columns = self._around(data, camera, face)
-        part = mirrored | self._seen(data, camera, boxes, window)
-        split = self._cost(seen) + 2 * self._cost(part)
+        mirrored = self._parts.owners(shown)
+        part = self._parts.owners(shown | self._seen(data, camera, boxes, window))
+        split = self._cost(seen) + 2 * self._cost(part) + _PIXEL_FACES * self._size**2
         if split >= 2 * self._cost(seen | mirrored):
             return [Pass(hidden=self._geoms[~(seen | mirrored)], reflection=True)]
         again = Pass(hidden=self._geoms[~part], reflection=True, rows=rows, columns=columns)
         return [direct, again]
 
     def _cost(self, drawn: Bools) -> int:
-        return int(self._faces[drawn].sum()) + _PASS_FACES
+        return int(self._faces[drawn].sum())
 
     def _seen(self, data: mujoco.MjData, camera: int, boxes: Boxes, window: Window) -> Bools:
         """Tell which boxes a camera may see through a window of its picture, (N,)."""
@@ -120,17 +123,16 @@ class Passes:
         field = half_field(self._model, camera)
         clearance = near_plane(self._model) * np.sqrt(1 + 2 * field**2)
         for occluder in self._occluders:
-            block = bounding_boxes(self._model, data, np.array([occluder]))
             left = np.flatnonzero(seen)
             rest = Boxes(centres=boxes.centres[left], axes=boxes.axes[left])
-            seen[left] = ~behind(view.eye, rest, block, clearance)
+            seen[left] = ~in_shadow(view, rest, occluder.boxes(data), clearance)
         return seen
 
     def _mirror_face(self, data: mujoco.MjData, camera: int) -> Boxes | None:
         """Return the mirror's upper side as a box without thickness; None where none is seen."""
-        if not len(self._mirrors):
+        box = self._mirrors.boxes(data)
+        if not len(box.centres):
             return None
-        box = bounding_boxes(self._model, data, self._mirrors)
         up = box.axes[:, 2]
         side = Boxes(centres=box.centres + up, axes=box.axes * [[1], [1], [0]])
         if (data.cam_xpos[camera] - side.centres[0]) @ up[0] < 0:
