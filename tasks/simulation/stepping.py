@@ -6,6 +6,7 @@ import numpy as np
 
 from tasks.observation import FloatArray
 from tasks.simulation.control import Arm, Memory, Sample, Views, begin, finish
+from tasks.simulation.versions import physics
 
 _SAMPLED = 23
 """The physics step of 25, from 0, at whose end LIBERO samples its observations: its timers run from
@@ -83,7 +84,7 @@ def _arm(env: Any) -> Arm:
     return Arm(
         model=model._model._address,
         data=env.sim.data._data._address,
-        solves=2,
+        solves=2 if physics().forward_updates_warmstart else 0,
         site=model.site_name2id(controller.eef_name),
         body=model.body_name2id(robot.robot_model.eef_name),
         joints=np.array(controller.qpos_index, dtype=np.int64),
