@@ -106,8 +106,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         """Start an episode.
 
         Args:
-            seed: The evaluation's seed, from which the fixtures' poses are drawn together with
-                the initial state's index; the protocol's own by default.
+            seed: The evaluation's seed, the protocol's own by default. The protocol says whether
+                the fixtures' poses depend on it, beside the initial state's index.
             options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
                 gives it, the fixtures then being those of the seed itself; without it an index is
                 drawn at random. ``cameras``: cameras to render, all by default.

@@ -53,6 +53,7 @@ class Ours:
         self._images = images
         self._cameras: Sequence[str] = CAMERAS if images else ()
         self._simulator: Any = None
+        self._renderers: dict[bool, Any] = {}
 
     def prepare(self) -> None:
         """Do nothing: when it is asked, everything is imported."""
@@ -79,11 +80,10 @@ class Ours:
         """Render one picture of the present state, as robosuite does where ``cull`` is False."""
         from tasks.simulation.renderer import Renderer
 
-        key = f"_renderer_{cull}"
-        if not hasattr(self, key):
+        if cull not in self._renderers:
             sim, size = self._simulator.env.sim, self._protocol.resolution
-            setattr(self, key, Renderer(sim, size, cull=cull))
-        getattr(self, key).render(camera)
+            self._renderers[cull] = Renderer(sim, size, cull=cull)
+        self._renderers[cull].render(camera)
 
 
 class Official:

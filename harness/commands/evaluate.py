@@ -55,7 +55,7 @@ def evaluate_command(
     fusion
         none, or act (temporal ensembling of overlapping plans).
     protocol
-        openvla, lerobot or libero.
+        openvla, openpi, lerobot or libero: whose rules and whose scenes.
     resolution
         Pixels of the pictures, if other than the protocol's.
     seed

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.errors import PrerequisiteError, SimulatorError
+from tasks.errors import SimulatorError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol
-from tasks.rendering import advice, backend
+from tasks.rendering import unavailable
 from tasks.simulation.gl import undisturbed
 from tasks.simulation.model_cache import ModelCache
 from tasks.simulation.model_source import forget_source, return_memory, source_xml
@@ -65,7 +65,7 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     try:
         from libero.libero.envs.env_wrapper import ControlEnv
     except (ImportError, AttributeError, OSError) as error:
-        raise _rendering_error(error) from error
+        raise unavailable(error) from error
     try:
         with undisturbed(), seeded(protocol.seed), _cheaper_construction(cache):
             control = ControlEnv(
@@ -80,7 +80,7 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
         raise
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         if images:
-            raise _rendering_error(error) from error
+            raise unavailable(error) from error
         raise
     return_memory()
     return control
@@ -133,9 +133,3 @@ def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
             yield
         finally:
             base.MjSim, base.MjRenderContextOffscreen = simulation, context
-
-
-def _rendering_error(error: Exception) -> PrerequisiteError:
-    return PrerequisiteError(
-        f"Off-screen rendering with MUJOCO_GL={backend()} is not available ({error}). {advice()}."
-    )

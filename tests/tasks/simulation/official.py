@@ -80,15 +80,3 @@ def official(task: Task, protocol: Protocol, *, images: bool) -> Iterator[Offici
         yield made
     finally:
         made.env.close()
-
-
-def rough_actions(count: int, seed: int) -> np.ndarray:
-    """Return actions that make the arm push into things, (count, 7).
-
-    A direction is held for ten steps, more often down than up, the gripper opening and closing.
-    """
-    rng = np.random.default_rng(seed)
-    held = np.repeat(rng.uniform(-1, 1, (-(-count // 10), 7)), 10, axis=0)[:count]
-    held[:, 2] -= 0.4
-    held[:, 6] = np.sign(held[:, 6])
-    return np.clip(held + rng.normal(0, 0.1, held.shape) * (np.arange(7) < 6), -1, 1)

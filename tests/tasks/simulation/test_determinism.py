@@ -5,12 +5,11 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from harness.benchmarks.against_official import rough_actions
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
-
-from .official import rough_actions
 
 SUITE = "libero_goal"
 PROTOCOL = get_protocol(resolution=32)

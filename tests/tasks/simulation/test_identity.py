@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from harness.benchmarks.against_official import rough_actions
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
@@ -39,7 +40,7 @@ def test_identical_to_the_official_environment(suite: str, index: int) -> None:
         with theirs.official(task, PROTOCOL, images=pictured) as env:
             for init_state, count in ((0, 300), (1, 60)):
                 compare(simulator.reset(init_state, cameras=cameras), env.next_episode(init_state))
-                for plan in np.array_split(theirs.rough_actions(count, init_state), count // 15):
+                for plan in np.array_split(rough_actions(count, init_state), count // 15):
                     contacts += play(simulator, env, plan, cameras)
                 model = env.env.sim.model._model
                 np.testing.assert_array_equal(simulator.env.sim.model.body_pos, model.body_pos)
@@ -82,7 +83,7 @@ def arm_touches(simulator: Simulator) -> bool:
 @pytest.mark.sim
 def test_a_slice_shows_what_single_official_steps_show() -> None:
     task = find_task("libero_goal", 7)
-    actions = theirs.rough_actions(20, 5)
+    actions = rough_actions(20, 5)
     simulator = Simulator(task, PROTOCOL)
     try:
         simulator.reset(4)
