@@ -15,6 +15,20 @@ _GROUPS = 8
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class EncoderSources:
+    """Where the large frozen encoders come from. Small built-in ones need none of this."""
+
+    siglip: str | None = None
+    """Folder or hub name of a SigLIP checkpoint, whole or its vision tower alone."""
+
+    t5: str | None = None
+    """Folder or hub name of a T5 encoder."""
+
+    language_cache: str | None = None
+    """Folder of instructions that were encoded before; with it T5 is not needed."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class EncodersConfig:
     """What turns pictures and words into tokens."""
 
