@@ -1,7 +1,7 @@
 """The shape of an RDT: one frozen record that reads and writes the flat hub ``config.json``."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import asdict, field, fields
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -18,7 +18,8 @@ PredictionType = Literal["sample", "epsilon"]
 AxisLengths = int | tuple[int, ...]
 PositionEntry = tuple[str, AxisLengths]
 
-_HUB_RDT_KEYS = frozenset({"hidden_size", "depth", "num_heads", "cond_pos_embed_type"})
+_TRUNK = ("hidden_size", "depth", "num_heads")
+_TRUNK_KEYS = (*_TRUNK, "cond_pos_embed_type")
 
 
 @dataclass(
@@ -44,6 +45,26 @@ class NoiseScheduleConfig:
 
     type: str = "ddpm"
     """Present in hub files; not used."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class EMAConfig:
+    """Present in hub files; published weights are the raw ones, and nothing here reads it."""
+
+    update_after_step: int = 0
+    """Updates before averaging starts."""
+
+    inv_gamma: float = 1.0
+    """Scale of the warm-up of the decay."""
+
+    power: float = 0.75
+    """Exponent of the warm-up of the decay."""
+
+    min_value: float = 0.0
+    """Least decay."""
+
+    max_value: float = 0.9999
+    """Greatest decay."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -95,6 +116,12 @@ class RDTConfig:
     noise_scheduler: NoiseScheduleConfig = field(default_factory=NoiseScheduleConfig)
     """The diffusion process."""
 
+    ema: EMAConfig = field(default_factory=EMAConfig)
+    """Present in hub files; not used."""
+
+    cond_pos_embed_type: str = "multimodal"
+    """Present in hub files; not used."""
+
     @model_validator(mode="after")
     def _check_sizes(self) -> "RDTConfig":
         if self.hidden_size % 4:
@@ -116,8 +143,9 @@ class RDTConfig:
         """Read the flat ``config.json`` of a hub checkpoint.
 
         Args:
-            hub: The parsed file. The keys ``ema``, ``dtype`` and ``state_token_dim`` are accepted
-                beside ours; anything else that is unknown is refused.
+            hub: The parsed file. What it leaves out is as in the published configurations, but for
+                the three sizes under ``rdt``. Positions that are left out beside a length of their
+                own are plain ones. ``dtype`` is accepted and not used.
 
         Returns:
             The configuration.
@@ -125,29 +153,38 @@ class RDTConfig:
         Raises:
             ConfigError: A key is missing or unknown, or a value is not allowed.
         """
-        flat = {key: value for key, value in hub.items() if key not in {"ema", "dtype"}}
+        flat = {key: value for key, value in hub.items() if key != "dtype"}
         trunk = flat.pop("rdt", None)
-        if not isinstance(trunk, Mapping) or not {"hidden_size", "depth", "num_heads"} <= set(
-            trunk
-        ):
+        if not isinstance(trunk, Mapping) or not set(trunk) >= set(_TRUNK):
             raise ConfigError(
                 f"Not an RDT config: 'rdt' is {trunk!r}. It must be an object with hidden_size, "
                 "depth and num_heads. Fix: use the config.json of an RDT checkpoint."
             )
-        if unknown := set(trunk) - _HUB_RDT_KEYS:
+        known = {entry.name for entry in fields(cls)} - set(_TRUNK_KEYS)
+        for where, given, allowed in (
+            ("", flat, {"rdt", "dtype", "state_token_dim", *known}),
+            (" under 'rdt'", trunk, set(_TRUNK_KEYS)),
+        ):
+            if unknown := sorted(map(str, set(given) - allowed)):
+                raise ConfigError(
+                    f"Unknown RDT settings {unknown}{where}. Allowed: "
+                    f"{', '.join(sorted(allowed))}. Fix: remove them from config.json."
+                )
+        actions = flat.get("action_dim", cls.action_dim)
+        width = flat.pop("state_token_dim", actions)
+        if width != actions:
             raise ConfigError(
-                f"Unknown RDT settings {sorted(unknown)} under 'rdt'. Allowed: "
-                f"{', '.join(sorted(_HUB_RDT_KEYS))}. Fix: remove them."
-            )
-        width = flat.pop("state_token_dim", flat.get("action_dim"))
-        if width != flat.get("action_dim"):
-            raise ConfigError(
-                f"state_token_dim {width} and action_dim {flat.get('action_dim')} differ. State "
+                f"state_token_dim {width} and action_dim {actions} differ. State "
                 "and actions share one adaptor. Fix: give both the same value."
             )
-        sizes = {key: value for key, value in trunk.items() if key != "cond_pos_embed_type"}
+        for length, positions in (
+            ("max_lang_cond_len", "lang_pos_embed_config"),
+            ("img_cond_len", "img_pos_embed_config"),
+        ):
+            if length in flat and flat[length] != getattr(cls, length):
+                flat.setdefault(positions, None)
         try:
-            return TypeAdapter(cls).validate_python({**flat, **sizes})
+            return TypeAdapter(cls).validate_python({**flat, **trunk})
         except ValidationError as error:
             place, why = first_mistake(error)
             raise ConfigError(
@@ -155,7 +192,11 @@ class RDTConfig:
             ) from error
 
     def to_hub(self) -> dict[str, Any]:
-        """Give the flat layout of the hub's ``config.json``, ready for ``json.dumps``."""
+        """Give the flat layout of the hub's ``config.json``, ready for ``json.dumps``.
+
+        ``from_hub`` reads it back as an equal configuration. ``dtype`` is not in it, as in the
+        published files.
+        """
         schedule = self.noise_scheduler
         return {
             "action_dim": self.action_dim,
@@ -174,6 +215,7 @@ class RDTConfig:
                 "hidden_size": self.hidden_size,
                 "depth": self.depth,
                 "num_heads": self.num_heads,
+                "cond_pos_embed_type": self.cond_pos_embed_type,
             },
             "noise_scheduler": {
                 "type": schedule.type,
@@ -183,6 +225,7 @@ class RDTConfig:
                 "prediction_type": schedule.prediction_type,
                 "clip_sample": schedule.clip_sample,
             },
+            "ema": asdict(self.ema),
         }
 
 
