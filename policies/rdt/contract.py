@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from policies.rdt.config import Norm
+from policies.rdt.config import Norm, RDTConfig
 from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake, unknown_name
@@ -16,6 +16,20 @@ from tasks.observation import CAMERAS, CONTROL_HZ
 
 FORMAT_VERSION = 1
 """Version of the checkpoint folder; older readers refuse newer folders."""
+
+ANY_SIZE = 0
+"""As a ``render_size``: the policy was not tied to one, and takes square pictures of any size."""
+
+OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
+OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
+OFFICIAL_IMAGE_SIZE = 384
+"""Identities of the frozen encoders of the published weights, and the pictures they take."""
+
+OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
+"""What fills the camera slots of the published weights (external, right wrist, left wrist); a slot
+without a camera is shown the background."""
+
+Orientation = Literal["rotate180", "raw"]
 
 _FIXES = {
     "cameras": "let the evaluation show these cameras",
@@ -47,11 +61,11 @@ class Contract:
     cameras: tuple[str, ...] = field(default=CAMERAS)
     """Cameras, in order."""
 
-    orientation: Literal["rotate180", "raw"] = "rotate180"
+    orientation: Orientation = "rotate180"
     """``rotate180``: upright pictures; ``raw``: as the simulator renders them."""
 
-    render_size: int = Field(default=128, ge=1)
-    """Height and width at which pictures are rendered, pixels."""
+    render_size: int = Field(default=128, ge=ANY_SIZE)
+    """Height and width at which pictures are rendered, pixels; 0 (``ANY_SIZE``) for any."""
 
     image_size: int = Field(default=64, ge=1)
     """Height and width of what the encoder takes, pixels."""
@@ -97,7 +111,8 @@ class Contract:
                 raise unknown_name("contract field", name, _FIXES)
             needed = getattr(self, name)
             same = tuple(value) if isinstance(value, list) else value
-            if same != needed:
+            free = name == "render_size" and needed == ANY_SIZE
+            if same != needed and not free:
                 differences.append(
                     f"{name} is {_show(value)}, needed {_show(needed)} (fix: {_FIXES[name]})"
                 )
@@ -163,6 +178,50 @@ class Contract:
             The contract.
         """
         return cls(**_describe(network), **others)
+
+    @classmethod
+    def official(
+        cls,
+        config: RDTConfig,
+        *,
+        norm: Norm = "variance",
+        layout: str = DEFAULT_LAYOUT,
+        control_hz: float = CONTROL_HZ,
+        orientation: Orientation = "rotate180",
+    ) -> "Contract":
+        """Make the contract of a checkpoint in the official layout, which carries none.
+
+        Args:
+            config: The shape of RDT.
+            norm: What its norms divide by.
+            layout: Mapping to the unified vector that it was trained with.
+            control_hz: Control frequency it is told, Hz.
+            orientation: Of the pictures it was trained on.
+
+        Returns:
+            The contract: the published encoders, LIBERO's two cameras, pictures of any size.
+
+        Raises:
+            ConfigError: The layout is not known.
+        """
+        return cls(
+            image_encoder=OFFICIAL_IMAGE_ENCODER,
+            text_encoder=OFFICIAL_TEXT_ENCODER,
+            orientation=orientation,
+            render_size=ANY_SIZE,
+            image_size=OFFICIAL_IMAGE_SIZE,
+            history=_history(config),
+            horizon=config.pred_horizon,
+            layout=get_layout(layout).name,
+            control_hz=control_hz,
+            norm=norm,
+        )
+
+
+def _history(config: RDTConfig) -> int:
+    """Read the history from the axes (history, cameras, patches); the published ones have 2."""
+    axes = config.img_pos_embed_config[0][1] if config.img_pos_embed_config else ()
+    return abs(axes[0]) if isinstance(axes, tuple) and len(axes) == 3 else 2
 
 
 def _describe(network: RDTPolicyNetwork) -> dict[str, Any]:
