@@ -1,92 +1,134 @@
 """Where a LIBERO state and action go in RDT's unified vector, as data."""
 
-from dataclasses import dataclass
+import dataclasses
+import hashlib
+import json
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, FiniteFloat, model_validator
+from pydantic.dataclasses import dataclass
 
-from policies.rdt import vector
+from policies.rdt import arm, vector
+from policies.rdt.arm import RobotState
+from policies.rdt.channels import (
+    GRIPPERS,
+    ROTATION_FORMS,
+    ActionChannel,
+    Config,
+    StateChannel,
+    check_together,
+    gripper_decisions,
+    gripper_values,
+    pose_values,
+    scaled,
+    state_values,
+    unscaled,
+)
 from policies.rdt.vector import Slots
-from tasks.errors import unknown_name
+from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
-from tasks.rotations import quat_to_rot6d
+from tasks.rotations import quat_to_matrix
 
 Vectors = npt.NDArray[np.float32]
 
-StateSource = Literal["joint_pos", "gripper_open", "ee_pos", "ee_rot6d"]
-"""What a state is made of; see ``Layout.encode_state``."""
+MaskRule = Literal["union", "state", "action"]
+"""Which slots RDT is told to heed: those of the state or of an action, of the state, of an action.
 
-SOURCE_WIDTHS: dict[StateSource, int] = {
-    "joint_pos": 7,
-    "gripper_open": 1,
-    "ee_pos": 3,
-    "ee_rot6d": 6,
-}
+One mask serves the state token, the action tokens and the result, so ``union`` is what makes sense:
+under ``state`` every slot of an action alone comes out as zero.
+"""
 
-FINGER_TRAVEL = 0.04
-"""Metres from closed to open, per finger of the Panda gripper."""
+DEFAULT_LAYOUT = "eef-velocity"
 
 _GRIPPER = ACTION_DIM - 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=Config)
+class Masks:
+    """The mask that RDT is given, by phase; the two should be the same."""
+
+    training: MaskRule = "union"
+    """While training."""
+    evaluation: MaskRule = "union"
+    """While acting."""
+
+
+@dataclass(frozen=True, kw_only=True, config=Config)
 class Layout:
-    """A mapping from LIBERO to the unified vector and back. Nothing is normalised.
+    """A mapping from LIBERO to the unified vector and back."""
 
-    Attributes:
-        name: How contracts call it.
-        state: Each source and the slots it fills.
-        action_deltas: Slots of the three position and three axis-angle deltas, as LIBERO's
-            controller takes them, in [−1, 1].
-        action_gripper: Slot of the gripper command, stored as an opening (1−g)/2 in [0, 1].
-    """
+    name: str = Field(min_length=1, pattern=r"^[\w.@-]+$")
+    """How contracts call it."""
+    description: str = ""
+    """What it is for, in words."""
+    origin: str = ""
+    """Where it comes from."""
+    state: tuple[StateChannel, ...]
+    """What a state is made of."""
+    action: tuple[ActionChannel, ...]
+    """What an action is made of: deltas, a future pose or future joints; and the gripper."""
+    masks: Masks = dataclasses.field(default_factory=Masks)
+    """Which slots RDT is told to heed."""
+    response: FiniteFloat = Field(default=arm.RESPONSE, gt=0, le=1)
+    """Share of a delta that the hand covers in one control step; it turns future poses and joints
+    into deltas, and means nothing to layouts of deltas."""
 
-    name: str
-    state: tuple[tuple[StateSource, Slots], ...]
-    action_deltas: Slots
-    action_gripper: int
-
-    def __post_init__(self) -> None:
-        for source, slots in self.state:
-            if len(slots) != SOURCE_WIDTHS[source]:
-                raise ValueError(
-                    f"{source} needs {SOURCE_WIDTHS[source]} slots, given {len(slots)}"
-                )
-        if len(self.action_deltas) != _GRIPPER:
-            raise ValueError(f"action_deltas needs {_GRIPPER} slots")
-        for part in (self.state_slots, self.action_slots):
-            if len(set(part)) != len(part) or not set(part) <= set(range(vector.SIZE)):
-                raise ValueError(f"slots must differ and lie in 0..{vector.SIZE - 1}: {part}")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_together(self.state, self.action)
+        return self
 
     @property
     def state_slots(self) -> Slots:
         """All slots a state fills."""
-        return tuple(slot for _, slots in self.state for slot in slots)
+        return tuple(slot for channel in self.state for slot in channel.slots)
 
     @property
     def action_slots(self) -> Slots:
-        """All slots an action fills, the gripper's last."""
-        return (*self.action_deltas, self.action_gripper)
+        """All slots an action fills."""
+        return tuple(slot for channel in self.action for slot in channel.slots)
+
+    @property
+    def needs_state(self) -> bool:
+        """Whether decoding needs to know where the robot is."""
+        return any(channel.source.startswith("future_") for channel in self.action)
 
     @cached_property
     def mask(self) -> Vectors:
-        """(128,) of 0 and 1: slots of the state or of an action.
+        """(128,) of 0 and 1, what RDT is given while acting."""
+        return self._mask(self.masks.evaluation)
 
-        One mask serves the state token, the action tokens and the result, so it must be the union:
-        with the state's slots alone every action would come out as zero.
-        """
-        mask = np.zeros(vector.SIZE, dtype=np.float32)
-        mask[list({*self.state_slots, *self.action_slots})] = 1.0
-        return mask
+    @cached_property
+    def training_mask(self) -> Vectors:
+        """(128,) of 0 and 1, what RDT is given while training."""
+        return self._mask(self.masks.training)
 
     @cached_property
     def action_mask(self) -> Vectors:
         """(128,) of 0 and 1: slots of an action alone, to weight a loss or read an error."""
-        mask = np.zeros(vector.SIZE, dtype=np.float32)
-        mask[list(self.action_slots)] = 1.0
-        return mask
+        return self._mask("action")
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of what the layout does; name and words do not enter."""
+        words = ("name", "description", "origin")
+        rules = {key: value for key, value in self.as_dict().items() if key not in words}
+        if not self.needs_state:
+            del rules["response"]
+        canonical = json.dumps(rules, sort_keys=True).encode()
+        return hashlib.sha256(canonical).hexdigest()[:12]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the layout as plain data, which ``layout_file.parse_layout`` reads."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for channel in plain["action"]:
+            if channel["threshold"] is None:
+                del channel["threshold"]
+        return plain
 
     def encode_state(
         self,
@@ -107,91 +149,143 @@ class Layout:
         Returns:
             (..., 128) float32, zero where nothing is said.
         """
-        sources: dict[StateSource, npt.NDArray[Any]] = {
-            "joint_pos": np.asarray(joint_pos),
-            "gripper_open": gripper_opening(gripper_qpos)[..., None],
-            "ee_pos": np.asarray(ee_pos),
-            "ee_rot6d": quat_to_rot6d(ee_quat),
-        }
-        vectors = np.zeros((*sources["joint_pos"].shape[:-1], vector.SIZE), dtype=np.float32)
-        for source, slots in self.state:
-            vectors[..., list(slots)] = sources[source]
+        state = RobotState(
+            joint_pos=joint_pos, ee_pos=ee_pos, ee_quat=ee_quat, gripper_qpos=gripper_qpos
+        )
+        vectors = _blank(np.shape(joint_pos)[:-1])
+        for channel in self.state:
+            vectors[..., list(channel.slots)] = scaled(state_values(channel.source, state), channel)
         return vectors
 
-    def encode_actions(self, actions: FloatArray) -> Vectors:
+    def encode_actions(self, actions: FloatArray, state: RobotState | None = None) -> Vectors:
         """Put LIBERO actions into unified vectors.
 
         Args:
-            actions: (..., 7) in [−1, 1]; gripper −1 open, +1 close.
+            actions: (..., 7), or (..., T, 7) where a state is needed, in [−1, 1]; gripper −1 open,
+                +1 close.
+            state: The robot before the first action, (..., n) each, for layouts of future poses:
+                they hold where the actions lead from there.
 
         Returns:
-            (..., 128) float32.
+            (..., 128) or (..., T, 128) float32.
+
+        Raises:
+            ConfigError: A state is needed and missing, or the layout holds joints, which deltas of
+                the hand do not determine.
         """
         given = np.asarray(actions)
-        vectors = np.zeros((*given.shape[:-1], vector.SIZE), dtype=np.float32)
-        vectors[..., list(self.action_deltas)] = given[..., :_GRIPPER]
-        vectors[..., self.action_gripper] = (1.0 - given[..., _GRIPPER]) / 2
-        return vectors
+        parts: dict[str, FloatArray] = {}
+        if self.needs_state:
+            if "future_joint_pos" in (channel.source for channel in self.action):
+                raise ConfigError(
+                    f"Layout '{self.name}' cannot hold LIBERO's actions: several positions of the "
+                    "joints put the hand where a delta asks. "
+                    "Fix: use the joints of a demonstration (Layout.targets), or another layout."
+                )
+            known = self._known(state)
+            parts |= pose_values(*arm.poses_after(given[..., :_GRIPPER], known, self.response))
+        else:
+            parts |= {"delta_pos": given[..., :3], "delta_rot": given[..., 3:_GRIPPER]}
+        return self._put(parts, given[..., _GRIPPER])
 
-    def decode_actions(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    def targets(self, actions: FloatArray, state: RobotState, *, tail: int = 0) -> Vectors:
+        """Give what a policy should predict along a demonstration.
+
+        Args:
+            actions: (T, 7) in [−1, 1].
+            state: The robot before each action, (T, n) each.
+            tail: Rows to add, in which the robot stands still with the gripper as it last was.
+
+        Returns:
+            (T + tail, 128) float32: the actions, or for layouts of future poses and joints what
+            the robot measured one control step later, with the gripper's command.
+        """
+        still: FloatArray = np.zeros((tail, ACTION_DIM))
+        still[:, _GRIPPER] = actions[-1, _GRIPPER]
+        given = np.concatenate([actions, still])
+        if not self.needs_state:
+            return self.encode_actions(given)
+        rows = np.minimum(np.arange(1, len(given) + 1), len(actions) - 1)
+        parts: dict[str, FloatArray] = {"future_joint_pos": np.asarray(state["joint_pos"])[rows]}
+        matrices = quat_to_matrix(np.asarray(state["ee_quat"])[rows])
+        parts |= pose_values(np.asarray(state["ee_pos"])[rows], matrices)
+        return self._put(parts, given[:, _GRIPPER])
+
+    def decode_actions(
+        self, vectors: npt.NDArray[np.floating[Any]], state: RobotState | None = None
+    ) -> npt.NDArray[np.float64]:
         """Read LIBERO actions from unified vectors.
 
         Args:
-            vectors: (..., 128).
+            vectors: (..., 128), or (..., T, 128) where a state is needed.
+            state: The robot before the first action, (..., n) each; layouts of future poses and
+                joints need it. Joints are executed by where they put the hand: LIBERO's controller
+                takes nothing else, so the elbow is the controller's own.
 
         Returns:
-            (..., 7) float64: deltas clipped to [−1, 1], gripper −1 (opening above a half) or +1.
+            (..., 7) float64: deltas clipped to [−1, 1], gripper −1 or +1.
+
+        Raises:
+            ConfigError: A state is needed and missing.
         """
         given = np.asarray(vectors, dtype=np.float64)
+        parts: dict[str, arm.Doubles] = {}
         actions = np.empty((*given.shape[:-1], ACTION_DIM))
-        actions[..., :_GRIPPER] = given[..., list(self.action_deltas)].clip(-1.0, 1.0)
-        actions[..., _GRIPPER] = np.where(given[..., self.action_gripper] > 0.5, -1.0, 1.0)
+        for channel in self.action:
+            held = given[..., list(channel.slots)]
+            if channel.source in GRIPPERS:
+                actions[..., _GRIPPER] = gripper_decisions(held[..., 0], channel)
+            else:
+                parts[channel.source] = unscaled(held, channel)
+        if not self.needs_state:
+            actions[..., :3] = parts["delta_pos"].clip(-1.0, 1.0)
+            actions[..., 3:_GRIPPER] = parts["delta_rot"].clip(-1.0, 1.0)
+            return actions
+        known = self._known(state)
+        if "future_joint_pos" in parts:
+            poses = arm.hand_poses(parts["future_joint_pos"], known)
+        else:
+            form = next(name for name in parts if name in ROTATION_FORMS)
+            poses = parts["future_pos"], ROTATION_FORMS[form][1](parts[form])
+        actions[..., :_GRIPPER] = arm.commands_to(*poses, known, self.response)
         return actions
 
+    def _mask(self, rule: MaskRule) -> Vectors:
+        told = set(self.state_slots if rule != "action" else ())
+        told |= set(self.action_slots if rule != "state" else ())
+        mask = np.zeros(vector.SIZE, dtype=np.float32)
+        mask[list(told)] = 1.0
+        return mask
 
-def gripper_opening(gripper_qpos: FloatArray) -> npt.NDArray[np.float64]:
-    """Give the opening of the Panda gripper.
+    def _known(self, state: RobotState | None) -> RobotState:
+        if state is None:
+            raise ConfigError(
+                f"Layout '{self.name}' says where the robot should be, so where it is must be "
+                "known. Fix: give the current state."
+            )
+        return state
 
-    Args:
-        gripper_qpos: (..., 2) metres, the two fingers with opposite signs.
-
-    Returns:
-        (...) float64 in [0, 1], 1 = open.
-    """
-    fingers = np.asarray(gripper_qpos, dtype=np.float64)
-    opening: npt.NDArray[np.float64] = (fingers[..., 0] - fingers[..., 1]) / (2 * FINGER_TRAVEL)
-    return opening.clip(0.0, 1.0)
-
-
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        # States as in RDT's robosuite pre-training sets. Delta actions go where pre-training kept
-        # end-effector velocities: slots 30–38 mean absolute poses.
-        Layout(
-            name="eef-velocity",
-            state=(
-                ("joint_pos", vector.RIGHT_ARM_JOINT_POS[:7]),
-                ("gripper_open", (vector.RIGHT_GRIPPER_OPEN,)),
-                ("ee_pos", vector.RIGHT_EEF_POS),
-                ("ee_rot6d", vector.RIGHT_EEF_ROT6D),
-            ),
-            action_deltas=vector.RIGHT_EEF_LINEAR_VEL + vector.RIGHT_EEF_ANGULAR_VEL,
-            action_gripper=vector.RIGHT_GRIPPER_OPEN,
-        ),
-    )
-}
-"""Layouts by name."""
-
-DEFAULT_LAYOUT = "eef-velocity"
+    def _put(self, parts: dict[str, FloatArray], grips: FloatArray) -> Vectors:
+        vectors = _blank(grips.shape)
+        for channel in self.action:
+            if channel.source in GRIPPERS:
+                values = gripper_values(channel.source, grips)[..., None]
+            else:
+                values = parts[channel.source]
+            vectors[..., list(channel.slots)] = scaled(values, channel)
+        return vectors
 
 
-def get_layout(name: str) -> Layout:
-    """Look a layout up.
+def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
+    """Return a shipped layout by its name, or a user's own by the path of its file.
 
     Raises:
-        ConfigError: The name is not known.
+        ConfigError: There is no such layout, or the file is not one.
     """
-    if name not in LAYOUTS:
-        raise unknown_name("layout", name, LAYOUTS)
-    return LAYOUTS[name]
+    from policies.rdt.layout_file import find_layout
+
+    return find_layout(name)
+
+
+def _blank(shape: tuple[int, ...]) -> Vectors:
+    return np.zeros((*shape, vector.SIZE), dtype=np.float32)
