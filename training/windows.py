@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from policies.rdt.arm import RobotState
 from policies.rdt.images import resize_frames
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
 from policies.rdt.words import tokenize
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, FloatArray
 from training.demo_reader import Demo, find_demo_files, read_demos
-
-_GRIPPER = ACTION_DIM - 1
 
 
 class DemoWindows(Dataset[Batch]):
@@ -24,7 +21,7 @@ class DemoWindows(Dataset[Batch]):
 
     Sample ``i`` starts at one control step of one demonstration: the pictures of that step and of
     the ``history − 1`` before it, the state, and the next ``horizon`` actions. Beyond the end of a
-    demonstration the robot stands still: zero deltas, and the gripper as it last was.
+    demonstration the robot stands still, and the gripper stays as it last was.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class DemoWindows(Dataset[Batch]):
         longest = mask.sum(1).max()  # padding is masked, so shorter rows only save time
         ids, mask = ids[:, :longest], mask[:, :longest]
         self._token_ids, self._token_mask = torch.from_numpy(ids), torch.from_numpy(mask)
-        self._mask = torch.from_numpy(layout.mask)
+        self._mask = torch.from_numpy(layout.training_mask)
         steps = [len(states) for states in self._states]
         self._index = [(d, t) for d, length in enumerate(steps) for t in range(length)]
         self.demos = len(steps)
@@ -109,18 +106,18 @@ def _pictures(demo: Demo, cameras: Sequence[str], size: int) -> Tensor:
 
 
 def _states(demo: Demo, layout: Layout) -> Tensor:
-    return torch.from_numpy(
-        layout.encode_state(
-            joint_pos=demo.joint_pos,
-            ee_pos=demo.ee_pos,
-            ee_quat=demo.ee_quat,
-            gripper_qpos=demo.gripper_qpos,
-        )
-    )
+    return torch.from_numpy(layout.encode_state(**_robot(demo)))
 
 
 def _actions(demo: Demo, layout: Layout, horizon: int) -> Tensor:
-    """Return (T + horizon, V): the actions, then standing still with the last gripper command."""
-    tail: FloatArray = np.zeros((horizon, ACTION_DIM))
-    tail[:, _GRIPPER] = demo.targets[-1, _GRIPPER]
-    return torch.from_numpy(layout.encode_actions(np.concatenate([demo.targets, tail])))
+    """Return (T + horizon, V): what to predict, then standing still with the last grip."""
+    return torch.from_numpy(layout.targets(demo.targets, _robot(demo), tail=horizon))
+
+
+def _robot(demo: Demo) -> RobotState:
+    return RobotState(
+        joint_pos=demo.joint_pos,
+        ee_pos=demo.ee_pos,
+        ee_quat=demo.ee_quat,
+        gripper_qpos=demo.gripper_qpos,
+    )

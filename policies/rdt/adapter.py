@@ -1,20 +1,23 @@
 """RDT as a policy: observations to tensors, plans back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from policies.interface import PlanRequest, PolicySpec
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.contract import Contract
-from policies.rdt.images import resize_frames
+from policies.rdt.arm import RobotState
+from policies.rdt.contract import ANY_SIZE, Contract
+from policies.rdt.images import BACKGROUND
 from policies.rdt.layout import Layout, get_layout
+from policies.rdt.loading import LoadingOptions, load_network
 from policies.rdt.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.sampling import SamplingOptions
 from policies.rdt.vector import SIZE
-from policies.rdt.words import tokenize
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray, Image, Observation
 
@@ -41,6 +44,7 @@ class RDTPolicy:
         device: str | torch.device = "cpu",
         batch_size: int = 8,
         solver_steps: int | None = None,
+        sampling: SamplingOptions | None = None,
     ) -> None:
         """Wrap a network.
 
@@ -50,7 +54,8 @@ class RDTPolicy:
             layout: Mapping to the unified vector; the contract's if not given.
             device: Where to compute.
             batch_size: Rows of every forward pass; spare ones are filled up.
-            solver_steps: Instead of the number in the network's config.
+            solver_steps: Instead of the number in ``sampling`` and in the network's config.
+            sampling: How to sample.
 
         Raises:
             ConfigError: The batch size is not positive.
@@ -68,32 +73,44 @@ class RDTPolicy:
         self.layout = layout if layout is not None else get_layout(contract.layout)
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self.solver_steps = solver_steps
+        self.sampling = sampling or SamplingOptions()
+        if solver_steps is not None:
+            self.sampling = replace(self.sampling, solver_steps=solver_steps)
 
     @classmethod
     def from_checkpoint(
         cls,
-        folder: Path | str,
+        source: Path | str,
         *,
         device: str | torch.device = "cpu",
         batch_size: int = 8,
         solver_steps: int | None = None,
+        sampling: SamplingOptions | None = None,
+        **loading: Unpack[LoadingOptions],
     ) -> "RDTPolicy":
-        """Load a policy that ``save_checkpoint`` wrote.
+        """Load a policy: a folder that ``save_checkpoint`` wrote, or an official checkpoint.
 
         Args:
-            folder: The checkpoint.
+            source: The checkpoint's folder, or a hub name of official weights.
             device: See ``__init__``.
             batch_size: See ``__init__``.
             solver_steps: See ``__init__``.
+            sampling: See ``__init__``.
+            **loading: What the checkpoint does not say; see ``LoadingOptions``.
 
         Raises:
-            ConfigError: There is no whole checkpoint there.
+            ConfigError: There is no whole checkpoint there, or an encoder's source is wrong.
             SpecMismatchError: Its parts do not belong together.
+            PrerequisiteError: Something is on the hub and the hub cannot be reached.
         """
-        network, contract = load_checkpoint(folder)
+        network, contract = load_network(source, device=device, **loading)
         return cls(
-            network, contract, device=device, batch_size=batch_size, solver_steps=solver_steps
+            network,
+            contract,
+            device=device,
+            batch_size=batch_size,
+            solver_steps=solver_steps,
+            sampling=sampling,
         )
 
     @property
@@ -117,66 +134,98 @@ class RDTPolicy:
             One plan per request, (horizon, 7) float64 in [−1, 1], gripper −1 or +1.
 
         Raises:
-            ConfigError: An instruction is too long.
+            ConfigError: An instruction is too long, or a language cache lacks it.
             SpecMismatchError: An observation lacks something or has pictures of another size.
         """
-        plans: list[FloatArray] = []
-        for start in range(0, len(requests), self.batch_size):
-            given = list(requests[start : start + self.batch_size])
-            rows = given + [given[0]] * (self.batch_size - len(given))
-            noise = torch.stack([self._noise(request.seed) for request in rows])
-            vectors = self.network.sample(
-                self._conditions(rows), noise.to(self.device), solver_steps=self.solver_steps
-            )
-            actions = self.layout.decode_actions(vectors.float().cpu().numpy())
-            plans += list(actions[: len(given)])
-        return plans
+        by_length: dict[int, list[int]] = {}
+        for index, request in enumerate(requests):
+            places = self.network.text_encoder.places(request.instruction)
+            by_length.setdefault(places, []).append(index)
+        plans: dict[int, FloatArray] = {}
+        for alike in by_length.values():
+            for start in range(0, len(alike), self.batch_size):
+                chosen = alike[start : start + self.batch_size]
+                made = self._plan_rows([requests[index] for index in chosen])
+                plans.update(zip(chosen, made, strict=True))
+        return [plans[index] for index in range(len(requests))]
+
+    def _plan_rows(self, given: list[PlanRequest]) -> list[FloatArray]:
+        """Plan for up to ``batch_size`` requests whose instructions are padded alike."""
+        rows = given + [given[0]] * (self.batch_size - len(given))
+        frames = self._frames(rows)
+        noise = torch.stack([self._noise(request.seed) for request in rows])
+        state = _robot([row.window[-1] for row in rows])
+        vectors = self.network.sample(
+            self._conditions(rows, frames, state),
+            noise.to(self.device),
+            solver_steps=self.sampling.solver_steps,
+        )
+        actions = self.layout.decode_actions(vectors.float().cpu().numpy(), state)
+        return list(actions[: len(given)])
 
     def _noise(self, seed: int) -> Tensor:
         """Draw (T, V) on the CPU, so that every device starts from the same numbers."""
         generator = torch.Generator().manual_seed(seed & _SEED_BITS)
         return torch.randn(self.contract.horizon, SIZE, generator=generator)
 
-    def _conditions(self, rows: Sequence[PlanRequest]) -> ConditionBatch:
-        max_words = self.network.encoders_config.max_words
-        ids_BL, mask_BL = tokenize([row.instruction for row in rows], max_words)
-        frames = np.stack([self._frames(row.window) for row in rows])
-        now = [row.window[-1] for row in rows]
-        state_BV = self.layout.encode_state(
-            joint_pos=np.stack([seen["joint_pos"] for seen in now]),
-            ee_pos=np.stack([seen["ee_pos"] for seen in now]),
-            ee_quat=np.stack([seen["ee_quat"] for seen in now]),
-            gripper_qpos=np.stack([seen["gripper_qpos"] for seen in now]),
-        )
-        size = (len(rows),)
+    def _conditions(
+        self, rows: Sequence[PlanRequest], frames: Image, state: RobotState
+    ) -> ConditionBatch:
+        text, text_mask = self.network.text_encoder.prepare([row.instruction for row in rows])
         mask_BV = torch.from_numpy(self.layout.mask).expand(len(rows), -1)
         return {
-            "images": resize_frames(frames, self.contract.image_size).to(self.device),
-            "token_ids": torch.from_numpy(ids_BL).to(self.device),
-            "token_mask": torch.from_numpy(mask_BL).to(self.device),
-            "state": torch.from_numpy(state_BV).to(self.device),
+            # Left on the CPU: an encoder that knows a picture already need not move it.
+            "images": self.network.image_encoder.prepare(frames),
+            "token_ids": text.to(self.device),
+            "token_mask": text_mask.to(self.device),
+            "state": torch.from_numpy(self.layout.encode_state(**state)).to(self.device),
             "action_mask": mask_BV.to(self.device),
-            "ctrl_freqs": torch.full(size, self.contract.control_hz, device=self.device),
+            "ctrl_freqs": torch.full((len(rows),), self.contract.control_hz, device=self.device),
         }
 
-    def _frames(self, window: Sequence[Observation]) -> Image:
-        """Stack (history, cameras, H, W, 3); before the start the first frame repeats."""
-        history, side = self.contract.history, self.contract.render_size
-        if not window:
+    def _frames(self, rows: Sequence[PlanRequest]) -> Image:
+        """Stack (B, history, cameras, H, W, 3) and fill up histories that are too short."""
+        history, cameras = self.contract.history, self.contract.cameras
+        windows = [list(row.window[-history:]) for row in rows]
+        if not all(windows):
             raise SpecMismatchError(
                 f"A request has no observation. Needed: 1 to {history}. Fix: fill its window."
             )
-        recent = list(window[-history:])
-        recent = [recent[0]] * (history - len(recent)) + recent
-        wanted = (side, side, 3)
-        for seen in recent:
-            for camera in self.contract.cameras:
-                shape = getattr(seen.get(camera), "shape", ())
-                if shape != wanted:
-                    raise SpecMismatchError(
-                        f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs "
-                        f"{wanted}. Fix: render the policy's history at {side} pixels."
-                    )
-        return np.stack(
-            [np.stack([seen[camera] for camera in self.contract.cameras]) for seen in recent]  # type: ignore[literal-required]
-        )
+        wanted = self._frame_shape(windows[0][0])
+        stacks = []
+        for window in windows:
+            for seen in window:
+                _check_pictures(seen, cameras, wanted)
+            pictures = [np.stack([seen[camera] for camera in cameras]) for seen in window]  # type: ignore[literal-required]
+            blank = np.full_like(pictures[0], BACKGROUND)
+            first = self.network.encoders_config.missing_history == "first"
+            missing = [pictures[0] if first else blank] * (history - len(pictures))
+            stacks.append(np.stack(missing + pictures))
+        return np.stack(stacks)
+
+    def _frame_shape(self, seen: Observation) -> tuple[int, ...]:
+        side = self.contract.render_size
+        if side != ANY_SIZE:
+            return side, side, 3
+        return tuple(getattr(seen.get(self.contract.cameras[0]), "shape", ()))
+
+
+def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
+    for camera in cameras:
+        shape: tuple[int, ...] = tuple(getattr(seen.get(camera), "shape", ()))
+        if shape != wanted or len(shape) != 3 or shape[2] != 3:
+            needed = wanted or "(height, width, 3)"
+            size = f" at {wanted[0]} pixels" if wanted else ""
+            raise SpecMismatchError(
+                f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs {needed}. "
+                f"Fix: render the policy's history{size}."
+            )
+
+
+def _robot(seen: Sequence[Observation]) -> RobotState:
+    return RobotState(
+        joint_pos=np.stack([one["joint_pos"] for one in seen]),
+        ee_pos=np.stack([one["ee_pos"] for one in seen]),
+        ee_quat=np.stack([one["ee_quat"] for one in seen]),
+        gripper_qpos=np.stack([one["gripper_qpos"] for one in seen]),
+    )

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from policies.rdt.config import RDTConfig
 from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncodersConfig
+from policies.rdt.encoders import (
+    AnyEncodersConfig,
+    EncodersConfig,
+    EncoderSources,
+    FrozenEncodersConfig,
+    build_encoders,
+)
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 
@@ -67,8 +73,10 @@ def save_checkpoint(
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
     _write_json(writing / CONFIG, network.config.to_hub())
-    encoders_config = TypeAdapter(EncodersConfig).dump_python(network.encoders_config, mode="json")
-    _write_json(writing / ENCODERS_CONFIG, encoders_config)
+    encoders: TypeAdapter[AnyEncodersConfig] = TypeAdapter(AnyEncodersConfig)
+    _write_json(
+        writing / ENCODERS_CONFIG, encoders.dump_python(network.encoders_config, mode="json")
+    )
     (writing / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
     if extra is not None:
         _write_json(writing / EXTRA, extra)
@@ -80,18 +88,26 @@ def save_checkpoint(
     return folder
 
 
-def load_checkpoint(folder: Path | str) -> tuple[RDTPolicyNetwork, Contract]:
+def load_checkpoint(
+    folder: Path | str,
+    *,
+    sources: EncoderSources | None = None,
+    device: str | torch.device = "cpu",
+) -> tuple[RDTPolicyNetwork, Contract]:
     """Read a checkpoint, strictly.
 
     Args:
         folder: What ``save_checkpoint`` wrote.
+        sources: Where frozen encoders come from, if it was trained with such; it holds none.
+        device: Where frozen encoders are loaded to.
 
     Returns:
         The network, on the CPU in fp32 and in evaluation mode, and its contract.
 
     Raises:
-        ConfigError: There is no whole checkpoint there.
-        SpecMismatchError: Its parts do not belong together.
+        ConfigError: There is no whole checkpoint there, or a source is missing or wrong.
+        SpecMismatchError: Its parts do not belong together, or the sources hold other encoders.
+        PrerequisiteError: A source is on the hub and the hub cannot be reached.
     """
     folder = Path(folder)
     _check_files(folder)
@@ -100,7 +116,8 @@ def load_checkpoint(folder: Path | str) -> tuple[RDTPolicyNetwork, Contract]:
     contract = Contract.from_json(_read_text(folder / CONTRACT))
     # Fresh weights are drawn and overwritten: leave the caller's random numbers alone.
     with torch.random.fork_rng(devices=[]):
-        network = RDTPolicyNetwork(config, encoders, norm=contract.norm)
+        built = build_encoders(encoders, sources, device=device)
+        network = RDTPolicyNetwork(config, built, norm=contract.norm)
     contract.check_network(network)
     _load_tensors(network.rdt, folder / MODEL)
     _load_tensors(_encoders_of(network), folder / ENCODERS)
@@ -148,9 +165,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _read_encoders_config(path: Path) -> EncodersConfig:
+def _read_encoders_config(path: Path) -> AnyEncodersConfig:
+    raw = _read_json(path)
+    kind = FrozenEncodersConfig if "image_identity" in raw else EncodersConfig
     try:
-        return TypeAdapter(EncodersConfig).validate_python(_read_json(path))
+        return TypeAdapter[AnyEncodersConfig](kind).validate_python(raw)
     except ValidationError as error:
         place, why = first_mistake(error)
         raise ConfigError(f"'{path}': {place}: {why}. {_FIX}") from error

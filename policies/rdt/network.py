@@ -1,12 +1,12 @@
 """RDT together with its encoders: what is trained, saved and asked for plans."""
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from policies.rdt.config import Norm, RDTConfig
-from policies.rdt.encoders import EncodersConfig, ImageEncoder, TextEncoder
+from policies.rdt.encoders import AnyEncodersConfig, Encoders, build_encoders
 from policies.rdt.model import RDTModel
 from tasks.errors import SpecMismatchError
 from tasks.observation import CONTROL_HZ
@@ -16,9 +16,8 @@ class ConditionBatch(TypedDict):
     """What a plan depends on. B samples, L words, V the unified vector.
 
     Keys:
-        images: (B, history, cameras, 3, S, S) uint8, oldest first; frames before the start of an
-            episode repeat its first one.
-        token_ids: (B, L) int64 from ``words.tokenize``.
+        images: (B, history, cameras, 3, S, S) uint8 from ``ImageEncoder.prepare``, oldest first.
+        token_ids: (B, L) int64 or (B, L, width) from ``TextEncoder.prepare``.
         token_mask: (B, L) bool, True where there is a word.
         state: (B, V) float32.
         action_mask: (B, V) float32 of 0 and 1, the slots that mean something.
@@ -44,40 +43,34 @@ class Batch(ConditionBatch):
 
 
 class RDTPolicyNetwork(nn.Module):
-    """Image encoder, text encoder and RDT."""
+    """Image encoder, text encoder and RDT. Frozen encoders have no part in its state dict."""
 
     def __init__(
-        self, config: RDTConfig, encoders: EncodersConfig, *, norm: Norm = "variance"
+        self,
+        rdt: RDTConfig | RDTModel,
+        encoders: AnyEncodersConfig | Encoders,
+        *,
+        norm: Norm = "variance",
     ) -> None:
-        """Build with fresh weights.
+        """Put the parts together; those that are given as configs get fresh weights.
 
         Args:
-            config: The shape of RDT.
-            encoders: The encoders.
-            norm: What RDT's norms divide by.
+            rdt: RDT or its shape.
+            encoders: The encoders, or the config of encoders that are trained along.
+            norm: What RDT's norms divide by, where it is built here.
 
         Raises:
             SpecMismatchError: The encoders do not give the tokens that RDT takes.
         """
         super().__init__()
-        per_step = len(encoders.cameras) * encoders.tokens_per_image
-        needed = {
-            "img_token_dim": (config.img_token_dim, encoders.image_token_dim),
-            "lang_token_dim": (config.lang_token_dim, encoders.text_token_dim),
-            "max_lang_cond_len": (config.max_lang_cond_len, encoders.max_words),
-            "img_cond_len modulo tokens per step": (config.img_cond_len % per_step, 0),
-        }
-        for what, (takes, gives) in needed.items():
-            if takes != gives:
-                raise SpecMismatchError(
-                    f"{what}: RDT has {takes}, the encoders have {gives}. They must agree. "
-                    "Fix: change one of the two configs."
-                )
-        self.history = config.img_cond_len // per_step
-        self.encoders_config = encoders
-        self.image_encoder = ImageEncoder(encoders)
-        self.text_encoder = TextEncoder(encoders)
-        self.rdt = RDTModel(config, norm=norm)
+        config = rdt if isinstance(rdt, RDTConfig) else rdt.config
+        self.encoders_config = encoders.config if isinstance(encoders, Encoders) else encoders
+        _check_tokens(config, self.encoders_config)
+        self.history = config.img_cond_len // self.encoders_config.tokens_per_step
+        built = encoders if isinstance(encoders, Encoders) else build_encoders(encoders)
+        self.image_encoder = built.image
+        self.text_encoder = built.text
+        self.rdt = rdt if isinstance(rdt, RDTModel) else RDTModel(rdt, norm=norm)
 
     @property
     def config(self) -> RDTConfig:
@@ -97,14 +90,15 @@ class RDTPolicyNetwork(nn.Module):
         Returns:
             (B, T, V), with gradients.
         """
+        lang, lang_mask, images, state, action_mask, frequencies = self._conditions(batch)
         return self.rdt.denoising_error(
-            self.text_encoder(batch["token_ids"]),
-            batch["token_mask"],
-            self.image_encoder(batch["images"]),
-            batch["state"][:, None],
+            lang,
+            lang_mask,
+            images,
+            state,
             batch["actions"],
-            batch["action_mask"][:, None],
-            _frequencies(batch),
+            action_mask,
+            frequencies,
             noise=noise,
             timesteps=timesteps,
         )
@@ -148,6 +142,7 @@ class RDTPolicyNetwork(nn.Module):
         noise: Tensor | None = None,
         *,
         solver_steps: int | None = None,
+        **sampling: Any,
     ) -> Tensor:
         """Sample plans.
 
@@ -155,20 +150,50 @@ class RDTPolicyNetwork(nn.Module):
             batch: Conditions; a training batch will do.
             noise: (B, T, V) standard normal to start from; drawn if not given.
             solver_steps: Instead of the configured number.
+            **sampling: What else ``RDTModel.predict_action`` takes.
 
         Returns:
             (B, T, V) in the unified vector, zero outside the mask.
         """
+        conditions = self._conditions(batch)
+        if noise is not None:
+            noise = noise.to(conditions[3].dtype)
         return self.rdt.predict_action(
-            self.text_encoder(batch["token_ids"]),
-            batch["token_mask"],
-            self.image_encoder(batch["images"]),
-            batch["state"][:, None],
-            batch["action_mask"][:, None],
-            _frequencies(batch),
-            noise=noise,
-            solver_steps=solver_steps,
+            *conditions, noise=noise, solver_steps=solver_steps, **sampling
         )
+
+    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
+        """Encode; give language, its mask, images, state, action mask and control frequencies.
+
+        What RDT's adaptors take has the dtype they compute in.
+        """
+        dtype = next(self.rdt.state_adaptor.parameters()).dtype
+        return (
+            self.text_encoder(batch["token_ids"]).to(dtype),
+            batch["token_mask"],
+            self.image_encoder(batch["images"]).to(dtype),
+            batch["state"][:, None].to(dtype),
+            batch["action_mask"][:, None].to(dtype),
+            _frequencies(batch),
+        )
+
+
+def _check_tokens(config: RDTConfig, encoders: AnyEncodersConfig) -> None:
+    needed = {
+        "img_token_dim": (config.img_token_dim, encoders.image_token_dim),
+        "lang_token_dim": (config.lang_token_dim, encoders.text_token_dim),
+        "max_lang_cond_len": (config.max_lang_cond_len, encoders.max_words),
+        "img_cond_len modulo tokens per step": (
+            config.img_cond_len % encoders.tokens_per_step,
+            0,
+        ),
+    }
+    for what, (takes, gives) in needed.items():
+        if takes != gives:
+            raise SpecMismatchError(
+                f"{what}: RDT has {takes}, the encoders have {gives}. They must agree. "
+                "Fix: change one of the two configs, or give the encoders RDT was trained with."
+            )
 
 
 def _frequencies(batch: ConditionBatch) -> Tensor:

@@ -1,0 +1,129 @@
+"""A network ready to act, from our own checkpoints and from official ones."""
+
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+
+from policies.rdt.checkpoint import load_checkpoint
+from policies.rdt.config import Norm
+from policies.rdt.contract import ANY_SIZE, Contract, Orientation
+from policies.rdt.encoders import EncodersConfig, EncoderSources, Form
+from policies.rdt.frozen_encoders import load_frozen_encoders
+from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
+from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.official import Weights, is_own, load_official
+from tasks.errors import ConfigError
+from tasks.observation import CONTROL_HZ
+
+_SLOTS = 3
+
+
+class LoadingOptions(TypedDict, total=False):
+    """What a checkpoint may not say itself; an official one says none of this.
+
+    Keys:
+        encoders: Where frozen encoders come from.
+        dtype: Of RDT and of the image encoder; that of the weights if not given.
+        layout: Name of the mapping to the unified vector.
+        norm: What RDT's norms divide by.
+        weights: Raw or averaged weights.
+        control_hz: Control frequency that RDT is told, Hz.
+        orientation: Of the pictures that it was trained on.
+        form: How instructions are written for T5.
+    """
+
+    encoders: EncoderSources | None
+    dtype: torch.dtype | None
+    layout: str | None
+    norm: Norm | None
+    weights: Weights
+    control_hz: float | None
+    orientation: Orientation | None
+    form: Form
+
+
+def load_network(
+    source: Path | str,
+    *,
+    device: str | torch.device = "cpu",
+    encoders: EncoderSources | None = None,
+    dtype: torch.dtype | None = None,
+    layout: str | None = None,
+    norm: Norm | None = None,
+    weights: Weights = "auto",
+    control_hz: float | None = None,
+    orientation: Orientation | None = None,
+    form: Form = "official",
+) -> tuple[RDTPolicyNetwork, Contract]:
+    """Load a network with its encoders, and the contract it was or must have been trained under.
+
+    Args:
+        source: A folder that ``save_checkpoint`` wrote, or official weights: see
+            ``official.load_official``.
+        device: Where frozen encoders are loaded to.
+        encoders: See ``LoadingOptions``, as all that follow. What our own checkpoint says itself
+            may be repeated here, but not contradicted.
+        dtype: See there.
+        layout: See there; ``eef-velocity`` if nobody says.
+        norm: See there; ``variance`` if nobody says.
+        weights: See there.
+        control_hz: See there; LIBERO's 20 if nobody says.
+        orientation: See there; ``rotate180`` if nobody says.
+        form: See there.
+
+    Returns:
+        The network in evaluation mode, and the contract.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there, or a setting does not apply to it.
+        SpecMismatchError: Parts do not belong together, or a setting contradicts the checkpoint.
+        PrerequisiteError: Something is on the hub and the hub cannot be reached.
+    """
+    said: dict[str, object] = {"norm": norm, "control_hz": control_hz, "orientation": orientation}
+    if layout is not None:
+        said["layout"] = get_layout(layout).name
+    given = {key: value for key, value in said.items() if value is not None}
+    if is_own(source):
+        network, contract = load_checkpoint(source, sources=encoders, device=device)
+        contract.check(given)
+        _refuse_unused(network, encoders, weights)
+        return (network if dtype is None else network.to(dtype)), contract
+    rdt = load_official(source, dtype=dtype, norm=norm or "variance", weights=weights)
+    config = rdt.config
+    # Published positions say (history, cameras, patches); without them, three cameras as published.
+    axes = config.img_pos_embed_config[0][1] if config.img_pos_embed_config else ()
+    frozen = load_frozen_encoders(
+        encoders or EncoderSources(),
+        slots=abs(axes[1]) if isinstance(axes, tuple) and len(axes) == 3 else _SLOTS,
+        max_words=config.max_lang_cond_len,
+        form=form,
+        dtype=next(rdt.parameters()).dtype,
+        device=device,
+    )
+    network = RDTPolicyNetwork(rdt, frozen).eval()
+    defaults = {
+        "layout": DEFAULT_LAYOUT,
+        "control_hz": CONTROL_HZ,
+        "orientation": "rotate180",
+        "render_size": ANY_SIZE,
+    }
+    given.pop("norm", None)  # the network knows it
+    return network, Contract.describe(network, **{**defaults, **given})
+
+
+def _refuse_unused(
+    network: RDTPolicyNetwork, encoders: EncoderSources | None, weights: Weights
+) -> None:
+    """Refuse settings that a checkpoint of ours would quietly leave unused."""
+    sources = encoders is not None and encoders != EncoderSources()
+    if sources and isinstance(network.encoders_config, EncodersConfig):
+        raise ConfigError(
+            "This checkpoint holds its own small encoders, so siglip, t5 and language_cache are "
+            "of no use. Fix: leave them out."
+        )
+    if weights != "auto":
+        raise ConfigError(
+            f"weights '{weights}' cannot be chosen: the checkpoint holds one kind. "
+            "Fix: leave it out."
+        )
