@@ -11,6 +11,7 @@ from harness.commands.bench import bench_env_command
 from harness.commands.collect import collect_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
+from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.run import run_command
 from harness.commands.train import train_command
@@ -29,6 +30,7 @@ app.command(train_command, name="train")
 app.command(evaluate_command, name="eval")
 app.command(leaderboard_command, name="leaderboard")
 app.command(doctor_command, name="doctor")
+app.command(inspect_command, name="inspect")
 
 bench = App(name="bench", help="Measure speed against LIBERO's own code, in the same run.")
 bench.command(bench_env_command, name="env")

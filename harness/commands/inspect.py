@@ -1,0 +1,146 @@
+"""``libero-bench inspect``."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from policies.rdt.inspection import Inspection
+
+UNHEALTHY = 1
+
+
+def inspect_command(
+    checkpoint: str,
+    /,
+    *,
+    weights: Literal["auto", "raw", "ema"] = "auto",
+    check: bool = True,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Say what an RDT checkpoint is and what it needs, without running anything in it.
+
+    Exit code 1 if its tensors do not fit its config, or some are NaN or infinite.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder of ours or of the official code, a weight file, or a name on the Hugging Face hub
+        such as owner/name or owner/name@revision.
+    weights
+        auto, raw or ema: which weights to look at.
+    check
+        Read all numbers once, in search of NaN and infinity.
+    json
+        Print the facts as JSON.
+    """
+    from policies.rdt.inspection import inspect_checkpoint
+
+    seen = inspect_checkpoint(checkpoint, weights=weights, check_numbers=check)
+    if json:
+        from json import dumps
+
+        print(dumps(seen.as_dict() | {"evaluate": evaluation_line(seen)}, indent=2))
+    else:
+        _print_table(seen)
+    return 0 if seen.healthy else UNHEALTHY
+
+
+def evaluation_line(seen: "Inspection") -> str:
+    """Give a command that evaluates the checkpoint; words in capitals are for the user to fill."""
+    from shlex import quote
+
+    from tasks.protocols import PROTOCOLS, get_protocol
+
+    contract = seen.contract
+    fitting = [name for name in PROTOCOLS if get_protocol(name).orientation == contract.orientation]
+    words = ["libero-bench eval --policy rdt --checkpoint", quote(_target(seen))]
+    words += ["--suite libero_object --out runs/NAME", f"--protocol {fitting[0]}"]
+    if contract.render_size not in (0, get_protocol(fitting[0]).resolution):
+        words.append(f"--resolution {contract.render_size}")
+    if seen.needs:
+        words += ["--option siglip=FOLDER", "--option language_cache=FOLDER"]
+    if seen.kind != "libero-bench":
+        words += [f"--option layout={contract.layout}", f"--option norm={contract.norm}"]
+        if seen.which == "ema" and seen.folder.name != "ema":
+            words.append("--option weights=ema")
+    return " ".join(words)
+
+
+def _target(seen: "Inspection") -> str:
+    """Name what the policy loads: a checkpoint of ours by its folder, others as they were given."""
+    return str(seen.folder) if seen.kind == "libero-bench" else seen.source
+
+
+def _print_table(seen: "Inspection") -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in (*_weights_rows(seen), *_use_rows(seen)):
+        table.add_row(name, value)
+    width = None if sys.stdout.isatty() else 120
+    console = Console(highlight=False, markup=False, width=width)
+    console.print(table)
+    console.print("\nEvaluate it:")
+    # Never folded, so that it can be copied.
+    console.print(evaluation_line(seen), soft_wrap=True)
+
+
+def _weights_rows(seen: "Inspection") -> list[tuple[str, str]]:
+    config = seen.config
+    millions = f"{seen.parameters:,} in {seen.tensors} tensors"
+    if seen.encoder_parameters:
+        millions += f", and {seen.encoder_parameters:,} in encoders saved along"
+    shape = (
+        f"hidden {config.hidden_size}, depth {config.depth}, heads {config.num_heads}; adaptors "
+        f"language {config.lang_adaptor}, image {config.img_adaptor}, state {config.state_adaptor}"
+    )
+    averaged = "none" if seen.ema is None else str(seen.ema)
+    return [
+        ("Checkpoint", str(seen.folder)),
+        ("Kind", f"{seen.kind}, {seen.which} weights from {seen.weights.name}"),
+        ("Averaged weights", averaged),
+        ("Architecture", f"{seen.preset}: {shape}" if seen.preset else shape),
+        ("Parameters", millions),
+        ("Dtypes", ", ".join(f"{name} {count:,}" for name, count in seen.dtypes.items())),
+        ("On disk", f"{seen.disk_bytes / 1e6:,.1f} MB"),
+        ("Tensors and config", seen.mismatch or "fit"),
+        ("Numbers", _numbers(seen)),
+    ]
+
+
+def _numbers(seen: "Inspection") -> str:
+    if seen.nonfinite is None:
+        return "not looked at"
+    if not seen.nonfinite:
+        return "all finite"
+    shown = ", ".join(seen.nonfinite[:3])
+    return f"NaN or infinity in {len(seen.nonfinite)} tensors: {shown}"
+
+
+def _use_rows(seen: "Inspection") -> list[tuple[str, str]]:
+    config, contract = seen.config, seen.contract
+    schedule = config.noise_scheduler
+    slots = ", ".join(slot or "background" for slot in seen.as_dict()["camera_slots"])
+    size = f"{contract.render_size} pixels" if contract.render_size else "any size"
+    demos = contract.demos.get("label") or ("not recorded" if not contract.demos else "recorded")
+    said = "" if seen.norm else " (assumed, the file does not say)"
+    return [
+        ("Predicts", f"{schedule.prediction_type}, {config.pred_horizon} steps"),
+        ("Solver", f"{schedule.num_inference_timesteps} steps"),
+        ("Norm", f"{seen.norm or 'unknown'}. {seen.norm_hint}"),
+        ("Cameras", f"{slots}; {contract.history} control steps"),
+        (
+            "Pictures",
+            f"{contract.orientation}, {size}, shown to the encoder at {contract.image_size}",
+        ),
+        ("Encoders", f"{contract.image_encoder}; {contract.text_encoder}"),
+        ("Layout", f"{contract.layout}, {contract.control_hz:g} Hz{said}"),
+        ("Trained on", str(demos)),
+        ("Needs", "; ".join(seen.needs) or "nothing else"),
+    ]

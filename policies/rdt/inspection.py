@@ -1,0 +1,189 @@
+"""What a checkpoint is, read from its headers; the numbers are only looked through for NaN."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from policies.rdt.config import RDTConfig
+from policies.rdt.contract import OFFICIAL_CAMERAS, Contract
+from policies.rdt.official import OfficialFiles, Weights, find_official, is_own
+from policies.rdt.presets import PRESETS
+from policies.rdt.shapes import Shape, element_count, shape_differences, tensor_count, tensor_shapes
+from policies.rdt.weights import StoredWeights, nonfinite_tensors, open_weights, read_json
+
+Kind = Literal["libero-bench", "official", "deepspeed", "ema"]
+"""Who wrote a checkpoint: this project, the official code, DeepSpeed; or averaged weights."""
+
+ENCODER_WEIGHTS = "encoders.safetensors"
+
+_NORM_UNKNOWN = (
+    "The file does not say. Weights trained with timm 1.0.12 or older, the official code's pin, "
+    "need variance; with timm 1.0.13 or newer, mean_square. To settle it, load them both ways "
+    "(load_official with norm=...) and compare compute_loss on the demonstrations they were "
+    "trained on: the right one is lower."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Facts about a checkpoint.
+
+    Attributes:
+        source: What was looked at.
+        folder: Its folder on this machine.
+        kind: Who wrote it.
+        weights: The weight file, or the index of several.
+        which: Raw or averaged weights.
+        ema: Where averaged weights are, if anywhere.
+        disk_bytes: Size of the whole folder; of the files of the weights where they were named.
+        config: The shape of RDT.
+        preset: The published shape that it has, if any.
+        tensors: How many there are.
+        parameters: How many numbers they hold.
+        dtypes: Numbers by dtype.
+        encoder_parameters: Numbers in the encoders saved along; 0 where none are.
+        mismatch: How the tensors differ from the config; empty if they do not.
+        nonfinite: Tensors that hold NaN or infinity; None if that was not looked for.
+        norm: What the norms divide by, where the checkpoint says so.
+        norm_hint: What is known about it.
+        contract: What it needs; for official checkpoints, what is assumed where nothing is said.
+        needs: What must be given beside it to evaluate it.
+    """
+
+    source: str
+    folder: Path
+    kind: Kind
+    weights: Path
+    which: str
+    ema: Path | None
+    disk_bytes: int
+    config: RDTConfig
+    preset: str | None
+    tensors: int
+    parameters: int
+    dtypes: dict[str, int]
+    encoder_parameters: int
+    mismatch: str
+    nonfinite: list[str] | None
+    norm: str | None
+    norm_hint: str
+    contract: Contract
+    needs: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the weights fit the config and none of them was found to be NaN or infinite."""
+        return not self.mismatch and not self.nonfinite
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts as plain data for JSON."""
+        plain: dict[str, Any] = TypeAdapter(Inspection).dump_python(self, mode="json")
+        plain["config"] = self.config.to_hub()
+        plain["contract"] = json.loads(self.contract.to_json())
+        plain["camera_slots"] = list(_camera_slots(self))
+        return plain | {"healthy": self.healthy}
+
+
+def inspect_checkpoint(
+    source: Path | str, *, weights: Weights = "auto", check_numbers: bool = True
+) -> Inspection:
+    """Look at a checkpoint without building a model.
+
+    Args:
+        source: Folder, weight file or hub name; see ``official.find_official``.
+        weights: Which weights to look at.
+        check_numbers: Read all numbers once, in search of NaN and infinity.
+
+    Raises:
+        ConfigError: It is no checkpoint, or a file is damaged or not to be trusted.
+        SpecMismatchError: It was written by a newer version.
+        PrerequisiteError: It is on the hub and the hub cannot be reached.
+    """
+    files = find_official(source, weights=weights)
+    config = RDTConfig.from_hub(read_json(files.config))
+    stored = open_weights(files.weights)
+    own = is_own(files.folder)
+    if own:
+        contract = Contract.from_json((files.folder / "contract.json").read_text(encoding="utf-8"))
+    else:
+        contract = Contract.official(config)
+    encoders = _encoders(files.folder) if own else {}
+    return Inspection(
+        source=str(source),
+        folder=files.folder,
+        kind=_kind(files, stored, own),
+        weights=files.weights,
+        which=files.which,
+        ema=files.ema,
+        disk_bytes=_size(files, Path(source)),
+        config=config,
+        preset=next((name for name, p in PRESETS.items() if _same_shape(p.rdt, config)), None),
+        tensors=len(stored.shapes),
+        parameters=element_count(stored.shapes),
+        dtypes=_dtypes(stored),
+        encoder_parameters=element_count(encoders),
+        mismatch=_mismatch(config, stored),
+        nonfinite=nonfinite_tensors(stored) if check_numbers else None,
+        norm=contract.norm if own else None,
+        norm_hint=f"The contract says {contract.norm}." if own else _NORM_UNKNOWN,
+        contract=contract,
+        needs=() if encoders else _needs(contract),
+    )
+
+
+def _kind(files: OfficialFiles, stored: StoredWeights, own: bool) -> Kind:
+    if own:
+        return "libero-bench"
+    if files.which == "ema":
+        return "ema"
+    return "deepspeed" if stored.kind == "deepspeed" else "official"
+
+
+def _encoders(folder: Path) -> dict[str, Shape]:
+    """Give the shapes of encoders that were trained along and saved with a checkpoint of ours."""
+    path = folder / ENCODER_WEIGHTS
+    return dict(open_weights(path).shapes) if path.is_file() else {}
+
+
+def _needs(contract: Contract) -> tuple[str, ...]:
+    return (
+        f"image encoder {contract.image_encoder} (option siglip)",
+        f"text encoder {contract.text_encoder} (option t5), or instructions encoded before "
+        "(option language_cache)",
+    )
+
+
+def _camera_slots(seen: Inspection) -> tuple[str | None, ...]:
+    """List what fills RDT's picture slots of one control step; None shows the background."""
+    return seen.contract.cameras if seen.kind == "libero-bench" else OFFICIAL_CAMERAS
+
+
+def _same_shape(preset: RDTConfig, config: RDTConfig) -> bool:
+    return tensor_count(preset) == tensor_count(config) and (
+        dataclasses.replace(config, noise_scheduler=preset.noise_scheduler, ema=preset.ema)
+        == preset
+    )
+
+
+def _mismatch(config: RDTConfig, stored: StoredWeights) -> str:
+    wanted = tensor_count(config)
+    if wanted > 2 * len(stored.shapes) + 1000:
+        return f"the config asks for {wanted} tensors"
+    return shape_differences(tensor_shapes(config), stored.shapes)
+
+
+def _dtypes(stored: StoredWeights) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for key, dtype in stored.dtypes.items():
+        counts[dtype] += element_count({key: stored.shapes[key]})
+    return dict(counts.most_common())
+
+
+def _size(files: OfficialFiles, source: Path) -> int:
+    if source.is_file():
+        return source.stat().st_size
+    return sum(file.stat().st_size for file in files.folder.rglob("*") if file.is_file())
