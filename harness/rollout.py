@@ -198,6 +198,7 @@ def _act(
             instruction=observation["instruction"],
             seed=plan_seed(key, plans),
             step=before,
+            previous=executor.rest,
         )
         actions = executor.add(planner.plan(request))[: env.max_steps - before]
         last = before + len(actions) >= env.max_steps  # then nobody looks at the pictures

@@ -34,6 +34,15 @@ class PlanExecutor:
         self._plans: list[tuple[int, FloatArray]] = []  # first step and actions, oldest first
         self._now = 0
 
+    @property
+    def rest(self) -> FloatArray | None:
+        """What the latest plan says about the steps from now on, (n, 7); None if nothing."""
+        if not self._plans:
+            return None
+        first, plan = self._plans[-1]
+        left = plan[self._now - first :]
+        return left if len(left) else None
+
     def add(self, plan: FloatArray) -> FloatArray:
         """Take the plan made at the current step and move on by ``exec_horizon`` steps.
 

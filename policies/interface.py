@@ -1,7 +1,7 @@
 """What a policy is: something that turns what the robot saw into a plan of actions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from tasks.observation import FloatArray, Observation
@@ -39,13 +39,15 @@ class PlanRequest:
         seed: Determines all randomness of this plan: the same request gives the same plan
             whatever else is asked in the same batch, before it or after it.
         step: Control steps executed so far in the episode.
+        previous: What the plan before this one says about the steps from now on, (n, 7) with n
+            below the horizon, as the policy gave it; None where it says nothing.
     """
 
     window: Sequence[Observation]
     instruction: str
     seed: int
     step: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    previous: FloatArray | None = None
 
 
 @runtime_checkable

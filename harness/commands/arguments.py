@@ -1,6 +1,7 @@
 """What users type for several commands, and what it means."""
 
 import re
+from collections.abc import Mapping
 
 from tasks.errors import ConfigError
 
@@ -41,3 +42,23 @@ def parse_tasks(suite: str, text: str | None) -> tuple[int, ...]:
     if re.fullmatch(r"[\d,\s-]+", text):
         return tuple(find_task(suite, index).index for index in parse_indices(text, "--tasks"))
     return tuple(find_task(suite, name.strip()).index for name in text.split(","))
+
+
+def parse_options(given: Mapping[str, str]) -> dict[str, bool | int | float | str]:
+    """Read a policy's settings: numbers, true or false, and words.
+
+    Args:
+        given: What was typed, by name.
+    """
+    return {name.replace("-", "_"): _value(text) for name, text in given.items()}
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

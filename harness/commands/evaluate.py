@@ -26,7 +26,7 @@ def evaluate_command(
     hold_steps: int = 0,
     label: str | None = None,
     device: str = "auto",
-    option: dict[str, float] | None = None,
+    option: dict[str, str] | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run a policy on LIBERO tasks and print how often it succeeds.
@@ -77,7 +77,7 @@ def evaluate_command(
     json
         Print the table as JSON.
     """
-    from harness.commands.arguments import parse_indices, parse_tasks
+    from harness.commands.arguments import parse_indices, parse_options, parse_tasks
     from harness.evaluation_config import EvaluationConfig
     from harness.stages import evaluate_with_bar
     from policies.registry import PolicyRecipe
@@ -87,7 +87,7 @@ def evaluate_command(
             name=policy,
             checkpoint=None if checkpoint is None else str(checkpoint),
             device=device,
-            options=dict(option or {}),
+            options=parse_options(option or {}),
         ),
         suite=suite,
         out=out,

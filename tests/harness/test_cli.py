@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.commands.arguments import parse_indices
+from harness.commands.arguments import parse_indices, parse_options
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 
@@ -170,6 +170,18 @@ def test_parse_indices() -> None:
     for text in ("", "a", "1,1", "4-2", "-1"):
         with pytest.raises(ConfigError):
             parse_indices(text, "--tasks")
+
+
+def test_options_are_numbers_truths_and_words() -> None:
+    given = {"noise": "0.15", "batch-size": "4", "compile": "True", "siglip": "a/b", "x": "-1e-3"}
+    assert parse_options(given) == {
+        "noise": 0.15,
+        "batch_size": 4,
+        "compile": True,
+        "siglip": "a/b",
+        "x": -0.001,
+    }
+    assert type(parse_options(given)["batch_size"]) is int
 
 
 @pytest.mark.sim

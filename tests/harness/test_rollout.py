@@ -137,3 +137,15 @@ def test_seeds_of_plans_are_distinct_and_stay_what_they_are() -> None:
 
 
 GOLDEN = 1175597185863550478
+
+
+def test_a_request_brings_the_rest_of_the_plan_before() -> None:
+    policy = RecordingPolicy()
+    planner = LocalPlanner(policy)
+    env = EchoEnvironment(goal=1e9)
+    executor = PlanExecutor(64, 8)
+    key = EpisodeKey("libero_object", 0, 0, 7)
+    run_episode(env, planner, policy.spec, executor, key=key, task_name="zero")
+    first, second = policy.requests[:2]
+    assert first.previous is None
+    np.testing.assert_array_equal(second.previous, policy.plan([first])[0][8:])

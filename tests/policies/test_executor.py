@@ -86,3 +86,16 @@ def test_unknown_fusion_names_the_nearest() -> None:
 def test_a_plan_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SpecMismatchError, match=r"Needed: \(8, 7\)"):
         PlanExecutor(8, 4).add(np.zeros(shape))
+
+
+def test_the_rest_is_what_the_latest_plan_says_from_now_on() -> None:
+    executor = PlanExecutor(8, 3)
+    assert executor.rest is None
+    first, second = plans(2, 8)
+    executor.add(first)
+    np.testing.assert_array_equal(executor.rest, first[3:])
+    executor.add(second)
+    np.testing.assert_array_equal(executor.rest, second[3:])
+    whole = PlanExecutor(8, 8)
+    whole.add(first)
+    assert whole.rest is None
