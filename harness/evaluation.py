@@ -228,7 +228,9 @@ def _describe(
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
     provenance["init_states"] = places.fingerprints(config.tasks or ())
     if config.policy.checkpoint is not None:
-        files = checkpoint_sha256(config.policy.checkpoint)
+        # A name on a hub stands for files that the policy knows the place of.
+        place = getattr(policy, "files", None) or config.policy.checkpoint
+        files = checkpoint_sha256(place)
         described["checkpoint_sha256"] = hashlib.sha256(repr(files).encode()).hexdigest()
         provenance["checkpoint_files"] = files
     return RunInfo(

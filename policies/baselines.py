@@ -42,3 +42,13 @@ class NoopPolicy:
         still = np.zeros((HORIZON, ACTION_DIM))
         still[:, -1] = -1.0
         return [still.copy() for _ in requests]
+
+
+def build_random() -> RandomPolicy:
+    """Build the policy ``random``."""
+    return RandomPolicy()
+
+
+def build_noop() -> NoopPolicy:
+    """Build the policy ``noop``."""
+    return NoopPolicy()

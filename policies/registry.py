@@ -13,6 +13,7 @@ Nothing heavy is imported before ``PolicyRecipe.build``.
 import inspect
 from collections.abc import Callable
 from dataclasses import field
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -91,7 +92,8 @@ def find_factory(name: str) -> Factory:
         PrerequisiteError: The package that offers it cannot be imported.
     """
     if name in _BUILT_IN:
-        factory: Factory = validate_call(_BUILT_IN[name])
+        module, _, function = _BUILT_IN[name].partition(":")
+        factory: Factory = validate_call(getattr(import_module(module), function))
         return factory
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == name:
@@ -106,62 +108,10 @@ def find_factory(name: str) -> Factory:
     raise unknown_name("policy", name, policy_names())
 
 
-def _random() -> AnyPolicy:
-    from policies.baselines import RandomPolicy
-
-    return RandomPolicy()
-
-
-def _noop() -> AnyPolicy:
-    from policies.baselines import NoopPolicy
-
-    return NoopPolicy()
-
-
-def _expert(*, speed: float = 1.0, noise: float = 0.0) -> AnyPolicy:
-    from policies.expert import ExpertPolicy
-
-    return ExpertPolicy(speed=speed, noise=noise)
-
-
-def _rdt(
-    *,
-    checkpoint: str | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
-    solver_steps: int | None = None,
-) -> AnyPolicy:
-    if checkpoint is None:
-        raise ConfigError(
-            "Policy 'rdt' has no checkpoint. Needed: the folder of a trained one. "
-            "Fix: give --checkpoint FOLDER, or train one with 'libero-bench train'."
-        )
-    from policies.rdt.adapter import RDTPolicy
-
-    device = _device(device)
-    if batch_size is None:
-        # Every forward pass has this many rows. On a CPU, unused ones cost as much as used ones.
-        batch_size = 1 if device == "cpu" else 8
-    return RDTPolicy.from_checkpoint(
-        checkpoint, device=device, batch_size=batch_size, solver_steps=solver_steps
-    )
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise ConfigError(f"Unknown device '{name}'. Allowed: auto, cpu, cuda, cuda:N.") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise PrerequisiteError(
-            f"Device '{name}' was asked for, but torch sees no CUDA device. "
-            "Fix: use --device cpu, or install a CUDA build of torch."
-        )
-    return name
-
-
-_BUILT_IN: dict[str, Factory] = {"random": _random, "noop": _noop, "expert": _expert, "rdt": _rdt}
+_BUILT_IN = {
+    "random": "policies.baselines:build_random",
+    "noop": "policies.baselines:build_noop",
+    "expert": "policies.expert.policy:build_expert",
+    "rdt": "policies.rdt.building:build_rdt",
+}
+"""Functions that build this package's policies, by name; their modules are imported when used."""

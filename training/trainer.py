@@ -223,7 +223,7 @@ def _network(config: TrainingConfig) -> tuple[RDTPolicyNetwork, Contract | None]
     if config.checkpoint is None:
         return build_network(config.preset), None
     network, contract = load_checkpoint(config.checkpoint)
-    contract.check({"layout": config.layout})
+    contract.check_layout(get_layout(config.layout))
     return network.train(), contract
 
 

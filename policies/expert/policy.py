@@ -128,3 +128,8 @@ class ExpertPolicy:
         action = next(self._actions)
         self.intended = action if arm.intended is None else arm.intended
         return [action[None]]
+
+
+def build_expert(*, speed: float = 1.0, noise: float = 0.0) -> ExpertPolicy:
+    """Build the policy ``expert``; see ``ExpertPolicy`` for its options."""
+    return ExpertPolicy(speed=speed, noise=noise)

@@ -1,7 +1,6 @@
 """RDT as a policy: observations to tensors, plans back."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -12,10 +11,12 @@ from torch import Tensor
 from policies.interface import PlanRequest, PolicySpec
 from policies.rdt.arm import RobotState
 from policies.rdt.contract import ANY_SIZE, Contract
+from policies.rdt.guidance import Precedent, stack_precedents
+from policies.rdt.hub import find_source
 from policies.rdt.images import BACKGROUND
-from policies.rdt.layout import Layout, get_layout
 from policies.rdt.loading import LoadingOptions, load_network
 from policies.rdt.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.sampler import PlanSampler
 from policies.rdt.sampling import SamplingOptions
 from policies.rdt.vector import SIZE
 from tasks.errors import ConfigError, SpecMismatchError
@@ -33,17 +34,20 @@ class RDTPolicy:
     A plan depends on its request alone. Its noise comes from a generator seeded by the request, and
     every forward pass has the same number of rows, so that no row's arithmetic depends on how many
     others there are. Plans made with different ``batch_size`` may differ in the last bits.
+
+    Attributes:
+        files: Where the checkpoint is on this machine; None for a network made in memory.
     """
+
+    files: Path | None = None
 
     def __init__(
         self,
         network: RDTPolicyNetwork,
         contract: Contract,
-        layout: Layout | None = None,
         *,
         device: str | torch.device = "cpu",
         batch_size: int = 8,
-        solver_steps: int | None = None,
         sampling: SamplingOptions | None = None,
     ) -> None:
         """Wrap a network.
@@ -51,31 +55,29 @@ class RDTPolicy:
         Args:
             network: Weights; moved to ``device`` and put into evaluation mode.
             contract: What they need.
-            layout: Mapping to the unified vector; the contract's if not given.
             device: Where to compute.
             batch_size: Rows of every forward pass; spare ones are filled up.
-            solver_steps: Instead of the number in ``sampling`` and in the network's config.
             sampling: How to sample.
 
         Raises:
-            ConfigError: The batch size is not positive.
-            SpecMismatchError: Network, contract and layout do not belong together.
+            ConfigError: The batch size is not positive, or a way of sampling is not possible with
+                this layout or on this device.
+            SpecMismatchError: Network and contract do not belong together.
         """
         if batch_size < 1:
             raise ConfigError(
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."
             )
         contract.check_network(network)
-        if layout is not None:
-            contract.check({"layout": layout.name})
         self.network = network.to(device).eval()
         self.contract = contract
-        self.layout = layout if layout is not None else get_layout(contract.layout)
+        self.layout = contract.mapping
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.sampling = sampling or SamplingOptions()
-        if solver_steps is not None:
-            self.sampling = replace(self.sampling, solver_steps=solver_steps)
+        if self.sampling.guidance != "none":
+            self.layout.check_encodes_actions()
+        self._sampler = PlanSampler(self.network.rdt, self.sampling, self.device)
 
     @classmethod
     def from_checkpoint(
@@ -84,7 +86,6 @@ class RDTPolicy:
         *,
         device: str | torch.device = "cpu",
         batch_size: int = 8,
-        solver_steps: int | None = None,
         sampling: SamplingOptions | None = None,
         **loading: Unpack[LoadingOptions],
     ) -> "RDTPolicy":
@@ -94,7 +95,6 @@ class RDTPolicy:
             source: The checkpoint's folder, or a hub name of official weights.
             device: See ``__init__``.
             batch_size: See ``__init__``.
-            solver_steps: See ``__init__``.
             sampling: See ``__init__``.
             **loading: What the checkpoint does not say; see ``LoadingOptions``.
 
@@ -103,15 +103,17 @@ class RDTPolicy:
             SpecMismatchError: Its parts do not belong together.
             PrerequisiteError: Something is on the hub and the hub cannot be reached.
         """
-        network, contract = load_network(source, device=device, **loading)
-        return cls(
+        folder = find_source(source, ema=loading.get("weights") == "ema")
+        network, contract = load_network(folder, device=device, **loading)
+        policy = cls(
             network,
             contract,
             device=device,
             batch_size=batch_size,
-            solver_steps=solver_steps,
             sampling=sampling,
         )
+        policy.files = folder
+        return policy
 
     @property
     def spec(self) -> PolicySpec:
@@ -155,18 +157,40 @@ class RDTPolicy:
         frames = self._frames(rows)
         noise = torch.stack([self._noise(request.seed) for request in rows])
         state = _robot([row.window[-1] for row in rows])
-        vectors = self.network.sample(
-            self._conditions(rows, frames, state),
+        vectors = self._sampler.sample(
+            self.network.condition(self._conditions(rows, frames, state)),
             noise.to(self.device),
-            solver_steps=self.sampling.solver_steps,
+            self._precedent(rows, state),
         )
         actions = self.layout.decode_actions(vectors.float().cpu().numpy(), state)
         return list(actions[: len(given)])
 
     def _noise(self, seed: int) -> Tensor:
-        """Draw (T, V) on the CPU, so that every device starts from the same numbers."""
+        """Draw (S, T, V) on the CPU, so that every device starts from the same numbers."""
         generator = torch.Generator().manual_seed(seed & _SEED_BITS)
-        return torch.randn(self.contract.horizon, SIZE, generator=generator)
+        shape = (self.sampling.samples, self.contract.horizon, SIZE)
+        return torch.randn(shape, generator=generator)
+
+    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> Precedent | None:
+        if self.sampling.guidance == "none":
+            return None
+        rests = [
+            None if row.previous is None else self._rest_of(row.previous, state, index)
+            for index, row in enumerate(rows)
+        ]
+        return stack_precedents(
+            rests, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
+        )
+
+    def _rest_of(self, previous: FloatArray, state: RobotState, index: int) -> Tensor:
+        """Put the rest of a plan into unified vectors, from where the robot is now."""
+        now = RobotState(
+            joint_pos=state["joint_pos"][index],
+            ee_pos=state["ee_pos"][index],
+            ee_quat=state["ee_quat"][index],
+            gripper_qpos=state["gripper_qpos"][index],
+        )
+        return torch.from_numpy(self.layout.encode_actions(previous, now))
 
     def _conditions(
         self, rows: Sequence[PlanRequest], frames: Image, state: RobotState

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from policies.rdt.config import Norm, RDTConfig
-from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
+from policies.rdt.layout import DEFAULT_LAYOUT, Layout, get_layout
+from policies.rdt.layout_file import parse_layout
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake, unknown_name
 from tasks.observation import CAMERAS, CONTROL_HZ
@@ -79,6 +81,10 @@ class Contract:
     layout: str = DEFAULT_LAYOUT
     """Name of the mapping to the unified vector."""
 
+    layout_rules: dict[str, Any] = field(default_factory=dict)
+    """That mapping as data, so that a layout of the user's own travels with the checkpoint; empty
+    in older contracts, whose layout is a shipped one. Compared by what it does."""
+
     normalisation: Literal["none"] = "none"
     """How states and actions were normalised."""
 
@@ -93,6 +99,27 @@ class Contract:
 
     demos: dict[str, Any] = field(default_factory=dict)
     """Provenance: what the policy was trained on. Not compared."""
+
+    @property
+    def mapping(self) -> Layout:
+        """The layout itself."""
+        if not self.layout_rules:
+            return get_layout(self.layout)
+        return parse_layout(self.layout_rules, f"contract: {self.layout}")
+
+    def check_layout(self, layout: Layout) -> None:
+        """Refuse another layout than the one the checkpoint was trained with.
+
+        Raises:
+            SpecMismatchError: Its name is another, or it does something else.
+        """
+        self.check({"layout": layout.name})
+        if layout.hash != (own := self.mapping.hash):
+            raise SpecMismatchError(
+                f"The layout '{layout.name}' does something else ({layout.hash}) than the one of "
+                f"that name in the checkpoint ({own}). Fix: leave the layout out; the checkpoint "
+                "brings its own."
+            )
 
     def check(self, given: Mapping[str, object]) -> None:
         """Refuse a setting under which this checkpoint would quietly do badly.
@@ -162,22 +189,40 @@ class Contract:
                 f"Contract: {place}: {why}. Fields: {allowed}. "
                 "Fix: use the contract.json the checkpoint was saved with."
             ) from error
-        get_layout(contract.layout)
+        if contract.mapping.name != contract.layout:
+            raise ConfigError(
+                f"The contract's layout is '{contract.layout}', but its layout_rules are those of "
+                f"'{contract.mapping.name}'. Fix: use the contract.json the checkpoint was saved "
+                "with."
+            )
         return contract
 
     @classmethod
-    def describe(cls, network: RDTPolicyNetwork, **others: Any) -> "Contract":
+    def describe(
+        cls,
+        network: RDTPolicyNetwork,
+        *,
+        layout: str | Path | Layout = DEFAULT_LAYOUT,
+        **others: Any,
+    ) -> "Contract":
         """Make the contract of a network.
 
         Args:
             network: What is going to be trained.
-            **others: Fields that the network does not know: ``layout``, ``render_size``,
-                ``orientation``, ``demos``.
+            layout: Mapping to the unified vector, by its name or file, or itself.
+            **others: Fields that the network does not know: ``render_size``, ``orientation``,
+                ``control_hz``, ``demos``.
 
         Returns:
             The contract.
+
+        Raises:
+            ConfigError: There is no such layout.
         """
-        return cls(**_describe(network), **others)
+        mapping = layout if isinstance(layout, Layout) else get_layout(layout)
+        return cls(
+            **_describe(network), layout=mapping.name, layout_rules=mapping.as_dict(), **others
+        )
 
     @classmethod
     def official(
@@ -212,7 +257,8 @@ class Contract:
             image_size=OFFICIAL_IMAGE_SIZE,
             history=_history(config),
             horizon=config.pred_horizon,
-            layout=get_layout(layout).name,
+            layout=(mapping := get_layout(layout)).name,
+            layout_rules=mapping.as_dict(),
             control_hz=control_hz,
             norm=norm,
         )

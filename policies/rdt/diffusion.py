@@ -5,6 +5,7 @@ The schedule is the squared-cosine one (Nichol & Dhariwal 2021); the sampler is 
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,6 +13,12 @@ from torch import Tensor
 
 from policies.rdt.config import PredictionType
 from tasks.errors import ConfigError
+
+Ask = Callable[[int, Tensor], Tensor]
+"""Gives what the network says, (B, T, V), at a step's number about noisy actions (B, T, V)."""
+
+Blend = Callable[[int, Tensor], Tensor]
+"""Gives noisy actions to go on with, at a step's number, for noisy actions."""
 
 _MAX_BETA = 0.999
 
@@ -96,6 +103,33 @@ class DPMSolver:
         self._alpha = 1 / ((self.sigmas**2 + 1) ** 0.5)
         self._scale = self.sigmas * self._alpha
         self._lambda = torch.log(self._alpha) - torch.log(self._scale)
+
+    def run(self, noise: Tensor, ask: Ask, blend: Blend | None = None) -> Tensor:
+        """Take all steps.
+
+        Args:
+            noise: (B, T, V) standard normal.
+            ask: The network.
+            blend: Changes the noisy actions before every step and after the last one.
+
+        Returns:
+            (B, T, V) in the dtype of what the network says.
+        """
+        x, previous = noise, None
+        for index in range(len(self.timesteps)):
+            x = x if blend is None else blend(index, x)
+            x, previous = self.step(index, ask(index, x), x, previous)
+        return x if blend is None else blend(len(self.timesteps), x)
+
+    def noised(self, index: int, clean: Tensor, noise: Tensor) -> Tensor:
+        """Give clean actions as noisy as they are before a step; after the last one, as they are.
+
+        Args:
+            index: Which step, from 0; the number of steps stands for after the last one.
+            clean: (B, T, V).
+            noise: The same shape, standard normal.
+        """
+        return self._alpha[index] * clean + self._scale[index] * noise
 
     def step(
         self, index: int, output: Tensor, x: Tensor, previous: Tensor | None

@@ -176,17 +176,25 @@ class Layout:
         given = np.asarray(actions)
         parts: dict[str, FloatArray] = {}
         if self.needs_state:
-            if "future_joint_pos" in (channel.source for channel in self.action):
-                raise ConfigError(
-                    f"Layout '{self.name}' cannot hold LIBERO's actions: several positions of the "
-                    "joints put the hand where a delta asks. "
-                    "Fix: use the joints of a demonstration (Layout.targets), or another layout."
-                )
+            self.check_encodes_actions()
             known = self._known(state)
             parts |= pose_values(*arm.poses_after(given[..., :_GRIPPER], known, self.response))
         else:
             parts |= {"delta_pos": given[..., :3], "delta_rot": given[..., 3:_GRIPPER]}
         return self._put(parts, given[..., _GRIPPER])
+
+    def check_encodes_actions(self) -> None:
+        """Refuse a layout that cannot hold LIBERO's actions without more knowledge.
+
+        Raises:
+            ConfigError: It holds joints, which deltas of the hand do not determine.
+        """
+        if "future_joint_pos" in (channel.source for channel in self.action):
+            raise ConfigError(
+                f"Layout '{self.name}' cannot hold LIBERO's actions: several positions of the "
+                "joints put the hand where a delta asks. "
+                "Fix: use the joints of a demonstration (Layout.targets), or another layout."
+            )
 
     def targets(self, actions: FloatArray, state: RobotState, *, tail: int = 0) -> Vectors:
         """Give what a policy should predict along a demonstration.

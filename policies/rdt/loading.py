@@ -10,6 +10,7 @@ from policies.rdt.config import Norm
 from policies.rdt.contract import ANY_SIZE, Contract, Orientation
 from policies.rdt.encoders import EncodersConfig, EncoderSources, Form
 from policies.rdt.frozen_encoders import load_frozen_encoders
+from policies.rdt.hub import find_source
 from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
 from policies.rdt.network import RDTPolicyNetwork
 from policies.rdt.official import Weights, is_own, load_official
@@ -25,7 +26,7 @@ class LoadingOptions(TypedDict, total=False):
     Keys:
         encoders: Where frozen encoders come from.
         dtype: Of RDT and of the image encoder; that of the weights if not given.
-        layout: Name of the mapping to the unified vector.
+        layout: Mapping to the unified vector, by its name or file.
         norm: What RDT's norms divide by.
         weights: Raw or averaged weights.
         control_hz: Control frequency that RDT is told, Hz.
@@ -60,7 +61,7 @@ def load_network(
 
     Args:
         source: A folder that ``save_checkpoint`` wrote, or official weights: see
-            ``official.load_official``.
+            ``official.load_official``; or the hub name of either.
         device: Where frozen encoders are loaded to.
         encoders: See ``LoadingOptions``, as all that follow. What our own checkpoint says itself
             may be repeated here, but not contradicted.
@@ -81,15 +82,17 @@ def load_network(
         PrerequisiteError: Something is on the hub and the hub cannot be reached.
     """
     said: dict[str, object] = {"norm": norm, "control_hz": control_hz, "orientation": orientation}
-    if layout is not None:
-        said["layout"] = get_layout(layout).name
+    mapping = None if layout is None else get_layout(layout)
     given = {key: value for key, value in said.items() if value is not None}
-    if is_own(source):
-        network, contract = load_checkpoint(source, sources=encoders, device=device)
+    place = find_source(source, ema=weights == "ema")
+    if is_own(place):
+        network, contract = load_checkpoint(place, sources=encoders, device=device)
         contract.check(given)
+        if mapping is not None:
+            contract.check_layout(mapping)
         _refuse_unused(network, encoders, weights)
         return (network if dtype is None else network.to(dtype)), contract
-    rdt = load_official(source, dtype=dtype, norm=norm or "variance", weights=weights)
+    rdt = load_official(place, dtype=dtype, norm=norm or "variance", weights=weights)
     config = rdt.config
     # Published positions say (history, cameras, patches); without them, three cameras as published.
     axes = config.img_pos_embed_config[0][1] if config.img_pos_embed_config else ()
@@ -102,14 +105,14 @@ def load_network(
         device=device,
     )
     network = RDTPolicyNetwork(rdt, frozen).eval()
-    defaults = {
-        "layout": DEFAULT_LAYOUT,
-        "control_hz": CONTROL_HZ,
-        "orientation": "rotate180",
-        "render_size": ANY_SIZE,
-    }
-    given.pop("norm", None)  # the network knows it
-    return network, Contract.describe(network, **{**defaults, **given})
+    contract = Contract.describe(
+        network,
+        layout=mapping or DEFAULT_LAYOUT,
+        render_size=ANY_SIZE,
+        control_hz=CONTROL_HZ if control_hz is None else control_hz,
+        orientation=orientation or "rotate180",
+    )
+    return network, contract
 
 
 def _refuse_unused(

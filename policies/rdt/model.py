@@ -1,5 +1,7 @@
 """The Robotics Diffusion Transformer (Liu et al. 2024, arXiv 2410.07864): model, loss, sampling."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,25 @@ from policies.rdt.config import Norm, RDTConfig
 from policies.rdt.diffusion import DPMSolver, add_noise, alphas_cumprod
 from policies.rdt.positions import condition_positions, sequence_positions
 
-KeysValues = list[tuple[Tensor, Tensor]]
+KeysValues = tuple[tuple[Tensor, Tensor], ...]
+
+
+class Conditions(NamedTuple):
+    """All that stays the same while a plan is sampled.
+
+    Attributes:
+        keys_values: One pair of (B, A, L or N, d) tensors per block.
+        state: (B, 1, H), the adapted state.
+        action_mask: (B, 1, V) of 0 and 1.
+        ctrl_freqs: (B,) Hz, 0 if unknown.
+        lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+    """
+
+    keys_values: KeysValues
+    state: Tensor
+    action_mask: Tensor
+    ctrl_freqs: Tensor
+    lang_mask: Tensor | None
 
 
 class RDTTrunk(nn.Module):
@@ -75,10 +95,10 @@ class RDTTrunk(nn.Module):
         """
         lang_BLH = lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]]
         img_BNH = img_BNH + self.img_cond_pos_embed
-        return [
+        return tuple(
             block.cross_attn.keys_values(img_BNH if index % 2 else lang_BLH)  # type: ignore[union-attr,operator]
             for index, block in enumerate(self.blocks)
-        ]
+        )
 
     def denoise(
         self,
@@ -255,24 +275,66 @@ class RDTModel(nn.Module):
         Raises:
             ConfigError: ``solver_steps`` is out of range.
         """
-        schedule, horizon = self.config.noise_scheduler, self.config.pred_horizon
-        solver = DPMSolver(
-            self._alphas, solver_steps or schedule.num_inference_timesteps, schedule.prediction_type
+        conditions = self.condition(
+            lang_tokens, lang_mask, img_tokens, state, action_mask, ctrl_freqs
         )
-        keys_values = self.model.project_conditions(
-            self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
-        )
-        state_B1H = self._adapt(state, action_mask)
         if noise is None:
-            shape = (state.shape[0], horizon, self.config.action_dim)
-            noise = torch.randn(shape, dtype=state_B1H.dtype, device=state.device)
-        x, previous = noise, None
-        for index, t in enumerate(solver.timesteps):
-            x_BNH = torch.cat([state_B1H, self._adapt(x, action_mask)], dim=1)
-            t_1 = torch.tensor([t], device=x.device)
-            out = self.model.denoise(x_BNH, ctrl_freqs, t_1, keys_values, lang_mask)
-            x, previous = solver.step(index, out, x, previous)
+            shape = (state.shape[0], self.config.pred_horizon, self.config.action_dim)
+            noise = torch.randn(shape, dtype=conditions.state.dtype, device=state.device)
+        solver = self.solver(solver_steps)
+        times = torch.tensor(solver.timesteps, device=noise.device)
+        x = solver.run(noise, lambda index, x: self.denoise(conditions, x, times[index, None]))
         return x * action_mask
+
+    def condition(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+    ) -> Conditions:
+        """Compute once what every solver step needs; for the arguments see ``predict_action``."""
+        return Conditions(
+            keys_values=self.model.project_conditions(
+                self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
+            ),
+            state=self._adapt(state, action_mask),
+            action_mask=action_mask,
+            ctrl_freqs=ctrl_freqs,
+            lang_mask=lang_mask,
+        )
+
+    def denoise(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+        """Ask once about noisy actions.
+
+        Args:
+            conditions: From ``condition``.
+            x: (B, T, V), the noisy actions.
+            t: (1,) or (B,), the timestep.
+
+        Returns:
+            (B, T, V): the clean actions, or the noise for ``epsilon``.
+        """
+        adapted = self._adapt(x, conditions.action_mask)
+        x_BNH = torch.cat([conditions.state, adapted], dim=1)
+        return self.model.denoise(
+            x_BNH, conditions.ctrl_freqs, t, conditions.keys_values, conditions.lang_mask
+        )
+
+    def solver(self, steps: int | None = None) -> DPMSolver:
+        """Give the solver of so many steps, of the configured number if None.
+
+        Raises:
+            ConfigError: The number is out of range.
+        """
+        schedule = self.config.noise_scheduler
+        return DPMSolver(
+            self._alphas,
+            schedule.num_inference_timesteps if steps is None else steps,
+            schedule.prediction_type,
+        )
 
     def _adapt(self, vectors_BNV: Tensor, mask_B1V: Tensor) -> Tensor:
         """Put each vector beside its mask and map the pair to the trunk's width."""

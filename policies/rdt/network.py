@@ -1,13 +1,13 @@
 """RDT together with its encoders: what is trained, saved and asked for plans."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from policies.rdt.config import Norm, RDTConfig
 from policies.rdt.encoders import AnyEncodersConfig, Encoders, build_encoders
-from policies.rdt.model import RDTModel
+from policies.rdt.model import Conditions, RDTModel
 from tasks.errors import SpecMismatchError
 from tasks.observation import CONTROL_HZ
 
@@ -136,21 +136,28 @@ class RDTPolicyNetwork(nn.Module):
     forward = loss
 
     @torch.no_grad()
+    def condition(self, batch: ConditionBatch) -> Conditions:
+        """Encode what plans depend on, as far as it stays the same while they are sampled.
+
+        Args:
+            batch: Conditions; a training batch will do.
+        """
+        return self.rdt.condition(*self._conditions(batch))
+
+    @torch.no_grad()
     def sample(
         self,
         batch: ConditionBatch,
         noise: Tensor | None = None,
         *,
         solver_steps: int | None = None,
-        **sampling: Any,
     ) -> Tensor:
-        """Sample plans.
+        """Sample plans; ``policies.rdt.sampler.PlanSampler`` does it with more options.
 
         Args:
             batch: Conditions; a training batch will do.
             noise: (B, T, V) standard normal to start from; drawn if not given.
             solver_steps: Instead of the configured number.
-            **sampling: What else ``RDTModel.predict_action`` takes.
 
         Returns:
             (B, T, V) in the unified vector, zero outside the mask.
@@ -158,9 +165,7 @@ class RDTPolicyNetwork(nn.Module):
         conditions = self._conditions(batch)
         if noise is not None:
             noise = noise.to(conditions[3].dtype)
-        return self.rdt.predict_action(
-            *conditions, noise=noise, solver_steps=solver_steps, **sampling
-        )
+        return self.rdt.predict_action(*conditions, noise=noise, solver_steps=solver_steps)
 
     def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
         """Encode; give language, its mask, images, state, action mask and control frequencies.

@@ -10,6 +10,14 @@ from tasks.errors import ConfigError
 GuidanceName = Literal["none", "bid", "inpaint"]
 """What a new plan owes to the one before; see ``policies.rdt.guidance``."""
 
+Decay = Literal["exponential", "linear", "none"]
+"""How the weight of the plan before falls over the steps it still speaks of."""
+
+_BELONGS = {
+    "bid": ("samples", "bid_decay"),
+    "inpaint": ("inpaint_weight", "inpaint_frozen", "inpaint_decay"),
+}
+
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class SamplingOptions:
@@ -27,7 +35,7 @@ class SamplingOptions:
     ``inpaint`` blends that rest into the sampling."""
 
     samples: int = Field(default=1, ge=1)
-    """Samples N per plan for ``bid``; with 1 it is plain sampling."""
+    """Samples N per plan for ``bid``."""
 
     bid_decay: float = Field(default=0.5, gt=0.0, le=1.0)
     """ρ of ``bid``: a step counts ρ times as much as the step before it."""
@@ -38,7 +46,7 @@ class SamplingOptions:
     inpaint_frozen: int = Field(default=0, ge=0)
     """``inpaint``: steps at full weight before the decay begins."""
 
-    inpaint_decay: Literal["exponential", "linear", "none"] = "exponential"
+    inpaint_decay: Decay = "exponential"
     """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
 
     compile: bool = False
@@ -48,8 +56,16 @@ class SamplingOptions:
     """Replay a denoising step as one CUDA graph; needs a CUDA device."""
 
     def __post_init__(self) -> None:
-        if self.samples > 1 and self.guidance != "bid":
+        if self.guidance == "bid" and self.samples == 1:
             raise ConfigError(
-                f"samples={self.samples} with guidance '{self.guidance}'. Several samples are only "
-                "of use where one is chosen. Fix: give guidance=bid, or samples=1."
+                "guidance 'bid' chooses among samples, but samples is 1. Fix: give samples=8."
             )
+        fields = self.__pydantic_fields__  # type: ignore[attr-defined]
+        for guidance, names in _BELONGS.items():
+            for name in names:
+                value, usual = getattr(self, name), fields[name].default
+                if guidance != self.guidance and value != usual:
+                    raise ConfigError(
+                        f"{name} {value} is of guidance '{guidance}', but guidance is "
+                        f"'{self.guidance}'. Fix: give guidance={guidance}, or leave {name} out."
+                    )

@@ -72,6 +72,18 @@ def test_a_missing_checkpoint_folder_is_named(tmp_path: Path) -> None:
         PolicyRecipe(name="rdt", checkpoint=str(tmp_path / "nowhere"), device="cpu").build()
 
 
+def test_rdts_options_are_checked_before_anything_is_loaded() -> None:
+    def refused(words: str, **options: object) -> None:
+        with pytest.raises(ConfigError, match=words):
+            PolicyRecipe(name="rdt", checkpoint="x", device="cpu", options=options).build()
+
+    refused(r"option of policy 'rdt' 'guidence'.*'guidance'", guidence="bid")
+    refused("guidance: 'bidd' given", guidance="bidd")
+    refused("samples is 1", guidance="bid")
+    refused("solver_steps: 0 given", solver_steps=0)
+    refused("dtype: 'float16' given", dtype="float16")
+
+
 def build_other(*, checkpoint: str | None = None, size: int = 1) -> NoopPolicy:
     assert isinstance(size, int)
     return NoopPolicy()

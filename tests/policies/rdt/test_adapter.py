@@ -11,6 +11,7 @@ from policies.rdt.adapter import RDTPolicy
 from policies.rdt.checkpoint import save_checkpoint
 from policies.rdt.contract import Contract
 from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.sampling import SamplingOptions
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import Observation
 
@@ -99,8 +100,12 @@ def test_from_checkpoint(
 
 
 def test_solver_steps(network: RDTPolicyNetwork, contract: Contract) -> None:
-    few = RDTPolicy(network, contract, batch_size=1, solver_steps=1).plan([ask(0)])
-    many = RDTPolicy(network, contract, batch_size=1, solver_steps=9).plan([ask(0)])
+    few = RDTPolicy(network, contract, batch_size=1, sampling=SamplingOptions(solver_steps=1)).plan(
+        [ask(0)]
+    )
+    many = RDTPolicy(
+        network, contract, batch_size=1, sampling=SamplingOptions(solver_steps=9)
+    ).plan([ask(0)])
     assert not np.array_equal(few, many)
 
 

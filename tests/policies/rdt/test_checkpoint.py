@@ -7,8 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import policies.rdt
+from policies.rdt.adapter import RDTPolicy
 from policies.rdt.checkpoint import load_checkpoint, load_extra, save_checkpoint
 from policies.rdt.contract import Contract
+from policies.rdt.loading import load_network
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 
@@ -133,3 +136,38 @@ def test_parts_of_different_checkpoints(saved: Path) -> None:
     path = saved / "encoders.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"image_token_dim": 24}))
     refuse(saved, SpecMismatchError, "img_token_dim")
+
+
+def own_layout(tmp_path: Path, text: str = "threshold = 0.4") -> Path:
+    shipped = (Path(policies.rdt.__file__).parent / "layouts" / "eef-velocity.toml").read_text()
+    path = tmp_path / f"mine-{len(text)}.toml"
+    changed = shipped.replace('name = "eef-velocity"', 'name = "mine"')
+    path.write_text(changed.replace("threshold = 0.5", text))
+    return path
+
+
+def test_a_layout_of_ones_own_travels_with_the_checkpoint(
+    tmp_path: Path, network: RDTPolicyNetwork
+) -> None:
+    path = own_layout(tmp_path)
+    mine = Contract.describe(network, layout=path, render_size=48)
+    folder = save_checkpoint(tmp_path / "ckpt", network, mine)
+    other = own_layout(tmp_path, "threshold = 0.375")
+    _, loaded = load_network(folder, layout=str(path))
+    path.unlink()
+    policy = RDTPolicy.from_checkpoint(folder, batch_size=1)
+    assert loaded == policy.contract == mine
+    assert policy.layout.name == "mine"
+    assert policy.layout.action[-1].threshold == 0.4
+    with pytest.raises(SpecMismatchError, match=r"'mine' does something else.*Fix"):
+        load_network(folder, layout=str(other))
+    with pytest.raises(SpecMismatchError, match="layout is 'joints', needed 'mine'"):
+        load_network(folder, layout="joints")
+    raw = json.loads((folder / "contract.json").read_text())
+    (folder / "contract.json").write_text(json.dumps(raw | {"layout": "joints"}))
+    with pytest.raises(ConfigError, match="'joints', but its layout_rules are those of 'mine'"):
+        load_checkpoint(folder)
+    raw["layout_rules"]["action"][0]["slots"] = [3, 3, 3]
+    (folder / "contract.json").write_text(json.dumps(raw))
+    with pytest.raises(ConfigError, match="slot 3 twice"):
+        load_checkpoint(folder)
