@@ -42,6 +42,34 @@ def load_pretrained(
         SpecMismatchError: Weights are missing or have another shape.
         PrerequisiteError: It is on the hub and the hub cannot be reached.
     """
+    check_kind(source, what=what, kinds=kinds)
+    place, revision = split_source(source, what)
+    with _explained(source, what), _quiet():
+        # Wrong shapes are refused below, by name.
+        model, info = load(
+            place,
+            revision=revision,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    missing = {key for key in info["missing_keys"] if not key.startswith(spare)}
+    other = {str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"]}
+    if problems := [p for p in (list_some("missing", missing), list_some("shape", other)) if p]:
+        raise SpecMismatchError(
+            f"'{source}' is not all of {what}: {'; '.join(problems)}. "
+            "Fix: keep weights and config.json of one model together."
+        )
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def check_kind(source: str, *, what: str, kinds: tuple[str, ...]) -> None:
+    """Refuse a model of another kind by its config, before its weights are read.
+
+    Raises:
+        ConfigError: The folder or name is wrong, or the model is of another kind.
+        PrerequisiteError: It is on the hub and the hub cannot be reached.
+    """
     place, revision = split_source(source, what)
     kind = str(_read_config(place, revision, source, what).get("model_type"))
     if kind not in kinds:
@@ -49,16 +77,6 @@ def load_pretrained(
             f"'{source}' holds a model of type '{kind}', not {what}. Allowed: "
             f"{' or '.join(kinds)}. Fix: give the folder or hub name of {what}."
         )
-    with _explained(source, what), _quiet():
-        model, info = load(place, revision=revision, dtype=dtype, output_loading_info=True)
-    missing = {key for key in info["missing_keys"] if not key.startswith(spare)}
-    other = {str(key) for key in info["mismatched_keys"]}
-    if problems := [p for p in (list_some("missing", missing), list_some("shape", other)) if p]:
-        raise SpecMismatchError(
-            f"'{source}' is not all of {what}: {'; '.join(problems)}. "
-            "Fix: keep weights and config.json of one model together."
-        )
-    return model.eval().requires_grad_(requires_grad=False)
 
 
 def split_source(source: str, what: str) -> tuple[str, str | None]:

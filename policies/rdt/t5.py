@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from policies.rdt.language_cache import CachedEncoder
-from policies.rdt.pretrained import find_file, fingerprint, load_pretrained
+from policies.rdt.pretrained import check_kind, find_file, fingerprint, load_pretrained
 from tasks.errors import ConfigError, PrerequisiteError
 
 OFFICIAL = "google/t5-v1_1-xxl"
@@ -17,7 +17,7 @@ OFFICIAL = "google/t5-v1_1-xxl"
 MAX_TOKENS = 1024
 """Most tokens of an instruction, its end included."""
 
-_WHAT = "a T5 encoder"
+_WHAT, _KINDS = "a T5 encoder", ("t5",)
 _PROBE = "Put the black bowl on the plate, 3 cm left of it."
 
 
@@ -45,12 +45,13 @@ class T5Encoder:
         from transformers import T5EncoderModel
 
         self.source = source
+        check_kind(source, what=_WHAT, kinds=_KINDS)
         self._tokenize = open_tokenizer(source)
         self._model: Any = load_pretrained(
             source,
             T5EncoderModel.from_pretrained,
             what=_WHAT,
-            kinds=("t5",),
+            kinds=_KINDS,
             dtype=dtype,
         )
         config = self._model.config
