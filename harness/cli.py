@@ -8,6 +8,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from harness.commands.bench import bench_env_command
+from harness.commands.bench_eval import bench_eval_command
 from harness.commands.collect import collect_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
@@ -34,6 +35,7 @@ app.command(inspect_command, name="inspect")
 
 bench = App(name="bench", help="Measure speed against LIBERO's own code, in the same run.")
 bench.command(bench_env_command, name="env")
+bench.command(bench_eval_command, name="eval")
 app.command(bench)
 
 
