@@ -9,7 +9,7 @@ format and everything computed from it; it imports no other package of the proje
 | ``records`` | what one episode and one run say about themselves |
 | ``folder`` | the files of a run folder, and reading them |
 | ``store`` | writing a run safely and resuming it |
-| ``statistics`` | every statistic, one function each |
+| ``statistics/`` | every statistic, one module each |
 | ``rows`` | the numbers of a leaderboard row, and which rows may be ranked together |
 | ``leaderboard`` | the columns, and the table, Markdown, CSV and JSON made from them |
 | ``chart`` | the geometry of success against the execution horizon |

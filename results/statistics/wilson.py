@@ -1,4 +1,4 @@
-"""Every statistic of the project, one function each."""
+"""Between which rates the true one lies: Wilson's score interval."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from results.errors import ResultsError
 
 
 class Interval(NamedTuple):
-    """A confidence interval of a probability, each end in [0, 1]."""
+    """A confidence interval, of a probability in [0, 1] or of a difference in [-1, 1]."""
 
     low: float
     high: float
@@ -33,9 +33,18 @@ def wilson_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if not 0 <= k <= n:
         raise ResultsError(f"{k} successes of {n} episodes: give 0 <= successes <= episodes.")
-    if not 0.0 < confidence < 1.0:
-        raise ResultsError(f"confidence is {confidence}: give a number between 0 and 1, as 0.95.")
+    check_confidence(confidence)
     if n == 0:
         return Interval(0.0, 1.0)
     interval = binomtest(k, n).proportion_ci(confidence_level=confidence, method="wilson")
     return Interval(float(interval.low), float(interval.high))
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence that is none, such as 95 for 0.95.
+
+    Raises:
+        ResultsError: It is not between 0 and 1.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ResultsError(f"confidence is {confidence}: give a number between 0 and 1, as 0.95.")
