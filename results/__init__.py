@@ -10,8 +10,11 @@ format and everything computed from it; it imports no other package of the proje
 | ``folder`` | the files of a run folder, and reading them |
 | ``store`` | writing a run safely and resuming it |
 | ``statistics/`` | every statistic, one module each |
+| ``pairs`` | the episodes that runs share, and which runs they tell apart |
 | ``rows`` | the numbers of a leaderboard row, and which rows may be ranked together |
-| ``leaderboard`` | the columns, and the table, Markdown, CSV and JSON made from them |
+| ``columns`` | the columns of the leaderboard |
+| ``leaderboard`` | the table, Markdown, CSV and JSON made from rows and columns |
+| ``published`` | what others have published, with their sources (``published.toml``) |
 | ``chart`` | the geometry of success against the execution horizon |
 | ``page`` | the static page with table, chart and videos |
 | ``errors`` | what a user can cause and mend |

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from results.chart import HEIGHT, WIDTH, charts_from_rows
-from results.leaderboard import common_cells, shown_columns
+from results.leaderboard import common_cells, footnotes, interval_header, shown_columns
 from results.records import EpisodeRecord, RunInfo
 from results.rows import Row, rows_by_task, rows_from_runs
 from results.store import load_run
@@ -95,6 +95,8 @@ def write_page(
         rows=rows,
         columns=[column for column in shown_columns(rows) if column.key not in hidden],
         common=list(common.values()),
+        interval=interval_header(rows),
+        footnotes=footnotes(rows),
         charts=charts_from_rows(rows),
         width=WIDTH,
         height=HEIGHT,

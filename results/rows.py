@@ -1,7 +1,8 @@
 """The numbers of a leaderboard row, and which rows may be ranked together.
 
 Errors say nothing of a policy's skill: they are counted apart and are in no rate or mean. Rows are
-ranked within the same suite and the same tasks; a row is ranked once all its episodes count.
+ranked within the same suite and the same tasks; a row is ranked once all its episodes count. Ranks
+follow the rates alone; letters say which of them the same episodes tell apart.
 """
 
 import dataclasses
@@ -10,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
+from results.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
 from results.records import EpisodeRecord, RunInfo
-from results.statistics import wilson_interval
+from results.statistics import detectable_difference, rate_interval
 
 Run = tuple[RunInfo, Sequence[EpisodeRecord]]
 """A run as ``load_run`` returns it."""
@@ -58,10 +60,17 @@ class Row:
     """Successes over episodes, in [0, 1]; None before the first."""
 
     low: float
-    """Lower end of the 95 % Wilson interval of the rate."""
+    """Lower end of the 95 % interval of the rate."""
 
     high: float
     """Upper end of it."""
+
+    method: str
+    """How the interval was made: ``Wilson`` or ``bootstrap by task``."""
+
+    detectable: float | None
+    """Smallest difference that shows against an independent run of as many episodes; None if no
+    difference would."""
 
     steps_to_success: float | None
     """Mean control steps over successes."""
@@ -84,6 +93,10 @@ class Row:
     rank: int | None = None
     """1 for the best of the same suite and tasks; equal rates share a rank; None if incomplete."""
 
+    letters: str = ""
+    """Complete runs of the very same episodes that share a letter are not told apart; empty where
+    there is no other such run."""
+
     notes: tuple[str, ...] = ()
     """What a reader must know before comparing this row with another."""
 
@@ -104,11 +117,14 @@ def rows_from_runs(runs: Iterable[Run]) -> list[Row]:
         ranked rows best first and then the incomplete ones.
     """
     rows = [
-        _row(info, records, suite, info.tasks[suite], info.expected_of(suite))
+        (
+            _row(info, records, suite, info.tasks[suite], info.expected_of(suite)),
+            outcomes_of(records, suite),
+        )
         for info, records in runs
         for suite in info.suites
     ]
-    return _ranked(rows)
+    return _ranked(_lettered(rows))
 
 
 def rows_by_task(runs: Iterable[Run]) -> list[Row]:
@@ -141,7 +157,12 @@ def _row(
     mine = [record for record in records if record.suite == suite and record.task in tasks]
     counted = [record for record in mine if record.outcome != "error"]
     wins = [record for record in counted if record.outcome == "success"]
-    low, high = wilson_interval(len(wins), len(counted))
+    interval = rate_interval(
+        [
+            (sum(r.task == task for r in wins), sum(r.task == task for r in counted))
+            for task in tasks
+        ]
+    )
     row = Row(
         label=info.name,
         suite=suite,
@@ -155,8 +176,12 @@ def _row(
         episodes=len(counted),
         expected=expected,
         rate=len(wins) / len(counted) if counted else None,
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
+        method=interval.method,
+        detectable=detectable_difference(len(wins) / len(counted), len(counted))
+        if counted
+        else None,
         steps_to_success=fmean(record.steps for record in wins) if wins else None,
         steps=fmean(record.steps for record in counted) if counted else None,
         errors=len(mine) - len(counted),
@@ -175,6 +200,24 @@ def _notes_of_run(row: Row, info: RunInfo) -> tuple[str, ...]:
     if changed:
         notes.append(f"resumed with another {', '.join(changed)}")
     return tuple(notes)
+
+
+def _lettered(rows: Sequence[tuple[Row, Outcomes]]) -> list[Row]:
+    """Give letters to the most rows of a suite and tasks that have the very same episodes."""
+    same: dict[tuple[str, frozenset[int]], dict[tuple[str, frozenset[Any]], list[int]]] = {}
+    for place, (row, outcomes) in enumerate(rows):
+        if row.complete:
+            alike = same.setdefault((row.suite, frozenset(row.tasks)), {})
+            alike.setdefault((row.protocol_hash, frozenset(outcomes)), []).append(place)
+    lettered = [row for row, _ in rows]
+    for alike in same.values():
+        places = max(alike.values(), key=len)
+        runs = [rows[place][1] for place in places]
+        if len(runs) > 1 and runs[0]:
+            letters = letters_of(runs, contrasts_of(runs))
+            for place, letter in zip(places, letters, strict=True):
+                lettered[place] = dataclasses.replace(lettered[place], letters=letter)
+    return lettered
 
 
 def _ranked(rows: list[Row]) -> list[Row]:

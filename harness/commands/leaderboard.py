@@ -12,6 +12,7 @@ def leaderboard_command(
     *,
     format: Literal["table", "markdown", "csv", "json"] = "table",
     by_task: Annotated[bool, Parameter(negative=())] = False,
+    published: Annotated[bool, Parameter(negative=())] = False,
     page: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -25,17 +26,21 @@ def leaderboard_command(
         How to print the table.
     by_task
         A row for each task.
+    published
+        Below, the numbers others have published, with their sources; they are never ranked.
     page
         Also write a static page with the table and the videos into this folder.
     json
         The same as --format json.
     """
     from results.leaderboard import render, rich_table, rows_by_task, rows_from_runs
+    from results.published import load_published, published_table
     from results.store import load_run
 
     folders = run_folders(runs)
     loaded = [load_run(folder) for folder in folders]
     rows = rows_by_task(loaded) if by_task else rows_from_runs(loaded)
+    theirs = load_published() if published else ()
     wanted = "json" if json else format
     if wanted == "table":
         import sys
@@ -44,15 +49,18 @@ def leaderboard_command(
 
         # Without a terminal rich assumes 80 columns, too few for the table.
         width = None if sys.stdout.isatty() else 120
-        Console(highlight=False, width=width).print(rich_table(rows))
+        console = Console(highlight=False, width=width)
+        console.print(rich_table(rows))
+        if theirs:
+            console.print(published_table(theirs))
     else:
-        print(render(rows, wanted))
+        print(render(rows, wanted, theirs), end="")
     if page is not None:
-        from harness.display import console
+        from harness.display import console as messages
         from results.page import write_page
 
         written = write_page(page, folders, title="LIBERO leaderboard")
-        console.print(f"Page: {written}")
+        messages.print(f"Page: {written}")
 
 
 def run_folders(paths: list[Path]) -> list[Path]:

@@ -11,6 +11,7 @@ from results.errors import ResultsError
 from results.leaderboard import render, rows_by_task, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
 from results.store import load_run
+from tests.results.suite_runs import write_suite_run
 
 MakeRun = Callable[..., Path]
 
@@ -79,6 +80,60 @@ def test_other_tasks_are_ranked_apart(
         ("two", (1,), 1.0, 2),
         ("two", (2,), 0.0, 2),
     ]
+
+
+def test_a_suite_gets_the_bootstrap_and_a_task_wilson(tmp_path: Path) -> None:
+    outcomes = {0: "s" * 20, 1: "s" * 12 + "f" * 8}
+    loaded = [load_run(write_suite_run(tmp_path / "a", outcomes))]
+    (row,) = rows_from_runs(loaded)
+    assert (row.rate, row.method) == (0.8, "bootstrap by task")
+    assert (row.low, row.high) == (0.7, 0.9)
+    by_task = rows_by_task(loaded)
+    assert {each.method for each in by_task} == {"Wilson"}
+    assert by_task[1].low == pytest.approx(0.387, abs=1e-3)
+    assert "95 % bootstrap by task" in render([row])
+    assert "95 % Wilson" in render(by_task)
+    mixed = rows_from_runs([*loaded, load_run(write_suite_run(tmp_path / "b", {0: "s", 1: "f"}))])
+    header = render(mixed, "markdown").splitlines()[0]
+    assert "| 95 % interval | interval by |" in header
+
+
+def test_letters_say_which_runs_are_told_apart(tmp_path: Path) -> None:
+    outcomes = {
+        "best": {0: "s" * 20, 1: "s" * 18 + "ff"},
+        "close": {0: "s" * 20, 1: "s" * 14 + "f" * 6},
+        "worst": {0: "s" * 10 + "f" * 10, 1: "s" * 14 + "f" * 6},
+        "other": {0: "s" * 10, 1: "f" * 10},
+        "partial": {0: "s" * 20, 1: "s" * 12 + "e" * 8},
+    }
+    folders = [
+        write_suite_run(tmp_path / name, tasks, name=name) for name, tasks in outcomes.items()
+    ]
+    foreign = {"name": "lerobot", "hash": "cccc2222"}
+    folders.append(
+        write_suite_run(tmp_path / "foreign", outcomes["worst"], name="foreign", protocol=foreign)
+    )
+    rows = rows_from_runs(map(load_run, folders))
+    # 4 flips, all one way, are not enough; 10 and 14 are.
+    assert {row.label: row.letters for row in rows} == {
+        "best": "a",
+        "close": "a",
+        "worst": "b",
+        "other": "",
+        "partial": "",
+        "foreign": "",
+    }
+    assert "share a letter" in render(rows)
+    assert "share a letter" in render(rows, "markdown")
+    assert "share a letter" not in render(rows[-1:])
+    assert {row.letters for row in rows_by_task(map(load_run, folders))} == {""}
+
+
+def test_the_difference_that_a_run_can_show(make_run: MakeRun) -> None:
+    (row,) = rows_from_runs([load_run(make_run("ten", "sssssssssf"))])
+    assert row.detectable == pytest.approx(0.575, abs=1e-3)
+    assert "a difference below 58 points" in render([row], "markdown")
+    assert json.loads(render([row], "json"))[0]["detectable"] == row.detectable
 
 
 def test_every_format_shows_every_run(runs: list[tuple[RunInfo, list[EpisodeRecord]]]) -> None:
