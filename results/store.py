@@ -6,20 +6,19 @@ returns, so that a kill loses at most the episodes in flight; a line torn by the
 
 import dataclasses
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
+from results.differences import differences, in_words, short
 from results.errors import ResultsError
 from results.folder import (
     EPISODE,
     EPISODES_FILE,
-    RUN,
     RUN_FILE,
     VIDEOS_FOLDER,
     load_run,
@@ -33,9 +32,6 @@ __all__ = ["LOCK_FILE", "RunStore", "load_run", "read_info"]
 
 
 LOCK_FILE = ".lock"
-
-_DECIDING = ("policy", "protocol", "tasks", "episodes_per_task", "demos", "config")
-_SHOWN_DIFFERENCES = 6
 
 
 class RunStore:
@@ -134,7 +130,7 @@ class RunStore:
         if record.task not in self._info.tasks.get(record.suite, ()):
             raise ResultsError(
                 f"Episode of {record.suite} task {record.task} in run '{self._info.name}', "
-                f"which has {_short(self._info.tasks)}: name it in RunInfo.tasks."
+                f"which has {short(self._info.tasks)}: name it in RunInfo.tasks."
             )
         self._write(EPISODE.dump_json(record) + b"\n")
         self._latest[record.key] = record
@@ -216,19 +212,10 @@ def _take_lock(folder: Path) -> BinaryIO:
 
 def _resume(folder: Path, old: RunInfo, new: RunInfo, volatile: Collection[str]) -> RunInfo:
     """Return the run to go on with, or refuse what would mix two configurations."""
-    here, asked = _flat(old), _flat(new)
-    differing = [
-        f"{name}: {_short(here.get(name))} here, {_short(asked.get(name))} asked"
-        for name in dict.fromkeys([*here, *asked])
-        if here.get(name) != asked.get(name)
-        and not any(name == free or name.startswith(f"{free}.") for free in volatile)
-    ]
-    if differing:
-        more = len(differing) - _SHOWN_DIFFERENCES
-        shown = "; ".join(differing[:_SHOWN_DIFFERENCES]) + (f"; {more} more" if more > 0 else "")
+    if found := differences(old, new, volatile):
         raise ResultsError(
-            f"'{folder}' holds a run with another configuration ({shown}): give another --out, "
-            "or remove the folder."
+            f"'{folder}' holds a run with another configuration ({in_words(found)}): give another "
+            "--out, or remove the folder."
         )
     changed = {
         name: value for name, value in new.provenance.items() if old.provenance.get(name) != value
@@ -242,25 +229,6 @@ def _resume(folder: Path, old: RunInfo, new: RunInfo, volatile: Collection[str])
         provenance=old.provenance,
         resumed=(*old.resumed, again),
     )
-
-
-def _flat(info: RunInfo) -> dict[str, Any]:
-    """Return what decides an outcome under dotted names."""
-    whole = RUN.dump_python(info, mode="json")
-    flat: dict[str, Any] = {}
-    stack = [(name, whole[name]) for name in reversed(_DECIDING)]
-    while stack:
-        name, value = stack.pop()
-        if isinstance(value, dict):
-            stack += [(f"{name}.{inner}", item) for inner, item in reversed(value.items())]
-        else:
-            flat[name] = value
-    return flat
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "none"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _now() -> datetime:
