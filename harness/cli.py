@@ -10,10 +10,12 @@ from cyclopts import App, CycloptsError
 from harness.commands.bench import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
 from harness.commands.collect import collect_command
+from harness.commands.compare import compare_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
 from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
+from harness.commands.merge import merge_command
 from harness.commands.run import run_command
 from harness.commands.train import train_command
 
@@ -30,6 +32,8 @@ app.command(collect_command, name="collect")
 app.command(train_command, name="train")
 app.command(evaluate_command, name="eval")
 app.command(leaderboard_command, name="leaderboard")
+app.command(compare_command, name="compare")
+app.command(merge_command, name="merge")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 

@@ -42,6 +42,10 @@ VOLATILE = (
 )
 """Settings that may change when a run is resumed, as no outcome depends on them."""
 
+PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
+"""Entries of the provenance that must stay when a run is resumed, as every outcome depends on them:
+no two versions of mujoco compute the same motion."""
+
 _TERMINATED = 128 + signal.SIGTERM
 
 

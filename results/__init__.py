@@ -9,8 +9,13 @@ format and everything computed from it; it imports no other package of the proje
 | ``records`` | what one episode and one run say about themselves |
 | ``folder`` | the files of a run folder, and reading them |
 | ``store`` | writing a run safely and resuming it |
+| ``merging`` | joining the runs of shards into one |
 | ``statistics/`` | every statistic, one module each |
 | ``pairs`` | the episodes that runs share, and which runs they tell apart |
+| ``differences`` | how the descriptions of runs differ, under dotted names |
+| ``conditions`` | under which conditions runs were made, and what that says of comparing them |
+| ``comparison``, ``pair_comparison`` | runs, and two of them, on the episodes that all have |
+| ``comparison_layout``, ``comparison_text`` | what people and machines read of a comparison |
 | ``rows`` | the numbers of a leaderboard row, and which rows may be ranked together |
 | ``columns`` | the columns of the leaderboard |
 | ``leaderboard`` | the table, Markdown, CSV and JSON made from rows and columns |

@@ -43,24 +43,40 @@ def flat(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
     return found
 
 
-def differences(here: RunInfo, asked: RunInfo, volatile: Collection[str] = ()) -> list[Difference]:
+def differences(
+    here: RunInfo,
+    asked: RunInfo,
+    volatile: Collection[str] = (),
+    pinned: Collection[str] = (),
+) -> list[Difference]:
     """Return what decides an outcome and is not the same in two runs.
 
     Args:
         here: The one run.
         asked: The other.
         volatile: Dotted names that may differ; a name covers what lies under it.
+        pinned: Dotted names in the provenance that decide as well, such as ``packages.mujoco``;
+            likewise. What one of the runs does not say is not compared.
 
     Returns:
         The differences, in the order of the settings; a missing setting is None.
     """
     one, other = flat(here), flat(asked)
+    there, now = flat(here, ["provenance"]), flat(asked, ["provenance"])
+    under = [f"provenance.{name}" for name in pinned]
+    for name in there:
+        if name in now and _covered(name, under):
+            one[name], other[name] = there[name], now[name]
     return [
         Difference(name, one.get(name), other.get(name))
         for name in dict.fromkeys([*one, *other])
-        if one.get(name) != other.get(name)
-        and not any(name == free or name.startswith(f"{free}.") for free in volatile)
+        if one.get(name) != other.get(name) and not _covered(name, volatile)
     ]
+
+
+def _covered(name: str, names: Collection[str]) -> bool:
+    """Whether a dotted name is one of the names or lies under one."""
+    return any(name == above or name.startswith(f"{above}.") for above in names)
 
 
 def in_words(found: Collection[Difference], here: str = "here", asked: str = "asked") -> str:

@@ -39,6 +39,8 @@ __all__ = [
     "common_cells",
     "footnotes",
     "interval_header",
+    "markdown_cell",
+    "markdown_table",
     "render",
     "rich_table",
     "rows_by_task",
@@ -144,11 +146,11 @@ def _markdown(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
         [[column.text(row) for column in columns] for row in rows],
         right=[column.numeric for column in columns],
     )
-    text += "".join(f"\n{_cell(note)}\n" for note in footnotes(rows))
+    text += "".join(f"\n{markdown_cell(note)}\n" for note in footnotes(rows))
     if published:
         header, *lines = published_lines(published, links=True)
         text += f"\n{CAUTION}\n\n{markdown_table(header, lines)}"
-        text += "".join(f"\n{_cell(remark)}\n" for remark in remarks(published))
+        text += "".join(f"\n{markdown_cell(remark)}\n" for remark in remarks(published))
     return text
 
 
@@ -166,11 +168,12 @@ def markdown_table(
         The table, ending in a newline.
     """
     rule = ["---:" if end else "---" for end in right or [False] * len(header)]
-    cells = [[_cell(cell) for cell in line] for line in lines]
+    cells = [[markdown_cell(cell) for cell in line] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in [list(header), rule, *cells])
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
+    """Write text so that Markdown shows it as it is, on one line."""
     for given, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
         text = text.replace(given, safe)
     return text

@@ -8,7 +8,7 @@ import dataclasses
 import fcntl
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -134,6 +134,17 @@ class RunStore:
             )
         self._write(EPISODE.dump_json(record) + b"\n")
         self._latest[record.key] = record
+
+    def note(self, resumed: Iterable[Resumption]) -> None:
+        """Record that parts of the run were made at other times or under other conditions.
+
+        Args:
+            resumed: What to add; what is on record already is not added again.
+        """
+        new = [each for each in resumed if each not in self._info.resumed]
+        if new:
+            self._info = dataclasses.replace(self._info, resumed=(*self._info.resumed, *new))
+            write_info(self.folder, self._info)
 
     def finish(self, status: Status = "complete") -> None:
         """Record how the run stands.

@@ -1,0 +1,97 @@
+"""Under which conditions runs were made, and what that says about comparing them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from results.differences import flat, short
+from results.records import RunInfo
+
+_SIMULATOR = re.compile(
+    r"provenance\.(packages\.(mujoco|robosuite|(hf-|rlinf-)?libero(-pro-benchmark)?)$"
+    r"|gl_renderer$|init_states\b)"
+)
+"""What else than the protocol decides what a policy meets."""
+
+_SHOWN = ("policy", "demos", "protocol", "provenance")
+_LONG_TALES = re.compile(r"provenance\.(machine|python|checkpoint_files|init_states)\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One thing that is not the same in all runs."""
+
+    name: str
+    """Dotted name."""
+
+    values: tuple[Any, ...]
+    """Its value in each run; None where a run says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a reader must know of the runs before comparing their rates."""
+
+    protocols: tuple[Setting, ...]
+    """What differs between the protocols; empty where all follow the same."""
+
+    warnings: tuple[str, ...]
+    """What may explain a difference in place of the policies."""
+
+    settings: tuple[Setting, ...]
+    """Everything that differs: policies, checkpoints, demos, protocols, versions, renderers."""
+
+
+def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> Conditions:
+    """Compare the descriptions of runs.
+
+    Args:
+        infos: The runs.
+        tags: A short name for each.
+
+    Returns:
+        Their conditions.
+    """
+    described = [flat(info, _SHOWN) for info in infos]
+    differing = [
+        Setting(name=name, values=values)
+        for name in dict.fromkeys(name for names in described for name in names)
+        if len(set(map(short, values := tuple(names.get(name) for names in described)))) > 1
+    ]
+    hashes = {info.protocol["hash"] for info in infos}
+    protocols = [each for each in differing if each.name.startswith("protocol.")]
+    return Conditions(
+        protocols=tuple(protocols) if len(hashes) > 1 else (),
+        warnings=tuple(_warnings(infos, tags, differing)),
+        settings=tuple(each for each in differing if not _LONG_TALES.match(each.name)),
+    )
+
+
+def values_in_words(values: Sequence[Any], tags: Sequence[str]) -> str:
+    """Say which run has which value, such as ``A "llvmpipe", B "NVIDIA H100"``."""
+    return ", ".join(f"{tag} {short(value)}" for tag, value in zip(tags, values, strict=True))
+
+
+def _warnings(
+    infos: Sequence[RunInfo], tags: Sequence[str], differing: Sequence[Setting]
+) -> list[str]:
+    warnings = []
+    hashes = [f"{info.protocol['name']} {info.protocol['hash'][:8]}" for info in infos]
+    if len({info.protocol["hash"] for info in infos}) > 1:
+        shown = ", ".join(f"{tag} {text}" for tag, text in zip(tags, hashes, strict=True))
+        warnings.append(f"Different protocols ({shown}): these rates do not measure the same.")
+    for each in differing:
+        # A policy without eyes leaves no renderer on record, which is no other renderer.
+        known = {short(value) for value in each.values if value is not None}
+        blind = each.name.endswith("gl_renderer") and len(known) < 2
+        if _SIMULATOR.match(each.name) and not blind:
+            name = each.name.removeprefix("provenance.").removeprefix("packages.")
+            warnings.append(f"Different simulators: {name} {values_in_words(each.values, tags)}.")
+        if each.name == "demos" and len(known) > 1:
+            warnings.append(f"Trained on different demos: {values_in_words(each.values, tags)}.")
+    for info, tag in zip(infos, tags, strict=True):
+        changed = {name for again in info.resumed for name in again.changed}
+        if found := sorted(changed & {"packages", "gl_renderer", "init_states"}):
+            warnings.append(f"{tag} was resumed with another {', '.join(found)}.")
+    return warnings

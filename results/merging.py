@@ -1,0 +1,248 @@
+"""Joining the run folders of shards into the one run that they are parts of.
+
+Nothing is taken from the shards: videos are linked, or copied where that is not possible. A new
+folder appears whole, by renaming; one that is there is only ever added to. Merging again adds what
+has been finished since.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from results.differences import differences, in_words
+from results.errors import ResultsError
+from results.folder import RUN_FILE, load_run
+from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
+from results.store import RunStore
+
+PARTS_OWN = ("config.shard", "config.out")
+"""What every part has of its own: which part of the whole it is, such as ``2/4``, and its place."""
+
+_DECIDED = ("outcome", "steps", "first_success_step", "plans", "scene_hash")
+"""What two records of an episode must agree in: the same key always gives the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """What became of a merge."""
+
+    folder: Path
+    """The merged run."""
+
+    episodes: int
+    """Episodes it holds, errors included."""
+
+    expected: int
+    """Episodes of the whole run."""
+
+    errors: int
+    """Episodes whose last attempt broke."""
+
+    absent_shards: tuple[str, ...]
+    """Shards that were not given this time, if the given ones say how many there are."""
+
+    lost_videos: int
+    """Videos that records name and that are not in their folders."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode was tried."""
+        return self.episodes >= self.expected
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    folder: Path
+    info: RunInfo
+    records: Sequence[EpisodeRecord]
+
+
+def merge_runs(
+    folders: Sequence[Path | str],
+    out: Path | str,
+    *,
+    volatile: Collection[str] = (),
+    pinned: Collection[str] = (),
+) -> Merged:
+    """Join runs of the same configuration, such as the shards of one run.
+
+    Of an episode with several records, one that did not break is kept. A run in ``out`` is added
+    to.
+
+    Args:
+        folders: The run folders, finished or not.
+        out: Folder of the merged run.
+        volatile: Dotted names of settings that may differ, as in ``RunStore.open``.
+        pinned: Entries of the provenance that must not, as in ``differences``.
+
+    Returns:
+        What the merged run holds and what it lacks.
+
+    Raises:
+        ResultsError: A run cannot be read or is given twice, the runs are of different
+            configurations, two records of an episode contradict each other, or ``out`` holds
+            something else.
+    """
+    out = Path(out)
+    paths = [Path(folder) for folder in folders]
+    if not paths or len({path.resolve() for path in [*paths, out]}) <= len(paths):
+        raise ResultsError(
+            f"Runs {', '.join(map(str, paths)) or 'none'} into '{out}': give one or more, each "
+            "once, and another folder for --out."
+        )
+    fresh = not (out.is_dir() and any(out.iterdir())) and not out.is_file()
+    target = out.with_name(f".{out.name}.merging") if fresh else out
+    shards = [_read(path) for path in paths]
+    there = [_read(target)] if (target / RUN_FILE).exists() else []
+    parts = [*there, *shards]
+    volatile = (*volatile, *PARTS_OWN)
+    for other in parts[1:]:
+        _check_same(parts[0], other, volatile, pinned)
+    # Shards come first: what is there may name a video that could not be found before.
+    chosen = _choose([*shards, *there])
+    info = _whole(parts, out)
+    with RunStore.open(target, info, volatile=volatile) as store:
+        lost = _fill(store, chosen)
+        store.note(_other_conditions(parts))
+        store.finish("complete" if len(chosen) >= info.expected_episodes else "interrupted")
+    if fresh:
+        target.replace(out)
+    return Merged(
+        folder=out,
+        episodes=len(chosen),
+        expected=info.expected_episodes,
+        errors=sum(record.outcome == "error" for _, record in chosen.values()),
+        absent_shards=_absent([shard.info for shard in shards]),
+        lost_videos=lost,
+    )
+
+
+def _read(folder: Path) -> _Source:
+    info, records = load_run(folder)
+    return _Source(folder=folder, info=info, records=records)
+
+
+def _check_same(
+    one: _Source, other: _Source, volatile: Collection[str], pinned: Collection[str]
+) -> None:
+    if found := differences(one.info, other.info, volatile, pinned):
+        raise ResultsError(
+            f"'{one.folder}' and '{other.folder}' are not parts of one run "
+            f"({in_words(found, 'there', 'here')}): merge runs of the same configuration only."
+        )
+
+
+def _choose(sources: Sequence[_Source]) -> dict[EpisodeKey, tuple[Path, EpisodeRecord]]:
+    """Return one record for each episode, with the folder it is from, in the order of the keys."""
+    chosen: dict[EpisodeKey, tuple[Path, EpisodeRecord]] = {}
+    for source in sources:
+        for record in source.records:
+            held = chosen.get(record.key)
+            if held is None or _better(held, (source.folder, record)):
+                chosen[record.key] = (source.folder, record)
+    return dict(sorted(chosen.items()))
+
+
+def _better(held: tuple[Path, EpisodeRecord], new: tuple[Path, EpisodeRecord]) -> bool:
+    """Whether the new record says more.
+
+    Raises:
+        ResultsError: The two contradict each other.
+    """
+    (_, old), (_, record) = held, new
+    if "error" in (old.outcome, record.outcome):
+        return old.outcome == "error" and record.outcome != "error"
+    for field in _DECIDED:
+        values = getattr(old, field), getattr(record, field)
+        if values[0] != values[1]:
+            raise ResultsError(
+                f"{record.suite} task {record.task}, initial state {record.init_state}, seed "
+                f"{record.seed} has {field} {values[0]} in '{held[0]}' and {values[1]} in "
+                f"'{new[0]}', though the same episode always ends alike: find out which machine "
+                "differs (libero-bench doctor) and merge without it."
+            )
+    return old.video is None and record.video is not None
+
+
+def _whole(sources: Sequence[_Source], out: Path) -> RunInfo:
+    """Describe the run that the sources are parts of."""
+    first = sources[0].info
+    return dataclasses.replace(
+        first,
+        status="running",
+        created=min(source.info.created for source in sources),
+        expected_episodes=first.episodes_per_task * sum(map(len, first.tasks.values())),
+        config={**first.config, "shard": None, "out": str(out)},
+        resumed=(),
+    )
+
+
+def _other_conditions(sources: Sequence[_Source]) -> Iterator[Resumption]:
+    """Say which parts were made under other conditions than the first."""
+    usual = sources[0].info.provenance
+    for source in sources:
+        yield from source.info.resumed
+        found = source.info.provenance
+        changed = {name: value for name, value in found.items() if usual.get(name) != value}
+        if changed:
+            yield Resumption(at=source.info.created, changed=changed)
+
+
+def _fill(store: RunStore, chosen: Mapping[EpisodeKey, tuple[Path, EpisodeRecord]]) -> int:
+    """Add what the store lacks; return how many videos are lost."""
+    held = {record.key: record for record in load_run(store.folder)[1]}
+    names = {record.video: key for key, record in held.items() if record.video}
+    lost = 0
+    for key, (folder, found) in chosen.items():
+        record = found
+        if found.video is not None:
+            known = held[key].video if key in held else None
+            name = known or _own_name(found.video, key, names)
+            record = dataclasses.replace(found, video=name)
+            if (folder / found.video).is_file():
+                _link(folder / found.video, store.folder / name)
+            else:
+                lost += 1
+        if held.get(key) != record:
+            store.append(record)
+    return lost
+
+
+def _own_name(video: str, key: EpisodeKey, names: dict[str, EpisodeKey]) -> str:
+    """Return a name for a video that no other episode has; almost always its own."""
+    path, number = PurePosixPath(video), 1
+    while names.setdefault(video, key) != key:
+        number += 1
+        video = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
+    return video
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.exists():
+        one, other = source.stat(), target.stat()
+        # A copy of a film has its size and time; the same film need not be copied again.
+        if (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns):
+            return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.stem}.part{target.suffix}")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(source, draft)
+    except OSError:
+        shutil.copy2(source, draft)
+    draft.replace(target)
+
+
+def _absent(infos: Sequence[RunInfo]) -> tuple[str, ...]:
+    """Return the shards that are not among these, if all are parts of the same division."""
+    parts = [re.fullmatch(r"(\d+)/(\d+)", str(info.config.get("shard"))) for info in infos]
+    given = {(int(part[1]), int(part[2])) for part in parts if part}
+    counts = {count for _, count in given}
+    if None in parts or len(counts) != 1:
+        return ()
+    count = counts.pop()
+    return tuple(f"{n}/{count}" for n in range(1, count + 1) if (n, count) not in given)
