@@ -13,6 +13,7 @@ from harness.commands.collect import collect_command
 from harness.commands.compare import compare_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
+from harness.commands.export import export_command
 from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.merge import merge_command
@@ -34,6 +35,7 @@ app.command(evaluate_command, name="eval")
 app.command(leaderboard_command, name="leaderboard")
 app.command(compare_command, name="compare")
 app.command(merge_command, name="merge")
+app.command(export_command, name="export")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 

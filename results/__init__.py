@@ -9,6 +9,7 @@ format and everything computed from it; it imports no other package of the proje
 | ``records`` | what one episode and one run say about themselves |
 | ``folder`` | the files of a run folder, and reading them |
 | ``store`` | writing a run safely and resuming it |
+| ``exports`` | a run in LeRobot's shape and as metadata of a model card |
 | ``merging`` | joining the runs of shards into one |
 | ``statistics/`` | every statistic, one module each |
 | ``pairs`` | the episodes that runs share, and which runs they tell apart |

@@ -5,6 +5,7 @@ folder appears whole, by renaming; one that is there is only ever added to. Merg
 has been finished since.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -21,6 +22,9 @@ from results.store import RunStore
 
 PARTS_OWN = ("config.shard", "config.out")
 """What every part has of its own: which part of the whole it is, such as ``2/4``, and its place."""
+
+DRAFTS = ".merging"
+"""Folder beside the merged run in which it grows until it is whole."""
 
 _DECIDED = ("outcome", "steps", "first_success_step", "plans", "scene_hash")
 """What two records of an episode must agree in: the same key always gives the same."""
@@ -95,7 +99,8 @@ def merge_runs(
             "once, and another folder for --out."
         )
     fresh = not (out.is_dir() and any(out.iterdir())) and not out.is_file()
-    target = out.with_name(f".{out.name}.merging") if fresh else out
+    # Two levels down, where nobody who looks for the runs of a folder takes it for one.
+    target = out.parent / DRAFTS / out.name if fresh else out
     shards = [_read(path) for path in paths]
     there = [_read(target)] if (target / RUN_FILE).exists() else []
     parts = [*there, *shards]
@@ -111,6 +116,8 @@ def merge_runs(
         store.finish("complete" if len(chosen) >= info.expected_episodes else "interrupted")
     if fresh:
         target.replace(out)
+        with contextlib.suppress(OSError):  # another merge may be at work in it
+            target.parent.rmdir()
     return Merged(
         folder=out,
         episodes=len(chosen),

@@ -225,6 +225,7 @@ def test_a_killed_merge_shows_nothing_and_is_done_again(
     done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "all").exists()
+    assert not any("merging" in str(path) for path in tmp_path.glob("*/run.json"))
     assert merge_runs(shards, tmp_path / "all", volatile=VOLATILE).complete
     assert outcomes(tmp_path / "all") == WHOLE
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "s1", "s2", "s3"]
