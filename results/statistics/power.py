@@ -21,6 +21,8 @@ POWER = 0.8
 """How often the difference is to be found."""
 
 _LARGEST = 1_000_000
+_FEWEST = 4
+"""With fewer episodes of each run, no outcome at all is significant (Fisher's exact test)."""
 
 
 def episodes_needed(rate_a: float, rate_b: float) -> int:
@@ -41,7 +43,7 @@ def episodes_needed(rate_a: float, rate_b: float) -> int:
     """
     if not (0.0 <= rate_a <= 1.0 and 0.0 <= rate_b <= 1.0) or rate_a == rate_b:
         raise ResultsError(f"Rates {rate_a} and {rate_b}: give two different ones in [0, 1].")
-    return ceil(_independent(rate_a, rate_b))
+    return max(_FEWEST, ceil(_independent(rate_a, rate_b)))
 
 
 def detectable_difference(rate: float, episodes: int) -> float | None:
@@ -60,6 +62,8 @@ def detectable_difference(rate: float, episodes: int) -> float | None:
     """
     if not 0.0 <= rate <= 1.0 or episodes < 0:
         raise ResultsError(f"Rate {rate} of {episodes} episodes: give one in [0, 1] and from 0.")
+    if episodes < _FEWEST:
+        return None
     for end in (1.0, 0.0):
         if rate != end and _independent(rate, end) <= episodes:
             span = abs(end - rate)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
 
 from results.errors import ResultsError
 from results.statistics import (
@@ -17,6 +18,13 @@ from results.statistics import (
 )
 def test_known_sample_sizes(rate_a: float, rate_b: float, episodes: int) -> None:
     assert episodes_needed(rate_a, rate_b) == episodes_needed(rate_b, rate_a) == episodes
+
+
+def test_no_size_is_below_what_an_exact_test_needs() -> None:
+    assert episodes_needed(0.0, 1.0) == 4
+    for n in (3, 4):
+        p = fisher_exact([[n, 0], [0, n]]).pvalue
+        assert (p <= 0.05) == (detectable_difference(0.0, n) is not None) == (n == 4)
 
 
 def test_the_sample_size_reaches_its_power() -> None:
