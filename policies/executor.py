@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from policies.fusion import get_fusion
+from policies.fusion import Fusion, parse_fusion
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 
@@ -11,18 +11,19 @@ class PlanExecutor:
     """Turns the plans of one episode into the slices to execute. One object, one episode.
 
     The first ``exec_horizon`` steps of a plan are executed, then the next plan is due. Where
-    earlier plans reach into those steps, a fusion rule combines them.
+    earlier plans reach into those steps, which they do if ``exec_horizon`` is below their length, a
+    fusion rule combines them.
 
     Args:
         horizon: Steps in a plan.
         exec_horizon: Steps executed per plan, 1 to ``horizon``.
-        fusion: Name of the rule, a key of ``policies.fusion.FUSIONS``.
+        fusion: The rule, or its text as ``policies.fusion.parse_fusion`` reads it.
 
     Raises:
-        ConfigError: ``exec_horizon`` is out of range, or there is no such rule.
+        ConfigError: ``exec_horizon`` is out of range, or the rule cannot be read.
     """
 
-    def __init__(self, horizon: int, exec_horizon: int, fusion: str = "none") -> None:
+    def __init__(self, horizon: int, exec_horizon: int, fusion: str | Fusion = "none") -> None:
         if not 1 <= exec_horizon <= horizon:
             raise ConfigError(
                 f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
@@ -30,7 +31,7 @@ class PlanExecutor:
             )
         self.horizon = horizon
         self.exec_horizon = exec_horizon
-        self._fuse = get_fusion(fusion)
+        self.fusion = parse_fusion(fusion) if isinstance(fusion, str) else fusion
         self._plans: list[tuple[int, FloatArray]] = []  # first step and actions, oldest first
         self._now = 0
 
@@ -64,7 +65,9 @@ class PlanExecutor:
         begin, self._now = self._now, self._now + self.exec_horizon
         self._plans = [kept for kept in self._plans if kept[0] + self.horizon > begin]
         self._plans.append((begin, plan))
-        return np.stack([self._fuse(self._said_about(step)) for step in range(begin, self._now)])
+        return np.stack(
+            [self.fusion.fuse(self._said_about(step)) for step in range(begin, self._now)]
+        )
 
     def _said_about(self, step: int) -> FloatArray:
         """Return what each plan says about a step, (k, 7), oldest plan first."""

@@ -1,54 +1,242 @@
 """Rules for fusing what several plans say about the same control step.
 
 A plan covers more steps than are executed before the next one, so plans overlap. A rule makes one
-action out of all that was said about a step. To add one, write a function and put it in
-``FUSIONS``.
+action out of all that was said about a step; where a single plan speaks, it is that plan's action.
+To add a rule, write its weights and put it in ``FUSIONS``; its fields are its options.
+
+Two decisions hold for every rule:
+
+- The gripper is a decision, not a quantity: it is never averaged but the newest plan's. A vote
+  would hold on to a decision that the newest plan, which has seen most, took back.
+- Position and axis-angle deltas are averaged as they are. An action of 1 turns LIBERO's hand by 0.5
+  rad about an axis, and for such small rotations the mean of two axis-angle vectors is the mean
+  rotation to within 0.03 rad. Absolute orientations must not be averaged so.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
-from tasks.errors import unknown_name
+from tasks.errors import ConfigError, first_mistake, unknown_name
 from tasks.observation import FloatArray
 
-ACT_DECAY = 0.01
-"""m in ACT's weights exp(−m·i); a small m takes up new plans slowly."""
-
 _GRIPPER = 6
-
-Fusion = Callable[[FloatArray], FloatArray]
-"""Takes (k, 7), what k ≥ 1 plans say about one step, oldest plan first; gives the action (7,)."""
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-def newest_only(actions: FloatArray) -> FloatArray:
-    """Follow the newest plan alone."""
-    newest: FloatArray = actions[-1]
-    return newest
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Fusion:
+    """A rule: how much each plan counts."""
+
+    name: ClassVar[str] = ""
+
+    def weights(self, actions: FloatArray) -> FloatArray:
+        """Weigh the plans.
+
+        Args:
+            actions: (k, 7), what k ≥ 2 plans say about one step, oldest plan first.
+
+        Returns:
+            (k,) weights, not negative, of any sum above 0.
+        """
+        raise NotImplementedError
+
+    def fuse(self, actions: FloatArray) -> FloatArray:
+        """Make one action (7,) of what k ≥ 1 plans say about one step, (k, 7), oldest first."""
+        fused: FloatArray = actions[-1].copy()
+        if len(actions) > 1:
+            weights = self.weights(actions)
+            fused[:_GRIPPER] = weights @ actions[:, :_GRIPPER] / weights.sum()
+        return fused
+
+    def __str__(self) -> str:
+        """Return the rule with all its options, as ``parse_fusion`` reads it."""
+        return self._text(_options(type(self)))
+
+    @property
+    def brief(self) -> str:
+        """The same without options that have their default value."""
+        fields = _options(type(self))
+        return self._text({k: v for k, v in fields.items() if getattr(self, k) != v})
+
+    def _text(self, options: Sequence[str] | dict[str, Any]) -> str:
+        said = ",".join(f"{option}={getattr(self, option)!r}" for option in options)
+        return f"{self.name}:{said}" if said else self.name
 
 
-def act(actions: FloatArray) -> FloatArray:
-    """Average with weights w_i ∝ exp(−m·i), i = 0 being the oldest plan.
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Newest(Fusion):
+    """Follow the newest plan that covers the step.
+
+    Between two plans no newer one can appear, and a plan always covers the steps that are executed
+    of it. Executing the first ``exec_horizon`` steps of each plan, which is what ``none`` says, and
+    following the newest plan at every step are therefore the same here. They would differ only in
+    an executor that gets plans before they are due.
+    """
+
+    name = "newest"
+
+    def fuse(self, actions: FloatArray) -> FloatArray:
+        """Return the newest plan's action."""
+        newest: FloatArray = actions[-1].copy()
+        return newest
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Unfused(Newest):
+    """Execute each plan open loop and forget it when the next one comes."""
+
+    name = "none"
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Act(Fusion):
+    """Temporal ensembling: w_i ∝ exp(−m·i), i = 0 being the oldest plan.
 
     Source: Zhao et al. 2023, "Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware",
-    algorithm 2. The gripper is a decision, not a quantity: it is the newest plan's.
+    algorithm 2.
     """
-    weights = np.exp(-ACT_DECAY * np.arange(len(actions)))
-    fused: FloatArray = weights @ actions / weights.sum()
-    fused[_GRIPPER] = actions[-1, _GRIPPER]
-    return fused
+
+    name = "act"
+
+    m: float = 0.01
+    """Above 0 old plans count more, so that new ones are taken up slowly; 0 is the mean; below 0
+    new plans count more."""
+
+    def weights(self, actions: FloatArray) -> FloatArray:
+        """Weigh by age alone."""
+        return _exponentials(-self.m * np.arange(len(actions)))
 
 
-FUSIONS: dict[str, Fusion] = {"none": newest_only, "act": act}
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Mean(Fusion):
+    """All plans count the same."""
+
+    name = "mean"
+
+    def weights(self, actions: FloatArray) -> FloatArray:
+        """Weigh all the same."""
+        return np.ones(len(actions))
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Ema(Fusion):
+    """Exponential moving average: each plan makes α·new + (1−α)·old of what was fused before."""
+
+    name = "ema"
+
+    alpha: float = Field(default=0.5, gt=0, le=1)
+    """Share of the newer plan, in (0, 1]; 1 follows the newest."""
+
+    def weights(self, actions: FloatArray) -> FloatArray:
+        """Return what the recursion comes to: (1−α)^(k−1) for the oldest, then α·(1−α)^(k−1−j)."""
+        kept = (1 - self.alpha) ** np.arange(len(actions) - 1, -1, -1, dtype=np.float64)
+        return np.append(kept[:1], self.alpha * kept[1:])
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Adaptive(Fusion):
+    """Adaptive ensembling: w_k ∝ exp(α·cos(a_newest, a_k)); who disagrees counts less.
+
+    The cosine is that of whole actions, gripper included, so a plan that wants the other grip
+    counts less. It is 0 where an action is all zeros.
+
+    Source: Li et al. 2024, "CogACT", arXiv 2411.19650.
+    """
+
+    name = "adaptive"
+
+    alpha: float = 0.1
+    """How much agreement counts; 0 is the mean of the latest plans."""
+
+    plans: int = Field(default=7, ge=2, le=7)
+    """At most so many plans are fused, 2 to 7, the newest ones."""
+
+    def weights(self, actions: FloatArray) -> FloatArray:
+        """Weigh by agreement with the newest plan; plans before the latest ones count nothing."""
+        newest = actions[-1]
+        lengths = np.linalg.norm(actions, axis=1) * np.linalg.norm(newest)
+        cosines = np.divide(
+            actions @ newest, lengths, out=np.zeros(len(actions)), where=lengths > 0
+        )
+        weights = _exponentials(self.alpha * cosines)
+        weights[: -self.plans] = 0.0
+        return weights
+
+
+FUSIONS: dict[str, type[Fusion]] = {
+    rule.name: rule for rule in (Unfused, Act, Newest, Mean, Ema, Adaptive)
+}
 """The rules by name."""
 
 
-def get_fusion(name: str) -> Fusion:
-    """Return a rule.
+def parse_fusion(text: str) -> Fusion:
+    """Read a rule such as ``mean``, ``act:m=0.05`` or ``adaptive:alpha=0.1,plans=4``.
 
     Raises:
-        ConfigError: There is no rule of that name.
+        ConfigError: There is no rule or option of that name, or a value is not allowed.
     """
+    name, colon, said = text.strip().partition(":")
     if name not in FUSIONS:
         raise unknown_name("fusion", name, FUSIONS)
-    return FUSIONS[name]
+    rule = FUSIONS[name]
+    allowed = _options(rule)
+    given: dict[str, str] = {}
+    for part in said.split(",") if colon else ():
+        option, equals, value = (word.strip() for word in part.partition("="))
+        if not equals or not option or not value or option in given:
+            raise ConfigError(
+                f"Fusion '{text}' cannot be read at '{part}'. Allowed: {_example(rule)}."
+            )
+        if option not in allowed:
+            if not allowed:
+                raise ConfigError(f"Fusion '{name}' has no options, but '{option}' was given.")
+            raise unknown_name(f"option of fusion '{name}'", option, allowed)
+        given[option] = value
+    try:
+        return rule(**given)
+    except ValidationError as error:
+        option, why = first_mistake(error)
+        raise ConfigError(f"Fusion '{name}': {option}: {why}.") from error
+
+
+def parse_fusions(text: str) -> tuple[Fusion, ...]:
+    """Read several rules with commas between them, such as ``none,ema:alpha=0.3,act``.
+
+    What follows a comma belongs to the rule before it if it reads like an option.
+
+    Raises:
+        ConfigError: As ``parse_fusion``, or a rule comes twice.
+    """
+    parts: list[str] = []
+    for part in text.split(","):
+        head, equals, _ = part.partition("=")
+        if parts and equals and ":" not in head:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    fusions = tuple(parse_fusion(part) for part in parts)
+    if len(set(fusions)) != len(fusions):
+        raise ConfigError(f"Fusion '{text}' names a rule twice. Fix: name each once.")
+    return fusions
+
+
+def _options(rule: type[Fusion]) -> dict[str, Any]:
+    """Return the defaults of a rule's options by name, in order."""
+    defaults = rule()
+    return {field.name: getattr(defaults, field.name) for field in dataclasses.fields(rule)}
+
+
+def _example(rule: type[Fusion]) -> str:
+    with_options = str(rule())
+    return with_options if with_options == rule.name else f"{rule.name}, or such as {with_options}"
+
+
+def _exponentials(exponents: FloatArray) -> FloatArray:
+    """Return numbers in the ratio of exp(exponents), the largest being 1."""
+    ratios: FloatArray = np.exp(exponents - exponents.max())
+    return ratios
