@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,26 +75,68 @@ def evaluate(
         ResultsError: The folder holds something else or another run.
         KeyboardInterrupt: Ctrl-C; what was finished is kept and the run marked ``interrupted``.
     """
+    return execute(prepare(config, policy=policy, environments=environments), progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedEvaluation:
+    """An evaluation of which everything was checked that can be before it starts.
+
+    Attributes:
+        config: What is asked, every default filled in.
+        policy: The policy, built.
+        places: Where episodes take place.
+        info: What the run folder will say.
+    """
+
+    config: EvaluationConfig
+    policy: AnyPolicy
+    places: EnvironmentRecipe
+    info: RunInfo
+
+
+def prepare(
+    config: EvaluationConfig,
+    *,
+    policy: AnyPolicy | None = None,
+    environments: EnvironmentRecipe | None = None,
+) -> PreparedEvaluation:
+    """Check and fill in all settings and build the policy; nothing is written.
+
+    Args:
+        config: What is asked.
+        policy: See ``evaluate``.
+        environments: See ``evaluate``.
+
+    Raises:
+        HarnessError: See ``evaluate``.
+        ResultsError: The folder holds something else or another run.
+    """
     protocol = get_protocol(config.protocol, resolution=config.resolution)
-    protocol.step_limit(config.suite)
     places = environments or LiberoRecipe(
         suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
     )
-    config = _resolve(config, protocol, places)
+    config = resolve(config, environments=places)
     built: AnyPolicy = policy or config.policy.build()
     check_fit(built, protocol)
     spec = built.spec
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
-    PlanExecutor(spec.horizon, exec_horizon, config.fusion)  # refuses what is out of range
-    config = replace(config, exec_horizon=exec_horizon)
-    keys = episode_keys(config)
-    info = _describe(config, protocol, built, places, len(keys))
-    with RunStore.open(config.out, info, volatile=VOLATILE) as store, _terminable():
+    executor = PlanExecutor(spec.horizon, exec_horizon, config.fusion)  # refuses what is wrong
+    config = replace(config, exec_horizon=exec_horizon, fusion=str(executor.fusion))
+    info = _describe(config, protocol, built, places, len(episode_keys(config)))
+    RunStore.check(config.out, info, volatile=VOLATILE)
+    return PreparedEvaluation(config=config, policy=built, places=places, info=info)
+
+
+def execute(prepared: PreparedEvaluation, *, progress: Report | None = None) -> Path:
+    """Run the episodes that are not on record; see ``evaluate``."""
+    config = prepared.config
+    with RunStore.open(config.out, prepared.info, volatile=VOLATILE) as store, _terminable():
         finished = store.finished()
-        todo = [key for key in keys if key not in finished]
+        todo = [key for key in episode_keys(config) if key not in finished]
         if todo:
             with _threads(config.threads):
-                _run(config, built, places, store, todo, progress)
+                _run(config, prepared.policy, prepared.places, store, todo, progress)
         store.finish()
     return config.out
 
@@ -171,10 +213,21 @@ def _run(
         _remove_unfinished(store.videos)
 
 
-def _resolve(
-    config: EvaluationConfig, protocol: Protocol, places: EnvironmentRecipe
+def resolve(
+    config: EvaluationConfig, *, environments: EnvironmentRecipe | None = None
 ) -> EvaluationConfig:
-    """Fill in every default, so that the saved configuration says what was run."""
+    """Check and fill in what needs no policy, so that the saved configuration says what was run.
+
+    Args:
+        config: What is asked.
+        environments: See ``evaluate``.
+
+    Raises:
+        ConfigError: A setting is not allowed.
+    """
+    protocol = get_protocol(config.protocol, resolution=config.resolution)
+    protocol.step_limit(config.suite)
+    places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
     names = places.task_names()
     tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
     wrong = [task for task in tasks if task >= len(names)]

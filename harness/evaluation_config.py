@@ -35,7 +35,8 @@ class EvaluationConfig:
     """Steps executed per plan, 1 to the policy's horizon; the policy's own by default."""
 
     fusion: str = "none"
-    """How overlapping plans are fused, a key of ``policies.fusion.FUSIONS``."""
+    """How overlapping plans are fused, as ``policies.fusion.parse_fusion`` reads it, such as
+    ``act:m=0.05``."""
 
     protocol: str = "openvla"
     """Name of the protocol."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.collection_config import CollectionConfig
     from harness.evaluation_config import EvaluationConfig
+    from policies.fusion import Fusion
     from training.config import TrainingConfig
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
@@ -30,7 +31,7 @@ SHIPPED = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Entry:
-    """A policy to evaluate, at one or several execution horizons."""
+    """A policy to evaluate, at one or several execution horizons and fusions."""
 
     policy: str
     """A policy's name."""
@@ -40,8 +41,10 @@ class Entry:
     """A checkpoint; for ``rdt`` the one this recipe trains by default."""
     exec_horizons: tuple[int, ...] = ()
     """Execution horizons, a row of the table each; the policy's own by default."""
-    fusion: str = "none"
-    """Temporal ensembling."""
+    fusion: str | None = None
+    """How overlapping plans are fused, such as ``act:m=0.05``; not at all by default."""
+    fusions: tuple[str, ...] = ()
+    """Several of them instead, a row of the table each for every execution horizon."""
     options: dict[str, Any] = field(default_factory=dict)
     """The policy's own settings."""
 
@@ -143,7 +146,9 @@ class RecipeRun:
         self.evaluations = tuple(self._evaluations())
         labels = [config.out for config in self.evaluations]
         if len(set(labels)) != len(labels):
-            raise ConfigError("Two entries have the same label and horizon. Fix: give labels.")
+            raise ConfigError(
+                "Two entries have the same label, horizon and fusion. Fix: give labels."
+            )
 
     @property
     def page(self) -> Path:
@@ -187,20 +192,18 @@ class RecipeRun:
                 checkpoint = str(self.out / "train" / "checkpoint")
             policy = PolicyRecipe(name=entry.policy, checkpoint=checkpoint, options=entry.options)
             for horizon in entry.exec_horizons or (None,):
-                label = entry.label or entry.policy
-                folder = label if horizon is None else f"{label}-h{horizon}"
-                if entry.fusion != "none":
-                    folder += f"-{entry.fusion}"
-                yield _build(
-                    EvaluationConfig,
-                    "evaluate",
-                    settings,
-                    policy=policy,
-                    exec_horizon=horizon,
-                    fusion=entry.fusion,
-                    label=label,
-                    out=self.out / "eval" / folder.replace("/", "-"),
-                )
+                for fusion in _fusions(entry):
+                    label = entry.label or entry.policy
+                    yield _build(
+                        EvaluationConfig,
+                        "evaluate",
+                        settings,
+                        policy=policy,
+                        exec_horizon=horizon,
+                        fusion=str(fusion),
+                        label=label,
+                        out=self.out / "eval" / _folder_name(label, horizon, fusion),
+                    )
 
     def claim(self) -> None:
         """Make the folder this recipe's, or check that it is.
@@ -212,6 +215,24 @@ class RecipeRun:
 
         settings = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
         claim_folder(self.out, self.out / "recipe.json", settings, "recipe's run")
+
+
+def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
+    from policies.fusion import parse_fusion
+
+    if entry.fusion is not None and entry.fusions:
+        raise ConfigError(
+            f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
+        )
+    return tuple(parse_fusion(text) for text in entry.fusions or (entry.fusion or "none",))
+
+
+def _folder_name(label: str, horizon: int | None, fusion: "Fusion") -> str:
+    """Name a run's folder after what distinguishes it; what is usual is left out."""
+    name = label if horizon is None else f"{label}-h{horizon}"
+    if fusion.name != "none":
+        name += f"-{fusion.folder_name}"
+    return name.replace("/", "-")
 
 
 def _build(

@@ -1,9 +1,11 @@
 """The long stages of the work, each with its progress bar: collect, train, evaluate."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.display import progress_bar
+from harness.display import console, progress_bar
 
 if TYPE_CHECKING:
     from harness.collection import Collected
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from harness.demonstration import Attempt
     from harness.dispatch import EvaluationStatus
     from harness.evaluation_config import EvaluationConfig
+    from policies.fusion import Fusion
     from tasks.suites import Task
     from training.config import TrainingConfig
 
@@ -52,12 +55,47 @@ def train_with_bar(config: "TrainingConfig") -> Path:
 
 def evaluate_with_bar(config: "EvaluationConfig") -> Path:
     """Evaluate under a progress bar; return the run's folder."""
-    name = config.label or config.policy.name
-    horizon = "" if config.exec_horizon is None else f", {config.exec_horizon} steps a plan"
-    with progress_bar(f"Evaluating {name}{horizon}", None, "step") as bar:
+    with _evaluation_bar(config) as show:
         from harness.evaluation import evaluate
+
+        return evaluate(config, progress=show)
+
+
+def sweep_with_bars(
+    config: "EvaluationConfig", exec_horizons: Sequence[int], fusions: "Sequence[Fusion]"
+) -> list[Path]:
+    """Evaluate every combination, a progress bar for each; return the runs' folders.
+
+    Args:
+        config: What is common to all.
+        exec_horizons: Steps executed per plan; none for the policy's own.
+        fusions: How overlapping plans are fused.
+    """
+    from harness.evaluation import execute
+    from harness.sweep import prepare_sweep
+
+    with console.status("Loading the policy"):
+        sweep = prepare_sweep(config, exec_horizons, fusions)
+    folders = []
+    for prepared in sweep:
+        with _evaluation_bar(prepared.config) as show:
+            folders.append(execute(prepared, progress=show))
+    return folders
+
+
+@contextmanager
+def _evaluation_bar(
+    config: "EvaluationConfig",
+) -> Iterator["Callable[[EvaluationStatus], None]"]:
+    """Show a bar while the block runs; what it yields moves the bar."""
+    words = [f"Evaluating {config.label or config.policy.name}"]
+    if config.exec_horizon is not None:
+        words.append(f"{config.exec_horizon} steps a plan")
+    if config.fusion != "none":
+        words.append(config.fusion)
+    with progress_bar(", ".join(words), None, "step") as bar:
 
         def show(status: "EvaluationStatus") -> None:
             bar.at(status.done, total=status.total, note=str(status), rate=status.steps_per_s)
 
-        return evaluate(config, progress=show)
+        yield show

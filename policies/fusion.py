@@ -63,6 +63,11 @@ class Fusion:
         fields = _options(type(self))
         return self._text({k: v for k, v in fields.items() if getattr(self, k) != v})
 
+    @property
+    def folder_name(self) -> str:
+        """The same as part of a folder's name."""
+        return self.brief.replace(":", "-").replace(",", "-")
+
     def _text(self, options: Sequence[str] | dict[str, Any]) -> str:
         said = ",".join(f"{option}={getattr(self, option)!r}" for option in options)
         return f"{self.name}:{said}" if said else self.name

@@ -68,8 +68,6 @@ class RunStore:
                 or another process is writing it.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise ResultsError(f"'{folder}' is a file; give --out a new folder or a run to resume.")
         _refuse_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take_lock(folder)
@@ -82,6 +80,23 @@ class RunStore:
         except BaseException:
             lock.close()
             raise
+
+    @staticmethod
+    def check(folder: Path | str, info: RunInfo, *, volatile: Collection[str] = ()) -> None:
+        """Refuse what ``open`` would refuse by what lies in the folder; nothing is written.
+
+        Args:
+            folder: The run folder.
+            info: What is asked.
+            volatile: See ``open``.
+
+        Raises:
+            ResultsError: The folder holds something else or another run, or is damaged.
+        """
+        folder = Path(folder)
+        _refuse_foreign(folder)
+        if (folder / RUN_FILE).exists():
+            _resume(folder, read_info(folder), info, volatile)
 
     @property
     def info(self) -> RunInfo:
@@ -193,6 +208,8 @@ class RunStore:
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder with something in it that is no run; a start cut short leaves a lock."""
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f"'{folder}' is a file; give --out a new folder or a run to resume.")
     if not folder.is_dir() or (folder / RUN_FILE).exists():
         return
     own = {LOCK_FILE, f"{RUN_FILE}.tmp"}

@@ -15,7 +15,7 @@ def evaluate_command(
     checkpoint: Path | None = None,
     episodes: int | None = None,
     init_states: str | None = None,
-    exec_horizon: int | None = None,
+    exec_horizon: str | None = None,
     fusion: str = "none",
     protocol: str = "openvla",
     resolution: int | None = None,
@@ -32,6 +32,8 @@ def evaluate_command(
     """Run a policy on LIBERO tasks and print how often it succeeds.
 
     Every finished episode is kept in OUT/episodes.jsonl; the same command resumes a killed run.
+    Several execution horizons or fusions are a run for each combination, in OUT/h16-act and the
+    like, of one policy loaded once, and one table.
 
     Parameters
     ----------
@@ -51,9 +53,11 @@ def evaluate_command(
     init_states
         Initial states such as 0,5 or 10-19, instead of --episodes.
     exec_horizon
-        Steps of a plan executed before the next plan.
+        Steps of a plan executed before the next plan; or several, such as 64,16,8.
     fusion
-        none, or act (temporal ensembling of overlapping plans).
+        How overlapping plans are fused: none, act (temporal ensembling), newest, mean, ema or
+        adaptive; with options such as act:m=0.05, ema:alpha=0.5 or adaptive:alpha=0.1,plans=4; or
+        several, such as none,act.
     protocol
         openvla, openpi, lerobot or libero: whose rules and whose scenes.
     resolution
@@ -78,8 +82,10 @@ def evaluate_command(
         Print the table as JSON.
     """
     from harness.commands.arguments import parse_indices, parse_options, parse_tasks
+    from harness.commands.leaderboard import leaderboard_command
     from harness.evaluation_config import EvaluationConfig
-    from harness.stages import evaluate_with_bar
+    from harness.stages import sweep_with_bars
+    from policies.fusion import parse_fusions
     from policies.registry import PolicyRecipe
 
     config = EvaluationConfig(
@@ -94,8 +100,6 @@ def evaluate_command(
         tasks=parse_tasks(suite, tasks),
         episodes=episodes,
         init_states=None if init_states is None else parse_indices(init_states, "--init-states"),
-        exec_horizon=exec_horizon,
-        fusion=fusion,
         protocol=protocol,
         resolution=resolution,
         seed=seed,
@@ -105,10 +109,9 @@ def evaluate_command(
         hold_steps=hold_steps,
         label=label,
     )
-    evaluate_with_bar(config)
-    from harness.commands.leaderboard import leaderboard_command
-
-    leaderboard_command([out], json=json)
+    horizons = () if exec_horizon is None else parse_indices(exec_horizon, "--exec-horizon")
+    folders = sweep_with_bars(config, horizons, parse_fusions(fusion))
+    leaderboard_command(folders, json=json)
 
 
 def parse_record(text: str) -> int | Literal["all"]:

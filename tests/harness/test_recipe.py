@@ -8,6 +8,7 @@ import pytest
 from harness.cli import main
 from harness.recipe import SHIPPED, RecipeRun, load_recipe
 from results.store import load_run
+from tasks.errors import ConfigError
 
 SMALL = """
 title = "Small"
@@ -39,6 +40,41 @@ def test_shipped_recipes_are_sound(recipe: Path, tmp_path: Path) -> None:
     run = RecipeRun(load_recipe(recipe.stem), tmp_path / "run")
     assert run.evaluations
     assert not run.out.exists()
+
+
+def entries(tmp_path: Path, entry: str) -> RecipeRun:
+    file = tmp_path / "r.toml"
+    stage = 'title = "x"\n[evaluate]\nsuite = "libero_object"\n[[entries]]\npolicy = "noop"\n'
+    file.write_text(stage + entry)
+    return RecipeRun(load_recipe(str(file)), tmp_path / "run")
+
+
+def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
+    entry = 'exec_horizons = [64, 8]\nfusions = ["none", "adaptive:plans=4"]'
+    assert [
+        (config.exec_horizon, config.fusion, config.out.name)
+        for config in entries(tmp_path, entry).evaluations
+    ] == [
+        (64, "none", "noop-h64"),
+        (64, "adaptive:alpha=0.1,plans=4", "noop-h64-adaptive-plans=4"),
+        (8, "none", "noop-h8"),
+        (8, "adaptive:alpha=0.1,plans=4", "noop-h8-adaptive-plans=4"),
+    ]
+    (one,) = entries(tmp_path, 'label = "a/b"\nfusion = "act"').evaluations
+    assert (one.exec_horizon, one.fusion, one.out.name) == (None, "act:m=0.01", "a-b-act")
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ('fusion = "akt"', "Unknown fusion 'akt'"),
+        ('fusion = "act"\nfusions = ["none"]', "both fusion and fusions"),
+        ('fusions = ["act", "act:m=0.01"]', "same label, horizon and fusion"),
+    ],
+)
+def test_mistakes_in_an_entry(tmp_path: Path, entry: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        entries(tmp_path, entry)
 
 
 @pytest.mark.sim
