@@ -124,14 +124,15 @@ def prepare(
     executor = PlanExecutor(spec.horizon, exec_horizon, config.fusion)  # refuses what is wrong
     config = replace(config, exec_horizon=exec_horizon, fusion=str(executor.fusion))
     info = _describe(config, protocol, built, places, len(episode_keys(config)))
-    RunStore.check(config.out, info, volatile=VOLATILE)
+    RunStore.check(config.out, info, volatile=_volatile(built))
     return PreparedEvaluation(config=config, policy=built, places=places, info=info)
 
 
 def execute(prepared: PreparedEvaluation, *, progress: Report | None = None) -> Path:
     """Run the episodes that are not on record; see ``evaluate``."""
     config = prepared.config
-    with RunStore.open(config.out, prepared.info, volatile=VOLATILE) as store, _terminable():
+    volatile = _volatile(prepared.policy)
+    with RunStore.open(config.out, prepared.info, volatile=volatile) as store, _terminable():
         finished = store.finished()
         todo = [key for key in episode_keys(config) if key not in finished]
         if todo:
@@ -283,6 +284,7 @@ def _describe(
     if device := getattr(policy, "device", None):
         described["device"] = str(device).split(":")[0]
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
+    provenance |= getattr(policy, "provenance", {})
     provenance["init_states"] = places.fingerprints(config.tasks or ())
     if config.policy.checkpoint is not None:
         # A name on a hub stands for files that the policy knows the place of.
@@ -309,6 +311,13 @@ def _demos(policy: AnyPolicy) -> str | None:
     if not known:
         return None
     return str(known.get("label") or ", ".join(sorted(known)))
+
+
+def _volatile(policy: AnyPolicy) -> tuple[str, ...]:
+    """Return the settings that may change when a run is resumed, the policy's own included."""
+    own = getattr(policy, "resumable_options", ())
+    places = ("policy.options", "config.policy.options")
+    return VOLATILE + tuple(f"{place}.{option}" for option in own for place in places)
 
 
 def _recorded(config: EvaluationConfig) -> set[EpisodeKey]:

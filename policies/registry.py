@@ -113,5 +113,6 @@ _BUILT_IN = {
     "noop": "policies.baselines:build_noop",
     "expert": "policies.expert.policy:build_expert",
     "rdt": "policies.rdt.building:build_rdt",
+    "remote": "policies.remote.policy:build_remote",
 }
 """Functions that build this package's policies, by name; their modules are imported when used."""

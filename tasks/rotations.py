@@ -88,10 +88,17 @@ def rot6d_to_quat(rot6d: Array) -> Doubles:
     return matrix_to_quat(rot6d_to_matrix(rot6d))
 
 
-def quat_to_axisangle(quat: Array) -> Doubles:
-    """Turn quaternions (..., 4) into axis times angle (..., 3), the angle in [0, π] rad."""
+def quat_to_axisangle(quat: Array, *, keep_sign: bool = False) -> Doubles:
+    """Turn quaternions (..., 4) into axis times angle (..., 3), the angle in [0, π] rad.
+
+    Args:
+        quat: Quaternions of any non-zero length.
+        keep_sign: Do not take −q for q where w < 0. The angle is then in [0, 2π], as robosuite's
+            ``quat2axisangle`` gives it.
+    """
     unit = _unit(quat)
-    unit = np.where(unit[..., 3:] < 0, -unit, unit)
+    if not keep_sign:
+        unit = np.where(unit[..., 3:] < 0, -unit, unit)
     sine = np.linalg.norm(unit[..., :3], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, unit[..., 3:])
     # Near zero angle/sin(angle/2) tends to 2.

@@ -1,0 +1,87 @@
+"""Evaluations of a policy that is served over the network."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import evaluation
+from harness.cli import main
+from results.store import load_run
+from tests.harness.doubles import EchoRecipe
+from tests.policies.remote.server import PolicyServer, answer, broken, drop, sends
+
+
+@pytest.fixture(autouse=True)
+def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation, "LiberoRecipe", lambda **_: EchoRecipe())
+
+
+def words(out: Path, port: int, **changes: str) -> list[str]:
+    options = {"host": "127.0.0.1", "port": str(port), "retries": "0", "wait": "0"} | changes
+    command = ["eval", "--policy", "remote", "--suite", "libero_object", "--tasks", "0"]
+    command += ["--episodes", "3", "--workers", "2", "--out", str(out), "--json"]
+    for name, value in options.items():
+        command += [f"--option.{name}", value]
+    return command
+
+
+def test_a_served_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with PolicyServer() as server:
+        assert main(words(tmp_path / "run", server.port)) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["label"], row["episodes"], row["exec_horizon"]) == ("remote", 3, 5)
+    info, records = load_run(tmp_path / "run")
+    assert info.provenance["policy_server"]["metadata"]["model"] == "pi0_libero"
+    # One request to learn the horizon, then one for each plan of each episode.
+    assert len(server.requests) == 1 + sum(record.plans for record in records)
+    assert {request["prompt"] for request in server.requests[1:]} == {"do task 0"}
+
+
+def test_a_server_that_breaks_on_one_request_costs_at_most_a_retry(tmp_path: Path) -> None:
+    with PolicyServer(answer, broken) as server:
+        assert main(words(tmp_path / "run", server.port)) == 0
+    records = load_run(tmp_path / "run")[1]
+    assert sorted(record.attempt for record in records) == [1, 1, 2]
+    assert {record.outcome for record in records} == {"failure"}
+    with PolicyServer(answer, usual=broken) as server:
+        assert main(words(tmp_path / "all", server.port)) == 0
+    records = load_run(tmp_path / "all")[1]
+    assert {record.outcome for record in records} == {"error"}
+    assert "KeyError: 'state' (policy.py, line 72, in infer)" in (records[0].error or "")
+
+
+def test_a_server_that_goes_away_ends_the_run_which_goes_on_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    with PolicyServer(*[answer] * 15, usual=drop) as server:
+        assert main(words(out, server.port)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("libero-bench: The policy server at")
+    assert "the same command goes on" in error
+    info, before = load_run(out)
+    assert info.status == "interrupted"
+    with PolicyServer() as server:
+        assert main(words(out, server.port, timeout="9", retries="2")) == 0
+    info, records = load_run(out)
+    assert (info.status, len(records)) == ("complete", 3)
+    assert records[: len(before)] == before
+    assert "policy_server" in info.resumed[0].changed
+    with PolicyServer() as server:
+        assert main(words(out, server.port, image_size="96")) == 2
+    assert "another configuration (policy.options.image_size" in capsys.readouterr().err
+
+
+def test_nothing_is_left_where_there_is_no_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with PolicyServer() as server:
+        pass
+    assert main(words(tmp_path / "run", server.port)) == 2
+    assert "There is no policy server at" in capsys.readouterr().err
+    with PolicyServer(usual=sends({"actions": []})) as server:
+        assert main(words(tmp_path / "run", server.port)) == 2
+    assert "no array 'actions'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

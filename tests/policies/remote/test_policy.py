@@ -1,0 +1,247 @@
+"""The policy ``remote`` against a real WebSocket server."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.interface import PlanRequest
+from policies.registry import PolicyRecipe
+from policies.remote.connection import ServerError, shorten_traceback
+from policies.remote.policy import RemotePolicy
+from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
+from tasks.protocols import get_protocol
+from tests.policies.remote.server import (
+    HORIZON,
+    TRACEBACK,
+    PolicyServer,
+    answer,
+    broken,
+    drop,
+    late,
+    later,
+    plan_for,
+    sends,
+    write_array,
+)
+from tests.policies.remote.test_observation import seen
+
+
+def build(port: int, **options: Any) -> RemotePolicy:
+    quick = {"host": "127.0.0.1", "port": port, "timeout": 5, "retries": 1, "wait": 0.5}
+    policy = PolicyRecipe(name="remote", options={**quick, **options}).build()
+    assert isinstance(policy, RemotePolicy)
+    return policy
+
+
+def request(height: float = 0.3) -> PlanRequest:
+    observation = seen(64)
+    observation["ee_pos"] = np.array([0.0, 0.0, height])
+    return PlanRequest(window=[observation], instruction="open it", seed=0)
+
+
+def heights(plans: list[np.ndarray]) -> list[float]:
+    return [round(float(plan[0, 0]), 3) for plan in plans]
+
+
+def test_plans_come_from_the_server_in_the_order_of_the_requests() -> None:
+    with PolicyServer() as server:
+        policy = build(server.port)
+        assert (policy.spec.horizon, policy.spec.exec_horizon, policy.spec.history) == (10, 5, 1)
+        assert policy.spec.cameras == ("agentview", "wrist")
+        plans = policy.plan([request(0.1), request(0.2), request(-0.3)])
+        assert heights(plans) == [0.1, 0.2, -0.3]
+        assert {(plan.shape, plan.dtype) for plan in plans} == {((HORIZON, 7), np.dtype(float))}
+        np.testing.assert_allclose(plans[0][:, 1:], plan_for(server.requests[1])[:, 1:])
+        assert server.connections == 1
+        first, asked = server.requests[0], server.requests[1]
+        assert {key: np.shape(value) for key, value in first.items()} == {
+            key: np.shape(value) for key, value in asked.items()
+        }
+        assert asked["prompt"] == "open it"
+        assert asked["observation/image"].shape == (224, 224, 3)
+        assert policy.provenance["policy_server"] == {
+            "uri": f"ws://127.0.0.1:{server.port}",
+            "metadata": {"model": "pi0_libero", "sizes": [0, 1]},
+        }
+
+
+def test_a_known_horizon_and_another_size_of_pictures() -> None:
+    with PolicyServer() as server:
+        policy = build(server.port, horizon=HORIZON, image_size=96)
+        assert server.requests == []  # nothing had to be found out
+        policy.plan([request()])
+        assert server.requests[0]["observation/wrist_image"].shape == (96, 96, 3)
+        with pytest.raises(SpecMismatchError, match=r"plan of 10 steps, 8 were expected.*horizon"):
+            build(server.port, horizon=8).plan([request()])
+
+
+def test_actions_are_clipped_as_the_controller_does() -> None:
+    wild = np.full((HORIZON, 7), 3.0)
+    with PolicyServer(usual=sends({"actions": write_array(wild)})) as server:
+        np.testing.assert_array_equal(build(server.port).plan([request()])[0], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"actions": write_array(np.zeros((10, 8)))}, r"shape \(10, 8\).*\(steps, 7\)"),
+        ({"actions": write_array(np.zeros(7))}, r"shape \(7,\)"),
+        ({"actions": write_array(np.zeros((0, 7)))}, r"shape \(0, 7\)"),
+        ({"actions": [[0.0] * 7]}, "no array 'actions'"),
+        ({"plan": 1, "timing": 2}, r"no array 'actions', but \['plan', 'timing'\]"),
+        ([1, 2], "no array 'actions', but list"),
+        (b"\xc1", "1 bytes that are no message"),
+    ],
+)
+def test_an_answer_that_is_no_plan(message: Any, words: str) -> None:
+    with PolicyServer(usual=sends(message)) as server, pytest.raises(SpecMismatchError) as caught:
+        build(server.port)
+    assert caught.match(words)
+    with PolicyServer(answer, usual=sends(message)) as server:
+        policy = build(server.port)
+        with pytest.raises(SpecMismatchError, match=words):
+            policy.plan([request()])
+
+
+def test_a_late_answer_is_not_taken_for_the_next_requests() -> None:
+    with PolicyServer(answer, late) as server:
+        policy = build(server.port, timeout=1, retries=1)
+        assert heights(policy.plan([request(0.1)])) == [0.1]
+        server.patience.set()  # the answer to the first sending comes now
+        assert heights(policy.plan([request(0.2)])) == [0.2]
+        assert server.connections == 2
+
+
+def test_a_server_that_is_always_slow_is_named_with_what_was_tried() -> None:
+    with PolicyServer(usual=late) as server:
+        policy = build(server.port, timeout=0.2, retries=2, horizon=HORIZON)
+        with pytest.raises(PrerequisiteError) as caught:
+            policy.plan([request()])
+    text = str(caught.value)
+    assert f"ws://127.0.0.1:{server.port} did not answer a request that was sent 3 times" in text
+    assert text.count("no answer within 0.2 s") == 3
+    assert "/healthz answers 'OK'" in text
+    assert "--option.timeout" in text
+
+
+def test_a_lost_connection_is_made_again() -> None:
+    with PolicyServer(answer, drop) as server:
+        policy = build(server.port)
+        assert heights(policy.plan([request(0.1), request(0.2)])) == [0.1, 0.2]
+        assert server.connections == 2
+    with PolicyServer(answer, usual=drop) as server:
+        policy = build(server.port)
+        with pytest.raises(PrerequisiteError, match=r"sent 2 times: the connection was lost"):
+            policy.plan([request()])
+
+
+def test_a_server_that_starts_anew_is_waited_for() -> None:
+    with PolicyServer() as server:
+        policy = build(server.port, wait=20)
+        policy.plan([request()])
+    again = PolicyServer(port=server.port)
+    with later(again, 0.5):
+        assert heights(policy.plan([request(0.2)])) == [0.2]
+    with pytest.raises(PrerequisiteError, match="There is no policy server at"):
+        build(server.port)
+
+
+def test_a_server_that_starts_late_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    server = PolicyServer(port=free_port())
+    with later(server, 0.6):
+        assert build(server.port, wait=20).spec.horizon == HORIZON
+    assert "waiting up to 20 s" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_what_the_server_broke_on_is_said_shortly_and_spares_the_next_request() -> None:
+    with PolicyServer(answer, broken) as server:
+        policy = build(server.port)
+        with pytest.raises(ServerError) as caught:
+            policy.plan([request(0.1)])
+        assert str(caught.value) == (
+            "The policy server broke: KeyError: 'state' (policy.py, line 72, in infer)"
+        )
+        assert not isinstance(caught.value, HarnessError)  # one episode's trouble, not the run's
+        assert heights(policy.plan([request(0.2)])) == [0.2]
+        assert len(server.requests) == 3  # it was not asked the same again
+    with (
+        PolicyServer(usual=broken) as server,
+        pytest.raises(SpecMismatchError, match=r"KeyError: 'state'.*first request.*Fix"),
+    ):
+        build(server.port)
+
+
+def test_shortened_tracebacks() -> None:
+    assert shorten_traceback(TRACEBACK) == "KeyError: 'state' (policy.py, line 72, in infer)"
+    assert shorten_traceback(" out of\n memory ") == "out of memory"
+    assert shorten_traceback("") == "it did not say why"
+    assert len(shorten_traceback(TRACEBACK + "ValueError: " + "x" * 5000)) <= 400
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def test_a_refused_connection_is_named_with_the_fix() -> None:
+    port = free_port()
+    with pytest.raises(PrerequisiteError) as caught:
+        build(port, wait=1)
+    text = str(caught.value)
+    assert f"There is no policy server at ws://127.0.0.1:{port}" in text
+    assert "times in 1 s, at last: connection refused" in text
+    assert "serve_policy.py" in text
+    assert "--option.host" in text
+    with pytest.raises(PrerequisiteError, match="tried once"):
+        build(port, wait=0)
+
+
+class Page(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_another_kind_of_server() -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(SpecMismatchError, match=r"is no WebSocket server \(.*404"):
+            build(server.server_port, wait=0.1)
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"port": 0}, "port: 0 given"),
+        ({"port": "http"}, "port: 'http' given"),
+        ({"timeout": 0}, "timeout: 0 given"),
+        ({"timeout": float("inf")}, "timeout: inf given"),
+        ({"retries": -1}, "retries: -1 given"),
+        ({"image_size": 4}, "image_size: 4 given"),
+        ({"host": "http://here"}, "host 'http://here' given"),
+        ({"hots": "here"}, "Did you mean 'host'"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        PolicyRecipe(name="remote", options=options).build()
+
+
+def test_pictures_as_rendered_are_refused() -> None:
+    with PolicyServer() as server:
+        policy = build(server.port, horizon=HORIZON)
+        policy.check_protocol(get_protocol("openpi"))
+        with pytest.raises(SpecMismatchError, match=r"upside down.*--protocol openpi"):
+            policy.check_protocol(get_protocol("libero"))
