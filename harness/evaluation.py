@@ -20,7 +20,7 @@ from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.schedule import Schedule
 from harness.worker import WorkerSetup
 from policies.executor import PlanExecutor
-from policies.interface import Policy, PolicySpec
+from policies.interface import Policy, PolicySpec, StartingPolicy
 from policies.registry import AnyPolicy
 from results.records import EpisodeKey, RunInfo
 from results.store import RunStore
@@ -281,6 +281,10 @@ def _describe(
         "cameras": spec.cameras,
         "options": config.policy.options,
     }
+    if isinstance(policy, StartingPolicy):
+        tasks, states = config.tasks or (), config.init_states or ()
+        described["starts_sha256"] = policy.check_episodes(config.suite, tasks, states)
+        protocol = protocol.starting_from(policy.starts)
     if device := getattr(policy, "device", None):
         described["device"] = str(device).split(":")[0]
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))

@@ -11,6 +11,7 @@ from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
 from tasks.observation import CAMERAS, FloatArray, Observation
+from tasks.starts import Start
 
 if TYPE_CHECKING:
     # Its import needs OpenGL; the parent of workers does not, and workers say what is missing.
@@ -26,7 +27,7 @@ class Environment(Protocol):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode; the options are ``init_state`` and ``cameras``."""
+        """Start an episode; the options are ``init_state`` or ``start``, and ``cameras``."""
 
     def execute(
         self,
@@ -47,6 +48,9 @@ class Environment(Protocol):
 
 class Planner(Protocol):
     """Where plans come from: a policy in this process, or one behind a pipe."""
+
+    def start(self, key: EpisodeKey) -> Start | None:
+        """Say where an episode starts, if not from its initial state."""
 
     def begin(self, env: Any, seed: int) -> None:
         """Get ready for an episode in an environment that was just reset."""
@@ -141,13 +145,10 @@ def run_episode(
     started = time.perf_counter()
     recorded = tuple(c for c in CAMERAS if any(c in s.cameras for s in subscribers))
     try:
-        first, info = env.reset(
-            seed=key.seed,
-            options={
-                "init_state": key.init_state,
-                "cameras": tuple(dict.fromkeys((*spec.cameras, *recorded))),
-            },
-        )
+        start = planner.start(key)
+        place = {"init_state": key.init_state} if start is None else {"start": start}
+        cameras = tuple(dict.fromkeys((*spec.cameras, *recorded)))
+        first, info = env.reset(seed=key.seed, options={**place, "cameras": cameras})
         observation = cast(Observation, first)
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:

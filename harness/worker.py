@@ -22,9 +22,9 @@ from harness.messages import FATAL, Answer, Done, Failed, Fatal, Job, Question, 
 from harness.processes import end_with
 from harness.rollout import Environment, Planner, Subscriber, run_episode
 from policies.executor import PlanExecutor
-from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy
+from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy, StartingPolicy
 from policies.registry import PolicyRecipe
-from results.records import EpisodeRecord
+from results.records import EpisodeKey, EpisodeRecord
 from tasks.errors import (
     HarnessError,
     PrerequisiteError,
@@ -32,6 +32,7 @@ from tasks.errors import (
     SpecMismatchError,
 )
 from tasks.observation import FloatArray
+from tasks.starts import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,9 @@ class _RemotePlanner:
         self._connection = connection
         self.asked = False
 
+    def start(self, key: EpisodeKey) -> Start | None:
+        return None
+
     def begin(self, env: Any, seed: int) -> None:
         self.asked = False
 
@@ -88,6 +92,11 @@ class _LocalPlanner:
     def __init__(self, policy: PrivilegedPolicy) -> None:
         self._policy = policy
         self.asked = False
+
+    def start(self, key: EpisodeKey) -> Start | None:
+        if isinstance(self._policy, StartingPolicy):
+            return self._policy.start(key.suite, key.task, key.init_state)
+        return None
 
     def begin(self, env: Any, seed: int) -> None:
         self.asked = False

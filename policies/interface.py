@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from tasks.observation import FloatArray, Observation
+from tasks.starts import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +83,32 @@ class PrivilegedPolicy(Protocol):
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan the next steps of this one episode; ``requests`` holds exactly one."""
+
+
+@runtime_checkable
+class StartingPolicy(PrivilegedPolicy, Protocol):
+    """A privileged policy whose episodes start elsewhere than in the task's initial states.
+
+    What it achieves cannot be compared with other policies' results and is kept apart from them:
+    its runs have a protocol of their own.
+
+    Attributes:
+        starts: What its episodes start from, in a word for tables, such as ``demos``.
+    """
+
+    starts: str
+
+    def check_episodes(self, suite: str, tasks: Sequence[int], init_states: Sequence[int]) -> str:
+        """Refuse episodes that it has no start for, before any is run.
+
+        Args:
+            suite: The suite's name.
+            tasks: Indices of tasks.
+            init_states: Initial states of each task.
+
+        Returns:
+            A hash of what it has for these episodes: a run is resumed only with the same.
+        """
+
+    def start(self, suite: str, task: int, init_state: int) -> Start:
+        """Say where an episode starts; ``begin`` follows once the simulator is there."""

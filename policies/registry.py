@@ -20,8 +20,14 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, validate_call
 from pydantic.dataclasses import dataclass
 
-from policies.interface import Policy, PrivilegedPolicy
-from tasks.errors import ConfigError, PrerequisiteError, first_mistake, unknown_name
+from policies.interface import Policy, PolicySpec, PrivilegedPolicy
+from tasks.errors import (
+    ConfigError,
+    PrerequisiteError,
+    SpecMismatchError,
+    first_mistake,
+    unknown_name,
+)
 
 ENTRY_POINTS = "libero_bench.policies"
 """Group of entry points in which other packages name their policies."""
@@ -35,7 +41,8 @@ class PolicyRecipe:
     """How to build a policy; small, picklable, and the same in every process."""
 
     name: str
-    """A registered name: ``random``, ``noop``, ``expert``, ``rdt``, or another package's."""
+    """A registered name: ``random``, ``noop``, ``expert``, ``rdt``, ``replay``, ``remote``, or
+    another package's."""
 
     checkpoint: str | None = None
     """Folder of the checkpoint, for policies that were trained."""
@@ -53,6 +60,7 @@ class PolicyRecipe:
             ConfigError: No policy has that name, it does not take an option or the checkpoint, it
                 needs a checkpoint and has none, or a value is not allowed.
             PrerequisiteError: A device or package is missing.
+            SpecMismatchError: What was built is no policy.
         """
         factory = find_factory(self.name)
         takes = inspect.signature(factory).parameters
@@ -73,10 +81,11 @@ class PolicyRecipe:
             )
         given = {k: v for k, v in reserved.items() if k in takes or (anything and v is not None)}
         try:
-            return factory(**given, **self.options)
+            built = factory(**given, **self.options)
         except ValidationError as error:
             place, why = first_mistake(error)
             raise ConfigError(f"Policy '{self.name}': {place}: {why}.") from error
+        return _checked(self.name, built)
 
 
 def policy_names() -> tuple[str, ...]:
@@ -99,13 +108,27 @@ def find_factory(name: str) -> Factory:
         if point.name == name:
             try:
                 loaded: Factory = point.load()
-            except (ImportError, AttributeError) as error:
+            except Exception as error:  # a module of others may raise anything
+                by = f" by package {point.dist.name}" if point.dist else ""
+                why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise PrerequisiteError(
-                    f"Policy '{name}' is offered as {point.value}, which cannot be imported "
-                    f"({error}). Fix: repair or reinstall that package."
+                    f"Policy '{name}' is offered as {point.value}{by}, which cannot be imported "
+                    f"({why}). Fix: repair or reinstall that package."
                 ) from error
             return validate_call(loaded) if inspect.isfunction(loaded) else loaded
     raise unknown_name("policy", name, policy_names())
+
+
+def _checked(name: str, built: AnyPolicy) -> AnyPolicy:
+    """Refuse what is no policy, before an evaluation stumbles over it."""
+    spec = getattr(built, "spec", None)
+    if isinstance(spec, PolicySpec) and callable(getattr(built, "plan", None)):
+        return built
+    lack = "no plan()" if isinstance(spec, PolicySpec) else "no spec, or none that is a PolicySpec"
+    raise SpecMismatchError(
+        f"Policy '{name}' is a {type(built).__name__}, which has {lack}. "
+        "Fix: give it what policies.interface.Policy describes."
+    )
 
 
 _BUILT_IN = {
@@ -113,6 +136,7 @@ _BUILT_IN = {
     "noop": "policies.baselines:build_noop",
     "expert": "policies.expert.policy:build_expert",
     "rdt": "policies.rdt.building:build_rdt",
+    "replay": "policies.replay:build_replay",
     "remote": "policies.remote.policy:build_remote",
 }
 """Functions that build this package's policies, by name; their modules are imported when used."""

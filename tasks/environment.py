@@ -36,7 +36,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
     - ``goals``: whether each predicate of the goal holds, by names such as ``On(bowl_1, plate_1)``;
     - ``first_held``: the step at which a predicate first held, 0 for the start; those that never
       did are left out, since vector environments cannot batch numbers with None;
-    - ``init_state``: its index, from ``reset``, unless a state was given;
+    - ``init_state``: its index, from ``reset``, unless a state or a start was given;
     - ``held_steps`` and ``success_held``, at success with ``hold_steps``: for how many of these
       steps the goal went on holding without a break, and whether it held at the last.
 
@@ -110,25 +110,34 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
                 the fixtures' poses depend on it, beside the initial state's index.
             options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
                 gives it, the fixtures then being those of the seed itself; without it an index is
-                drawn at random. ``cameras``: cameras to render, all by default.
+                drawn at random. ``start``: a ``tasks.starts.Start`` instead. ``cameras``: cameras
+                to render, all by default.
 
         Raises:
-            ConfigError: An unknown option or initial state.
+            ConfigError: An unknown option or initial state, or both an initial state and a start.
+            SpecMismatchError: The start is another scene's.
         """
         super().reset(seed=seed)
         options = dict(options or {})
         cameras = options.pop("cameras", CAMERAS if self.images else ())
-        init_state = options.pop("init_state", None)
+        init_state, start = options.pop("init_state", None), options.pop("start", None)
         if options:
-            raise unknown_name("reset option", next(iter(options)), ("init_state", "cameras"))
+            allowed = ("init_state", "start", "cameras")
+            raise unknown_name("reset option", next(iter(options)), allowed)
+        if start is not None and init_state is not None:
+            raise ConfigError("Both init_state and start were given. Fix: give one of them.")
         if init_state is None:
             init_state = int(self.np_random.integers(len(self.task.init_states())))
         init_state = _check_init_state(init_state)
         self._latest = None  # until the new episode is under way, there is none
-        self._latest = self.simulator.reset(init_state, seed=seed, cameras=cameras)
+        if start is None:
+            self._latest = self.simulator.reset(init_state, seed=seed, cameras=cameras)
+        else:
+            self._latest = self.simulator.begin(start, seed=seed, cameras=cameras)
         self.elapsed = 0
         self._info = {"scene_hash": self.simulator.scene_hash(), "success": False}
-        given = {} if isinstance(init_state, np.ndarray) else {"init_state": init_state}
+        indexed = start is None and not isinstance(init_state, np.ndarray)
+        given = {"init_state": init_state} if indexed else {}
         return dict(self._latest), {**given, **self.info()}
 
     def step(self, action: FloatArray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:

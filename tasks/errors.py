@@ -66,6 +66,8 @@ def first_mistake(error: "ValidationError") -> tuple[str, str]:
     place = ".".join(str(part) for part in chosen["loc"]) or "setting"
     if unknown:
         return place, "there is no such setting"
+    if chosen["type"].startswith("missing"):
+        return place, "it must be given"
     given = chosen.get("input")
     shown = "" if isinstance(given, dict) else f"{given!r} given; "
     return place, shown + chosen["msg"][:1].lower() + chosen["msg"][1:]

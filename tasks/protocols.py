@@ -73,6 +73,8 @@ class Protocol:
     orientation: Orientation = "rotate180"
     """How images are handed on: ``rotate180`` turns the renderer's upside-down picture by 180°
     (as OpenVLA, LeRobot and openpi do), ``raw`` leaves it as rendered (as LIBERO does)."""
+    starts: str | None = None
+    """What episodes start from where that is not the task's initial states, such as ``demos``."""
 
     @property
     def hash(self) -> str:
@@ -86,7 +88,17 @@ class Protocol:
         rules = dataclasses.asdict(self)
         rules["max_steps"] = dict(self.max_steps)
         rules["settle_action"] = list(self.settle_action)
+        if self.starts is None:
+            del rules["starts"]
         return rules
+
+    def starting_from(self, starts: str) -> "Protocol":
+        """Return the same rules for episodes that start elsewhere: another protocol.
+
+        Args:
+            starts: From what, such as ``demos``.
+        """
+        return dataclasses.replace(self, name=f"{self.name}, starts of {starts}", starts=starts)
 
     def step_limit(self, suite: str) -> int:
         """Return the control steps an episode of a suite may last.

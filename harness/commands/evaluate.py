@@ -38,7 +38,9 @@ def evaluate_command(
     Parameters
     ----------
     policy
-        random, noop, expert, rdt, or one that another package registers.
+        random, noop, expert, rdt, replay (demonstrations, executed again from where they started:
+        --option.demos FOLDER), remote (a server of openpi's protocol: --option.host NAME
+        --option.port 8000), or one that another package registers.
     suite
         libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO:
         the first four with _lan, _object, _swap or _task, such as libero_goal_task.

@@ -5,8 +5,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from tasks.observation import FloatArray
 from tasks.simulation.construction import seeded
+from tasks.simulation.fixtures import stated_pose
 
 
 class Home:
@@ -28,7 +28,7 @@ class Home:
         self._model = env.sim.model._model
         self._data = env.sim.data._data
         self._fixtures = [
-            (env.obj_body_id[name], *_compiled_pose(env.model.root, fixture.root_body))
+            (env.obj_body_id[name], *stated_pose(env.model.root, fixture.root_body))
             for name, fixture in env.fixtures_dict.items()
         ]
         self._place_fixtures()
@@ -70,13 +70,6 @@ class Home:
     def _place_fixtures(self) -> None:
         for body, position, quaternion in self._fixtures:
             self._model.body_pos[body], self._model.body_quat[body] = position, quaternion
-
-
-def _compiled_pose(root: Any, body: str) -> tuple[FloatArray, FloatArray]:
-    """Return where the MJCF has a body; the model itself has moved it when it was built."""
-    element = root.find(f".//body[@name='{body}']")
-    pose = (element.get("pos", "0 0 0"), element.get("quat", "1 0 0 0"))
-    return np.array(pose[0].split(), dtype=np.float64), np.array(pose[1].split(), dtype=np.float64)
 
 
 def _state(controller: Any) -> dict[str, Any]:

@@ -26,11 +26,13 @@ from tasks.errors import ConfigError, SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, SceneKey
 from tasks.simulation.construction import build_libero, free_libero
+from tasks.simulation.fixtures import place_fixtures
 from tasks.simulation.goals import GoalMonitor, GoalProgress
 from tasks.simulation.pictures import Pictures, Shot
 from tasks.simulation.resetting import Resetter
 from tasks.simulation.stepping import Stepper
 from tasks.simulation.thrift import leave_out
+from tasks.starts import SampledStart, Start
 from tasks.suites import Task
 
 _JOINT_NOISE = 0.02
@@ -134,6 +136,37 @@ class Simulator:
             self._advance(np.asarray(self.protocol.settle_action))
         moved = self._object_positions() - before
         self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
+        self.goals = self._monitor.update(0)
+        return self._observation(self._shot(), wanted)
+
+    def begin(
+        self, start: Start, *, seed: int | None = None, cameras: Sequence[str] = ()
+    ) -> Observation:
+        """Start an episode where none of the task's initial states is.
+
+        Args:
+            start: Where. After one that was stored the controller knows nothing of earlier steps.
+            seed: Of fixtures that a stored start does not say the poses of; the protocol's own by
+                default.
+            cameras: Cameras whose pictures the returned observation holds.
+
+        Returns:
+            The observation before the first action.
+
+        Raises:
+            ConfigError: The state is another task's.
+            SpecMismatchError: The MJCF is another scene's.
+            SimulatorError: LIBERO found no valid placement.
+        """
+        if isinstance(start, SampledStart):
+            return self.reset(None, seed=start.seed, cameras=cameras)
+        state, wanted = self._check_state(start.state), self._check_cameras(cameras)
+        own = self.protocol.seed if seed is None else seed
+        self._resetter.reset(SceneKey(seed=own, reset=0, builds=2))
+        if start.model_xml:
+            place_fixtures(self.env, start.model_xml)
+        self._begin_episode(state)
+        self.settling_shift = 0.0
         self.goals = self._monitor.update(0)
         return self._observation(self._shot(), wanted)
 

@@ -11,9 +11,11 @@ import numpy as np
 
 from policies.baselines import RandomPolicy
 from policies.interface import PlanRequest, PolicySpec
+from results.records import EpisodeKey
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
 from tasks.simulation.simulator import Slice
+from tasks.starts import Start
 
 PIXELS = 16
 
@@ -183,6 +185,9 @@ class LocalPlanner:
     def __init__(self, policy: Any) -> None:
         self.policy = policy
         self.begun: list[int] = []
+
+    def start(self, key: EpisodeKey) -> Start | None:
+        return None
 
     def begin(self, env: Any, seed: int) -> None:
         self.begun.append(seed)

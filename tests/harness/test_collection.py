@@ -10,7 +10,14 @@ import pytest
 
 from harness.collection import collect
 from harness.collection_config import CollectionConfig
+from harness.evaluation import evaluate
+from harness.evaluation_config import EvaluationConfig
 from policies.expert.errors import UnsupportedGoalError
+from policies.interface import PlanRequest
+from policies.registry import PolicyRecipe
+from policies.replay import ReplayPolicy
+from results.store import load_run
+from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
@@ -92,6 +99,58 @@ def test_demos_show_what_the_environment_shows_and_succeed(file: Path) -> None:
     evaluated = task.init_states()
     for start in starts:
         assert np.abs(evaluated[:, 1:] - start[1:]).max(axis=1).min() > 1e-3
+
+
+@pytest.mark.sim
+def test_demos_replay_to_success_through_an_evaluation(file: Path, tmp_path: Path) -> None:
+    config = EvaluationConfig(
+        policy=PolicyRecipe(name="replay", options={"demos": str(file)}),
+        suite="libero_object",
+        out=tmp_path / "run",
+        tasks=(0,),
+        episodes=2,
+        exec_horizon=16,
+        workers=1,
+    )
+    info, records = load_run(evaluate(config))
+    with h5py.File(file) as opened:
+        demos = [opened[f"data/demo_{index}"].attrs for index in (0, 1)]
+        # Collecting goes on for ten steps after success, replaying ends with it.
+        assert [(record.outcome, record.steps, record.scene_hash) for record in records] == [
+            ("success", int(demo["num_samples"]) - 10, demo["scene_hash"]) for demo in demos
+        ]
+    plain = get_protocol("openvla")
+    assert info.protocol["starts"] == "demos"
+    assert info.protocol["hash"] != plain.hash  # never ranked among policies without saying so
+    with pytest.raises(ConfigError, match="no demonstration 2"):
+        evaluate(replace(config, out=tmp_path / "more", episodes=3))
+    assert not (tmp_path / "more").exists()
+
+
+@pytest.mark.sim
+def test_a_replay_passes_through_the_demos_states(file: Path) -> None:
+    """Bit for bit from the sampled start; from the stored state close by, and to success."""
+    policy = ReplayPolicy(file)
+    env = LiberoEnv("libero_object", 0, images=False)
+    request = PlanRequest(window=(), instruction="", seed=0)
+    with h5py.File(file) as opened:
+        states = opened["data/demo_1/states"][...]
+    try:
+        env.reset(options={"start": policy.start("libero_object", 0, 1)})
+        policy.begin(env.simulator, 0)
+        for step, state in enumerate(states[:-10]):
+            np.testing.assert_array_equal(env.get_state(), state)
+            env.execute(policy.plan([replace(request, step=step)])[0][:1])
+        assert env.info()["success"]
+        stored = ReplayPolicy(file, start="stored")
+        env.reset(options={"start": stored.start("libero_object", 0, 1)})
+        np.testing.assert_array_equal(env.get_state(), states[0])
+        env.execute(stored.plan([request])[0][:20])
+        # The controller was told nothing of where the arm was meant to be before.
+        apart = np.abs(env.get_state() - states[20])[1:8]
+        assert 0 < apart.max() < 0.02
+    finally:
+        env.close()
 
 
 @pytest.mark.sim

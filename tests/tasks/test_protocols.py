@@ -40,6 +40,15 @@ def test_how_scenes_are_seeded_is_part_of_the_rules() -> None:
     assert len(hashes) == 5
 
 
+def test_other_starts_are_another_protocol_and_the_usual_ones_keep_their_hash() -> None:
+    protocol = get_protocol("openvla", resolution=128)
+    assert protocol.hash == "d2e84c03fb2f"
+    assert "starts" not in protocol.as_dict()
+    other = protocol.starting_from("demos")
+    assert (other.name, other.as_dict()["starts"]) == ("openvla@128px, starts of demos", "demos")
+    assert other.hash != protocol.hash
+
+
 @pytest.mark.parametrize("change", [{"seeding": "never"}, {"scene_seed": -1}, {"builds": 0}])
 def test_impossible_seeding_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

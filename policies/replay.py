@@ -1,0 +1,245 @@
+"""The policy ``replay``: it executes demonstrations, open loop, each from where it started.
+
+It tells whether demonstrations, simulator and evaluation belong together: demonstrations that were
+collected on the same versions succeed in every episode, step for step. Official ones were recorded
+on other versions and some drift off (LIBERO's issue 16).
+
+Only what is executed is read from a file, in LIBERO's HDF5 format: ``data/demo_<n>`` with
+``actions`` and ``states``, and the attributes ``model_file`` and, where the collector noted it,
+``scene_seed``.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import h5py
+import numpy as np
+from pydantic import Field
+
+from policies.baselines import HORIZON
+from policies.interface import PlanRequest, PolicySpec
+from tasks.actions import check_actions
+from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import ACTION_DIM, FloatArray
+from tasks.starts import SampledStart, Start, StoredStart
+
+if TYPE_CHECKING:
+    from tasks.suites import Task
+
+StartChoice = Literal["auto", "stored"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReplayedDemo:
+    """What is needed of a demonstration of T steps.
+
+    Attributes:
+        source: File and group, for messages.
+        actions: (T, 7) in [−1, 1], as executed.
+        state: (D,) the simulator's state before the first of them.
+        model_xml: MJCF of its scene; empty if unknown.
+        scene_seed: What LIBERO sampled its start with; None if unknown.
+    """
+
+    source: str
+    actions: FloatArray
+    state: FloatArray
+    model_xml: str
+    scene_seed: int | None
+
+
+class ReplayPolicy:
+    """Executes demonstrations. Episode k of a task replays the k-th demonstration of its file.
+
+    Demonstrations start from states of their own, none of which is a task's initial state, so an
+    episode starts where its demonstration did. Where its file has the seed of its start, it is
+    sampled again, which gives it back bit for bit; otherwise state and fixtures are set as stored,
+    and the controller's memory of earlier steps is missing.
+
+    Args:
+        demos: A demo file, or a folder with LIBERO's layout.
+        demo: The demonstration of every episode, counted from 0 in the order of the file; by
+            default the episode's initial state counts.
+        start: ``stored`` to set the stored state even where the seed is known.
+    """
+
+    starts = "demos"
+
+    def __init__(
+        self, demos: Path, *, demo: int | None = None, start: StartChoice = "auto"
+    ) -> None:
+        self._demos, self._number, self._choice = demos, demo, start
+        self._demo: ReplayedDemo | None = None
+
+    @property
+    def spec(self) -> PolicySpec:
+        """64 steps per plan, no cameras, privileged."""
+        return PolicySpec(name="replay", horizon=HORIZON, privileged=True, exec_horizon=HORIZON)
+
+    def check_episodes(self, suite: str, tasks: Sequence[int], init_states: Sequence[int]) -> str:
+        """Read every demonstration that will be replayed; return a hash of them.
+
+        Raises:
+            ConfigError: A file or a demonstration is missing or damaged.
+            SpecMismatchError: A file is another task's.
+        """
+        digest = hashlib.sha256()
+        for task in tasks:
+            for init_state in init_states:
+                demo = self._load(suite, task, init_state)
+                digest.update(demo.actions.tobytes() + demo.state.tobytes())
+        return digest.hexdigest()
+
+    def start(self, suite: str, task: int, init_state: int) -> Start:
+        """Take up the demonstration of an episode and say where it starts."""
+        demo = self._demo = self._load(suite, task, init_state)
+        if self._sampled(demo):
+            assert demo.scene_seed is not None
+            return SampledStart(seed=demo.scene_seed)
+        return StoredStart(state=demo.state, model_xml=demo.model_xml)
+
+    def begin(self, simulator: Any, seed: int) -> None:
+        """Check that a start that was sampled again is the demonstration's.
+
+        Raises:
+            ConfigError: No episode was started.
+            SpecMismatchError: It is not: other versions or another protocol made it.
+        """
+        demo, there = self._begun(), np.asarray(simulator.get_state())
+        if not self._sampled(demo) or np.array_equal(there, demo.state):
+            return
+        apart = np.abs(there - demo.state).max() if there.shape == demo.state.shape else np.inf
+        raise SpecMismatchError(
+            f"{demo.source} starts from another state than its seed {demo.scene_seed} gives here "
+            f"(up to {apart:.2g} apart): it was collected under another protocol or on other "
+            "versions. Fix: give the --protocol it was collected under, or --option.start stored "
+            "to start from the stored state, from which a replay may drift off."
+        )
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Give the demonstration's actions from the current step on.
+
+        Args:
+            requests: Exactly one; its ``step`` counts.
+
+        Returns:
+            One (64, 7) plan; after the demonstration's end the arm stands still, the gripper as it
+            was.
+
+        Raises:
+            ConfigError: No episode was started, or more than one request came.
+        """
+        actions = self._begun().actions
+        if len(requests) != 1:
+            raise ConfigError(f"Replay got {len(requests)} requests; it serves exactly one.")
+        plan = np.zeros((HORIZON, ACTION_DIM))
+        plan[:, -1] = actions[-1, -1]
+        left = actions[requests[0].step :][:HORIZON]
+        plan[: len(left)] = left
+        return [plan]
+
+    def _sampled(self, demo: ReplayedDemo) -> bool:
+        return demo.scene_seed is not None and self._choice == "auto"
+
+    def _begun(self) -> ReplayedDemo:
+        if self._demo is None:
+            raise ConfigError("Replay has no episode; call start(suite, task, init_state) first.")
+        return self._demo
+
+    def _load(self, suite: str, task: int, init_state: int) -> ReplayedDemo:
+        from tasks.suites import find_task
+
+        found = find_task(suite, task)
+        number = init_state if self._number is None else self._number
+        return read_replayed(self._file(found), found, number)
+
+    def _file(self, task: "Task") -> Path:
+        if self._demos.is_file():
+            return self._demos
+        if not self._demos.is_dir():
+            raise ConfigError(f"The demos '{self._demos}' do not exist. Fix: give --option.demos.")
+        wanted = Path(task.demo_file)
+        for file in (self._demos / wanted, self._demos / wanted.name):
+            if file.is_file():
+                return file
+        raise ConfigError(
+            f"There are no demos of {task.suite} task {task.index}: neither '{wanted}' nor "
+            f"'{wanted.name}' is in '{self._demos}'. Fix: give --tasks that have demos, or collect "
+            "them with 'libero-bench collect'."
+        )
+
+
+def build_replay(
+    *,
+    demos: Path,
+    demo: Annotated[int, Field(ge=0)] | None = None,
+    start: StartChoice = "auto",
+) -> ReplayPolicy:
+    """Build the policy ``replay``; see ``ReplayPolicy`` for the options."""
+    return ReplayPolicy(demos, demo=demo, start=start)
+
+
+def read_replayed(path: Path, task: "Task", number: int) -> ReplayedDemo:
+    """Read what is needed of a demonstration.
+
+    Args:
+        path: The demo file.
+        task: Whose demos it must hold.
+        number: Which one, counted from 0 in the order of the names.
+
+    Raises:
+        ConfigError: The file is damaged or has no such demonstration.
+        SpecMismatchError: It is another task's.
+    """
+    with _opened(path) as data:
+        _check_task(path, data, task)
+        names = sorted(
+            (name for name in data if name.removeprefix("demo_").isdigit()),
+            key=lambda name: int(name.removeprefix("demo_")),
+        )
+        if number >= len(names):
+            raise ConfigError(
+                f"'{path}' has no demonstration {number}, it holds {len(names)}. "
+                f"Allowed: 0 to {len(names) - 1}, so at most --episodes {len(names)}."
+            )
+        group = data[names[number]]
+        actions = group["actions"][...].astype(np.float64)
+        if not actions.size:
+            raise ConfigError(f"'{path}' has no action in {names[number]}. Fix: collect it anew.")
+        seed = group.attrs.get("scene_seed")
+        return ReplayedDemo(
+            source=f"'{path}' {names[number]}",
+            actions=np.clip(check_actions(actions), -1.0, 1.0),
+            state=group["states"][0].astype(np.float64),
+            model_xml=str(group.attrs.get("model_file", "")),
+            scene_seed=None if seed is None else int(seed),
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.Group]:
+    """Open a demo file's group of demonstrations."""
+    fix = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get("data"), h5py.Group):
+                raise ConfigError(f"'{path}' has no group 'data', so it holds no demos. {fix}")
+            yield file["data"]
+    except (OSError, KeyError, RuntimeError) as error:  # h5py's words for what is damaged or absent
+        raise ConfigError(f"The demo file '{path}' cannot be read ({error}). {fix}") from error
+
+
+def _check_task(path: Path, data: h5py.Group, task: "Task") -> None:
+    """Refuse another task's file: by its BDDL file, else by its own name."""
+    bddl = str(data.attrs.get("bddl_file_name", ""))
+    of = PurePosixPath(bddl).stem if bddl else path.stem.removesuffix("_demo")
+    wanted = task.bddl_file.stem if bddl else task.name
+    if of != wanted:
+        raise SpecMismatchError(
+            f"'{path}' holds demos of '{of}', but {task.suite} task {task.index} is '{wanted}'. "
+            "Fix: give that task with --tasks, or a folder with a file for each task."
+        )
