@@ -96,7 +96,8 @@ def test_other_packages_offer_policies(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(name="broken", value="not_there:build", group=registry.ENTRY_POINTS),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    assert registry.policy_names() == ("random", "noop", "expert", "rdt", "mine", "broken")
+    built_in = ("random", "noop", "expert", "rdt", "replay", "remote")
+    assert registry.policy_names() == (*built_in, "mine", "broken")
     recipe = PolicyRecipe(name="mine", checkpoint="here", options={"size": "3"})
     assert isinstance(recipe.build(), NoopPolicy)
     with pytest.raises(PrerequisiteError, match="not_there"):
