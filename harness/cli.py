@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
+from harness.commands.audit import audit_command
 from harness.commands.bench import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
 from harness.commands.collect import collect_command
@@ -38,6 +39,7 @@ app.command(merge_command, name="merge")
 app.command(export_command, name="export")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
+app.command(audit_command, name="audit")
 
 bench = App(name="bench", help="Measure speed against LIBERO's own code, in the same run.")
 bench.command(bench_env_command, name="env")

@@ -1,0 +1,138 @@
+"""``libero-bench audit``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from training.audit.auditing import Audit
+    from training.audit.findings import Finding
+
+CRITICAL = 1
+"""Exit code of ``--strict`` where something is critical."""
+
+_WIDTH = 100
+_COLOURS = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
+
+
+def audit_command(
+    inputs: list[str],
+    /,
+    *,
+    gpus: int | None = None,
+    demos: int | None = None,
+    layout: str | None = None,
+    least: Literal["critical", "major", "minor", "info"] = "info",
+    strict: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Say what is wrong with how a policy is trained and evaluated, why, and what to change.
+
+    Nothing is run. Give training and evaluation together, and differences between them are found.
+
+    Parameters
+    ----------
+    inputs
+        Shell scripts; commands in quotation marks (accelerate launch ... main.py ...,
+        libero-bench train ..., an evaluation); runs of train or eval; recipes; checkpoints; or
+        TOML files that state facts, such as [trained] control_hz = 25.
+    gpus
+        Processes of the training, if no input says it.
+    demos
+        Demonstrations it is trained on.
+    layout
+        Mapping of states and actions that an official dataset script has: a name or a TOML file.
+    least
+        Least severity to show.
+    strict
+        Exit with 1 if something is critical.
+    json
+        Print everything as JSON.
+    """
+    import os
+
+    from tasks.errors import ConfigError
+    from training.audit.auditing import audit
+
+    for name, number in (("gpus", gpus), ("demos", demos)):
+        if number is not None and number < 1:
+            raise ConfigError(f"--{name} {number} is not allowed. Allowed: 1 or more.")
+    done = audit(inputs, gpus=gpus, demos=demos, layout=layout, environment=os.environ)
+    if json:
+        from json import dumps
+
+        print(dumps(_plain(done), indent=2, ensure_ascii=False))
+    else:
+        _show(done, least)
+    return CRITICAL if strict and done.verdict.count("critical") else 0
+
+
+def _plain(done: "Audit") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from training.audit.facts import SECTIONS
+    from training.audit.findings import SEVERITIES
+
+    facts = asdict(done.facts)
+    return {
+        "inputs": list(done.sources),
+        "summary": {severity: done.verdict.count(severity) for severity in SEVERITIES},
+        "findings": [asdict(finding) for finding in done.verdict.findings],
+        "passed": list(done.verdict.passed),
+        "unjudged": {what: list(rules) for what, rules in done.verdict.unjudged.items()},
+        "notes": list(done.notes),
+        "facts": {
+            section: {name: value for name, value in facts[section].items() if value is not None}
+            for section in SECTIONS
+        },
+    }
+
+
+def _show(done: "Audit", least: str) -> None:
+    import sys
+
+    from rich.console import Console
+
+    from training.audit.findings import SEVERITIES
+
+    width = None if sys.stdout.isatty() else _WIDTH
+    console = Console(highlight=False, markup=False, width=width)
+    console.print(f"Audited: {', '.join(_short(source) for source in done.sources)}\n")
+    shown = SEVERITIES[: [*SEVERITIES].index(least) + 1]  # type: ignore[arg-type]
+    findings = [f for f in done.verdict.findings if f.severity in shown]
+    for number, finding in enumerate(findings, 1):
+        _show_finding(console, number, finding)
+    counts = ", ".join(f"{done.verdict.count(s)} {s}" for s in SEVERITIES)
+    console.print(f"{counts}. {len(done.verdict.passed)} rules found nothing.", style="bold")
+    for note in done.notes:
+        console.print(f"Note: {note}")
+    if done.verdict.unjudged:
+        lacking = "; ".join(done.verdict.unjudged)
+        console.print(f"Not judged, as no input says it: {lacking}.")
+
+
+def _show_finding(console: "Console", number: int, finding: "Finding") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    title = Text(f"{number:2}. ")
+    title.append(f"{finding.severity.upper()}", style=_COLOURS[finding.severity])
+    title.append(f"  {finding.rule}", style="bold")
+    console.print(title)
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(width=3)
+    table.add_column(width=8, style="dim")
+    table.add_column(overflow="fold")
+    rows = ("found", "expected", "why", "source", "fix")
+    for name in rows:
+        if words := getattr(finding, name):
+            table.add_row("", name, words)
+    console.print(table)
+    console.print()
+
+
+def _short(source: str) -> str:
+    return source if len(source) <= _WIDTH // 2 else f"…/{Path(source).name}"

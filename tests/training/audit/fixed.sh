@@ -1,0 +1,13 @@
+accelerate launch --num_processes 8 --mixed_precision bf16 main.py \
+    --train_batch_size=4 \
+    --gradient_accumulation_steps=8 \
+    --max_train_steps=100000 \
+    --checkpointing_period=2000 \
+    --checkpoints_total_limit=30 \
+    --lr_scheduler=constant \
+    --learning_rate=1e-4 \
+    --lr_warmup_steps=5000 \
+    --image_aug \
+    --dataset_type=finetune \
+    --state_noise_snr=40 \
+    --load_from_hdf5

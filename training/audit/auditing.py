@@ -1,0 +1,75 @@
+"""An audit: inputs to facts, facts to findings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.rdt.layout import get_layout
+from training.audit.facts import Facts
+from training.audit.findings import Verdict, judge
+from training.audit.rules import RULES
+from training.audit.sources.inputs import read_input
+from training.audit.sources.reading import Reading, combine, describe_layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What was audited and what came out.
+
+    Attributes:
+        sources: What was read.
+        facts: What is known.
+        verdict: What the rules say.
+        notes: How inputs were read, and where they contradict one another.
+    """
+
+    sources: tuple[str, ...]
+    facts: Facts
+    verdict: Verdict
+    notes: tuple[str, ...]
+
+
+def audit(
+    inputs: Sequence[str],
+    *,
+    gpus: int | None = None,
+    demos: int | None = None,
+    layout: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Audit:
+    """Audit inputs together, so that training and evaluation are compared.
+
+    Args:
+        inputs: See ``sources.inputs.ALLOWED``.
+        gpus: Processes of the training, where no input says it or another number is meant.
+        demos: Demonstrations trained on.
+        layout: Mapping to the unified vector that an official dataset script has.
+        environment: Variables that scripts may use.
+
+    Raises:
+        ConfigError: An input cannot be read, or there is no such layout.
+        HarnessError: A checkpoint cannot be used.
+    """
+    readings = [reading for given in inputs for reading in read_input(given, environment)]
+    sources = tuple(reading.source for reading in readings)
+    readings += _checkpoints(readings)
+    options = Reading(source="the command line")
+    options.say("training", processes=gpus, demos=demos)
+    if layout is not None:
+        mapping = get_layout(layout)
+        options.say("trained", **describe_layout(mapping, training=True))
+        options.imply("evaluated", **describe_layout(mapping, training=False))
+    facts, notes = combine([*readings, options])
+    return Audit(sources=sources, facts=facts, verdict=judge(facts, RULES), notes=tuple(notes))
+
+
+def _checkpoints(readings: Sequence[Reading]) -> list[Reading]:
+    """Read checkpoints of ours that evaluations name, unless they were given themselves."""
+    given = {Path(reading.source).resolve() for reading in readings}
+    named = dict.fromkeys(r.checkpoint for r in readings if r.checkpoint)
+    found = []
+    for name in named:
+        folder = Path(name)
+        if (folder / "contract.json").is_file() and folder.resolve() not in given:
+            found += read_input(name)
+    return found

@@ -1,0 +1,97 @@
+"""Rules on demonstrations, sampling and noise."""
+
+from training.audit.facts import Facts, known
+from training.audit.findings import Found
+
+USUAL_DEMO = 150
+"""Control steps of a LIBERO demonstration, where nothing is said."""
+
+_SHORT = 128
+_FEW_PASSES, _TOO_FEW_PASSES = 12, 5
+_LOUD_DB = 20
+
+
+def updates_per_demo(facts: Facts) -> Found | None:
+    """How often each window of the demonstrations is seen."""
+    given = facts.training
+    updates = known(given.updates, "the number of updates")
+    demos = known(given.demos, "the number of demonstrations (--demos)")
+    windows = demos * (given.demo_steps or USUAL_DEMO)
+    passes = updates * facts.batch() / windows
+    continued = facts.small and bool(given.start)
+    if passes >= _FEW_PASSES or (continued and passes >= 1):
+        return None
+    wanted = -(-2 * _FEW_PASSES * windows // facts.batch())
+    return Found(
+        severity="major" if passes < _TOO_FEW_PASSES else "minor",
+        found=f"{updates:,} updates x {facts.batch()} on {demos} demos: "
+        f"each window is seen {passes:.1f} times",
+        expected="15 or more",
+        why="The policies here that succeeded had seen each window 15 to 27 times.",
+        source="measured: rdt-small, 12-16 demos, 1,100-1,900 updates of 32",
+        fix=f"--updates {wanted}" if not facts.official else f"--max_train_steps={wanted}",
+    )
+
+
+def short_episodes(facts: Facts) -> Found | None:
+    """Demonstrations that the official HDF5 loader drops."""
+    if not facts.official:
+        return None
+    given = facts.training
+    shortest = given.shortest_demo or given.demo_steps
+    if shortest is not None and shortest >= _SHORT:
+        return None
+    return Found(
+        severity="info" if shortest is None else "major",
+        found="the official HDF5 loader" + (f", demos of {shortest} steps" if shortest else ""),
+        expected="no demonstration lost",
+        why=f"It drops episodes of fewer than {_SHORT} steps without a word, and never starts a "
+        "window before the arm first moves. Demonstrations of the drawer-and-bowl task have "
+        "187-213 steps; those of simple tasks can be shorter than 128.",
+        source="data/hdf5_vla_dataset.py",
+        fix="lower the limit (num_steps < 128) in the dataset script, and print how many remain",
+    )
+
+
+def state_noise(facts: Facts) -> Found | None:
+    """Noise on the state that hides it."""
+    decibels = known(facts.training.state_noise_db, "the state noise")
+    if decibels >= _LOUD_DB:
+        return None
+    share = 10 ** (-decibels / 20)
+    return Found(
+        severity="minor",
+        found=f"state noise at {decibels:g} dB: {share:.0%} of each state's spread",
+        expected="40 dB (1 %)",
+        why="The policy is taught to distrust where its hand is.",
+        source="finetune.sh; the formula in train/dataset.py",
+        fix="--state_noise_snr=40",
+    )
+
+
+def condition_masking(facts: Facts) -> Found | None:
+    """No hidden conditions in training, though something is missing in evaluation."""
+    probability = known(facts.training.condition_mask, "the condition masking")
+    trained, shown = camera_count(facts, "trained"), camera_count(facts, "evaluated")
+    missing = trained is not None and shown is not None and shown < trained
+    if probability == 0 and missing:
+        severity, why = "major", "A camera is missing in evaluation, and no sample without one was "
+        why += "ever seen: pre-training hid each picture with probability 0.1."
+    elif probability > 0.5:
+        severity, why = "minor", "Most samples lack their state or a picture."
+    else:
+        return None
+    return Found(
+        severity="major" if severity == "major" else "minor",
+        found=f"conditions hidden with probability {probability:g}",
+        expected="0.1",
+        why=why,
+        source="train/dataset.py; main.py's default",
+        fix="--cond_mask_prob=0.1" if facts.official else "--condition-mask 0.1",
+    )
+
+
+def camera_count(facts: Facts, section: str) -> int | None:
+    """Return how many cameras are shown; None where that is not known."""
+    conditions = facts.trained if section == "trained" else facts.evaluated
+    return conditions.camera_count if conditions.cameras is None else len(conditions.cameras)

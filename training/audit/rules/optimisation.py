@@ -1,0 +1,253 @@
+"""Rules on precision, batch, learning rate, warm-up, clipping and averaging."""
+
+from training.audit.facts import Facts, Unjudged, known
+from training.audit.findings import Found
+
+WANTED_BATCH = 256
+"""Samples per update for the published sizes: what 8 GPUs have under the official finetune.sh."""
+
+SMALL_BATCH = 16
+"""The least with which rdt-small has learnt its task here."""
+
+LEARNING_RATES = {"rdt-small": 5e-3}
+"""Above these it is too high; others: ``_HIGH``."""
+
+_HIGH = 3e-4
+_DECAYING = ("cosine", "linear", "polynomial", "cosine_with_restarts")
+_OFTEN_TOO_SHORT = 0.5
+_LONG_WARMUP = 0.2
+_LEAST_WARMUP = 10
+
+
+def low_precision_weights(facts: Facts) -> Found | None:
+    """Weights without fp32 masters."""
+    dtype = known(facts.training.weights, "the dtype of the trained weights")
+    if dtype == "float32":
+        return None
+    if dtype == "float16":
+        what = "With mixed precision fp16 the trunk is float16, whose gradients accelerate refuses."
+    else:
+        what = (
+            "Updates smaller than half a step of bfloat16 (0.2-0.4 % of a weight) are rounded "
+            "away: in a toy AdamW run at 1e-4 the weights moved 52 % as far as in fp32."
+        )
+    return Found(
+        severity="critical",
+        found=f"no DeepSpeed in the command: RDT's trunk itself is trained in {dtype}",
+        expected="fp32 master weights under bf16",
+        why=f"{what} Only DeepSpeed keeps fp32 masters in the official code.",
+        source="RDTRunner.from_pretrained and dtype in train/train.py; toy run measured",
+        fix='--deepspeed="./configs/zero2.json" (unless `accelerate config` already turns '
+        "DeepSpeed on), or `libero-bench train`, which keeps fp32 weights",
+    )
+
+
+def averaged_weights(facts: Facts) -> Found | None:
+    """Averaged weights kept in bf16, and whether they are evaluated."""
+    given = facts.training
+    if not facts.trains and not facts.evaluation.averaged:
+        raise Unjudged("the training")
+    dtype = given.ema_dtype
+    if dtype is None and facts.official and facts.evaluation.averaged:
+        dtype = "bfloat16" if facts.stored_dtype in (None, "bfloat16") else None
+    if dtype in (None, "float32") or given.ema is False:
+        return None
+    evaluated = bool(facts.evaluation.averaged)
+    return Found(
+        severity="critical" if evaluated else "info",
+        found=f"averaged weights (EMA) in {dtype}" + (", and they are evaluated" * evaluated),
+        expected="EMA in fp32, or the raw weights",
+        why="At decays near 0.9999 most of an average's steps are rounded away: over 20,000 "
+        "simulated updates a bf16 average followed 22 % of a drift that fp32 followed to 92 %. "
+        "Its policy is nearer to the weights before fine-tuning.",
+        source="train/train.py (ema_rdt.to(weight_dtype)); configs/base.yaml says EMA is not used; "
+        "simulation measured",
+        fix="evaluate checkpoint-N itself, not checkpoint-N/ema" if evaluated else "",
+    )
+
+
+def effective_batch(facts: Facts) -> Found | None:
+    """Samples per update."""
+    known(facts.training.network, "the network's size")
+    batch = facts.batch()
+    if facts.small:
+        if batch >= SMALL_BATCH:
+            return None
+        return Found(
+            severity="minor",
+            found=f"{batch} samples per update",
+            expected=f"{SMALL_BATCH} to 32",
+            why="rdt-small has learnt with 16 (one demo) and 32; less has not been tried.",
+            source="measured: 12 demos, batch 32, 28 minutes: 6/10 unseen states",
+            fix=f"--batch-size {2 * SMALL_BATCH}",
+        )
+    if batch >= WANTED_BATCH:
+        return None
+    given = facts.training
+    micro = batch // (given.accumulation or 1)
+    steps = -(-WANTED_BATCH // micro)
+    parts = f"{given.batch} per GPU x {given.processes} x accumulation {given.accumulation or 1}"
+    return Found(
+        severity="major" if batch <= WANTED_BATCH // 4 else "minor",
+        found=f"{batch} samples per update"
+        + ("" if given.effective_batch is not None else f" ({parts})"),
+        expected=f"about {WANTED_BATCH}; official scripts: 32 or 24 per GPU, accumulation 1",
+        why="At the same learning rate a smaller batch makes noisier updates. No law: the official "
+        "README advises a larger batch where the sampled error oscillates.",
+        source="finetune.sh, finetune_maniskill.sh, README; RDT_libero_finetune: 8 x 48",
+        fix=f"--gradient_accumulation_steps={steps}, or 32 per GPU"
+        if facts.official
+        else f"--effective-batch-size {WANTED_BATCH}, or that many processes",
+    )
+
+
+def scheduler_ignores_warmup(facts: Facts) -> Found | None:
+    """A warm-up that was asked for under a scheduler without one."""
+    given = facts.training
+    scheduler = known(given.scheduler, "the scheduler")
+    asked = given.warmup or 0
+    # Our own `constant` means: after the warm-up.
+    ours = given.code == "libero-bench"
+    if ours or scheduler != "constant" or not asked or "training.warmup" not in facts.said:
+        return None
+    steps = round(asked * (given.processes or 1) / (given.accumulation or 1))
+    return Found(
+        severity="major",
+        found=f"lr_warmup_steps={asked:g} with lr_scheduler=constant: there is no warm-up at all",
+        expected="constant_with_warmup, or no warm-up asked for",
+        why="get_scheduler gives `constant` no warm-up; the argument is dropped without a word. "
+        "The learning rate is at its peak from the first update, and a larger number changes "
+        "nothing. (The official scripts train so, knowingly or not.)",
+        source="diffusers.optimization.get_scheduler, run; finetune.sh",
+        fix=f"--lr_scheduler=constant_with_warmup --lr_warmup_steps={steps}"
+        + (f" (for {asked:g} updates: accelerate counts per process)" if steps != asked else ""),
+    )
+
+
+def schedule_per_process(facts: Facts) -> Found | None:
+    """A schedule that accelerate advances once per process."""
+    given = facts.training
+    scheduler = known(given.scheduler, "the scheduler")
+    if not facts.official or scheduler == "constant":
+        return None
+    processes = known(given.processes, "the number of processes (--gpus)")
+    pace = processes / (given.accumulation or 1)
+    if pace == 1:
+        return None
+    asked = given.warmup or 0
+    lasts = asked / pace
+    found = f"{scheduler} on {processes} processes: {asked:g} warm-up steps last {lasts:g} updates"
+    early = scheduler in _DECAYING and pace > 1
+    if early and given.updates:
+        after = "and then rises again" if scheduler.startswith("cosine") else "and stays there"
+        found += f"; the rate reaches 0 at update {given.updates / pace:,.0f} {after}"
+    grave = early or lasts < _OFTEN_TOO_SHORT * asked
+    return Found(
+        severity="critical" if early else "major" if grave else "minor",
+        found=found,
+        expected="a schedule counted in optimiser updates",
+        why="train.py multiplies the steps by the accumulation, and accelerate's prepared "
+        "scheduler advances once per process and update: everything lasts accumulation / "
+        "processes times what was asked.",
+        source="train/train.py; accelerate.scheduler.AcceleratedScheduler.step, run",
+        fix=f"--lr_warmup_steps={asked * pace:.0f} for {asked:g} updates"
+        + ("; constant_with_warmup instead of a decay, which cannot be set right" if early else ""),
+    )
+
+
+def warmup_share(facts: Facts) -> Found | None:
+    """A warm-up that takes too much of the training, or next to none of it."""
+    given = facts.training
+    updates = known(given.updates, "the number of updates")
+    if scheduler_ignores_warmup(facts) is not None:
+        return None  # said there
+    lasts = _warmup_updates(facts, updates)
+    share = lasts / updates
+    if share > _LONG_WARMUP:
+        found, expected = f"warm-up over {lasts:,.0f} of {updates:,} updates", "1 to 10 %"
+        why = "Much of the training runs below its learning rate."
+    elif lasts < _LEAST_WARMUP:
+        found = f"warm-up of {lasts:g} updates, then {given.scheduler}"
+        expected = "some hundred updates, 1 to 10 %"
+        why = "Adam's first steps, taken before its averages settle, are as large as its learning "
+        why += "rate allows. The official recipe does without as well, so this alone fails nothing."
+    else:
+        return None
+    ours = given.code == "libero-bench"
+    return Found(
+        severity="minor",
+        found=found,
+        expected=expected,
+        why=why,
+        source="finetune.sh; measured here: 100 of 1,100-1,900 updates",
+        fix=f"--warmup {max(updates // 20, _LEAST_WARMUP)}"
+        if ours
+        else "--lr_scheduler=constant_with_warmup --lr_warmup_steps=N",
+    )
+
+
+def learning_rate(facts: Facts) -> Found | None:
+    """A peak that is too high, or main.py's tiny default."""
+    given = facts.training
+    rate = known(given.learning_rate, "the learning rate")
+    network = known(given.network, "the network's size")
+    scaled = rate * facts.batch() if given.scale_lr else rate
+    if scaled > LEARNING_RATES.get(network, _HIGH):
+        note = f" x batch {facts.batch()} = {scaled:g} (--scale_lr)" if given.scale_lr else ""
+        return Found(
+            severity="major",
+            found=f"learning rate {rate:g}{note}",
+            expected="1e-4 for the published sizes; 1e-3 for a fresh rdt-small",
+            why="Pretrained weights are washed out by steps this large, without warm-up at once.",
+            source="finetune.sh: 1e-4; scale_lr in train/train.py multiplies by the total batch",
+            fix="--learning_rate=1e-4 without --scale_lr"
+            if facts.official
+            else "--learning-rate 1e-4",
+        )
+    if facts.official and "training.learning_rate" not in facts.said:
+        return Found(
+            severity="minor",
+            found=f"no learning rate given: main.py's default, {rate:g}",
+            expected="1e-4",
+            why="The scripts train at 20 times main.py's default.",
+            source="main.py; finetune.sh",
+            fix="--learning_rate=1e-4",
+        )
+    return None
+
+
+def clipping(facts: Facts) -> Found | None:
+    """A gradient norm that is asked for and not kept."""
+    given = facts.training
+    if given.deepspeed and given.deepspeed_clips is False and given.clip:
+        return Found(
+            severity="minor",
+            found=f"max_grad_norm {given.clip:g} under DeepSpeed without gradient_clipping",
+            expected='"gradient_clipping": 1.0 in the DeepSpeed configuration',
+            why="Under DeepSpeed accelerate's clip call does nothing, and zero2.json has no such "
+            "key: the official recipe never clips. One bad batch moves the weights as far as its "
+            "gradient says, as far as Adam lets it.",
+            source="accelerate.Accelerator.clip_grad_norm_; configs/zero2.json",
+            fix='add "gradient_clipping": 1.0 to the file given to --deepspeed',
+        )
+    if known(given.clip, "the gradient norm") == 0:
+        return Found(
+            severity="minor",
+            found="no gradient clipping",
+            expected="1.0",
+            why="One bad batch can undo many good ones.",
+            source="main.py's default",
+            fix="--clip 1.0" if given.code == "libero-bench" else "--max_grad_norm=1.0",
+        )
+    return None
+
+
+def _warmup_updates(facts: Facts, updates: int) -> float:
+    given = facts.training
+    asked = known(given.warmup, "the warm-up") if given.scheduler != "constant" else given.warmup
+    if given.code == "libero-bench":
+        return (asked or 0) if (asked or 0) >= 1 else (asked or 0) * updates
+    if given.scheduler == "constant":
+        return 0
+    processes = known(given.processes, "the number of processes (--gpus)")
+    return (asked or 0) * (given.accumulation or 1) / (processes if facts.official else 1)

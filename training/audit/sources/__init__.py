@@ -1,0 +1,1 @@
+"""Readers that turn commands, scripts, configurations, checkpoints and runs into facts."""

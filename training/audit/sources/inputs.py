@@ -1,0 +1,179 @@
+"""Finding out what an input is, and reading it."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ConfigError, unknown_name
+from training.audit.facts import SECTIONS, fact_names
+from training.audit.sources.cameras import camera_name
+from training.audit.sources.checkpoint import read_checkpoint
+from training.audit.sources.command import Invocation, understand
+from training.audit.sources.official import read_official
+from training.audit.sources.own import read_own_command, read_recipe, read_run, read_training
+from training.audit.sources.reading import Reading
+from training.audit.sources.shell import read_script
+from training.config import TrainingConfig
+
+ALLOWED = (
+    "a shell script, a command in quotation marks, a TOML file (recipe, training settings or "
+    "facts), a training run, an evaluation run, or a checkpoint"
+)
+_LONGEST = 1 << 20
+
+
+def read_input(given: str, environment: Mapping[str, str] | None = None) -> list[Reading]:
+    """Read one input.
+
+    Args:
+        given: A path, a command, or a checkpoint's name.
+        environment: Variables that scripts may use.
+
+    Returns:
+        What it says; of a script, one reading per command.
+
+    Raises:
+        ConfigError: It is nothing that can be read.
+        HarnessError: A checkpoint cannot be used.
+    """
+    path = Path(given).expanduser()
+    if " " in given.strip() and not _exists(path):
+        return _commands(given, "the command", environment)
+    if not _exists(path):
+        if given.count("/") == 1 and not given.startswith((".", "/", "~")) and not path.suffix:
+            return [_checkpoint(given)]
+        raise ConfigError(f"The input '{given}' does not exist. Allowed: {ALLOWED}.")
+    if path.is_dir():
+        return _folder(path)
+    if path.name == "run.json":
+        return _folder(path.parent)
+    if path.suffix in (".safetensors", ".bin", ".pt"):
+        return [_checkpoint(given)]
+    text = _text(path)
+    if path.suffix == ".toml":
+        return [_toml(path, text)]
+    if path.suffix == ".json":
+        return [_settings(path, _object(path, text))]
+    return _commands(text, path.name, environment)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a long command is no path
+        return False
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _LONGEST:
+        raise ConfigError(f"'{path}' is too large for a script. Allowed: {ALLOWED}.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is no text. Allowed: {ALLOWED}.") from error
+
+
+def _object(path: Path, text: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"'{path}' is damaged ({error}). Fix: give an intact one.") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"'{path}' holds no settings. Allowed: {ALLOWED}.")
+    return plain
+
+
+def _commands(text: str, source: str, environment: Mapping[str, str] | None) -> list[Reading]:
+    script = read_script(text, environment)
+    runs = [run for command in script.commands if (run := understand(command))]
+    if not runs:
+        raise ConfigError(
+            f"No command in {source} trains or evaluates. Known: accelerate launch, deepspeed, "
+            "torchrun or python with a training or evaluation script, libero-bench train, "
+            f"libero-bench eval. Allowed inputs: {ALLOWED}."
+        )
+    readings = [_command(run, source, len(script.commands) > 1) for run in runs]
+    readings[0].lost += script.lost
+    _join_sweeps(readings)
+    return readings
+
+
+def _command(run: Invocation, source: str, several: bool) -> Reading:
+    reading = Reading(source=f"{source}, line {run.line}" if several else source)
+    if run.kind.startswith("own"):
+        read_own_command(run, reading)
+    else:
+        read_official(run, reading)
+    return reading
+
+
+def _join_sweeps(readings: list[Reading]) -> None:
+    """Let evaluations that differ in the execution horizon count as one sweep."""
+    tried = [r.said["evaluation"].get("exec_horizons", ()) for r in readings]
+    horizons = tuple(dict.fromkeys(h for each in tried for h in each))
+    for reading in readings:
+        if reading.said["evaluation"].get("exec_horizons"):
+            reading.say("evaluation", exec_horizons=horizons)
+
+
+def _folder(path: Path) -> list[Reading]:
+    if (path / "run.json").is_file():
+        reading = Reading(source=str(path / "run.json"))
+        info = _object(path / "run.json", _text(path / "run.json"))
+        if not isinstance(info.get("policy"), dict) or not isinstance(info.get("protocol"), dict):
+            raise ConfigError(f"'{path}/run.json' is no evaluation run's. Allowed: {ALLOWED}.")
+        read_run(info, reading)
+        return [reading]
+    if (path / "train.json").is_file():
+        readings = [_settings(path / "train.json", _object(path, _text(path / "train.json")))]
+        if (path / "checkpoint" / "contract.json").is_file():
+            readings.append(_checkpoint(str(path / "checkpoint")))
+        return readings
+    return [_checkpoint(str(path))]
+
+
+def _checkpoint(source: str) -> Reading:
+    reading = Reading(source=source)
+    read_checkpoint(source, reading)
+    return reading
+
+
+def _settings(path: Path, plain: Mapping[str, Any]) -> Reading:
+    reading = Reading(source=str(path))
+    if not set(plain) & {entry.name for entry in fields(TrainingConfig)}:
+        raise ConfigError(f"'{path}' holds no training settings. Allowed: {ALLOWED}.")
+    read_training(plain, reading, beside=path.parent)
+    return reading
+
+
+def _toml(path: Path, text: str) -> Reading:
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
+    if set(plain) & {"train", "evaluate", "entries"}:
+        reading = Reading(source=path.name)
+        read_recipe(plain, reading, beside=path.parent)
+        return reading
+    if set(plain) & set(SECTIONS):
+        return _stated(path, plain)
+    return _settings(path, plain)
+
+
+def _stated(path: Path, plain: Mapping[str, Any]) -> Reading:
+    """Read facts that the user states, by the names they have in ``facts``."""
+    reading = Reading(source=path.name)
+    for section, given in plain.items():
+        if section not in SECTIONS or not isinstance(given, dict):
+            raise unknown_name(f"table of '{path}'", section, SECTIONS)
+        for name, value in given.items():
+            if name not in fact_names(section):
+                raise unknown_name(f"fact of [{section}]", name, fact_names(section))
+            listed = tuple(value) if isinstance(value, list) else value
+            if name == "cameras" and isinstance(listed, tuple):
+                listed = tuple(camera_name(str(camera)) for camera in listed)
+            reading.say(section, **{name: listed})
+    return reading

@@ -1,0 +1,286 @@
+"""This project's own settings: training configurations, recipes, commands and evaluation runs.
+
+What a setting means is one line of a table, under the name it has in ``TrainingConfig`` or
+``EvaluationConfig``; a setting that the table lacks is reported as not looked at.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from policies.rdt.layout import get_layout
+from tasks.errors import ConfigError
+from tasks.observation import CONTROL_HZ
+from tasks.protocols import Protocol, get_protocol
+from training.audit.sources.cameras import camera_name
+from training.audit.sources.command import Invocation
+from training.audit.sources.official import processes, put
+from training.audit.sources.reading import Reading, Target, describe_layout
+from training.config import TrainingConfig
+
+ENCODER_PIXELS = 64
+"""Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The
+preset has the number too, but loading it takes torch."""
+
+_HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
+"""Widths of the published networks."""
+
+
+def _whole(value: Any) -> int:
+    return int(float(value))
+
+
+def _flag(value: Any) -> bool:
+    return str(value).lower() not in ("0", "false", "none", "no", "off", "0.0")
+
+
+def _named(fact: str) -> Target:
+    return Target(fact, lambda value: None if value is None else str(value))
+
+
+def _count(fact: str) -> Target:
+    return Target(fact, lambda value: None if value is None else _whole(value))
+
+
+def _amount(fact: str) -> Target:
+    return Target(fact, lambda value: None if value is None else float(value))
+
+
+TRAINING_SETTINGS: dict[str, Target] = {
+    "preset": _named("training.network"),
+    "updates": _count("training.updates"),
+    "batch_size": _count("training.batch"),
+    "accumulation": _count("training.accumulation"),
+    "gradient_accumulation": _count("training.accumulation"),
+    "effective_batch_size": _count("training.effective_batch"),
+    "learning_rate": _amount("training.learning_rate"),
+    "schedule": _named("training.scheduler"),
+    "scheduler": _named("training.scheduler"),
+    "warmup": _amount("training.warmup"),
+    "clip": _amount("training.clip"),
+    "ema": Target("training.ema", _flag),
+    "precision": _named("training.precision"),
+    "loss": _named("training.loss"),
+    "image_shift": Target("training.shift", lambda pixels: float(pixels) / ENCODER_PIXELS),
+    "augment": Target("training.augmentation", _flag),
+    "augmentation": Target("training.augmentation", _flag),
+    "condition_mask": _amount("training.condition_mask"),
+    "state_noise": _amount("training.state_noise_db"),
+    "state_noise_db": _amount("training.state_noise_db"),
+    "demo_count": _count("training.demos"),
+    "demos_per_task": _count("training.demos"),
+    "max_demos": _count("training.demos"),
+    "save_every": _count("training.save_every"),
+    "keep": _count("training.keep"),
+    "keep_checkpoints": _count("training.keep"),
+    "sample_period": _count("training.sample_every"),
+    "seed": Target("training.seeded", lambda value: value is not None),
+    "normalisation": _named("trained.normalisation"),
+    "control_hz": _amount("trained.control_hz"),
+    "cameras": Target("trained.cameras", lambda names: _cameras(names)),
+}
+"""What a training setting says, by its name; a new one is a line."""
+
+_SEPARATE = frozenset(("layout", "checkpoint"))
+_WITHOUT_RULES = frozenset(
+    ["demos", "out", "weight_decay", "threads", "workers", "json", "note", "minutes"]
+)
+
+
+def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path = Path()) -> None:
+    """Read settings of our trainer; what is not given has its default.
+
+    Args:
+        settings: By the names of ``TrainingConfig``.
+        reading: Where facts are noted.
+        beside: Folder in which a checkpoint to start from may lie.
+    """
+    defaults = {
+        entry.name: entry.default
+        for entry in dataclasses.fields(TrainingConfig)
+        if entry.default is not dataclasses.MISSING
+    }
+    plain = {name: getattr(default, "default", default) for name, default in defaults.items()}
+    for name, value in plain.items():
+        if name in TRAINING_SETTINGS and name not in settings:
+            TRAINING_SETTINGS[name].put(reading, value, implied=True)
+    for name, value in settings.items():
+        if name in TRAINING_SETTINGS:
+            put(reading, TRAINING_SETTINGS[name], name, value)
+        elif name not in _SEPARATE | _WITHOUT_RULES:
+            reading.unknown.append(name)
+    reading.say("training", code="libero-bench")
+    # As its trainer is: fp32 weights under any mixed precision, clipping after accumulation.
+    reading.imply(
+        "training",
+        weights="float32",
+        deepspeed=False,
+        ema_dtype="float32",
+        accumulation=1,
+        flips=False,
+    )
+    shift = reading.said["training"].get("shift", reading.implied["training"].get("shift", 0))
+    reading.imply("training", augmentation=bool(shift))
+    _start(settings, reading, beside)
+    _layout(settings.get("layout") or plain["layout"], reading)
+
+
+def read_own_command(run: Invocation, reading: Reading) -> None:
+    """Read ``libero-bench train …`` or ``libero-bench eval …``."""
+    if run.kind == "own-train":
+        settings = {
+            name: words[0] if len(words) == 1 else (words or True)
+            for name, words in run.flags.items()
+        }
+        read_training(settings, reading)
+        reading.say("training", processes=processes(run))
+        return
+    settings = {name: words[0] for name, words in run.flags.items() if words}
+    options = {
+        name.removeprefix("option."): value
+        for name, value in settings.items()
+        if name.startswith("option.")
+    }
+    for assignment in run.flags.get("option", []):
+        name, _, value = assignment.partition("=")
+        options[name] = value
+    horizon = settings.get("exec_horizon")
+    read_evaluation(
+        settings | {"options": options}, reading, horizons=() if horizon is None else (horizon,)
+    )
+
+
+def read_evaluation(
+    settings: Mapping[str, Any], reading: Reading, *, horizons: Sequence[Any] = ()
+) -> None:
+    """Read settings of our evaluation.
+
+    Args:
+        settings: By the names of ``EvaluationConfig``, and ``checkpoint`` and ``options``.
+        reading: Where facts are noted.
+        horizons: Steps executed per plan; several for a sweep.
+    """
+    resolution = settings.get("resolution")
+    protocol = get_protocol(
+        settings.get("protocol") or "openvla",
+        resolution=None if resolution is None else _whole(resolution),
+    )
+    suite = settings.get("suite")
+    reading.checkpoint = settings.get("checkpoint")
+    reading.say(
+        "evaluation",
+        suite=suite,
+        checkpoint=reading.checkpoint,
+        exec_horizons=tuple(_whole(h) for h in horizons) or None,
+        fusion=settings.get("fusion"),
+        episodes=settings.get("episodes"),
+        max_steps=_limit(protocol, suite),
+    )
+    reading.say(
+        "evaluated",
+        orientation=protocol.orientation,
+        render_size=protocol.resolution,
+        control_hz=CONTROL_HZ,
+    )
+    options: Mapping[str, Any] = settings.get("options") or {}
+    reading.say("evaluated", norm=options.get("norm"))
+    if options.get("weights") == "ema":
+        reading.say("evaluation", averaged=True)
+    if layout := options.get("layout"):
+        reading.say("evaluated", **describe_layout(get_layout(str(layout)), training=False))
+
+
+def read_recipe(plain: Mapping[str, Any], reading: Reading, *, beside: Path) -> None:
+    """Read a recipe of ``libero-bench run``, as TOML gives it."""
+    collect = plain.get("collect", {})
+    tasks = collect.get("tasks")
+    if "demos" in collect:
+        demos = int(collect["demos"]) * (len(tasks) if isinstance(tasks, list) else 1)
+        reading.say("training", demos=demos)
+    reading.say("trained", render_size=collect.get("resolution"))
+    if "train" in plain:
+        read_training(plain["train"], reading, beside=beside)
+        reading.say("training", processes=1)
+    learnt = [entry for entry in plain.get("entries", ()) if entry.get("policy") == "rdt"]
+    if "evaluate" in plain and learnt:
+        horizons = [h for entry in learnt for h in entry.get("exec_horizons", ())]
+        fusion = next((e["fusion"] for e in learnt if e.get("fusion")), None)
+        checkpoint = next((e["checkpoint"] for e in learnt if e.get("checkpoint")), None)
+        chosen = {"fusion": fusion, "checkpoint": checkpoint}
+        read_evaluation({**plain["evaluate"], **chosen}, reading, horizons=horizons)
+
+
+def read_run(info: Mapping[str, Any], reading: Reading) -> None:
+    """Read the ``run.json`` of an evaluation."""
+    policy, protocol = info["policy"], info["protocol"]
+    suites = list(info.get("tasks", {}))
+    horizon = policy.get("exec_horizon")
+    reading.checkpoint = policy.get("checkpoint")
+    reading.say(
+        "evaluation",
+        suite=suites[0] if suites else None,
+        checkpoint=reading.checkpoint,
+        exec_horizons=None if horizon is None else (horizon,),
+        fusion=policy.get("fusion"),
+        episodes=info.get("episodes_per_task"),
+        max_steps=dict(protocol.get("max_steps", {})).get(suites[0]) if suites else None,
+    )
+    reading.say(
+        "evaluated",
+        orientation=protocol.get("orientation"),
+        render_size=protocol.get("resolution"),
+        horizon=policy.get("horizon"),
+        history=policy.get("history"),
+        cameras=tuple(policy["cameras"]) if policy.get("cameras") else None,
+        control_hz=CONTROL_HZ,
+        norm=(policy.get("options") or {}).get("norm"),
+    )
+
+
+def network_of(folder: Path) -> str | None:
+    """Return the preset of RDT that a checkpoint's config has; None where that is not known."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        hidden = int(config["rdt"]["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _HIDDEN.get(hidden, "rdt-small" if hidden < min(_HIDDEN) else None)
+
+
+def _cameras(names: Any) -> tuple[str, ...]:
+    listed = names.split(",") if isinstance(names, str) else names
+    return tuple(camera_name(name) for name in listed)
+
+
+def _limit(protocol: Protocol, suite: str | None) -> int | None:
+    try:
+        return None if suite is None else protocol.step_limit(suite)
+    except ConfigError:
+        return None
+
+
+def _start(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
+    start = settings.get("checkpoint")
+    reading.say("training", start=str(start) if start else "")
+    if start:
+        # The preset is that of the checkpoint, whatever the setting's default says.
+        for section in (reading.said, reading.implied):
+            section["training"].pop("network", None)
+        folders = (Path(start), beside / Path(start))
+        known = next((name for name in map(network_of, folders) if name), None)
+        reading.say("training", network=known)
+
+
+def _layout(name: Any, reading: Reading) -> None:
+    """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
+    reading.imply("trained", normalisation="none")
+    reading.imply("evaluated", normalisation="none")
+    try:
+        layout = get_layout(str(name))
+    except ConfigError as error:
+        reading.notes.append(f"{reading.source}: {error}")
+        return
+    reading.say("trained", **describe_layout(layout, training=True))
+    reading.imply("evaluated", **describe_layout(layout, training=False))
