@@ -15,6 +15,7 @@ CRITICAL = 1
 """Exit code of ``--strict`` where something is critical."""
 
 _WIDTH = 100
+_UNJUDGED = 10
 _COLOURS = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
 
 
@@ -100,7 +101,8 @@ def _show(done: "Audit", least: str) -> None:
 
     width = None if sys.stdout.isatty() else _WIDTH
     console = Console(highlight=False, markup=False, width=width)
-    console.print(f"Audited: {', '.join(_short(source) for source in done.sources)}\n")
+    sources = dict.fromkeys(_short(source) for source in done.sources)
+    console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: [*SEVERITIES].index(least) + 1]  # type: ignore[arg-type]
     findings = [f for f in done.verdict.findings if f.severity in shown]
     for number, finding in enumerate(findings, 1):
@@ -109,9 +111,13 @@ def _show(done: "Audit", least: str) -> None:
     console.print(f"{counts}. {len(done.verdict.passed)} rules found nothing.", style="bold")
     for note in done.notes:
         console.print(f"Note: {note}")
-    if done.verdict.unjudged:
-        lacking = "; ".join(done.verdict.unjudged)
-        console.print(f"Not judged, as no input says it: {lacking}.")
+    for known, what in ((done.facts.trains, "training"), (done.facts.evaluates, "evaluation")):
+        if not known:
+            console.print(f"No input says anything of the {what}.")
+    if lacking := list(done.verdict.unjudged):
+        more = len(lacking) - _UNJUDGED
+        listed = "; ".join(lacking[:_UNJUDGED]) + (f"; and {more} more (--json)" * (more > 0))
+        console.print(f"Not judged, as no input says it: {listed}.")
 
 
 def _show_finding(console: "Console", number: int, finding: "Finding") -> None:

@@ -161,6 +161,9 @@ class Evaluation:
     episodes: int | None = None
     """Episodes per task."""
     video_fps: float | None = None
+    enforced: bool | None = None
+    """Whether conditions that are not said here are the checkpoint's own, as ``libero-bench eval``
+    sees to."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_RECORD)

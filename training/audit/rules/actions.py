@@ -217,7 +217,7 @@ def not_in_the_command(facts: Facts) -> Found | None:
         found="the dataset script, which no flag describes",
         expected="slots 39-44 and 10 for LIBERO's deltas, gripper (1-g)/2, mask = union, metres "
         "and radians, 20 Hz, no normalisation by states",
-        why="Several attempts at 0 % failed here and not in a flag: deltas in the pose slots "
+        why="A LIBERO attempt at 0 % failed here and not in a flag: deltas in the pose slots "
         "30-38, 6-D rotations of tiny deltas, 1 = closed, the state's mask.",
         source="LIBERO forks of the official code; data/hdf5_vla_dataset.py",
         fix="say what your script does in a facts file, or with --layout, and audit again",

@@ -55,6 +55,8 @@ def short_episodes(facts: Facts) -> Found | None:
 
 def state_noise(facts: Facts) -> Found | None:
     """Noise on the state that hides it."""
+    if facts.trains and facts.training.state_noise_db is None:
+        return None
     decibels = known(facts.training.state_noise_db, "the state noise")
     if decibels >= _LOUD_DB:
         return None

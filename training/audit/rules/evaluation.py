@@ -62,7 +62,7 @@ def step_limit(facts: Facts) -> Found | None:
         severity="major",
         found=f"{steps} steps at most on {suite}",
         expected=f"{usual}",
-        why="Episodes end before a policy slower than the demonstrations can finish. Demonstrations "
+        why="Episodes end before a policy that is slower than its demonstrations can finish. Those "
         "of the drawer-and-bowl task of libero_90 take 187-213 steps.",
         source="OpenVLA, openpi and vla-evaluation-harness use the same limits",
         fix=f"--max_steps {usual}, or --protocol openvla",
@@ -72,6 +72,8 @@ def step_limit(facts: Facts) -> Found | None:
 def norm(facts: Facts) -> Found | None:
     """The kind of norm that weights were trained with and are run with."""
     trained, shown = facts.trained.norm, facts.evaluated.norm
+    if facts.evaluation.enforced and trained is not None and shown is None:
+        return None
     if trained is None or shown is None:
         raise Unjudged("what RDT's norms divide by (timm's version in training and evaluation)")
     if trained == shown:
@@ -90,39 +92,37 @@ def norm(facts: Facts) -> Found | None:
 def language(facts: Facts) -> Found | None:
     """Instructions or encoders other than in training."""
     trained, shown = facts.trained, facts.evaluated
-    if None not in (trained.text_encoder, shown.text_encoder):
-        if trained.text_encoder != shown.text_encoder:
-            return Found(
-                severity="critical",
-                found=f"text encoder {trained.text_encoder} in training, {shown.text_encoder} now",
-                expected="the same",
-                why="Tokens of another encoder mean nothing to the network.",
-                source="the checkpoint's contract",
-                fix="use the text encoder of the training",
-            )
-    if None not in (trained.instruction, shown.instruction):
-        if trained.instruction != shown.instruction:
-            return Found(
-                severity="major",
-                found=f"instructions: {trained.instruction} in training, {shown.instruction} now",
-                expected="the same words, letter for letter",
-                why="Another spelling gives other tokens than any seen.",
-                source="T5's tokeniser; train/dataset.py",
-                fix="encode each task's instruction once and use it in both",
-            )
-    if facts.official and trained.instruction != "sentence":
+    if _differ(trained.text_encoder, shown.text_encoder):
         return Found(
-            severity="info",
-            found="LIBERO's instructions are lower case without a full stop"
-            if trained.instruction is None
-            else "plain instructions",
-            expected="Close the top drawer of the cabinet.",
-            why="Pre-training instructions start with a capital and end with a full stop. With one "
-            "task it hardly matters; it must be the same in evaluation.",
-            source="data preprocessing of the official repository",
-            fix="capitalise and add a full stop before encoding, on both sides",
+            severity="critical",
+            found=f"text encoder {trained.text_encoder} in training, {shown.text_encoder} now",
+            expected="the same",
+            why="Tokens of another encoder mean nothing to the network.",
+            source="the checkpoint's contract",
+            fix="use the text encoder of the training",
         )
-    return None
+    if _differ(trained.instruction, shown.instruction):
+        return Found(
+            severity="major",
+            found=f"instructions: {trained.instruction} in training, {shown.instruction} now",
+            expected="the same words, letter for letter",
+            why="Another spelling gives other tokens than any seen.",
+            source="T5's tokeniser; train/dataset.py",
+            fix="encode each task's instruction once and use it in both",
+        )
+    if not facts.official or trained.instruction == "sentence":
+        return None
+    return Found(
+        severity="info",
+        found="LIBERO's instructions are lower case without a full stop"
+        if trained.instruction is None
+        else "plain instructions",
+        expected="Close the top drawer of the cabinet.",
+        why="Pre-training instructions start with a capital and end with a full stop. With one "
+        "task it hardly matters; it must be the same in evaluation.",
+        source="data preprocessing of the official repository",
+        fix="capitalise and add a full stop before encoding, on both sides",
+    )
 
 
 def video_rate(facts: Facts) -> Found | None:
@@ -154,3 +154,7 @@ def few_episodes(facts: Facts) -> Found | None:
         source="Wilson's interval",
         fix="--episodes 50",
     )
+
+
+def _differ(trained: object, shown: object) -> bool:
+    return None not in (trained, shown) and trained != shown

@@ -33,7 +33,7 @@ def low_precision_weights(facts: Facts) -> Found | None:
         )
     return Found(
         severity="critical",
-        found=f"no DeepSpeed in the command: RDT's trunk itself is trained in {dtype}",
+        found=f"no --deepspeed: RDT's trunk itself is trained in {dtype}",
         expected="fp32 master weights under bf16",
         why=f"{what} Only DeepSpeed keeps fp32 masters in the official code.",
         source="RDTRunner.from_pretrained and dtype in train/train.py; toy run measured",
@@ -120,7 +120,11 @@ def scheduler_ignores_warmup(facts: Facts) -> Found | None:
         "nothing. (The official scripts train so, knowingly or not.)",
         source="diffusers.optimization.get_scheduler, run; finetune.sh",
         fix=f"--lr_scheduler=constant_with_warmup --lr_warmup_steps={steps}"
-        + (f" (for {asked:g} updates: accelerate counts per process)" if steps != asked else ""),
+        + (
+            f" (for {asked:g} updates here: accelerate counts per process)"
+            if steps != asked
+            else ""
+        ),
     )
 
 

@@ -11,6 +11,8 @@ def cameras(facts: Facts) -> Found | None:
     """Cameras that differ between training and evaluation."""
     shown = camera_count(facts, "evaluated")
     if shown is None:
+        if facts.evaluation.enforced:
+            return None
         raise Unjudged("the cameras in evaluation")
     trained = camera_count(facts, "trained")
     both = facts.trained.cameras, facts.evaluated.cameras
@@ -79,6 +81,8 @@ def resolution(facts: Facts) -> Found | None:
 
 def history(facts: Facts) -> Found | None:
     """Another number of frames."""
+    if facts.evaluation.enforced and facts.evaluated.history is None:
+        return None
     shown = known(facts.evaluated.history, "the history in evaluation")
     trained = known(facts.trained.history, "the history in training")
     if shown == trained:
@@ -95,6 +99,8 @@ def history(facts: Facts) -> Found | None:
 
 def missing_camera(facts: Facts) -> Found | None:
     """What stands for a camera that is not there."""
+    if facts.evaluation.enforced and facts.evaluated.missing_camera is None:
+        return None
     shown = known(facts.evaluated.missing_camera, "what stands for missing cameras")
     trained = facts.trained.missing_camera or "background"
     if shown == trained:

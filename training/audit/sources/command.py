@@ -84,15 +84,16 @@ def understand(command: Command) -> Invocation | None:
 def parse_flags(words: list[str]) -> dict[str, list[str]]:
     """Read flags: ``--name value``, ``--name=value``, ``--name a b`` and bare ``--name``.
 
-    Later ones win, as they do with argparse.
+    Later ones win, as they do with argparse; ``--option`` collects.
     """
     flags: dict[str, list[str]] = {}
     current: list[str] | None = None
     for word in words:
         if re.match(r"--?[A-Za-z]", word):
             name, equals, value = word.partition("=")
-            current = [value] if equals else []
-            flags[name.lstrip("-").replace("-", "_")] = current
+            name = name.lstrip("-").replace("-", "_")
+            before = flags.get(name, []) if name == "option" else []
+            flags[name] = current = before + [value] * bool(equals)
         elif current is not None:
             current.append(word)
     return flags

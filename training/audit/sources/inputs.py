@@ -95,8 +95,15 @@ def _commands(text: str, source: str, environment: Mapping[str, str] | None) -> 
             "torchrun or python with a training or evaluation script, libero-bench train, "
             f"libero-bench eval. Allowed inputs: {ALLOWED}."
         )
-    readings = [_command(run, source, len(script.commands) > 1) for run in runs]
+    trainings = [run for run in runs if run.kind in ("train", "own-train")]
+    judged = [run for run in runs if run not in trainings[:-1]]
+    several = len({run.line for run in runs}) > 1
+    readings = [_command(run, source, several) for run in judged]
     readings[0].lost += script.lost
+    if judged != runs:
+        readings[0].notes.append(
+            f"{source} trains {len(trainings)} times; the last is judged, line {trainings[-1].line}."
+        )
     _join_sweeps(readings)
     return readings
 

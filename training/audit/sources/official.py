@@ -207,7 +207,7 @@ def _launch(run: Invocation) -> dict[str, Any]:
     facts: dict[str, Any] = {"processes": processes(run)}
     if "mixed_precision" in run.launch and "mixed_precision" not in run.flags:
         facts["precision"] = run.launch["mixed_precision"][0]
-    config = (run.flags.get("deepspeed") or run.launch.get("deepspeed_config_file") or [None])[0]
+    config = (run.flags.get("deepspeed") or run.launch.get("deepspeed_config_file") or [""])[0]
     if "deepspeed" in run.flags or run.launch.keys() & {"use_deepspeed", "deepspeed_config_file"}:
         facts |= {"deepspeed": True, "deepspeed_clips": _clips(config)}
         if "gradient_clipping" in run.launch:
@@ -217,9 +217,9 @@ def _launch(run: Invocation) -> dict[str, Any]:
     return facts
 
 
-def _clips(config: str | None) -> bool | None:
+def _clips(config: str) -> bool | None:
     """Say whether DeepSpeed's configuration clips gradients; None where that is not known."""
-    if config is None:
+    if not config:
         return False
     path = Path(config)
     if path.is_file():
@@ -253,6 +253,8 @@ def _imply(run: Invocation, reading: Reading) -> None:
         loss="plain",
         augmentation=False,
         flips=False,
+        shift=0.0,
+        hue=0.03,
         condition_mask=0.1,
         save_every=500,
         sample_every=-1,

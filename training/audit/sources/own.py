@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from policies.rdt.config import RDTConfig
 from policies.rdt.layout import get_layout
 from tasks.errors import ConfigError
-from tasks.observation import CONTROL_HZ
+from tasks.observation import CAMERAS, CONTROL_HZ
 from tasks.protocols import Protocol, get_protocol
 from training.audit.sources.cameras import camera_name
 from training.audit.sources.command import Invocation
@@ -23,6 +24,12 @@ from training.config import TrainingConfig
 ENCODER_PIXELS = 64
 """Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The
 preset has the number too, but loading it takes torch."""
+
+HISTORY = 2
+"""Control steps of pictures that every preset takes."""
+
+EXEC_HORIZON = 16
+"""Steps that the policy ``rdt`` executes unless the user says otherwise; it lives beside torch."""
 
 _HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
 """Widths of the published networks."""
@@ -121,6 +128,16 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
         accumulation=1,
         flips=False,
     )
+    shape = RDTConfig()  # what all presets share
+    reading.imply(
+        "trained",
+        cameras=CAMERAS,
+        orientation="rotate180",
+        history=HISTORY,
+        horizon=shape.pred_horizon,
+        control_hz=CONTROL_HZ,
+    )
+    reading.imply("evaluated", horizon=shape.pred_horizon)
     shift = reading.said["training"].get("shift", reading.implied["training"].get("shift", 0))
     reading.imply("training", augmentation=bool(shift))
     _start(settings, reading, beside)
@@ -174,10 +191,13 @@ def read_evaluation(
         suite=suite,
         checkpoint=reading.checkpoint,
         exec_horizons=tuple(_whole(h) for h in horizons) or None,
+        enforced=True,
         fusion=settings.get("fusion"),
         episodes=settings.get("episodes"),
         max_steps=_limit(protocol, suite),
     )
+    if settings.get("policy", "rdt") == "rdt":
+        reading.imply("evaluation", exec_horizons=(EXEC_HORIZON,))
     reading.say(
         "evaluated",
         orientation=protocol.orientation,
@@ -224,6 +244,7 @@ def read_run(info: Mapping[str, Any], reading: Reading) -> None:
         checkpoint=reading.checkpoint,
         exec_horizons=None if horizon is None else (horizon,),
         fusion=policy.get("fusion"),
+        enforced=True,
         episodes=info.get("episodes_per_task"),
         max_steps=dict(protocol.get("max_steps", {})).get(suites[0]) if suites else None,
     )

@@ -1,10 +1,12 @@
 """Reading shell scripts as far as an audit needs it: which commands run, with which words.
 
 Nothing is executed. Variables that the script assigns are put in, both branches of an ``if`` are
-read, and what only a shell could know (``$(…)``, variables that are not assigned) stays as written.
+read, loops over words are gone through, and what only a shell could know (``$(…)``, variables that
+are not assigned) stays as written.
 """
 
 import ast
+import itertools
 import operator
 import re
 import shlex
@@ -19,7 +21,9 @@ _VARIABLE = re.compile(
     r"\\.|'[^']*'|\$\(\((?P<sum>[^()]*(?:\([^()]*\)[^()]*)*)\)\)"
     r"|\$\{(?P<braced>\w+)(?::?[-=](?P<default>[^}]*))?\}|\$(?P<plain>[A-Za-z_]\w*)"
 )
+_LOOP = re.compile(r"\s*for\s+(?P<name>\w+)\s+in\s+(?P<values>[^;]*)")
 _KEYWORDS = frozenset(("then", "do", "else", "elif", "if", "while", "until", "{", "(", "!", "time"))
+_MOST_TURNS = 64
 _SEPARATORS = frozenset((";", "&&", "||", "|", "&", ";;", "|&"))
 _SUMS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
@@ -69,17 +73,26 @@ def read_script(text: str, environment: Mapping[str, str] | None = None) -> Scri
         ConfigError: A quotation mark has no partner.
     """
     variables = dict(environment or {})
+    loops: dict[str, list[str]] = {}
     commands: list[Command] = []
     lost: list[str] = []
     for number, line in _logical_lines(text):
-        for words in _simple_commands(_expand(line, variables), number):
-            rest = _assign(words, variables)
-            if not rest:
-                continue
-            if rest[0].startswith("--"):
-                lost += [word for word in rest if word.startswith("--")]
-            else:
-                commands.append(Command(words=tuple(rest), line=number))
+        body = line
+        if header := _LOOP.match(line):
+            loops[header["name"]] = _expand(header["values"], variables).split()
+            body = line[header.end() :]
+        ended = 0
+        for expanded in _turns(body, variables, loops):
+            ended = 0
+            for words in _simple_commands(expanded, number):
+                ended += words[0] == "done"
+                rest = _assign(words, variables)
+                if rest and rest[0].startswith("--"):
+                    lost += [word for word in rest if word.startswith("--")]
+                elif rest:
+                    commands.append(Command(words=tuple(rest), line=number))
+        for _ in range(min(ended, len(loops))):
+            loops.popitem()
     return Script(commands=tuple(commands), lost=tuple(lost))
 
 
@@ -139,6 +152,16 @@ def _expand(line: str, variables: Mapping[str, str]) -> str:
         return match[0] if match["default"] is None else _expand(match["default"], variables)
 
     return _VARIABLE.sub(value, line)
+
+
+def _turns(
+    line: str, variables: Mapping[str, str], loops: Mapping[str, list[str]]
+) -> Iterator[str]:
+    """Give a line with its variables put in, once for each value of the loops it depends on."""
+    named = {match["braced"] or match["plain"] for match in _VARIABLE.finditer(line)}
+    used = [name for name in loops if name in named]
+    for values in itertools.islice(itertools.product(*(loops[n] for n in used)), _MOST_TURNS):
+        yield _expand(line, {**variables, **dict(zip(used, values, strict=True))})
 
 
 def _calculate(formula: str, variables: Mapping[str, str], written: str) -> str:
