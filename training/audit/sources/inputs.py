@@ -101,9 +101,8 @@ def _commands(text: str, source: str, environment: Mapping[str, str] | None) -> 
     readings = [_command(run, source, several) for run in judged]
     readings[0].lost += script.lost
     if judged != runs:
-        readings[0].notes.append(
-            f"{source} trains {len(trainings)} times; the last is judged, line {trainings[-1].line}."
-        )
+        last = f"the last, in line {trainings[-1].line}, is judged"
+        readings[0].notes.append(f"{source} trains {len(trainings)} times; {last}.")
     _join_sweeps(readings)
     return readings
 

@@ -4,12 +4,12 @@ What a flag means is one line of a table; what the code does without a flag is `
 main.py, train/train.py, configs/base.yaml and finetune.sh of that repository.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from training.audit.sources.cameras import camera_name
 from training.audit.sources.command import Invocation
+from training.audit.sources.launch import launch_facts
 from training.audit.sources.reading import (
     Reading,
     Target,
@@ -168,7 +168,7 @@ def read_official(run: Invocation, reading: Reading) -> None:
         return
     main = Path(run.program).name.startswith("main")
     official = main or len(run.flags.keys() & (TRAINING_FLAGS.keys() | _WITHOUT_RULES)) >= 4
-    reading.say("training", code="official" if official else "other", **_launch(run))
+    reading.say("training", code="official" if official else "other", **launch_facts(run))
     if official:
         _imply(run, reading)
 
@@ -180,54 +180,6 @@ def put(reading: Reading, target: Target, name: str, words: Any) -> None:
     except ValueError:
         shown = " ".join(words) if isinstance(words, list) else words
         reading.notes.append(f"{reading.source}: the value of {name}, '{shown}', was not read.")
-
-
-def processes(run: Invocation) -> int | None:
-    """Return how many processes a launcher starts; None where it does not say."""
-    options = run.launch
-    try:
-        if run.launcher == "accelerate":
-            return whole(options["num_processes"]) if "num_processes" in options else None
-        nodes = next((whole(options[n]) for n in ("nnodes", "num_nodes") if n in options), 1)
-        for name in ("nproc_per_node", "num_gpus"):
-            if name in options:
-                return whole(options[name]) * nodes
-        if "include" in options:
-            hosts = one(options["include"]).split("@")
-            return sum(len(h.partition(":")[2].split(",")) for h in hosts)
-        if run.launcher == "python":
-            return 1
-    except ValueError:
-        return None
-    return None
-
-
-def _launch(run: Invocation) -> dict[str, Any]:
-    """Say what the launcher decides: processes, precision, DeepSpeed."""
-    facts: dict[str, Any] = {"processes": processes(run)}
-    if "mixed_precision" in run.launch and "mixed_precision" not in run.flags:
-        facts["precision"] = run.launch["mixed_precision"][0]
-    config = (run.flags.get("deepspeed") or run.launch.get("deepspeed_config_file") or [""])[0]
-    if "deepspeed" in run.flags or run.launch.keys() & {"use_deepspeed", "deepspeed_config_file"}:
-        facts |= {"deepspeed": True, "deepspeed_clips": _clips(config)}
-        if "gradient_clipping" in run.launch:
-            facts["deepspeed_clips"] = True
-    elif "config_file" not in run.launch and "use_fsdp" not in run.launch:
-        facts["deepspeed"] = False
-    return facts
-
-
-def _clips(config: str) -> bool | None:
-    """Say whether DeepSpeed's configuration clips gradients; None where that is not known."""
-    if not config:
-        return False
-    path = Path(config)
-    if path.is_file():
-        try:
-            return bool(json.loads(path.read_text(encoding="utf-8")).get("gradient_clipping"))
-        except (OSError, ValueError, AttributeError):
-            return None
-    return False if path.name == "zero2.json" else None  # as the official repository has it
 
 
 def _imply(run: Invocation, reading: Reading) -> None:

@@ -17,7 +17,8 @@ from tasks.observation import CAMERAS, CONTROL_HZ
 from tasks.protocols import Protocol, get_protocol
 from training.audit.sources.cameras import camera_name
 from training.audit.sources.command import Invocation
-from training.audit.sources.official import processes, put
+from training.audit.sources.launch import processes
+from training.audit.sources.official import put
 from training.audit.sources.reading import Reading, Target, describe_layout
 from training.config import TrainingConfig
 

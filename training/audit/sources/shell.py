@@ -24,7 +24,6 @@ _VARIABLE = re.compile(
 _LOOP = re.compile(r"\s*for\s+(?P<name>\w+)\s+in\s+(?P<values>[^;]*)")
 _KEYWORDS = frozenset(("then", "do", "else", "elif", "if", "while", "until", "{", "(", "!", "time"))
 _MOST_TURNS = 64
-_SEPARATORS = frozenset((";", "&&", "||", "|", "&", ";;", "|&"))
 _SUMS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -77,22 +76,19 @@ def read_script(text: str, environment: Mapping[str, str] | None = None) -> Scri
     commands: list[Command] = []
     lost: list[str] = []
     for number, line in _logical_lines(text):
-        body = line
-        if header := _LOOP.match(line):
-            loops[header["name"]] = _expand(header["values"], variables).split()
-            body = line[header.end() :]
-        ended = 0
-        for expanded in _turns(body, variables, loops):
-            ended = 0
-            for words in _simple_commands(expanded, number):
-                ended += words[0] == "done"
-                rest = _assign(words, variables)
-                if rest and rest[0].startswith("--"):
+        for segment in _segments(line):
+            header = _LOOP.match(segment)
+            if header:
+                loops[header["name"]] = _expand(header["values"], variables).split()
+                continue
+            for expanded in _turns(segment, variables, loops):
+                rest = _assign(_words(expanded, number), variables)
+                if rest == ["done"] and loops:
+                    loops.popitem()
+                elif rest and rest[0].startswith("--"):
                     lost += [word for word in rest if word.startswith("--")]
                 elif rest:
                     commands.append(Command(words=tuple(rest), line=number))
-        for _ in range(min(ended, len(loops))):
-            loops.popitem()
     return Script(commands=tuple(commands), lost=tuple(lost))
 
 
@@ -182,38 +178,56 @@ def _calculate(formula: str, variables: Mapping[str, str], written: str) -> str:
         return written
 
 
-def _simple_commands(line: str, number: int) -> Iterator[list[str]]:
-    """Split a line at ``;``, ``&&`` and the like, without words of control and redirections."""
-    reader = shlex.shlex(line, posix=True, punctuation_chars=";|&<>")
+def _segments(line: str) -> Iterator[str]:
+    """Split a line at ``;``, ``&``, ``|`` and their doubles, outside quotes and parentheses."""
+    quote, depth, start = "", 0, 0
+    for index, letter in enumerate(line):
+        before, after = line[index - 1 : index], line[index + 1 : index + 2]
+        if before == "\\":
+            continue
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "()":
+            depth += 1 if letter == "(" else -1
+        elif letter in ";&|\n" and depth <= 0 and ">" not in (before, after):
+            yield line[start:index]
+            start = index + 1
+    yield line[start:]
+
+
+def _words(segment: str, number: int) -> list[str]:
+    """Split a simple command into words, without words of control and redirections."""
+    reader = shlex.shlex(segment, posix=True, punctuation_chars="<>&")
     reader.whitespace_split, reader.commenters = True, ""
     try:
-        words = list(reader)
+        found = list(reader)
     except ValueError as error:
         raise ConfigError(
             f"Line {number} of the script cannot be read: a quotation mark has no partner. "
             "Fix: close it."
         ) from error
-    current: list[str] = []
+    words: list[str] = []
     skip = False
-    for word in [*words, ";"]:
+    for word in found:
         if skip:
             skip = False
-        elif word in _SEPARATORS:
-            while current and current[0] in _KEYWORDS:
-                del current[0]
-            if current:
-                yield current
-            current = []
-        elif set(word) <= set("<>&|"):
+        elif word and set(word) <= set("<>&"):
             skip = True
-            if current and current[-1].isdigit():  # the 2 of 2>&1
-                del current[-1]
+            if words and words[-1].isdigit():  # the 2 of 2>&1
+                del words[-1]
         else:
-            current.append(word)
+            words.append(word)
+    while words and words[0] in _KEYWORDS:
+        del words[0]
+    return words
 
 
 def _assign(words: list[str], variables: dict[str, str]) -> list[str]:
     """Note assignments; return the words of the command after them, if any."""
+    if not words:
+        return []
     rest = words
     before: dict[str, str] = {}
     if rest[0] in ("export", "declare", "local", "readonly"):
