@@ -352,6 +352,20 @@ def test_a_run_of_an_evaluation(tmp_path: Path) -> None:
     assert problems(run_audit(tmp_path / "run.json")) == wanted
 
 
+def test_what_a_recipe_leaves(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "train").claim(TrainingConfig(demos=(tmp_path,), out=tmp_path / "train"))
+    (tmp_path / "recipe.json").write_text("{}")
+    for name, checkpoint, steps in (("a", "c", 64), ("b", "c", 16), ("expert", None, 1)):
+        policy = {"name": name, "checkpoint": checkpoint, "exec_horizon": steps, "horizon": 64}
+        folder = tmp_path / "eval" / name
+        folder.mkdir(parents=True)
+        plain = {"policy": policy, "protocol": {"name": "openvla"}, "tasks": {"libero_90": [1]}}
+        (folder / "run.json").write_text(json.dumps(plain))
+    done = run_audit(tmp_path)
+    assert done.facts.evaluation.exec_horizons == (64, 16)
+    assert problems(done) == [("minor", "pictures/no-augmentation")]
+
+
 def test_an_official_checkpoint(tmp_path: Path) -> None:
     folder = export_official(tmp_path / "checkpoint", build_model())
     done = run_audit(folder)
@@ -425,6 +439,8 @@ def test_json_and_strict(capsys: pytest.CaptureFixture[str]) -> None:
         (["wrong.toml"], "Did you mean 'cameras'"),
         (["bad.toml"], "trained.horizon"),
         (["broken.toml"], "not valid TOML"),
+        (["kind.toml"], "kind.toml: a setting is of the wrong kind"),
+        (["libero-bench eval --suite libero_90 --resolution big"], "of the wrong kind"),
         (["picture"], "is no text"),
         (["empty"], "Fix"),
         ([str(BROUGHT), "--gpus", "0"], "--gpus 0 is not allowed"),
@@ -436,6 +452,7 @@ def test_bad_inputs(tmp_path: Path, capsys, monkeypatch, given: list[str], words
     Path("x.toml").write_text("a = 1")
     Path("wrong.toml").write_text("[trained]\ncamera = ['agentview']")
     Path("bad.toml").write_text("[trained]\nhorizon = 'long'")
+    Path("kind.toml").write_text("entries = ['rdt']")
     Path("broken.toml").write_text("[trained")
     Path("picture").write_bytes(b"\xff\xd8\xff\xe0 no text")
     Path("empty").mkdir()
@@ -443,6 +460,17 @@ def test_bad_inputs(tmp_path: Path, capsys, monkeypatch, given: list[str], words
     message = capsys.readouterr().err.strip()
     assert words in message
     assert len(message.splitlines()) == 1
+
+
+def test_scripts_that_break_off_are_read_or_refused() -> None:
+    text = WHOLE.read_text()
+    read = 0
+    for end in range(0, len(text), 7):
+        try:
+            read += bool(audit([f"{text[:end]} "], environment={}).sources)
+        except ConfigError:
+            continue
+    assert read > 50
 
 
 def test_a_script_of_nothing(tmp_path: Path) -> None:

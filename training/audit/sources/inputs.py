@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,24 @@ def _commands(text: str, source: str, environment: Mapping[str, str] | None) -> 
 
 def _command(run: Invocation, source: str, several: bool) -> Reading:
     reading = Reading(source=f"{source}, line {run.line}" if several else source)
-    if run.kind.startswith("own"):
-        read_own_command(run, reading)
-    else:
-        read_official(run, reading)
+    with _of_the_right_kind(reading.source):
+        if run.kind.startswith("own"):
+            read_own_command(run, reading)
+        else:
+            read_official(run, reading)
     return reading
+
+
+@contextmanager
+def _of_the_right_kind(source: str) -> Iterator[None]:
+    """Name the input whose settings have types that no setting has."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ConfigError(
+            f"{source}: a setting is of the wrong kind ({error}). Fix: correct it; the command "
+            "that the settings are for says which it takes."
+        ) from error
 
 
 def _join_sweeps(readings: list[Reading]) -> None:
@@ -131,14 +145,30 @@ def _folder(path: Path) -> list[Reading]:
         info = _object(path / "run.json", _text(path / "run.json"))
         if not isinstance(info.get("policy"), dict) or not isinstance(info.get("protocol"), dict):
             raise ConfigError(f"'{path}/run.json' is no evaluation run's. Allowed: {ALLOWED}.")
-        read_run(info, reading)
+        with _of_the_right_kind(reading.source):
+            read_run(info, reading)
         return [reading]
+    if (path / "recipe.json").is_file():
+        return _recipe_run(path)
     if (path / "train.json").is_file():
         readings = [_settings(path / "train.json", _object(path, _text(path / "train.json")))]
         if (path / "checkpoint" / "contract.json").is_file():
             readings.append(_checkpoint(str(path / "checkpoint")))
         return readings
     return [_checkpoint(str(path))]
+
+
+def _recipe_run(path: Path) -> list[Reading]:
+    """Read what ``libero-bench run`` leaves: a training, and evaluations of what it made."""
+    readings = _folder(path / "train") if (path / "train" / "train.json").is_file() else []
+    for file in sorted(path.glob("eval/*/run.json")):
+        policy = _object(file, _text(file)).get("policy")
+        if isinstance(policy, dict) and policy.get("checkpoint"):
+            readings += _folder(file.parent)
+    if not readings:
+        raise ConfigError(f"'{path}' has neither trained nor evaluated yet. Allowed: {ALLOWED}.")
+    _join_sweeps(readings)
+    return readings
 
 
 def _checkpoint(source: str) -> Reading:
@@ -151,7 +181,8 @@ def _settings(path: Path, plain: Mapping[str, Any]) -> Reading:
     reading = Reading(source=str(path))
     if not set(plain) & {entry.name for entry in fields(TrainingConfig)}:
         raise ConfigError(f"'{path}' holds no training settings. Allowed: {ALLOWED}.")
-    read_training(plain, reading, beside=path.parent)
+    with _of_the_right_kind(reading.source):
+        read_training(plain, reading, beside=path.parent)
     return reading
 
 
@@ -162,7 +193,8 @@ def _toml(path: Path, text: str) -> Reading:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
     if set(plain) & {"train", "evaluate", "entries"}:
         reading = Reading(source=path.name)
-        read_recipe(plain, reading, beside=path.parent)
+        with _of_the_right_kind(reading.source):
+            read_recipe(plain, reading, beside=path.parent)
         return reading
     if set(plain) & set(SECTIONS):
         return _stated(path, plain)

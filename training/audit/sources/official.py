@@ -177,7 +177,7 @@ def put(reading: Reading, target: Target, name: str, words: Any) -> None:
     """Note a setting; a value that cannot be read is noted as that."""
     try:
         target.put(reading, words)
-    except ValueError:
+    except (ValueError, TypeError):
         shown = " ".join(words) if isinstance(words, list) else words
         reading.notes.append(f"{reading.source}: the value of {name}, '{shown}', was not read.")
 
