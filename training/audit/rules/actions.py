@@ -100,9 +100,8 @@ def gripper(facts: Facts) -> Found | None:
     )
     return Found(
         severity="major" if closing and same_slot else "minor",
-        found="gripper action (g+1)/2: 1 = closed"
-        if closing
-        else "gripper action -1/+1" + f", in slot {trained.gripper_slot}",
+        found=f"gripper action {'(g+1)/2: 1 = closed' if closing else '-1/+1'}, "
+        f"in slot {trained.gripper_slot}",
         expected="(1-g)/2: the opening in [0, 1], 1 = open",
         why="In pre-training, and in the state, this slot is the opening: 1 = open. "
         + (

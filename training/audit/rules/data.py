@@ -1,7 +1,7 @@
 """Rules on demonstrations, sampling and noise."""
 
 from training.audit.facts import Facts, known
-from training.audit.findings import Found
+from training.audit.findings import Found, Severity
 
 USUAL_DEMO = 150
 """Control steps of a LIBERO demonstration, where nothing is said."""
@@ -9,6 +9,7 @@ USUAL_DEMO = 150
 _SHORT = 128
 _FEW_PASSES, _TOO_FEW_PASSES = 12, 5
 _LOUD_DB = 20
+_MOSTLY = 0.5
 
 
 def updates_per_demo(facts: Facts) -> Found | None:
@@ -76,15 +77,19 @@ def condition_masking(facts: Facts) -> Found | None:
     probability = known(facts.training.condition_mask, "the condition masking")
     trained, shown = camera_count(facts, "trained"), camera_count(facts, "evaluated")
     missing = trained is not None and shown is not None and shown < trained
+    severity: Severity
     if probability == 0 and missing:
-        severity, why = "major", "A camera is missing in evaluation, and no sample without one was "
-        why += "ever seen: pre-training hid each picture with probability 0.1."
-    elif probability > 0.5:
+        severity = "major"
+        why = (
+            "A camera is missing in evaluation, and no sample without one was ever seen: "
+            "pre-training hid each picture with probability 0.1."
+        )
+    elif probability > _MOSTLY:
         severity, why = "minor", "Most samples lack their state or a picture."
     else:
         return None
     return Found(
-        severity="major" if severity == "major" else "minor",
+        severity=severity,
         found=f"conditions hidden with probability {probability:g}",
         expected="0.1",
         why=why,

@@ -9,10 +9,7 @@ WANTED_BATCH = 256
 SMALL_BATCH = 16
 """The least with which rdt-small has learnt its task here."""
 
-LEARNING_RATES = {"rdt-small": 5e-3}
-"""Above these it is too high; others: ``_HIGH``."""
-
-_HIGH = 3e-4
+_HIGH_SMALL, _HIGH = 5e-3, 3e-4
 _DECAYING = ("cosine", "linear", "polynomial", "cosine_with_restarts")
 _OFTEN_TOO_SHORT = 0.5
 _LONG_WARMUP = 0.2
@@ -194,9 +191,9 @@ def learning_rate(facts: Facts) -> Found | None:
     """A peak that is too high, or main.py's tiny default."""
     given = facts.training
     rate = known(given.learning_rate, "the learning rate")
-    network = known(given.network, "the network's size")
+    known(given.network, "the network's size")
     scaled = rate * facts.batch() if given.scale_lr else rate
-    if scaled > LEARNING_RATES.get(network, _HIGH):
+    if scaled > (_HIGH_SMALL if facts.small else _HIGH):
         note = f" x batch {facts.batch()} = {scaled:g} (--scale_lr)" if given.scale_lr else ""
         return Found(
             severity="major",
