@@ -1,52 +1,23 @@
 """Handing episodes to workers, answering their questions in batches, keeping what comes out."""
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
 
-from harness.messages import FATAL, Answer, Done, Failed, Fatal, Job, Question, Ready
+from harness.interruption import Interruption
+from harness.messages import FATAL, Answer, Done, Failed, Fatal, Job, Moved, Question, Ready
+from harness.meter import Meter
 from harness.pool import Worker, WorkerPool
 from harness.schedule import Schedule
+from harness.watchdog import Watchdog
 from policies.interface import PlanRequest, Policy
+from results.errors import ResultsError
 from results.records import EpisodeKey, EpisodeRecord
-from results.statistics import wilson_interval
-from results.store import RunStore, load_run
+from results.store import RunStore
 from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
 
-_REPORT_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationStatus:
-    """How far an evaluation has come.
-
-    Attributes:
-        done: Episodes with a record, those of earlier sessions included.
-        total: Episodes of the whole run.
-        successes: Episodes that succeeded.
-        errors: Episodes that broke twice; they are in no rate.
-        steps_per_s: Control steps per second of all workers together, in this session.
-    """
-
-    done: int
-    total: int
-    successes: int
-    errors: int
-    steps_per_s: float
-
-    def __str__(self) -> str:
-        """Say it in a few words, with a 95 % interval."""
-        counted = self.done - self.errors
-        words = f"success {self.successes}/{counted}"
-        if counted:
-            low, high = wilson_interval(self.successes, counted)
-            words += f" = {self.successes / counted:.0%} ({low:.0%}–{high:.0%})"
-        if self.errors:
-            words += f", {self.errors} error{'s' if self.errors > 1 else ''}"
-        return words
-
-
-Report = Callable[[EvaluationStatus], None]
+_LOSSES_PER_WORKER = 3
+_LEAST_LOSSES = 6
 
 
 class Dispatcher:
@@ -59,7 +30,9 @@ class Dispatcher:
         policy: Answers the workers' questions; None if they have their own.
         task_names: Names of the suite's tasks.
         recorded: Episodes of which a video is made.
-        report: Told now and then how far it is.
+        meter: Told how far it is.
+        watchdog: Says which workers hang.
+        interruption: Says when Ctrl-C may end it.
     """
 
     def __init__(
@@ -71,31 +44,40 @@ class Dispatcher:
         policy: Policy | None,
         task_names: Sequence[str],
         recorded: Set[EpisodeKey],
-        report: Report | None,
+        meter: Meter,
+        watchdog: Watchdog,
+        interruption: Interruption,
     ) -> None:
         self._pool, self._schedule, self._store = pool, schedule, store
         self._policy = policy
         self._task_names, self._recorded = task_names, recorded
+        self._meter, self._watchdog, self._interruption = meter, watchdog, interruption
         self._alone = len(pool.workers) == 1
         self._questions: dict[int, PlanRequest] = {}
         self._started: dict[int, float] = {}
-        self._meter = _Meter(report, store)
+        self._losses = 0
+        self._losses_allowed = max(_LOSSES_PER_WORKER * len(pool.workers), _LEAST_LOSSES)
 
     def run(self) -> None:
         """Run until every episode has a record.
 
         Raises:
             HarnessError: No episode can run: a bad setting, a missing part, a misfit.
+            ResultsError: A record or a video could not be written.
         """
         self._meter.show(force=True)
+        for number in self._pool.workers:
+            self._watchdog.owes(number)
         try:
             while not self._schedule.finished:
                 self._assign()
-                self._listen(None)
+                self._listen(self._watchdog.patience_s)
                 while self._listen(0):
                     pass
+                self._end_hung()
                 self._answer()
-        except (KeyboardInterrupt, SystemExit):
+                self._meter.show()
+        except BaseException:
             self._save_arrived()
             raise
         finally:
@@ -109,35 +91,57 @@ class Dispatcher:
             if key is None:
                 continue
             self._started[worker.number] = time.monotonic()
-            worker.send(
-                Job(
-                    key=key,
-                    task_name=self._task_names[key.task],
-                    attempt=self._attempt(key),
-                    record=key in self._recorded,
-                )
+            job = Job(
+                key=key,
+                task_name=self._task_names[key.task],
+                attempt=self._attempt(key),
+                record=key in self._recorded,
             )
+            self._tell(worker, job)
 
-    def _listen(self, timeout: float | None) -> bool:
+    def _tell(self, worker: Worker, message: Job | Answer) -> None:
+        worker.send(message)
+        self._watchdog.owes(worker.number)
+
+    def _listen(self, timeout: float) -> bool:
         """Take in what workers say; return whether they said anything."""
-        heard = list(self._pool.hear(timeout))
-        for worker, message in heard:
-            match message:
-                case Ready():
-                    worker.ready = True
-                case Question(request=request):
-                    self._questions[worker.number] = request
-                    self._meter.moved(worker.number, request.step)
-                case Done(record=record):
-                    self._schedule.done(worker.number)
-                    self._keep(record, worker.number)
-                case Failed(error=error, hopeless=hopeless):
-                    self._failed(worker, error, hopeless=hopeless)
-                case Fatal(kind=kind, error=error):
-                    raise FATAL[kind](error)
-                case None:
-                    self._died(worker)
-        return bool(heard)
+        with self._interruption.allowed():
+            speaking = self._pool.speaking(timeout)
+        for worker in speaking:
+            self._take(worker, worker.hear())
+        return bool(speaking)
+
+    def _take(self, worker: Worker, message: object) -> None:
+        self._watchdog.quits(worker.number)
+        match message:
+            case Ready():
+                worker.ready = True
+            case Moved(step=step):
+                self._meter.moved(worker.number, step)
+                self._watchdog.owes(worker.number)
+            case Question(request=request):
+                self._questions[worker.number] = request
+                self._meter.moved(worker.number, request.step)
+            case Done(record=record):
+                self._schedule.done(worker.number)
+                self._losses = 0
+                self._keep(record, worker.number)
+            case Failed(error=error, hopeless=hopeless):
+                self._failed(worker, error, hopeless=hopeless)
+            case Fatal(kind=kind, error=error):
+                raise FATAL[kind](error)
+            case None:
+                self._lost(worker, self._pool.bury(worker))
+
+    def _end_hung(self) -> None:
+        """Replace workers that have been silent for too long."""
+        for number in self._watchdog.turn():
+            self._watchdog.quits(number)
+            worker = self._pool.workers[number]
+            stack = self._pool.end_hung(worker)
+            limit = self._watchdog.limit_s
+            reason = f"The worker hung: it said nothing for {limit:g} s and was killed"
+            self._lost(worker, f"{reason}, {stack}" if stack else reason)
 
     def _answer(self) -> None:
         """Answer all open questions, whatever episodes and tasks they come from, in one batch."""
@@ -147,9 +151,10 @@ class Dispatcher:
         numbers = sorted(self._questions)
         requests = [self._questions[number] for number in numbers]
         self._questions.clear()
-        for number, answer in zip(numbers, plan_batch(self._policy, requests), strict=True):
-            self._pool.workers[number].send(answer)
-        self._meter.show()
+        with self._interruption.allowed():
+            answers = plan_batch(self._policy, requests)
+        for number, answer in zip(numbers, answers, strict=True):
+            self._tell(self._pool.workers[number], answer)
 
     def _keep(self, record: EpisodeRecord, worker: int) -> None:
         self._store.append(record)
@@ -159,6 +164,7 @@ class Dispatcher:
         key = self._schedule.running(worker.number)
         assert key is not None, "a worker failed at nothing"
         attempt = self._attempt(key)
+        self._meter.broke(worker.number)
         if self._schedule.failed(worker.number, hopeless=hopeless):
             return
         spent = time.monotonic() - self._started[worker.number]
@@ -174,29 +180,38 @@ class Dispatcher:
         )
         self._keep(record, worker.number)
 
-    def _died(self, worker: Worker) -> None:
-        """Replace a worker whose process ended, and let another try its episode again."""
+    def _lost(self, worker: Worker, reason: str) -> None:
+        """Replace a worker whose process is gone, and let another try its episode again."""
         tail = self._pool.log_tail(worker)
-        reason = self._pool.bury(worker)
-        if not worker.ready:
-            raise SimulatorError(
-                f"{reason} before it could start. Its last words: {tail or 'none'}. "
-                "Fix: call evaluate() under 'if __name__ == \"__main__\"' if a script does."
-            )
+        story = f"{reason}. Its last words: {tail or 'none'}"
         self._questions.pop(worker.number, None)
         if self._schedule.running(worker.number):
-            self._failed(worker, f"{reason}. Its last words: {tail or 'none'}")
+            self._failed(worker, story)
         self._schedule.gone(worker.number)
-        self._pool.start()
+        self._losses += 1
+        if not worker.ready:
+            raise SimulatorError(
+                f"{story}. It had not started yet. Fix: see {self._pool.log(worker)}; "
+                "call evaluate() under 'if __name__ == \"__main__\"' if a script does."
+            )
+        if self._losses >= self._losses_allowed:
+            raise SimulatorError(
+                f"{self._losses} workers died or hung without an episode finished in between. "
+                f"The last: {story}. Fix: fewer --workers if memory is short; 'libero-bench "
+                "doctor' examines the machine. Finished episodes are kept."
+            )
+        self._watchdog.owes(self._pool.start().number)
 
     def _attempt(self, key: EpisodeKey) -> int:
         return self._store.next_attempt(key) + self._schedule.tries(key)
 
     def _save_arrived(self) -> None:
-        """Keep what was finished before the interruption but not yet read."""
-        for _, message in self._pool.hear(0):
-            if isinstance(message, Done):
-                self._store.append(message.record)
+        """Keep what was finished before the run ended but not yet read."""
+        with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
+            for worker in self._pool.speaking(0):
+                message = worker.hear()
+                if isinstance(message, Done):
+                    self._store.append(message.record)
 
 
 def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
@@ -226,43 +241,3 @@ def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
             "Needed: one per request, in order."
         )
     return [Answer(plan=plan) for plan in plans]
-
-
-class _Meter:
-    """Counts, and reports not too often."""
-
-    def __init__(self, report: Report | None, store: RunStore) -> None:
-        self._report = report
-        self._total = store.info.expected_episodes
-        earlier = [r.outcome for r in load_run(store.folder)[1] if r.outcome != "error"]
-        self._done, self._successes, self._errors = len(earlier), earlier.count("success"), 0
-        self._steps = 0
-        self._in_flight: dict[int, int] = {}
-        self._start = self._shown = time.monotonic()
-
-    def moved(self, worker: int, step: int) -> None:
-        self._in_flight[worker] = step
-
-    def finished(self, worker: int, record: EpisodeRecord) -> None:
-        self._in_flight.pop(worker, None)
-        self._steps += record.steps
-        self._done += 1
-        self._successes += record.outcome == "success"
-        self._errors += record.outcome == "error"
-        self.show(force=True)
-
-    def show(self, *, force: bool = False) -> None:
-        now = time.monotonic()
-        if self._report is None or not (force or now - self._shown >= _REPORT_EVERY_S):
-            return
-        self._shown = now
-        steps = self._steps + sum(self._in_flight.values())
-        self._report(
-            EvaluationStatus(
-                done=self._done,
-                total=self._total,
-                successes=self._successes,
-                errors=self._errors,
-                steps_per_s=steps / max(now - self._start, 1e-9),
-            )
-        )

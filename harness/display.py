@@ -1,33 +1,72 @@
 """What long work shows in the terminal: bars with a rate and the time left."""
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 """Progress and messages go to standard error; standard output is for results."""
 
 
+_LINE_EVERY_S = 30.0
+
+
+class Progressing(Protocol):
+    """Something that shows how far long work has come."""
+
+    def at(
+        self,
+        done: int,
+        *,
+        note: str = "",
+        rate: float | None = None,
+        total: int | None = None,
+        left_s: float | None = None,
+    ) -> None:
+        """Move on.
+
+        Args:
+            done: Steps done.
+            note: Words behind the bar.
+            rate: Steps per second, if known.
+            total: Steps in all, if it was not known before.
+            left_s: Seconds left, if whoever calls knows better than the steps so far tell.
+        """
+
+
 @contextmanager
-def progress_bar(what: str, total: int | None, unit: str) -> Iterator["Bar"]:
-    """Show a bar while the block runs.
+def progress_bar(what: str, total: int | None, unit: str) -> Iterator[Progressing]:
+    """Show a bar while the block runs; in a log, a line now and then.
 
     Args:
         what: Words before the bar.
         total: Steps in all; None while that is not known.
-        unit: What a step is, for the rate.
+        unit: What the rate counts.
     """
+    if not console.is_terminal:
+        lines = Lines(what, total, unit)
+        try:
+            yield lines
+        finally:
+            lines.close()
+        return
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -36,12 +75,12 @@ def progress_bar(what: str, total: int | None, unit: str) -> Iterator["Bar"]:
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _LeftColumn(),
         console=console,
         refresh_per_second=2,
     )
     with progress:
-        task = progress.add_task(what, total=total, rate="", note="")
+        task = progress.add_task(what, total=total, rate="", note="", left_s=None)
         yield Bar(progress, task, unit)
 
 
@@ -52,17 +91,88 @@ class Bar:
         self._progress, self._task, self._unit = progress, task, unit
 
     def at(
-        self, done: int, *, note: str = "", rate: float | None = None, total: int | None = None
+        self,
+        done: int,
+        *,
+        note: str = "",
+        rate: float | None = None,
+        total: int | None = None,
+        left_s: float | None = None,
     ) -> None:
-        """Move the bar.
-
-        Args:
-            done: Steps done.
-            note: Words behind the bar.
-            rate: Steps per second, if known.
-            total: Steps in all, if it was not known before.
-        """
+        """Move the bar; see ``Progressing``."""
         if total is not None:
             self._progress.update(self._task, total=total)
-        shown = "" if rate is None else f"{rate:.2f} {self._unit}/s"
-        self._progress.update(self._task, completed=done, note=note, rate=shown)
+        shown = _rate(rate, self._unit)
+        self._progress.update(self._task, completed=done, note=note, rate=shown, left_s=left_s)
+
+
+class Lines:
+    """The same for a log: the first state, one every half minute, and the last.
+
+    Args:
+        what: Words before the numbers.
+        total: Steps in all; None while that is not known.
+        unit: What the rate counts.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        total: int | None,
+        unit: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._total, self._unit, self._clock = what, total, unit, clock
+        self._begun = clock()
+        self._due = self._begun
+        self._unsaid: str | None = None
+
+    def at(
+        self,
+        done: int,
+        *,
+        note: str = "",
+        rate: float | None = None,
+        total: int | None = None,
+        left_s: float | None = None,
+    ) -> None:
+        """Say it if it is time to; see ``Progressing``."""
+        self._total = self._total if total is None else total
+        now = self._clock()
+        parts = [f"{done}/{'?' if self._total is None else self._total}", note]
+        parts += [_rate(rate, self._unit), f"{_duration(now - self._begun)} elapsed"]
+        if left_s is not None:
+            parts.append(f"{_duration(left_s)} left")
+        self._unsaid = f"{self._what}: {', '.join(part for part in parts if part)}"
+        if now >= self._due:
+            self._due = now + _LINE_EVERY_S
+            self.close()
+
+    def close(self) -> None:
+        """Say what was not said yet."""
+        if self._unsaid is not None:
+            console.print(self._unsaid, soft_wrap=True)
+        self._unsaid = None
+
+
+class _LeftColumn(ProgressColumn):
+    """The time left: as whoever works knows it, or by the steps so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_steps = TimeRemainingColumn()
+
+    def render(self, task: Task) -> Text:
+        left = task.fields["left_s"]
+        if left is None:
+            return self._by_steps.render(task)
+        return Text(_duration(left), style="progress.remaining")
+
+
+def _rate(rate: float | None, unit: str) -> str:
+    return "" if rate is None else f"{rate:.2f} {unit}/s"
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

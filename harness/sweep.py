@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.environments import EnvironmentRecipe
-from harness.evaluation import PreparedEvaluation, prepare, resolve
+from harness.evaluation import PreparedEvaluation, prepare
 from harness.evaluation_config import EvaluationConfig
+from harness.workload import resolve
 from policies.executor import PlanExecutor
 from policies.fusion import Fusion
 from policies.registry import AnyPolicy

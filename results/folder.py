@@ -1,5 +1,6 @@
 """The files of a run folder: their names, reading them, and replacing ``run.json``."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -109,11 +110,16 @@ def write_info(folder: Path, info: RunInfo) -> None:
         info: What to write.
     """
     path, draft = folder / RUN_FILE, folder / f"{RUN_FILE}.tmp"
-    with draft.open("wb") as file:
-        file.write(RUN.dump_json(info, indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(RUN.dump_json(info, indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink()  # on a full disk, half a file is in the way
+        raise
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -4,6 +4,7 @@ One process writes a run, held by a lock. Each episode is one line, on the disk 
 returns, so that a kill loses at most the episodes in flight; a line torn by the kill is dropped.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -51,7 +52,14 @@ class RunStore:
             self._write(b"\n")
 
     @classmethod
-    def open(cls, folder: Path | str, info: RunInfo, *, volatile: Collection[str] = ()) -> Self:
+    def open(
+        cls,
+        folder: Path | str,
+        info: RunInfo,
+        *,
+        volatile: Collection[str] = (),
+        pinned: Collection[str] = (),
+    ) -> Self:
         """Start a run in a new folder, or resume the same run in its folder.
 
         Args:
@@ -59,6 +67,8 @@ class RunStore:
             info: What is asked. On resuming, its configuration must be that of the folder.
             volatile: Dotted names that may differ on resuming, as they do not change an outcome,
                 such as ``config.workers``; a name covers what lies under it.
+            pinned: Dotted names in the provenance that must be the same on resuming, such as
+                ``packages.mujoco``; likewise. What the folder does not say is not compared.
 
         Returns:
             The store, holding the lock of the folder. Close it, or use it in a ``with`` block.
@@ -74,7 +84,7 @@ class RunStore:
         try:
             _refuse_foreign(folder)
             if (folder / RUN_FILE).exists():
-                info = _resume(folder, read_info(folder), info, volatile)
+                info = _resume(folder, read_info(folder), info, volatile, pinned)
             write_info(folder, info)
             return cls(folder, info, lock)
         except BaseException:
@@ -82,13 +92,20 @@ class RunStore:
             raise
 
     @staticmethod
-    def check(folder: Path | str, info: RunInfo, *, volatile: Collection[str] = ()) -> None:
+    def check(
+        folder: Path | str,
+        info: RunInfo,
+        *,
+        volatile: Collection[str] = (),
+        pinned: Collection[str] = (),
+    ) -> None:
         """Refuse what ``open`` would refuse by what lies in the folder; nothing is written.
 
         Args:
             folder: The run folder.
             info: What is asked.
             volatile: See ``open``.
+            pinned: See ``open``.
 
         Raises:
             ResultsError: The folder holds something else or another run, or is damaged.
@@ -96,7 +113,7 @@ class RunStore:
         folder = Path(folder)
         _refuse_foreign(folder)
         if (folder / RUN_FILE).exists():
-            _resume(folder, read_info(folder), info, volatile)
+            _resume(folder, read_info(folder), info, volatile, pinned)
 
     @property
     def info(self) -> RunInfo:
@@ -117,8 +134,12 @@ class RunStore:
         Returns:
             Their keys.
         """
+        return {record.key for record in self.records(keep_errors=keep_errors)}
+
+    def records(self, *, keep_errors: bool = False) -> list[EpisodeRecord]:
+        """Return the records of ``finished``."""
         latest = self._latest.values()
-        return {record.key for record in latest if keep_errors or record.outcome != "error"}
+        return [record for record in latest if keep_errors or record.outcome != "error"]
 
     def next_attempt(self, key: EpisodeKey) -> int:
         """Return the number of the next attempt at an episode, 1 for the first.
@@ -187,6 +208,9 @@ class RunStore:
         try:
             if self._info.status == "running":
                 self.finish("interrupted")
+        except OSError:
+            if error is None:
+                raise  # otherwise the disk that broke the run is what the user must hear of
         finally:
             self.close()
 
@@ -198,8 +222,9 @@ class RunStore:
                 left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            # A half-written line would swallow the next one.
-            self._file.truncate(size)
+            # A half-written line would swallow the next one; a reader drops it if it must stay.
+            with contextlib.suppress(OSError):
+                self._file.truncate(size)
             raise ResultsError(
                 f"'{self.folder / EPISODES_FILE}' could not be written ({error.strerror}): "
                 "make room or mend the disk, then run the same command again."
@@ -238,9 +263,15 @@ def _take_lock(folder: Path) -> BinaryIO:
     return file
 
 
-def _resume(folder: Path, old: RunInfo, new: RunInfo, volatile: Collection[str]) -> RunInfo:
+def _resume(
+    folder: Path,
+    old: RunInfo,
+    new: RunInfo,
+    volatile: Collection[str],
+    pinned: Collection[str],
+) -> RunInfo:
     """Return the run to go on with, or refuse what would mix two configurations."""
-    if found := differences(old, new, volatile):
+    if found := differences(old, new, volatile, pinned):
         raise ResultsError(
             f"'{folder}' holds a run with another configuration ({in_words(found)}): give another "
             "--out, or remove the folder."

@@ -20,7 +20,9 @@ def evaluate_command(
     protocol: str = "openvla",
     resolution: int | None = None,
     seed: int | None = None,
-    workers: int = 2,
+    shard: str | None = None,
+    workers: int | None = None,
+    hang_after: float = 300.0,
     threads: int = 1,
     record: str = "0",
     hold_steps: int = 0,
@@ -66,8 +68,12 @@ def evaluate_command(
         Pixels of the pictures, if other than the protocol's.
     seed
         Of scenes and policy noise; the protocol's by default.
+    shard
+        Part of the run, such as 2/4 for the second of four, each with an --out of its own.
     workers
-        Simulations side by side.
+        Simulations side by side; by default as many as cores and memory allow, 1.5 GB each.
+    hang_after
+        Seconds of silence after which a worker is taken to hang and is replaced.
     threads
         Threads of a policy that computes on the CPU.
     record
@@ -105,7 +111,9 @@ def evaluate_command(
         protocol=protocol,
         resolution=resolution,
         seed=seed,
+        shard=shard,
         workers=workers,
+        hang_after=hang_after,
         threads=threads,
         record=parse_record(record),
         hold_steps=hold_steps,

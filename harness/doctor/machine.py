@@ -9,9 +9,9 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.capacity import WORKER_GIB, cpu_quota, free_memory_gib
 from harness.doctor.findings import Finding
 
-_WORKER_GIB = 1.5
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software rasterizer")
 _CORE_NAMES = (
     "scipy_openblas_get_corename64_",
@@ -19,7 +19,6 @@ _CORE_NAMES = (
     "openblas_get_corename64_",
     "openblas_get_corename",
 )
-_GIB = 2**30
 
 
 def package_check(package: str) -> Callable[[Path], Finding]:
@@ -148,43 +147,19 @@ def check_cores(_folder: Path) -> Finding:
     return Finding(status="ok", detail=detail)
 
 
-def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
-    """Return how many cores' worth of time the control group allows, None without a limit."""
-    try:
-        quota, period = file.read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
-
-
 def check_memory(_folder: Path) -> Finding:
     """Is there memory for workers?"""
     free = free_memory_gib()
     if free is None:
         return Finding(status="ok", detail="free memory is not known on this system")
-    workers = int(free / _WORKER_GIB)
-    detail = f"{free:.1f} GiB free: {workers} workers of {_WORKER_GIB} GiB"
+    workers = int(free / WORKER_GIB)
+    detail = f"{free:.1f} GiB free: {workers} workers of {WORKER_GIB} GiB"
     if workers < 1:
         fix = "end other programs; a simulation that runs out of memory is killed"
         return Finding(status="failed", detail=detail, fix=fix)
     if workers < 2:
         return Finding(status="warning", detail=detail, fix="use --workers 1")
     return Finding(status="ok", detail=detail)
-
-
-def free_memory_gib() -> float | None:
-    """Return the memory still to be had, within the container's limit; None if unknown."""
-    limits = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits += [int(x.split()[1]) / 2**20 for x in lines if x.startswith("MemAvailable")]
-        group = Path("/sys/fs/cgroup")
-        allowed = (group / "memory.max").read_text().strip()
-        if allowed != "max":
-            limits.append((int(allowed) - int((group / "memory.current").read_text())) / _GIB)
-    except (OSError, ValueError):
-        pass
-    return min(limits, default=None)
 
 
 def check_cache(_folder: Path) -> Finding:

@@ -14,8 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 from harness import evaluation
-from harness.dispatch import EvaluationStatus, plan_batch
+from harness.dispatch import plan_batch
 from harness.evaluation import EvaluationConfig, evaluate
+from harness.meter import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyRecipe
 from results.errors import ResultsError

@@ -9,9 +9,11 @@ from harness.provenance import checkpoint_sha256, collect_provenance, git_state,
 
 def test_it_names_code_versions_and_machine() -> None:
     found = collect_provenance(renderer=False)
-    assert found["packages"]["mujoco"]
+    assert {"mujoco", "robosuite", "torch", "numpy"} <= found["packages"].keys()
+    assert any("libero" in name for name in found["packages"] if name != "libero-bench")
     assert found["machine"]["cores"] >= 1
-    assert "gl_renderer" not in found
+    assert found["machine"]["cpu"]
+    assert found["gl_renderer"] is None
 
 
 def test_a_checkout_has_a_commit_and_says_whether_it_was_changed(tmp_path: Path) -> None:
