@@ -16,6 +16,8 @@ from results.records import EpisodeKey, EpisodeRecord
 from results.store import RunStore
 from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
 
+_START_S = 60.0
+"""Seconds that a process may take to start, beside the limit of the watchdog."""
 _LOSSES_PER_WORKER = 3
 _LEAST_LOSSES = 6
 
@@ -67,7 +69,7 @@ class Dispatcher:
         """
         self._meter.show(force=True)
         for number in self._pool.workers:
-            self._watchdog.owes(number)
+            self._watchdog.owes(number, grace_s=_START_S)
         try:
             while not self._schedule.finished:
                 self._assign()
@@ -200,7 +202,7 @@ class Dispatcher:
                 f"The last: {story}. Fix: fewer --workers if memory is short; 'libero-bench "
                 "doctor' examines the machine. Finished episodes are kept."
             )
-        self._watchdog.owes(self._pool.start().number)
+        self._watchdog.owes(self._pool.start().number, grace_s=_START_S)
 
     def _attempt(self, key: EpisodeKey) -> int:
         return self._store.next_attempt(key) + self._schedule.tries(key)

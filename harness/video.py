@@ -1,5 +1,6 @@
 """Videos of episodes: both cameras, and what one needs to judge what the robot does."""
 
+import contextlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class VideoWriter:
     def abort(self) -> None:
         """Give the file up."""
         if self._film is not None:
-            self._film.close()
+            with contextlib.suppress(Exception):  # a full disk, which is why it is given up
+                self._film.close()
             self._film = None
         self._part.unlink(missing_ok=True)
 

@@ -29,9 +29,14 @@ class Watchdog:
         """Seconds that the parent's loop may wait before it looks again."""
         return min(1.0, self.limit_s * _TURN_SHARE)
 
-    def owes(self, worker: int) -> None:
-        """Take note that a worker has something to do and must say something in the end."""
-        self._silent[worker] = 0.0
+    def owes(self, worker: int, *, grace_s: float = 0.0) -> None:
+        """Take note that a worker has something to do and must say something in the end.
+
+        Args:
+            worker: Its number.
+            grace_s: Seconds it may take beside the limit.
+        """
+        self._silent[worker] = -grace_s
 
     def quits(self, worker: int) -> None:
         """Take note that a worker owes nothing: it has spoken, or is no more."""

@@ -44,7 +44,7 @@ DUMP_SIGNAL = signal.SIGUSR1
 _SIGN_OF_LIFE_S = 1.0
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the disk that every further video would meet as well."""
-_ROOM = "make room or mend the disk, then run the same command again."
+_ROOM = "make room or make it writable, then run the same command again."
 
 
 @dataclass(frozen=True, kw_only=True)

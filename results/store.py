@@ -79,14 +79,20 @@ class RunStore:
         """
         folder = Path(folder)
         _refuse_foreign(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         try:
             _refuse_foreign(folder)
             if (folder / RUN_FILE).exists():
                 info = _resume(folder, read_info(folder), info, volatile, pinned)
             write_info(folder, info)
             return cls(folder, info, lock)
+        except OSError as error:
+            lock.close()
+            raise _unwritable(folder, error) from error
         except BaseException:
             lock.close()
             raise
@@ -187,9 +193,16 @@ class RunStore:
 
         Args:
             status: ``complete`` when every episode was tried, ``interrupted`` otherwise.
+
+        Raises:
+            ResultsError: The disk did not take it.
         """
-        self._info = dataclasses.replace(self._info, status=status, updated=_now())
-        write_info(self.folder, self._info)
+        info = dataclasses.replace(self._info, status=status, updated=_now())
+        try:
+            write_info(self.folder, info)
+        except OSError as error:
+            raise _unwritable(self.folder / RUN_FILE, error) from error
+        self._info = info
 
     def close(self) -> None:
         """Let go of the files and the lock; closing twice is harmless."""
@@ -208,7 +221,7 @@ class RunStore:
         try:
             if self._info.status == "running":
                 self.finish("interrupted")
-        except OSError:
+        except ResultsError:
             if error is None:
                 raise  # otherwise the disk that broke the run is what the user must hear of
         finally:
@@ -225,10 +238,14 @@ class RunStore:
             # A half-written line would swallow the next one; a reader drops it if it must stay.
             with contextlib.suppress(OSError):
                 self._file.truncate(size)
-            raise ResultsError(
-                f"'{self.folder / EPISODES_FILE}' could not be written ({error.strerror}): "
-                "make room or mend the disk, then run the same command again."
-            ) from error
+            raise _unwritable(self.folder / EPISODES_FILE, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResultsError:
+    return ResultsError(
+        f"'{path}' could not be written ({error.strerror}): make room or make it writable, then "
+        "run the same command again; or give another --out."
+    )
 
 
 def _refuse_foreign(folder: Path) -> None:

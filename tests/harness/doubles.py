@@ -1,7 +1,9 @@
 """Environments and policies that need no LIBERO, and some that break."""
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +16,17 @@ from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
-from tasks.simulation.simulator import Slice
 from tasks.starts import Start
 
 PIXELS = 16
+
+
+@dataclass
+class Slice:
+    """As ``tasks.simulation.simulator.Slice``, whose import would slow down every worker."""
+
+    observations: list[Observation] = field(default_factory=list)
+    success: bool = False
 
 
 class EchoEnvironment:
@@ -102,6 +111,13 @@ class BrokenEnvironment(EchoEnvironment):
         if trouble and self._again(trouble):
             if trouble.kind == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if trouble.kind == "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            if trouble.kind == "hang":
+                time.sleep(1000)
+            if trouble.kind == "fill":
+                fill_disk(Path(self.recipe.folder))
+                return super().execute(actions, **how)
             raise RuntimeError(f"broke at step {self.elapsed}")
         return super().execute(actions, **how)
 
@@ -114,9 +130,17 @@ class BrokenEnvironment(EchoEnvironment):
         return True
 
 
+def fill_disk(folder: Path) -> None:
+    """Leave no room on the file system of a folder, by a file ``ballast``."""
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """How often an episode breaks, and how: ``raise`` or ``die``."""
+    """How often an episode breaks, and how: ``raise``, ``die``, ``stop`` (the process), ``hang``,
+    or ``fill`` (the disk)."""
 
     kind: str = "raise"
     times: int = 1
@@ -124,18 +148,19 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True)
 class EchoRecipe:
-    """Builds echo environments for three tasks with ten initial states."""
+    """Builds echo environments for three tasks, with ten initial states by default."""
 
     suite: str = "libero_object"
     folder: str = ""
     troubles: dict[tuple[int, int], Trouble] = field(default_factory=dict)
     unbuildable: bool = False
+    states: int = 10
 
     def task_names(self) -> tuple[str, ...]:
         return ("zero", "one", "two")
 
     def init_states(self, task: int) -> int:
-        return 10
+        return self.states
 
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         return {str(task): "f" * 64 for task in tasks}

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from harness import capacity
+from harness.capacity import cpu_quota, default_workers, fitting_workers, free_memory_gib
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "free", "workers"),
+    [
+        (8, None, None, 8),
+        (8, None, 64.0, 8),
+        (8, None, 6.5, 4),  # 0.5 are left to others
+        (8, 2.5, 64.0, 2),
+        (8, 0.5, 64.0, 1),
+        (4, None, 0.1, 1),  # it may fail, but one is the least
+        (1, 4.0, 64.0, 1),
+    ],
+)
+def test_cores_quota_and_memory_limit_workers(
+    cores: int, quota: float | None, free: float | None, workers: int
+) -> None:
+    assert fitting_workers(cores, quota, free) == workers
+
+
+def test_the_default_fits_this_machine() -> None:
+    assert 1 <= default_workers() <= capacity.usable_cores()
+
+
+def test_free_memory_is_what_the_kernel_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "_own_groups", lambda: iter([]))
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  33554432 kB\nMemAvailable:   3145728 kB\n")
+    assert free_memory_gib(meminfo) == 3.0
+    assert free_memory_gib(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "files"),
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_a_container_limits_memory_but_its_file_cache_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, files: str
+) -> None:
+    (tmp_path / limit).write_text(f"{4 << 30}\n")
+    (tmp_path / used).write_text(f"{3 << 30}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\n{files} {1 << 30}\n")
+    (tmp_path / "meminfo").write_text("MemAvailable:   33554432 kB\n")
+    monkeypatch.setattr(capacity, "_own_groups", lambda: iter([tmp_path, tmp_path / "none"]))
+    assert free_memory_gib(tmp_path / "meminfo") == 2.0
+    (tmp_path / limit).write_text("max\n" if limit == "memory.max" else f"{(1 << 63) - 4096}\n")
+    assert free_memory_gib(tmp_path / "meminfo") == 32.0
+
+
+def test_the_tightest_group_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {"outer": "300000 100000", "inner": "max 100000"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cpu.max").write_text(text)
+    monkeypatch.setattr(
+        capacity, "_own_groups", lambda: iter([tmp_path / "outer", tmp_path / "inner"])
+    )
+    assert cpu_quota() == 3.0
