@@ -11,6 +11,7 @@ from policies.rdt.adapter import RDTPolicy
 from policies.rdt.checkpoint import save_checkpoint
 from policies.rdt.contract import Contract
 from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.presets import build_network
 from policies.rdt.sampling import SamplingOptions
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import Observation
@@ -69,6 +70,19 @@ def test_a_plan_does_not_depend_on_its_neighbours(
         np.testing.assert_array_equal(alone, plan)
     for request, plan in zip(requests, policy.plan(requests[::-1])[::-1], strict=True):
         np.testing.assert_array_equal(plan, together[request.seed])
+
+
+def test_plans_of_rdt_small_are_the_same_alone_and_in_company() -> None:
+    """The shapes that are evaluated, where kernels of other sizes come into play."""
+    network = build_network("rdt-small")
+    contract = Contract.describe(network, render_size=128)
+    policy = RDTPolicy(network, contract, batch_size=4, sampling=SamplingOptions(solver_steps=2))
+    requests = [ask(which, window=[observe(which, 128), observe(9, 128)]) for which in range(6)]
+    alone = [policy.plan([request])[0] for request in requests]
+    for order in ([0, 1, 2, 3, 4, 5], [5, 3, 1, 4, 2, 0], [2, 2, 2], [4, 0]):
+        plans = policy.plan([requests[which] for which in order])
+        for which, plan in zip(order, plans, strict=True):
+            np.testing.assert_array_equal(plan, alone[which])
 
 
 def test_a_plan_depends_on_seed_pictures_state_and_words(policy: RDTPolicy) -> None:
