@@ -84,7 +84,7 @@ def parse_shard(text: str, episodes: int) -> tuple[int, int]:
         )
     if int(match[2]) > episodes:
         raise ConfigError(
-            f"Shard {text} of a run with {episodes} episodes. Allowed: at most {episodes} shards."
+            f"Shard {text} of a run with {episodes} episodes. Allowed: I/N with N up to {episodes}."
         )
     return int(match[1]), int(match[2])
 

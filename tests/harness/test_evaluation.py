@@ -1,12 +1,14 @@
 """Whole evaluations with worker processes, on environments that need no LIBERO."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from results.errors import ResultsError
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
+from tasks.observation import FloatArray
+from tasks.protocols import get_protocol
 from tests.harness.conftest import ROOT
 from tests.harness.doubles import EchoRecipe, FragilePolicy, RecordingPolicy, Trouble
 
@@ -77,6 +81,47 @@ def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Pa
     evaluate(config, environments=EchoRecipe(unbuildable=True))  # nothing left: nothing built
     with pytest.raises(ResultsError, match="exec_horizon"):
         evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoRecipe())
+
+
+def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
+    whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoRecipe()))
+    parts: dict[EpisodeKey, EpisodeRecord] = {}
+    for shard in ("1/2", "2/2"):
+        folder = tmp_path / shard[0]
+        part = outcome(evaluate(make(folder, shard=shard, workers=1), environments=EchoRecipe()))
+        assert not part.keys() & parts.keys()
+        parts |= part
+        info = load_run(folder)[0]
+        assert (info.config["shard"], info.status, info.expected_episodes) == (shard, "complete", 6)
+    assert parts == whole
+    assert load_run(tmp_path / "whole")[0].config["shard"] is None
+    with pytest.raises(ResultsError, match=r'config\.shard: "1/2" here, "2/2" asked'):
+        evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoRecipe())
+
+
+def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real provenance
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "weights").write_bytes(b"1")
+    policy = PolicyRecipe(name="mine", checkpoint=str(checkpoint))
+    config = make(tmp_path / "run", policy=policy, tasks=(0, 2), episodes=1)
+    own = RecordingPolicy(cameras=())
+    evaluate(config, policy=own, environments=EchoRecipe())
+    info = load_run(tmp_path / "run")[0]
+    digest = hashlib.sha256(b"1").hexdigest()
+    assert info.schema_version == 1
+    assert info.provenance["checkpoint_files"] == {"weights": digest}
+    assert info.provenance["init_states"] == {"0": "f" * 64, "2": "f" * 64}
+    assert {"git", "python", "packages", "machine", "gl_renderer"} <= info.provenance.keys()
+    assert {"mujoco", "robosuite", "torch"} <= info.provenance["packages"].keys()
+    assert info.protocol["hash"] == get_protocol().hash
+    assert (info.config["seed"], info.config["resolution"]) == (7, 256)
+    assert info.config["workers"] >= 1
+    evaluate(config, policy=own, environments=EchoRecipe())
+    (checkpoint / "weights").write_bytes(b"2")
+    with pytest.raises(ResultsError, match=r"policy\.checkpoint_sha256"):
+        evaluate(config, policy=own, environments=EchoRecipe())
 
 
 @pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])
@@ -168,6 +213,33 @@ def test_a_policy_in_the_parent_serves_all_workers(tmp_path: Path) -> None:
         "do task 1",
         "do task 2",
     }
+
+
+class Gathering(RecordingPolicy):
+    """Takes its time, so that questions come together; keeps who asked with whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.company: list[set[str]] = []
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        self.company.append({request.instruction for request in requests})
+        time.sleep(0.05)
+        return super().plan(requests)
+
+
+def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) -> None:
+    policy = Gathering()
+    config = make(tmp_path / "three", workers=3)
+    together = outcome(evaluate(config, policy=policy, environments=EchoRecipe()))
+    assert max(len(tasks) for tasks in policy.company) >= 2
+    alone = Gathering()
+    one = outcome(
+        evaluate(make(tmp_path / "one", workers=1), policy=alone, environments=EchoRecipe())
+    )
+    assert {len(tasks) for tasks in alone.company} == {1}
+    assert one == together
+    assert {r.seed: r.step for r in policy.requests} == {r.seed: r.step for r in alone.requests}
 
 
 def test_a_policy_that_breaks_on_one_episode_spares_the_others(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_run_whose_workers_all_die_gives_up(tmp_path: Path) -> None:
     """As where memory is short: the kernel kills one after the other."""
     troubles = {(0, state): Trouble(kind="die", times=9) for state in range(10)}
     config = make(tmp_path / "run", episodes=10)
-    with pytest.raises(SimulatorError, match="6 workers died or hung .* fewer --workers"):
+    with pytest.raises(SimulatorError, match=r"6 workers died or hung .* fewer --workers"):
         evaluate(config, environments=EchoRecipe(folder=str(tmp_path), troubles=troubles))
     assert load_run(tmp_path / "run")[0].status == "interrupted"
     found = records(evaluate(config, environments=EchoRecipe()))

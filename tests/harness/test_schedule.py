@@ -1,3 +1,8 @@
+import heapq
+import random
+
+import pytest
+
 from harness.schedule import Schedule
 from results.records import EpisodeKey
 
@@ -58,3 +63,37 @@ def test_every_episode_is_taken_once() -> None:
         schedule.done(turn % 3)
     assert sorted(filter(None, taken)) == given
     assert schedule.waiting == 0
+
+
+def test_helpers_spread_over_the_tasks_of_others() -> None:
+    schedule = Schedule(keys(8, 8))
+    assert [getattr(schedule.take(worker), "task", None) for worker in range(6)] == [
+        0, 1, 0, 1, 0, 1,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(10, 2), (10, 8), (10, 16), (1, 4), (3, 2)])
+def test_no_long_one_is_left_and_no_simulation_built_twice(tasks: int, workers: int) -> None:
+    """A simulated evaluation whose tasks and episodes last very differently."""
+    draw = random.Random(tasks + workers)
+    mean = [draw.uniform(2.0, 20.0) for _ in range(tasks)]
+    lasts = {key: mean[key.task] * draw.uniform(0.3, 1.7) for key in keys(*[20] * tasks)}
+    schedule = Schedule(lasts)
+    built: list[tuple[int, int]] = []
+    ended: list[float] = []
+    free = [(0.0, worker) for worker in range(workers)]
+    while free:
+        now, worker = heapq.heappop(free)
+        if schedule.running(worker):
+            schedule.done(worker)
+        key = schedule.take(worker)
+        if key is None:
+            assert schedule.waiting == 0
+            ended.append(now)
+            continue
+        if [task for one, task in built if one == worker][-1:] != [key.task]:
+            built.append((worker, key.task))
+        heapq.heappush(free, (now + lasts[key], worker))
+    assert schedule.finished
+    assert max(ended) - min(ended) <= max(lasts.values())
+    assert len(set(built)) == len(built)  # nobody comes back to a task: keeping one is enough

@@ -136,9 +136,7 @@ EVAL = (
 
 def start(out: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "harness.cli", *EVAL.split(), str(out)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_kills_lose_no_episode_and_change_none(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_what_changes_no_outcome_may_differ(tmp_path: Path, make_info: Info) -> 
         assert store.info.resumed[0].changed == {"git": "def"}
 
 
+def test_what_every_outcome_rests_on_must_not_differ(tmp_path: Path, make_info: Info) -> None:
+    def told(mujoco: str, **more: object) -> RunInfo:
+        packages = {"mujoco": mujoco, "numpy": mujoco}
+        return make_info(provenance={"packages": packages, "init_states": {"1": "aa"}, **more})
+
+    pinned = ["packages.mujoco", "packages.robosuite", "init_states"]
+    RunStore.open(tmp_path, told("3.2.3"), pinned=pinned).close()
+    with pytest.raises(ResultsError, match=r'packages\.mujoco: "3\.2\.3" here, "3\.3\.0" asked'):
+        RunStore.open(tmp_path, told("3.3.0"), pinned=pinned)
+    with pytest.raises(ResultsError, match=r'init_states\.1: "aa" here, "bb" asked'):
+        RunStore.open(tmp_path, told("3.2.3", init_states={"1": "bb"}), pinned=pinned)
+    with RunStore.open(tmp_path, told("3.3.0"), pinned=["init_states"]) as store:
+        assert store.info.provenance["packages"]["mujoco"] == "3.2.3"
+
+
 @pytest.mark.parametrize("cut", [1, 20, 120])
 def test_a_torn_last_line_costs_that_line_at_most(
     tmp_path: Path, make_info: Info, make_episode: Episode, cut: int
