@@ -10,6 +10,9 @@ WORKER_GIB = 1.5
 RESERVE_GIB = 0.5
 """Memory left to everything else, GiB: a policy's intermediate results, a growing parent."""
 
+MOST_WORKERS = 512
+"""More are not allowed, whatever the machine."""
+
 _GIB = 2**30
 _GROUPS = Path("/sys/fs/cgroup")
 _NO_LIMIT_V1 = 1 << 60
@@ -23,7 +26,7 @@ def fitting_workers(cores: int, quota: float | None, free_gib: float | None) -> 
         quota: Cores' worth of time it may use, None without a limit.
         free_gib: Memory to be had when the policy is loaded, GiB; None if that is not known.
     """
-    limits = [cores]
+    limits = [cores, MOST_WORKERS]
     if quota is not None:
         limits.append(int(quota))
     if free_gib is not None:

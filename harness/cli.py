@@ -23,11 +23,14 @@ from harness.commands.train import train_command
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+_SIGNALLED = 128
+_KEPT = "Finished work is kept; the same command goes on."
 
 app = App(
     name="libero-bench",
     help="Fine-tune RDT policies on LIBERO demonstrations and measure how good they are.",
     version="0.1.0",
+    suppress_keyboard_interrupt=False,  # it would end the process without a word
 )
 app.command(run_command, name="run")
 app.command(collect_command, name="collect")
@@ -55,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0, or what the command returns (1: doctor found something broken), or 2 for an error the
-        user can mend (one line on standard error), or 130 if interrupted.
+        user can mend (one line on standard error), or 130 if interrupted, or 128 and the number
+        of another signal.
     """
     # OpenMP's threads spin while they wait. Beside simulations on the same cores they would spin
     # for whole time slices (a plan of 0.03 s took 3 s); asleep at once, training takes 1.6 times as
@@ -64,7 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
-        return _fail("Interrupted. Finished work is kept; the same command goes on.", INTERRUPTED)
+        return _fail(f"Interrupted. {_KEPT}", INTERRUPTED)
+    except SystemExit as ending:
+        if isinstance(ending.code, int) and ending.code > _SIGNALLED:
+            return _fail(f"Ended by signal {ending.code - _SIGNALLED}. {_KEPT}", ending.code)
+        raise
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), USAGE_ERROR)
     except Exception as error:

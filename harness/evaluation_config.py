@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from harness.capacity import MOST_WORKERS
 from policies.registry import PolicyRecipe
 
 
@@ -51,11 +52,11 @@ class EvaluationConfig:
     """A part of the run, such as ``2/4``, the second of four: the same split wherever it is made,
     every episode in one shard. Each shard has a run folder of its own."""
 
-    workers: int | None = Field(default=None, ge=1, le=512)
+    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
     """Simulations side by side, each in a process of about 1.5 GB; as many as cores and memory
     allow by default. No outcome depends on it."""
 
-    hang_after: float = Field(default=300.0, gt=0)
+    hang_after: float = Field(default=600.0, gt=0)
     """Seconds of silence after which a worker counts as hung, is replaced and its episode tried
     elsewhere. Building a simulation takes seconds, a filmed plan of 64 steps up to half a minute
     without a GPU."""

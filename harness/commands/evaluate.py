@@ -22,7 +22,7 @@ def evaluate_command(
     seed: int | None = None,
     shard: str | None = None,
     workers: int | None = None,
-    hang_after: float = 300.0,
+    hang_after: float = 600.0,
     threads: int = 1,
     record: str = "0",
     hold_steps: int = 0,

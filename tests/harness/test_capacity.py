@@ -16,6 +16,7 @@ from harness.capacity import cpu_quota, default_workers, fitting_workers, free_m
         (8, 0.5, 64.0, 1),
         (4, None, 0.1, 1),  # it may fail, but one is the least
         (1, 4.0, 64.0, 1),
+        (1024, None, None, 512),
     ],
 )
 def test_cores_quota_and_memory_limit_workers(

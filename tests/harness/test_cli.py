@@ -75,6 +75,22 @@ def test_bad_settings_of_eval(tmp_path: Path, capsys, changes, words: str) -> No
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "words"),
+    [(KeyboardInterrupt(), 130, "Interrupted."), (SystemExit(143), 143, "Ended by signal 15.")],
+)
+def test_an_interruption_says_that_work_is_kept(
+    tmp_path: Path, capsys, monkeypatch, ending: BaseException, code: int, words: str
+) -> None:
+    def end(_config: object) -> None:
+        raise ending
+
+    monkeypatch.setattr("harness.stages.evaluate_with_bar", end)
+    assert main(eval_arguments(tmp_path)) == code
+    said = capsys.readouterr().err
+    assert said == f"libero-bench: {words} Finished work is kept; the same command goes on.\n"
+
+
 @pytest.mark.parametrize("horizon", ["0", "65"])
 def test_exec_horizons_beyond_rdts_plan(tmp_path: Path, capsys, checkpoint, horizon) -> None:
     arguments = eval_arguments(
