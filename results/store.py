@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,8 @@ __all__ = ["LOCK_FILE", "RunStore", "load_run", "read_info"]
 
 
 LOCK_FILE = ".lock"
+
+_LOCK_PATIENCE_S = 1.0
 
 
 class RunStore:
@@ -266,18 +269,33 @@ def _refuse_foreign(folder: Path) -> None:
 def _take_lock(folder: Path) -> BinaryIO:
     file = (folder / LOCK_FILE).open("a+b")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().decode(errors="replace").strip() or "another process"
+        if not _locked(file):
+            file.seek(0)
+            holder = file.read().decode(errors="replace").strip() or "another process"
+            raise ResultsError(
+                f"'{folder}' is being written by {holder}: wait for it, or give another --out."
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        file.flush()
+    except BaseException:
         file.close()
-        raise ResultsError(
-            f"'{folder}' is being written by {holder}: wait for it, or give another --out."
-        ) from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    file.flush()
+        raise
     return file
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file; a second is given to what a killed process was just about to start."""
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOCK_PATIENCE_S / 10)
+        else:
+            return True
 
 
 def _resume(

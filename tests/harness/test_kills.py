@@ -30,22 +30,23 @@ from tests.harness.doubles import EchoRecipe, RecordingPolicy
 
 class Slow(RecordingPolicy):
     def plan(self, requests):
-        time.sleep(0.02)
+        time.sleep(seconds_per_plan)
         return super().plan(requests)
 
 def run(out):
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.dup2(os.open(out + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     config = EvaluationConfig(
         policy=PolicyRecipe(name="random"), suite="libero_object", out=Path(out), workers=2,
-        exec_horizon=8, record=1,
+        episodes=40, exec_horizon=8, record=1,
     )
     evaluate(config, policy=Slow(), environments=EchoRecipe(states=40))
 
 evaluation.collect_provenance = lambda renderer: {}
 for line in sys.stdin:
+    seconds_per_plan = float(line.split()[0])
     child = os.fork()
     if child == 0:
-        run(line.strip())
+        run(line.split()[1])
         os._exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -58,9 +59,9 @@ class Forks:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
 
-    def start(self, out: Path) -> int:
+    def start(self, out: Path, *, seconds_per_plan: float = 0.0) -> int:
         assert self.process.stdin is not None
-        print(out, file=self.process.stdin, flush=True)
+        print(seconds_per_plan, out, file=self.process.stdin, flush=True)
         return int(self._answer())
 
     def ended(self) -> int:
@@ -98,7 +99,7 @@ def lines_of(folder: Path) -> list[str]:
 def wait_for_more(folder: Path, than: int) -> None:
     deadline = time.monotonic() + 60
     while len(lines_of(folder)) <= than:
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, folder.with_suffix(".log").read_text()[-2000:]
         time.sleep(0.01)
 
 
@@ -108,7 +109,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path, forks: Forks) -> None:
     grown = 0
     seen: list[str] = []
     for number in range(KILLS):
-        child = forks.start(run)
+        child = forks.start(run, seconds_per_plan=0.02)
         if number % 4:  # the others die while they start
             wait_for_more(run, len(seen))
         time.sleep(moments.uniform(0.0, 0.3))
