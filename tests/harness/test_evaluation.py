@@ -22,6 +22,7 @@ from harness.meter import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyRecipe
 from results.errors import ResultsError
+from results.merging import merge_runs
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
@@ -94,6 +95,16 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
         info = load_run(folder)[0]
         assert (info.config["shard"], info.status, info.expected_episodes) == (shard, "complete", 6)
     assert parts == whole
+    merged = merge_runs(
+        [tmp_path / "1", tmp_path / "2"],
+        tmp_path / "merged",
+        volatile=evaluation.VOLATILE,
+        pinned=evaluation.PINNED,
+    )
+    assert merged.complete
+    assert outcome(tmp_path / "merged") == whole
+    again = evaluate(make(tmp_path / "merged"), environments=EchoRecipe(unbuildable=True))
+    assert outcome(again) == whole  # nothing left to run
     assert load_run(tmp_path / "whole")[0].config["shard"] is None
     with pytest.raises(ResultsError, match=r'config\.shard: "1/2" here, "2/2" asked'):
         evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoRecipe())
