@@ -57,6 +57,7 @@ class Dispatcher:
         self._alone = len(pool.workers) == 1
         self._questions: dict[int, PlanRequest] = {}
         self._started: dict[int, float] = {}
+        self._any_ready = False
         self._losses = 0
         self._losses_allowed = max(_LOSSES_PER_WORKER * len(pool.workers), _LEAST_LOSSES)
 
@@ -117,7 +118,7 @@ class Dispatcher:
         self._watchdog.quits(worker.number)
         match message:
             case Ready():
-                worker.ready = True
+                worker.ready = self._any_ready = True
             case Moved(step=step):
                 self._meter.moved(worker.number, step)
                 self._watchdog.owes(worker.number)
@@ -191,10 +192,10 @@ class Dispatcher:
             self._failed(worker, story)
         self._schedule.gone(worker.number)
         self._losses += 1
-        if not worker.ready:
+        if not self._any_ready:
             raise SimulatorError(
-                f"{story}. It had not started yet. Fix: see {self._pool.log(worker)}; "
-                "call evaluate() under 'if __name__ == \"__main__\"' if a script does."
+                f"{story}. No worker could start. Fix: see {self._pool.log(worker)}; "
+                "call evaluate() under 'if __name__ == \"__main__\"' if a script calls it."
             )
         if self._losses >= self._losses_allowed:
             raise SimulatorError(

@@ -1,6 +1,7 @@
 """Workers that fall silent: replaced, their episodes tried elsewhere, nobody else blamed."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,3 +88,16 @@ def test_a_run_whose_workers_all_die_gives_up(tmp_path: Path) -> None:
     found = records(evaluate(config, environments=EchoRecipe()))
     assert len(found) == 10
     assert "error" not in {record.outcome for record in found.values()}
+
+
+class Unpicklable(EchoRecipe):
+    """Cannot be had in another process: workers die before they are up."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os._exit, (7,))
+
+
+def test_workers_that_cannot_start_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match=r"exit code 7.*No worker could start.*worker-\d\.log"):
+        evaluate(make(tmp_path / "run"), environments=Unpicklable())
+    assert load_run(tmp_path / "run")[1] == []
