@@ -3,7 +3,8 @@
 Non-obvious behaviours:
 
 - What LIBERO and its renderer print goes to the worker's log file, not to the terminal.
-- The worker ignores Ctrl-C, which the terminal sends to the whole group: its parent ends it.
+- The worker ignores Ctrl-C and SIGHUP, which a terminal sends to the whole group: its parent ends
+  it.
 - It ends with its parent, however that ends: at the end of the pipe, or by the kernel's signal.
 - Asked by ``DUMP_SIGNAL``, it writes to its log where it is, also from within a C library.
 """
@@ -159,6 +160,7 @@ def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -
     """
     end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     redirect_output(worker_log(setup.folder, number))
     faulthandler.register(DUMP_SIGNAL, file=2, all_threads=False)

@@ -7,7 +7,6 @@ from harness.evaluation_config import EvaluationConfig
 from harness.workload import episode_keys, parse_shard, planned_keys, recorded_keys, resolve
 from policies.registry import PolicyRecipe
 from tasks.errors import ConfigError
-from tasks.protocols import get_protocol
 from tests.harness.doubles import EchoRecipe
 
 
@@ -19,7 +18,7 @@ def resolved(**changes: object) -> EvaluationConfig:
         **{"episodes": 7, **changes},  # type: ignore[arg-type]
     )
     places: EnvironmentRecipe = EchoRecipe()
-    return resolve(config, get_protocol(), places)
+    return resolve(config, environments=places)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 21])
