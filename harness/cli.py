@@ -18,6 +18,7 @@ from harness.commands.export import export_command
 from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.merge import merge_command
+from harness.commands.policies import policies_command
 from harness.commands.run import run_command
 from harness.commands.train import train_command
 
@@ -36,6 +37,7 @@ app.command(run_command, name="run")
 app.command(collect_command, name="collect")
 app.command(train_command, name="train")
 app.command(evaluate_command, name="eval")
+app.command(policies_command, name="policies")
 app.command(leaderboard_command, name="leaderboard")
 app.command(compare_command, name="compare")
 app.command(merge_command, name="merge")

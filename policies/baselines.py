@@ -45,10 +45,10 @@ class NoopPolicy:
 
 
 def build_random() -> RandomPolicy:
-    """Build the policy ``random``."""
+    """Draws every action at random: the floor of every table."""
     return RandomPolicy()
 
 
 def build_noop() -> NoopPolicy:
-    """Build the policy ``noop``."""
+    """Keeps the arm where it is, the gripper open."""
     return NoopPolicy()

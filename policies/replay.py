@@ -179,7 +179,14 @@ def build_replay(
     demo: Annotated[int, Field(ge=0)] | None = None,
     start: StartChoice = "auto",
 ) -> ReplayPolicy:
-    """Build the policy ``replay``; see ``ReplayPolicy`` for the options."""
+    """Executes demonstrations again, each from where it started.
+
+    Args:
+        demos: A demo file, or a folder with LIBERO's layout.
+        demo: The demonstration of every episode, counted from 0 in the order of the file; by
+            default episode k replays the k-th.
+        start: ``stored`` to set the stored state even where the seed of the start is known.
+    """
     return ReplayPolicy(demos, demo=demo, start=start)
 
 

@@ -85,7 +85,8 @@ def evaluate_command(
     device
         auto, cpu or cuda.
     option
-        The policy's own settings, such as --option.noise 0.15 for the expert.
+        The policy's own settings, such as --option.noise 0.15 for the expert; libero-bench
+        policies NAME lists them.
     json
         Print the table as JSON.
     """

@@ -131,5 +131,14 @@ class ExpertPolicy:
 
 
 def build_expert(*, speed: float = 1.0, noise: float = 0.0) -> ExpertPolicy:
-    """Build the policy ``expert``; see ``ExpertPolicy`` for its options."""
+    """Solves a task from the simulator's state by geometry: the ceiling of every table.
+
+    Args:
+        speed: Largest action, in (0, 1]; 0.7 is close to a human's pace.
+        noise: Standard deviation of the noise on position actions, in action units, half of it on
+            rotation actions.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
     return ExpertPolicy(speed=speed, noise=noise)

@@ -46,32 +46,35 @@ def build_rdt(
     language_cache: str | None = None,
     form: Form = "official",
 ) -> RDTPolicy:
-    """Build the policy ``rdt``.
+    """Plans with RDT, from a checkpoint of ours or an official one.
 
     Args:
         checkpoint: Folder of a checkpoint of ours or in the official layout, or a hub name.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-        batch_size: Rows of every forward pass; 1 on a CPU, where unused rows cost as much as used
-            ones, 8 elsewhere, if not given.
-        solver_steps: See ``SamplingOptions``, as ``guidance`` to ``cuda_graphs``.
-        guidance: See there.
-        samples: See there.
-        bid_decay: See there.
-        inpaint_weight: See there.
-        inpaint_frozen: See there.
-        inpaint_decay: See there.
-        compile: See there.
-        cuda_graphs: See there.
+        batch_size: Rows of every forward pass; if not given, 1 on a CPU, where unused rows cost as
+            much as used ones, and 8 elsewhere.
+        solver_steps: Denoising steps; the checkpoint's number if not given.
+        guidance: What a plan owes to the rest of the one before: ``none``; ``bid`` keeps, of
+            several samples, the nearest to it; ``inpaint`` blends it into the sampling.
+        samples: ``bid``: samples per plan.
+        bid_decay: ``bid``: a step counts so many times as much as the step before it.
+        inpaint_weight: ``inpaint``: weight of the plan before at its first remaining step.
+        inpaint_frozen: ``inpaint``: steps at full weight before it falls.
+        inpaint_decay: ``inpaint``: how it falls to 0 over the overlap; ``none`` keeps it.
+        compile: Compile a denoising step: minutes at the first plan, faster ones after.
+        cuda_graphs: Replay a denoising step as one CUDA graph.
         dtype: Of the weights; the checkpoint's if not given.
-        layout: See ``LoadingOptions``, as all that follow.
-        norm: See there.
-        weights: See there.
-        control_hz: See there.
-        orientation: See there.
+        layout: Mapping to RDT's vector, by its name or file; what the checkpoint says, or
+            ``eef-velocity`` for official ones, if not given.
+        norm: What RDT's norms divide by, where the checkpoint does not say; ``variance`` fits
+            weights trained with timm up to 1.0.12.
+        weights: Of an official checkpoint, the raw or the averaged ones.
+        control_hz: Control frequency that RDT is told, Hz; 20 for official checkpoints.
+        orientation: Of the pictures an official checkpoint was trained on.
         siglip: Folder or hub name of the SigLIP tower of an official checkpoint.
         t5: Folder or hub name of its T5 encoder.
-        language_cache: Folder of instructions encoded before.
-        form: How instructions are written for T5.
+        language_cache: Folder of instructions that ``libero-bench encode-language`` encoded.
+        form: How instructions are written for T5: capitalised with a period, or as they are.
 
     Raises:
         ConfigError: There is no checkpoint, or a setting is not allowed or does not apply.

@@ -97,7 +97,7 @@ def build_remote(
     image_size: Annotated[int, Field(ge=16, le=2048)] = 224,
     horizon: Annotated[int, Field(ge=1)] | None = None,
 ) -> RemotePolicy:
-    """Build the policy ``remote``: connect, and unless told learn the length of its plans.
+    """Asks a server that speaks openpi's WebSocket protocol.
 
     Args:
         host: The server's name or address; ``wss://name`` for an encrypted connection.
