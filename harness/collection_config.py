@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -28,6 +28,9 @@ class CollectionConfig:
     """Settling and orientation."""
     resolution: int = Field(default=128, ge=16, le=2048)
     """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
+    start_states: Literal["sampled", "evaluation"] = "sampled"
+    """Where demonstrations begin: ``sampled`` as LIBERO samples its initial states, so at none of
+    those that evaluations use; ``evaluation``: at those, one after another. The files say which."""
     seed: int = Field(default=0, ge=0)
     """Of the whole collection."""
     workers: int = Field(default=2, ge=1)
@@ -38,4 +41,4 @@ class CollectionConfig:
         plain = asdict(self)
         for name in ("out", "workers", "tasks"):
             del plain[name]
-        return plain | {"expert": "scripted", "start_states": "sampled"}
+        return plain | {"expert": "scripted"}

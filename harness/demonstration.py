@@ -2,24 +2,40 @@
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
 from harness.collection_config import CollectionConfig
-from tasks.errors import SimulatorError
-from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.protocols import Protocol, get_protocol
+from harness.playback import Motion, begin, cached_simulator, record
+from tasks.observation import FloatArray
+from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import Task
+from training.demo_start import DemoStart
 
 _HELD_STEPS = 10
 _STILL_STEPS = 40
 _START_SEED = 100_000
 _SLID = 0.02
+
+
+Seconds = tuple[float, float]
+"""Wall time and CPU time of the process, with its threads."""
+
+
+class Stopwatch:
+    """Measures one stretch of work after another."""
+
+    def __init__(self) -> None:
+        self._now = time.perf_counter(), time.process_time()
+
+    def lap(self) -> Seconds:
+        """Return the seconds since the latest lap."""
+        before, self._now = self._now, (time.perf_counter(), time.process_time())
+        return round(self._now[0] - before[0], 3), round(self._now[1] - before[1], 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +47,19 @@ class Attempt:
         kept: Whether it became a demonstration.
         steps: Its length.
         reason: Why it was not kept.
-        wall_s: Seconds it took.
+        build: Seconds, wall and CPU, until the simulator was there; next to none but the first
+            time in a worker.
+        plan: Seconds of acting without cameras.
+        render: Seconds of executing it again with cameras, and of writing.
     """
 
     index: int
     kept: bool
     steps: int = 0
     reason: str = ""
-    wall_s: float = 0.0
-
-
-class _Motion(NamedTuple):
-    """A motion that succeeded, T steps: executed and intended actions, states before each."""
-
-    actions: FloatArray
-    intended: FloatArray
-    states: FloatArray
+    build: Seconds = (0.0, 0.0)
+    plan: Seconds = (0.0, 0.0)
+    render: Seconds = (0.0, 0.0)
 
 
 def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
@@ -54,29 +67,32 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
     note = parts / f"attempt_{index:05d}.json"
     if note.exists():
         return Attempt(**json.loads(note.read_text()))
-    start = time.perf_counter()
-    simulator = _simulator(task, get_protocol(config.protocol, resolution=config.resolution))
-    seed = attempt_seed(config, index)
-    motion = _plan(simulator, config, seed)
+    watch = Stopwatch()
+    simulator = cached_simulator(task, get_protocol(config.protocol, resolution=config.resolution))
+    built = watch.lap()
+    start = demo_start(config, task, index)
+    motion = _plan(simulator, config, start)
+    planned = watch.lap()
     if isinstance(motion, str):
         attempt = Attempt(index=index, kept=False, reason=motion)
     else:
-        _render(simulator, attempt_file(parts, index), seed, motion)
+        record(simulator, attempt_file(parts, index), motion)
         attempt = Attempt(index=index, kept=True, steps=len(motion.actions))
-    plain = asdict(attempt) | {"wall_s": round(time.perf_counter() - start, 2)}
+    attempt = replace(attempt, build=built, plan=planned, render=watch.lap())
     writing = note.with_suffix(".writing")
-    writing.write_text(json.dumps(plain))
+    writing.write_text(json.dumps(asdict(attempt)))
     writing.replace(note)
-    return Attempt(**plain)
+    return attempt
 
 
-def _plan(simulator: Simulator, config: CollectionConfig, seed: int) -> _Motion | str:
+def _plan(simulator: Simulator, config: CollectionConfig, start: DemoStart) -> Motion | str:
     """Let the expert act without cameras; return its motion, or why it is no demo."""
     from policies.expert import ExpertPolicy
     from policies.interface import PlanRequest
 
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
-    simulator.reset(None, seed=seed)
+    seed = start.seed or 0
+    begin(simulator, start)
     if simulator.settling_shift > _SLID:
         return f"an object slid {simulator.settling_shift:.2f} m before the start"
     expert.begin(simulator, seed)
@@ -102,50 +118,20 @@ def _plan(simulator: Simulator, config: CollectionConfig, seed: int) -> _Motion 
         return f"success did not last {_STILL_STEPS} steps"
     if expert.failed_grasp:
         return "a grasp failed on the way"
-    return _Motion(actions=np.stack(actions), intended=np.stack(intended), states=np.stack(states))
-
-
-def _render(simulator: Simulator, part: Path, seed: int, motion: _Motion) -> None:
-    """Execute the motion again with cameras: pictures belong to the instant the robot sees.
-
-    Raises:
-        SimulatorError: The simulation did not repeat itself.
-    """
-    from training.demo_writer import write_demo
-
-    observations: list[Observation] = [simulator.reset(None, seed=seed, cameras=CAMERAS)]
-    for step, action in enumerate(motion.actions):
-        if not np.array_equal(simulator.get_state(), motion.states[step]):
-            raise SimulatorError(
-                f"Executing seed {seed} of {simulator.task.name} again gave another state at step "
-                f"{step}; the simulation is not deterministic here."
-            )
-        if step + 1 < len(motion.actions):
-            observations.append(simulator.step(action, cameras=CAMERAS))
-    write_demo(
-        part,
-        observations=observations,
-        actions=motion.actions,
-        intended=motion.intended,
-        states=motion.states,
-        model_xml=simulator.model_xml(),
-        orientation=simulator.protocol.orientation,
-        attributes={"scene_seed": seed, "scene_hash": simulator.scene_hash()},
+    return Motion(
+        start=start,
+        actions=np.stack(actions),
+        intended=np.stack(intended),
+        states=np.stack(states),
     )
 
 
-_cached: dict[str, Simulator] = {}
-
-
-def _simulator(task: Task, protocol: Protocol) -> Simulator:
-    """Return this worker's simulator of a task; one is kept at a time."""
-    key = f"{task.suite}/{task.index}/{protocol.hash}"
-    if key not in _cached:
-        for other in _cached.values():
-            other.close()
-        _cached.clear()
-        _cached[key] = Simulator(task, protocol)
-    return _cached[key]
+def demo_start(config: CollectionConfig, task: Task, attempt: int) -> DemoStart:
+    """Return where an attempt begins."""
+    seed = attempt_seed(config, attempt)
+    if config.start_states == "sampled":
+        return DemoStart(seed=seed)
+    return DemoStart(seed=seed, init_state=attempt % len(task.init_states()))
 
 
 def attempt_seed(config: CollectionConfig, attempt: int) -> int:

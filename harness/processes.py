@@ -2,11 +2,18 @@
 
 import contextlib
 import ctypes
+import fcntl
+import multiprocessing
 import os
 import platform
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from tasks.errors import ConfigError, SimulatorError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -55,3 +62,66 @@ def end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+@contextlib.contextmanager
+def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Start worker processes; they are gone when the block is left, whatever they were doing.
+
+    Args:
+        count: Number of workers.
+
+    Raises:
+        SimulatorError: A worker died.
+    """
+    context = multiprocessing.get_context("spawn")
+    with (
+        environment(worker_variables(count)),
+        ProcessPoolExecutor(
+            count, mp_context=context, initializer=_become_worker, initargs=(os.getpid(),)
+        ) as pool,
+    ):
+        try:
+            yield pool
+        except BrokenProcessPool as error:
+            raise SimulatorError(
+                "A worker process died, perhaps for lack of memory (each needs about 1.5 GB). "
+                "Finished work is kept. Fix: run it again, with fewer --workers."
+            ) from error
+        finally:
+            workers = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.kill()  # work that is no longer wanted may take half a minute
+
+
+def _become_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    end_with(parent)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keep other processes from the same unfinished work while the block runs.
+
+    Args:
+        folder: Of the unfinished work; removed at the end if nothing is left in it.
+
+    Raises:
+        ConfigError: Another process is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / "lock"
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"Another process is writing demos to '{folder.parent}'. "
+                "Fix: wait for it, end it, or give another --out."
+            ) from None
+        yield
+        if {path.name for path in folder.iterdir()} <= {lock.name}:
+            lock.unlink()
+            with contextlib.suppress(OSError):
+                folder.rmdir()

@@ -2,6 +2,7 @@
 
 from harness.display import console
 from harness.recipe import RecipeRun, Stage
+from tasks.errors import SimulatorError
 
 
 def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
@@ -26,10 +27,11 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
         number += 1
         count = run.collection.demos * len(run.collection.tasks)
         _announce(number, total, f"collect {count} demonstrations", run.recipe.collect)
-        for item in collect_with_bar(run.collection):
-            kept = sum(attempt.kept for attempt in item.attempts)
-            tried = len(item.attempts)
-            console.print(f"  {f'{kept} of {tried} attempts kept' if tried else 'finished before'}")
+        for item in collect_with_bar([run.collection]):
+            if item.problem:
+                raise SimulatorError(f"Task {item.task} was not collected: {item.problem}")
+            before = " (finished before)" if item.before else ""
+            console.print(f"  {item.kept} of {item.tried} attempts kept{before}")
     if run.training is not None:
         number += 1
         start = run.training.checkpoint

@@ -18,23 +18,20 @@ if TYPE_CHECKING:
     from training.config import TrainingConfig
 
 
-def collect_with_bar(config: "CollectionConfig") -> "list[Collected]":
+def collect_with_bar(configs: "Sequence[CollectionConfig]") -> "list[Collected]":
     """Collect demonstrations under a progress bar; return what became of each task."""
     from harness.collection import collect
 
-    total = config.demos * len(config.tasks)
-    kept: dict[int, int] = {}
-    tried = 0
+    total = sum(config.demos * len(config.tasks) for config in configs)
+    kept = tried = 0
     with progress_bar("Collecting demos", total, "demo") as bar:
 
         def show(task: "Task", attempt: "Attempt") -> None:
-            nonlocal tried
-            tried += 1
-            kept[task.index] = kept.get(task.index, 0) + attempt.kept
-            note = f"kept {sum(kept.values())} of {tried} attempts"
-            bar.at(sum(kept.values()), note=note)
+            nonlocal kept, tried
+            tried, kept = tried + 1, kept + attempt.kept
+            bar.at(kept, note=f"kept {kept} of {tried} attempts; {task.suite} {task.index}")
 
-        collected = collect(config, show)
+        collected = collect(configs, show)
         bar.at(total)
     return collected
 

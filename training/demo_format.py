@@ -33,3 +33,10 @@ CONVENTION_ATTRIBUTE = "obs_convention"
 Convention = Literal["before_action", "after_action"]
 """Whether ``obs[t]`` was seen before or after ``actions[t]``. In the official files it is after,
 ``states[t]`` being before; regenerated sets and ours record both before."""
+
+PHASES_ATTRIBUTE = "phases"
+"""Attribute of a demonstration that official files lack: its phases as JSON (``phases``)."""
+
+START_ATTRIBUTE = "start"
+"""Attribute of a demonstration that official files lack: how its episode begins, as JSON
+(``demo_start``)."""

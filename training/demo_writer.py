@@ -21,7 +21,7 @@ def write_demo(
     *,
     observations: Sequence[Observation],
     actions: FloatArray,
-    intended: FloatArray,
+    intended: FloatArray | None,
     states: FloatArray,
     model_xml: str,
     orientation: str,
@@ -33,7 +33,7 @@ def write_demo(
         path: The file.
         observations: T observations, each seen before the action of the same index.
         actions: (T, 7) in [−1, 1], as executed.
-        intended: (T, 7), the same without the demonstrator's noise.
+        intended: (T, 7), the same without the demonstrator's noise; None where nobody knows it.
         states: (T, D) flattened simulator states before each action.
         model_xml: MJCF of the scene.
         orientation: How the observations' pictures are turned; they are stored as rendered.
@@ -48,7 +48,6 @@ def write_demo(
     ee_ori = quat_to_axisangle(ee_quat)
     datasets = {
         "actions": np.asarray(actions, dtype=np.float64),
-        INTENDED: np.asarray(intended, dtype=np.float64),
         "states": np.asarray(states, dtype=np.float64),
         "robot_states": np.concatenate([fingers, ee_pos, ee_quat], axis=1),
         "rewards": last,
@@ -59,6 +58,8 @@ def write_demo(
         "obs/ee_pos": ee_pos,
         "obs/ee_ori": ee_ori,
     }
+    if intended is not None:
+        datasets[INTENDED] = np.asarray(intended, dtype=np.float64)
     for camera, name in PICTURES.items():
         pictures = np.stack([o[camera] for o in observations])  # type: ignore[literal-required]
         if orientation == "rotate180":

@@ -129,15 +129,45 @@ class Simulator:
         else:
             state = self._init_state(int(init_state))
             self._resetter.reset(self.protocol.scene(int(init_state), seed))
-        wanted = self._check_cameras(cameras)
         self._begin_episode(state)
-        before = self._object_positions()
-        for _ in range(self.protocol.settle_steps):
-            self._advance(np.asarray(self.protocol.settle_action))
-        moved = self._object_positions() - before
-        self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
-        self.goals = self._monitor.update(0)
-        return self._observation(self._shot(), wanted)
+        return self._settle(self.protocol.settle_steps, cameras)
+
+    def take_up(
+        self,
+        state: FloatArray,
+        *,
+        model_xml: str | None = None,
+        grip: float = -1.0,
+        settle_steps: int = 0,
+        cameras: Sequence[str] = (),
+    ) -> Observation:
+        """Go on from the middle of somebody's episode, of which only the state is known.
+
+        Unlike after ``reset``, the controller knows where the arm is, and the gripper has been
+        told ``grip`` for long: neither is part of a state.
+
+        Args:
+            state: (D,) as ``get_state`` gives it.
+            model_xml: MJCF whose fixtures' poses are taken; the protocol's own seed's without.
+            grip: What the gripper was told, −1 (open) to 1.
+            settle_steps: Control steps executed before anything is shown, the hand open.
+            cameras: Cameras whose pictures the returned observation holds.
+
+        Raises:
+            ConfigError: The state or the MJCF is another task's.
+        """
+        checked = self._check_state(state)
+        self._resetter.reset(SceneKey(seed=self.protocol.seed, reset=0, builds=2))
+        if model_xml is not None:
+            place_fixtures(self.env, model_xml)
+        self._control.set_state(checked)
+        self.env.sim.forward()
+        robot = self.env.robots[0]
+        robot.controller.update(force=True)
+        robot.controller.reset_goal()
+        robot.gripper.current_action = np.array([-1.0, 1.0]) * np.sign(grip)
+        self._begin_episode(checked)
+        return self._settle(settle_steps, cameras)
 
     def begin(
         self, start: Start, *, seed: int | None = None, cameras: Sequence[str] = ()
@@ -249,6 +279,17 @@ class Simulator:
         """Free the renderer and the simulation."""
         self._finalizer()
         atexit.unregister(self._finalizer)
+
+    def _settle(self, steps: int, cameras: Sequence[str]) -> Observation:
+        """Let objects come to rest; return what is seen then."""
+        wanted = self._check_cameras(cameras)
+        before = self._object_positions()
+        for _ in range(steps):
+            self._advance(np.asarray(self.protocol.settle_action))
+        moved = self._object_positions() - before
+        self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
+        self.goals = self._monitor.update(0)
+        return self._observation(self._shot(), wanted)
 
     def _sampled_state(self, seed: int | None) -> FloatArray:
         """Return the state LIBERO sampled at the latest reset, the arm a little off its home.

@@ -99,7 +99,7 @@ def _empty(file: h5py.File) -> None:
         (_rows, "9 rows"),
         (_missing, "missing"),
         (_float_pictures, "uint8"),
-        (_huge, "uint8"),
+        (_huge, "declares 129,600,000,000 bytes"),
         (_instruction, "language_instruction"),
         (_empty, "no demonstration"),
     ],

@@ -1,0 +1,250 @@
+"""Opening demo files that may be damaged, foreign or hostile.
+
+A file is somebody else's word: HDF5 lets it point into other files, and declare more rows than any
+memory holds while storing none. Whatever is handed out here lies in the file itself, and its
+declared size has been compared with what is stored before anything of that size is allocated.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tasks.errors import ConfigError
+
+_FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
+_MAX_STEPS = 20_000
+_MAX_BYTES = 4 << 30
+_MAX_CHUNK = 1 << 30
+_SMALL = 1 << 20
+_MAX_RATIO = 1100  # deflate's limit is 1032 to 1
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises
+
+Shape = Sequence[int | None]
+
+
+def find_demo_files(path: Path | str) -> list[Path]:
+    """Return the demo files that a path stands for: itself, or all ``*.hdf5`` below a folder.
+
+    Raises:
+        ConfigError: Nothing is there.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    files = sorted(
+        p
+        for p in path.rglob("*.hdf5")
+        if not p.name.startswith(".") and ".parts" not in p.parts and p.is_file()
+    )
+    if not files:
+        what = "has no *.hdf5 file below it" if path.is_dir() else "does not exist"
+        raise ConfigError(f"The demos '{path}' cannot be read: it {what}. {_FIX}")
+    return files
+
+
+@contextmanager
+def open_demo_file(path: Path) -> Iterator["DemoFile"]:
+    """Open a demo file for reading.
+
+    Raises:
+        ConfigError: It is no HDF5 file, a truncated one, or has no group ``data``.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _refusal(path, "it is no HDF5 file, or a truncated one") from error
+    with file:
+        yield DemoFile(path, file)
+
+
+class DemoFile:
+    """An open demo file. All its methods raise ``ConfigError`` for contents that are damaged.
+
+    Attributes:
+        path: Where it is.
+        data: Its group ``data``.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+        self._bytes = path.stat().st_size
+        data = self._node("data")
+        if not isinstance(data, h5py.Group):
+            raise self.refuse("it has no group 'data'")
+        self.data = data
+
+    def refuse(self, why: str) -> ConfigError:
+        """Return the error that says why this file cannot be used."""
+        return _refusal(self.path, why)
+
+    def demos(self) -> list[str]:
+        """Return the names of the demonstrations, ``demo_0`` first.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        with self._reading("data"):
+            names = sorted((n for n in self.data if n.startswith("demo_")), key=_number)
+        if not names:
+            raise self.refuse("it holds no demonstration (data/demo_0)")
+        return names
+
+    def group(self, place: str) -> h5py.Group:
+        """Return a group.
+
+        Args:
+            place: Its path in the file, such as ``data/demo_0``.
+        """
+        node = self._node(place)
+        if not isinstance(node, h5py.Group):
+            raise self.refuse(f"{place} is {'missing' if node is None else 'no group'}")
+        return node
+
+    def has(self, place: str) -> bool:
+        """Whether a group or dataset is in the file."""
+        return self._node(place) is not None
+
+    def dataset(self, place: str, row: Shape, *, steps: int | None = None) -> h5py.Dataset:
+        """Return a dataset of one row per control step, its declared size checked.
+
+        Args:
+            place: Its path in the file.
+            row: Shape of one row; None stands for any size.
+            steps: How many rows it must have, if known.
+        """
+        dataset = self._node(place)
+        if not isinstance(dataset, h5py.Dataset):
+            raise self.refuse(f"{place} is {'missing' if dataset is None else 'no dataset'}")
+        with self._reading(place):
+            shape: tuple[int, ...] = tuple(dataset.shape or ())
+            if not _fits(shape, row) or not 2 <= shape[0] <= _MAX_STEPS:
+                wanted = ", ".join("any" if size is None else str(size) for size in row)
+                rows = f"T from 2 to {_MAX_STEPS}"
+                named = f"(T, {wanted}), {rows}" if wanted else f"(T,), {rows}"
+                raise self.refuse(f"{place} has shape {shape}, not {named}")
+            if steps is not None and shape[0] != steps:
+                raise self.refuse(f"{place} has {shape[0]} rows, actions has {steps}")
+            self._check_storage(place, dataset)
+        return dataset
+
+    def numbers(self, place: str, row: Shape, *, steps: int | None = None) -> Any:
+        """Read a dataset of finite floating-point numbers, (T, *row)."""
+        dataset = self.dataset(place, row, steps=steps)
+        if dataset.dtype.kind != "f":
+            raise self.refuse(f"{place} is {dataset.dtype}, not floating point")
+        with self._reading(place):
+            array = dataset[...]
+        if not np.isfinite(array).all():
+            where = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise self.refuse(f"{place} holds NaN or infinity, first at {where}")
+        return array
+
+    def pictures(self, place: str, *, steps: int | None = None) -> h5py.Dataset:
+        """Return a dataset of pictures, (T, H, W, 3) uint8, unread."""
+        dataset = self.dataset(place, (None, None, 3), steps=steps)
+        if dataset.dtype != np.uint8 or not 1 <= max(dataset.shape[1:3]) <= 2048:
+            raise self.refuse(f"{place} is {dataset.dtype} {dataset.shape}, not uint8")
+        return dataset
+
+    def read(self, dataset: h5py.Dataset, rows: Any = ...) -> Any:
+        """Read rows of a dataset that was handed out here."""
+        with self._reading(dataset.name):
+            return dataset[rows]
+
+    def attribute(self, node: h5py.Group, name: str) -> Any:
+        """Return an attribute as text, number or array; None where it is missing."""
+        with self._reading(f"the attribute {name} of {node.name}"):
+            if name not in node.attrs:
+                return None
+            value = node.attrs[name]
+        if isinstance(value, bytes):
+            return value.decode("utf-8", errors="replace")
+        return value.item() if isinstance(value, np.generic) else value
+
+    def json(self, node: h5py.Group, name: str) -> Any:
+        """Return what an attribute of JSON text says; None where it is missing."""
+        text = self.attribute(node, name)
+        if text is None:
+            return None
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.refuse(f"the attribute {name} of {node.name} is not JSON") from error
+
+    def provenance(self) -> dict[str, Any]:
+        """Return how the file was made, as its maker noted it; empty where nobody did."""
+        noted = self.json(self.data, "provenance")
+        return noted if isinstance(noted, dict) else {}
+
+    def instruction(self) -> str:
+        """Return the task in words.
+
+        Raises:
+            ConfigError: The file names none.
+        """
+        problem = self.json(self.data, "problem_info")
+        words = problem.get("language_instruction") if isinstance(problem, dict) else None
+        if isinstance(words, list):  # LIBERO's parser gives words
+            words = " ".join(str(word) for word in words)
+        if not isinstance(words, str) or not words.strip():
+            raise self.refuse("its attribute problem_info names no language_instruction")
+        return words.strip().strip('"')
+
+    def _node(self, place: str) -> Any:
+        """Return what lies at a path, None where nothing does; links are not followed."""
+        node: Any = self._file
+        with self._reading(place):
+            for part in place.split("/"):
+                link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+                if link is None:
+                    return None
+                if not isinstance(link, h5py.HardLink):
+                    raise self.refuse(f"{place} is a link; a demo file must hold its data itself")
+                node = node[part]
+        return node
+
+    def _check_storage(self, place: str, dataset: h5py.Dataset) -> None:
+        """Refuse data that lies elsewhere, or of which there is less than is declared."""
+        if dataset.is_virtual or dataset.external:
+            raise self.refuse(f"{place} refers to other files; it must hold its data itself")
+        declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+        stored = int(dataset.id.get_storage_size())
+        chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+        if declared > _MAX_BYTES or chunk > _MAX_CHUNK:
+            raise self.refuse(f"{place} declares {declared:,} bytes; {_MAX_BYTES:,} are allowed")
+        ratio = _MAX_RATIO if dataset.chunks else 1
+        if stored > self._bytes or (declared > _SMALL and declared > ratio * stored):
+            raise self.refuse(
+                f"{place} declares {declared:,} bytes and stores {stored:,}; it was never written, "
+                "or is made to fill memory"
+            )
+
+    @contextmanager
+    def _reading(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGED as error:
+            words = " ".join(str(error).split())[:200]
+            raise self.refuse(f"its contents are damaged at {place} ({words})") from error
+
+
+def _fits(shape: tuple[int, ...], row: Shape) -> bool:
+    return len(shape) == 1 + len(row) and all(
+        want is None or have == want for have, want in zip(shape[1:], row, strict=True)
+    )
+
+
+def _number(name: str) -> tuple[int, str]:
+    tail = name.removeprefix("demo_")
+    return (int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else 1 << 60), name
+
+
+def _refusal(path: Path, why: str) -> ConfigError:
+    return ConfigError(f"The demo file '{path}' cannot be used: {why}. {_FIX}")
