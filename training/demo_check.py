@@ -1,0 +1,318 @@
+"""Checking a demo file, line by line: what is right, what differs, what is broken, and the fix."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tasks.errors import ConfigError
+from tasks.observation import CONTROL_HZ
+from training.demo_conventions import camera_view, gripper_agreement, observation_instant
+from training.demo_file import DemoFile, open_demo_file
+from training.demo_format import (
+    CONVENTION_ATTRIBUTE,
+    INTENDED,
+    OBSERVATIONS,
+    PHASES_ATTRIBUTE,
+    PICTURES,
+)
+from training.demo_reader import stated_convention
+from training.noops import noops
+from training.phases import phases_from
+
+Status = Literal["ok", "warning", "failed"]
+_MANY_NOOPS = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckLine:
+    """What one check found.
+
+    Attributes:
+        name: What was looked at.
+        status: ``warning`` is for what can be trained on but differs from LIBERO's files.
+        detail: What was found, a clause without a full stop.
+        fix: What to do about it; empty where nothing is to be done.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+@dataclass(kw_only=True)
+class _Contents:
+    """What could be read of a file, by demonstration and LIBERO's names."""
+
+    file: DemoFile
+    names: list[str]
+    arrays: dict[str, dict[str, Any]]
+
+    def each(self, *keys: str) -> Iterator[tuple[Any, ...]]:
+        """Yield arrays of those demonstrations that have them all."""
+        for found in self.arrays.values():
+            if all(key in found for key in keys):
+                yield tuple(found[key] for key in keys)
+
+
+def check_demo_file(path: Path) -> list[CheckLine]:
+    """Check one file; whatever is wrong with it becomes a line.
+
+    Args:
+        path: The file.
+    """
+    try:
+        with open_demo_file(path) as file:
+            names = file.demos()
+            contents, problems = _read(file, names)
+            lines = [_line("file", "ok", f"HDF5, {len(names)} demonstrations"), problems]
+            lines += [_attempt(name, check, contents) for name, check in _CHECKS.items()]
+            return lines
+    except ConfigError as error:
+        return [_from_error("file", error)]
+
+
+def sound(lines: list[CheckLine]) -> bool:
+    """Whether nothing failed."""
+    return all(line.status != "failed" for line in lines)
+
+
+def _read(file: DemoFile, names: list[str]) -> tuple[_Contents, CheckLine]:
+    """Read all but the pictures; the line says what of it is missing or impossible."""
+    rows: dict[str, tuple[int, ...]] = {"actions": (7,), "robot_states": (9,)}
+    optional: dict[str, tuple[int | None, ...]] = {"states": (None,), INTENDED: (7,)}
+    for key, row in OBSERVATIONS.items():
+        if key not in PICTURES.values():
+            optional[f"obs/{key}"] = row
+    rows["obs/joint_states"] = (7,)
+    optional.pop("obs/joint_states")
+    arrays: dict[str, dict[str, Any]] = {name: {} for name in names}
+    broken: list[str] = []
+    missing: set[str] = set()
+    for name in names:
+        steps = None
+        for key, row in (rows | optional).items():
+            place = f"data/{name}/{key}"
+            try:
+                if key in optional and not file.has(place):
+                    missing |= {key} - {INTENDED}
+                    continue
+                arrays[name][key] = file.numbers(place, row, steps=steps)
+                steps = steps or len(arrays[name][key])
+            except ConfigError as error:
+                broken.append(_reason(error))
+    contents = _Contents(file=file, names=names, arrays=arrays)
+    if broken:
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        return contents, _line("numbers", "failed", broken[0] + more, "Make the file again")
+    if missing:
+        return contents, _line(
+            "numbers",
+            "warning",
+            f"sound, but LIBERO's own files also have {', '.join(sorted(missing))}",
+            "Readers of official files may want them: libero-bench demos regenerate",
+        )
+    return contents, _line("numbers", "ok", "shapes and dtypes as in LIBERO's files, all finite")
+
+
+def _attempt(name: str, check: Callable[[_Contents], CheckLine], contents: _Contents) -> CheckLine:
+    try:
+        found = check(contents)
+    except ConfigError as error:
+        return _from_error(name, error)
+    return CheckLine(name=name, status=found.status, detail=found.detail, fix=found.fix)
+
+
+def _attributes(contents: _Contents) -> CheckLine:
+    file = contents.file
+    wrong: list[str] = []
+    if file.attribute(file.data, "num_demos") != len(contents.names):
+        wrong.append(f"num_demos is {file.attribute(file.data, 'num_demos')}")
+    total = 0
+    for name in contents.names:
+        group = file.group(f"data/{name}")
+        steps = len(contents.arrays[name].get("actions", ()))
+        total += steps
+        if (said := file.attribute(group, "num_samples")) != steps:
+            wrong.append(f"num_samples of {name} is {said}, not {steps}")
+    if file.attribute(file.data, "total") != total:
+        wrong.append(f"total is {file.attribute(file.data, 'total')}, not {total}")
+    arguments = file.json(file.data, "env_args")
+    if not isinstance(arguments, dict) or "env_kwargs" not in arguments:
+        wrong.append("env_args has no env_kwargs")
+    instruction = file.instruction()
+    if wrong:
+        return _line(
+            "",
+            "warning",
+            "; ".join(wrong[:3]) + (f"; {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            "robomimic and LIBERO's own reader need them: libero-bench demos regenerate",
+        )
+    return _line("", "ok", f"complete; “{instruction}”")
+
+
+def _actions(contents: _Contents) -> CheckLine:
+    worst = max(
+        (float(np.abs(a).max()) for (a,) in [*contents.each("actions"), *contents.each(INTENDED)]),
+        default=0.0,
+    )
+    if worst > 1.0 + 1e-6:
+        return _line("", "failed", f"reach {worst:.3f}", "Normalised ones belong in [−1, 1]")
+    return _line("", "ok", f"within [−1, 1], at most {worst:.3f}")
+
+
+def _gripper(contents: _Contents) -> CheckLine:
+    pairs = list(contents.each("actions", "robot_states"))
+    values = np.unique(np.concatenate([a[:, -1] for a, _ in pairs])) if pairs else np.zeros(0)
+    agreement = gripper_agreement([(a[:, -1], r[:, 0] - r[:, 1]) for a, r in pairs])
+    if agreement is not None and agreement < 0:
+        return _line("", "failed", "the fingers part when told to close", "Negate the last action")
+    if len(values) and values.min() >= 0 and values.max() > 0:
+        return _line(
+            "", "failed", "commands are 0 and 1, where LIBERO has −1 (open) and 1", "Map g to 2g − 1"
+        )
+    if agreement is None:
+        return _line("", "warning", "the gripper never closes or opens, so its sign is unknown")
+    return _line("", "ok", "−1 opens and 1 closes, as the fingers show")
+
+
+def _instant(contents: _Contents) -> CheckLine:
+    stated = stated_convention(contents.file)
+    said = contents.file.attribute(contents.file.data, CONVENTION_ATTRIBUTE) is not None
+    found = observation_instant(list(contents.each("obs/joint_states", "states")))
+    says = f"{'stated' if said else 'not stated, so taken as in the official files'}: {stated}"
+    if found is None:
+        return _line("", "warning", f"{says}; states do not tell, the arm hardly moves")
+    if found != stated:
+        return _line(
+            "",
+            "failed",
+            f"{says}; joint_states against states show {found}",
+            f"Set the attribute {CONVENTION_ATTRIBUTE} of the group data to {found}",
+        )
+    return _line("", "ok", f"{stated}, as joint_states against states show")
+
+
+def _pictures(contents: _Contents) -> CheckLine:
+    sizes: set[tuple[int, ...]] = set()
+    views: list[Any] = []
+    for name in contents.names:
+        steps = len(contents.arrays[name].get("actions", ())) or None
+        for key in PICTURES.values():
+            dataset = contents.file.pictures(f"data/{name}/obs/{key}", steps=steps)
+            sizes.add(dataset.shape[1:3])
+            if key == PICTURES["agentview"] and len(views) < 5:
+                robot = contents.arrays[name].get("robot_states")
+                if robot is not None:
+                    views.append((contents.file.read(dataset), robot[:, 2:5]))
+    if len(sizes) > 1:
+        return _line("", "failed", f"several sizes: {sorted(sizes)}", "Render them alike")
+    height, width = next(iter(sizes))
+    view = camera_view(views)
+    if view is None:
+        return _line("", "warning", f"{height}×{width}; too little moves to tell how they are turned")
+    if view == "raw":
+        return _line("", "ok", f"{height}×{width}, upside down as LIBERO stores them")
+    return _line(
+        "",
+        "failed",
+        f"{height}×{width}, agentview is {view}; LIBERO's files have it upside down",
+        "Flip the pictures vertically" if view == "upright" else "Turn the pictures by 180°",
+    )
+
+
+def _endings(contents: _Contents) -> CheckLine:
+    wrong: list[str] = []
+    for name in contents.names:
+        steps = len(contents.arrays[name].get("actions", ()))
+        last = np.arange(steps) == steps - 1
+        for key in ("rewards", "dones"):
+            place = f"data/{name}/{key}"
+            if not contents.file.has(place):
+                wrong.append(f"{place} is missing")
+                continue
+            dataset = contents.file.dataset(place, (), steps=steps)
+            if not np.array_equal(contents.file.read(dataset), last):
+                wrong.append(f"{place} is not 0 with a 1 at its end")
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        return _line("", "warning", wrong[0] + more, "Readers of rewards and dones will be misled")
+    return _line("", "ok", "rewards and dones are 1 at the last step only")
+
+
+def _states(contents: _Contents) -> CheckLine:
+    pairs = list(contents.each("states"))
+    if not pairs:
+        return _line("", "warning", "missing, so the file cannot be replayed or regenerated")
+    for name in contents.names:
+        init = contents.file.attribute(contents.file.group(f"data/{name}"), "init_state")
+        states = contents.arrays[name].get("states")
+        if init is not None and states is not None and not np.array_equal(init, states[0]):
+            return _line("", "warning", f"init_state of {name} is not its first state")
+    gaps = np.concatenate([np.diff(s[:, 0]) for (s,) in pairs])
+    uneven = int((np.abs(gaps * CONTROL_HZ - 1) > 1e-3).sum())
+    if uneven:
+        return _line(
+            "",
+            "warning",
+            f"{uneven} of {len(gaps)} steps do not last {1 / CONTROL_HZ} s by their clock: the "
+            "first is preceded by settling, or steps were cut out",
+        )
+    return _line("", "ok", f"one every {1 / CONTROL_HZ} s by their clock")
+
+
+def _noops(contents: _Contents) -> CheckLine:
+    flags = [noops(actions) for (actions,) in contents.each("actions")]
+    share = float(np.mean(np.concatenate(flags))) if flags else 0.0
+    if share > _MANY_NOOPS:
+        return _line(
+            "",
+            "warning",
+            f"{share:.1%} of the actions do nothing; policies learn to pause from them",
+            "libero-bench demos regenerate leaves them out, as OpenVLA does",
+        )
+    return _line("", "ok", f"{share:.1%} of the actions do nothing")
+
+
+def _phases(contents: _Contents) -> CheckLine:
+    count = 0
+    for name in contents.names:
+        noted = contents.file.json(contents.file.group(f"data/{name}"), PHASES_ATTRIBUTE)
+        if noted is None:
+            return _line("", "ok", "not noted, so found from the motion alone when needed")
+        try:
+            count += len(phases_from(noted, len(contents.arrays[name].get("actions", ()))))
+        except ValueError as error:
+            words = " ".join(str(error).split())[:120]
+            return _line("", "failed", f"those of {name} cannot be read ({words})", "Regenerate it")
+    return _line("", "ok", f"{count} noted")
+
+
+def _line(name: str, status: Status, detail: str, fix: str = "") -> CheckLine:
+    return CheckLine(name=name, status=status, detail=detail, fix=fix)
+
+
+def _reason(error: ConfigError) -> str:
+    words = " ".join(str(error).split()).partition(" Fix: ")[0]
+    return words.partition("cannot be used: ")[2].rstrip(".") or words
+
+
+def _from_error(name: str, error: ConfigError) -> CheckLine:
+    fix = " ".join(str(error).split()).partition(" Fix: ")[2]
+    return CheckLine(name=name, status="failed", detail=_reason(error), fix=fix)
+
+
+_CHECKS: dict[str, Callable[[_Contents], CheckLine]] = {
+    "attributes": _attributes,
+    "actions": _actions,
+    "gripper": _gripper,
+    "observations": _instant,
+    "pictures": _pictures,
+    "rewards": _endings,
+    "states": _states,
+    "no-ops": _noops,
+    "phases": _phases,
+}

@@ -1,0 +1,123 @@
+"""What a demo file does not say, read off its data: instants, signs and flips."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tasks.observation import FloatArray
+from training.demo_format import Convention
+
+View = Literal["raw", "upright", "rotated", "mirrored"]
+"""How pictures are stored: ``raw``, as rendered, which is upside down; ``upright``, as one sees the
+scene; ``rotated``, raw turned by 180°, so upright but mirrored; ``mirrored``: raw mirrored."""
+
+_DECISIVE = 0.5
+_MOVING = 1e-6
+_CLEAR = 5.0
+
+
+def observation_instant(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> Convention | None:
+    """Tell whether ``joint_states[t]`` were seen before or after the action that follows a state.
+
+    Observations lag a state by 2 ms and lie 48 ms before the next, so where the arm moves they are
+    far nearer to the one they belong to.
+
+    Args:
+        pairs: Per demonstration ``joint_states`` (T, 7) and ``states`` (T, D), in which the arm's
+            joints follow the time.
+
+    Returns:
+        None if the arm hardly moves, or the two fit equally badly.
+    """
+    before = after = moved = 0.0
+    for joints, states in pairs:
+        if states.shape[1] < 8:
+            continue
+        arm = states[:, 1:8]
+        # Regenerated files keep the first state from before they let the scene settle.
+        before += float(np.abs(joints[1:] - arm[1:]).sum())
+        after += float(np.abs(joints[:-1] - arm[1:]).sum())
+        moved += float(np.abs(np.diff(arm[1:], axis=0)).sum())
+    low, high = sorted((before, after))
+    if moved < _MOVING or low > _DECISIVE * high:
+        return None
+    return "before_action" if before < after else "after_action"
+
+
+def gripper_agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> float | None:
+    """Tell whether the fingers close when the gripper's command is positive.
+
+    Args:
+        pairs: Per demonstration the commands (T,) and the fingers' distance (T,) metres.
+
+    Returns:
+        The correlation of the command with how much the distance shrinks in the next steps: 1
+        where all agrees. None if command or fingers never change.
+    """
+    commands: list[FloatArray] = []
+    shrinking: list[FloatArray] = []
+    for command, gap in pairs:
+        if len(command) > 2:
+            commands.append(command[:-2])
+            shrinking.append(gap[:-2] - gap[2:])
+    if not commands:
+        return None
+    given, seen = np.concatenate(commands), np.concatenate(shrinking)
+    middle = (given.max() + given.min()) / 2
+    moving = np.abs(seen) > 1e-3
+    if given.max() == given.min() or moving.sum() < 2:
+        return None
+    agree = np.sign(given[moving] - middle) * np.sign(seen[moving])
+    return float(agree.mean())
+
+
+def camera_view(pairs: Sequence[tuple[Any, FloatArray]]) -> View | None:
+    """Tell how the fixed camera's pictures are turned, from where they change as the hand moves.
+
+    The camera looks at the robot from the front. What changes between two pictures is the moving
+    arm; seen upright, the changes lie higher the higher the hand is, and further right the further
+    the hand is to the robot's left.
+
+    Args:
+        pairs: Per demonstration pictures (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
+            world frame (x away from the robot, y to its left, z up).
+
+    Returns:
+        None if too little moves to be sure.
+    """
+    rows: list[FloatArray] = []
+    for pictures, hand in pairs:
+        grey = pictures.astype(np.float32).mean(axis=-1)
+        change = np.abs(np.diff(grey, axis=0))
+        change[change < 12] = 0  # noise of compression and of flickering edges
+        weight = change.sum(axis=(1, 2))
+        keep = weight > 0
+        if not keep.any():
+            continue
+        height, width = grey.shape[1:]
+        row = (change.sum(2) @ np.arange(height))[keep] / weight[keep] / height
+        column = (change.sum(1) @ np.arange(width))[keep] / weight[keep] / width
+        middle = ((hand[1:] + hand[:-1]) / 2)[keep]
+        rows.append(np.column_stack([row, column, middle]))
+    if not rows:
+        return None
+    table = np.concatenate(rows)
+    up, right = _slope(table[:, 0], table[:, 2:], 2), _slope(table[:, 1], table[:, 2:], 1)
+    if min(abs(up), abs(right)) < _CLEAR:
+        return None
+    flipped, mirrored = up > 0, right < 0
+    if flipped:
+        return "mirrored" if mirrored else "raw"
+    return "rotated" if mirrored else "upright"
+
+
+def _slope(values: FloatArray, hand: FloatArray, axis: int) -> float:
+    """Return the slope of values along one axis of the hand's position, in standard errors."""
+    known = np.column_stack([np.ones(len(hand)), hand - hand.mean(0)])
+    if len(values) < 12 or np.linalg.matrix_rank(known) < 4:
+        return 0.0
+    solution, *_ = np.linalg.lstsq(known, values, rcond=None)
+    rest = values - known @ solution
+    variance = rest @ rest / (len(values) - 4) * np.linalg.inv(known.T @ known)[1 + axis, 1 + axis]
+    return float(solution[1 + axis] / np.sqrt(variance)) if variance > 0 else 0.0

@@ -1,0 +1,114 @@
+"""What a demo file holds, in numbers."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.observation import ACTION_DIM, FloatArray
+from training.demo_file import open_demo_file
+from training.demo_format import PICTURES, Convention
+from training.demo_reader import read_demos, stated_convention
+from training.noops import noops
+from training.phases import gripper_phases
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoStatistics:
+    """Statistics of one file.
+
+    Attributes:
+        path: The file.
+        megabytes: Its size, 10⁶ bytes.
+        instruction: The task in words.
+        demos: Demonstrations.
+        steps: Control steps of each.
+        action_min: (7,) over all steps; in LIBERO's units, [−1, 1].
+        action_max: (7,).
+        action_mean: (7,).
+        action_std: (7,).
+        gripper_switches: Mean number of changes of the gripper's command in a demonstration.
+        noops: Share of the steps whose action changes nothing, as OpenVLA's filter sees it.
+        pictures: Per camera (height, width).
+        convention: Whether observations were recorded before or after the action of their index.
+        convention_stated: Whether the file says so; official files do not.
+        intended: Whether the actions without the demonstrator's noise are there.
+        phases: How many phases of each kind.
+        phases_noted: Whether the file notes them.
+        provenance: How the file was made; empty for official ones.
+    """
+
+    path: str
+    megabytes: float
+    instruction: str
+    demos: int
+    steps: tuple[int, ...]
+    action_min: tuple[float, ...]
+    action_max: tuple[float, ...]
+    action_mean: tuple[float, ...]
+    action_std: tuple[float, ...]
+    gripper_switches: float
+    noops: float
+    pictures: dict[str, tuple[int, int]]
+    convention: Convention
+    convention_stated: bool
+    intended: bool
+    phases: dict[str, int]
+    phases_noted: bool
+    provenance: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def demo_statistics(path: Path) -> DemoStatistics:
+    """Compute a file's statistics; pictures are not read.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
+    with open_demo_file(path) as file:
+        convention = stated_convention(file)
+        names = file.demos()
+        sizes = {
+            camera: file.pictures(f"data/{names[0]}/obs/{key}").shape[1:3]
+            for camera, key in PICTURES.items()
+        }
+        stated = file.attribute(file.data, "obs_convention") is not None
+        provenance = file.provenance()
+    # All rows count, so none is given away to pair actions with what was seen before.
+    demos = list(read_demos(path, convention="before_action", pictures=False))
+    actions: FloatArray = np.concatenate([demo.actions for demo in demos])
+    kinds = Counter(phase.kind for demo in demos for phase in demo.phases)
+    return DemoStatistics(
+        path=str(path),
+        megabytes=round(path.stat().st_size / 1e6, 1),
+        instruction=demos[0].instruction,
+        demos=len(demos),
+        steps=tuple(demo.steps for demo in demos),
+        action_min=_row(actions.min(0)),
+        action_max=_row(actions.max(0)),
+        action_mean=_row(actions.mean(0)),
+        action_std=_row(actions.std(0)),
+        gripper_switches=float(np.mean([len(gripper_phases(d.actions[:, -1])) for d in demos])),
+        noops=float(np.mean(np.concatenate([noops(demo.actions) for demo in demos]))),
+        pictures={camera: (int(h), int(w)) for camera, (h, w) in sizes.items()},
+        convention=convention,
+        convention_stated=stated,
+        intended=any(demo.targets is not demo.actions and _differ(demo) for demo in demos),
+        phases=dict(sorted(kinds.items())),
+        phases_noted=all(demo.phases_noted for demo in demos),
+        provenance=provenance,
+    )
+
+
+def _differ(demo: Any) -> bool:
+    return not np.array_equal(demo.targets, demo.actions)
+
+
+def _row(values: FloatArray) -> tuple[float, ...]:
+    assert len(values) == ACTION_DIM
+    return tuple(round(float(value), 4) for value in values)
