@@ -12,6 +12,13 @@ from harness.commands.bench import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
 from harness.commands.collect import collect_command
 from harness.commands.compare import compare_command
+from harness.commands.demos import (
+    demos_check_command,
+    demos_download_command,
+    demos_info_command,
+    demos_preview_command,
+)
+from harness.commands.demos_simulated import demos_regenerate_command, demos_replay_command
 from harness.commands.doctor import doctor_command
 from harness.commands.evaluate import evaluate_command
 from harness.commands.export import export_command
@@ -50,6 +57,15 @@ bench = App(name="bench", help="Measure speed against LIBERO's own code, in the 
 bench.command(bench_env_command, name="env")
 bench.command(bench_eval_command, name="eval")
 app.command(bench)
+
+demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")
+demos.command(demos_info_command, name="info")
+demos.command(demos_check_command, name="check")
+demos.command(demos_replay_command, name="replay")
+demos.command(demos_regenerate_command, name="regenerate")
+demos.command(demos_preview_command, name="preview")
+demos.command(demos_download_command, name="download")
+app.command(demos)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -84,7 +84,7 @@ def _unreachable(task: Task, out: Path, error: Exception) -> PrerequisiteError:
     return PrerequisiteError(
         f"The Hugging Face hub cannot be reached for {task.demo_file} ({type(error).__name__}). "
         f"Fix: download where there is network ('hf download {REPOSITORY} --repo-type dataset "
-        f"--include \"{task.suite}/*\" --local-dir {out}') and copy the folder here; or make demos "
+        f'--include "{task.suite}/*" --local-dir {out}\') and copy the folder here; or make demos '
         "without network with 'libero-bench collect'."
     )
 

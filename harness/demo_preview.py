@@ -38,9 +38,14 @@ def draw_demo(demo: Demo, path: Path) -> Path:
     steps = frame_steps(demo)
     figure = _figure(1.35 * len(steps) + 0.6, 9.2)
     grid = figure.add_gridspec(
-        6, len(steps), height_ratios=[1.3, 1.3, 1.3, 1.3, 0.7, 1.0], hspace=0.12, wspace=0.04
+        6,
+        len(steps),
+        height_ratios=[1.3, 1.3, 1.3, 1.3, 0.7, 1.0],
+        hspace=0.12,
+        wspace=0.04,
+        top=0.91,
     )
-    figure.suptitle(f"{demo.instruction} — {demo.name}, {demo.steps} steps", fontsize=12, y=0.985)
+    figure.suptitle(f"{demo.instruction} — {demo.name}, {demo.steps} steps", fontsize=12, y=0.975)
     for row, camera in enumerate(CAMERAS):
         for column, step in enumerate(steps):
             axes = figure.add_subplot(grid[row, column])
@@ -64,7 +69,11 @@ def draw_file(demos: Sequence[Demo], path: Path) -> Path:
     """
     figure = _figure(1.2 * _REGULAR + 5.0, 1.25 * len(demos) + 0.9)
     grid = figure.add_gridspec(
-        len(demos), _REGULAR + 1, width_ratios=[*[1.0] * _REGULAR, 3.6], hspace=0.18, wspace=0.04
+        len(demos),
+        _REGULAR + 2,
+        width_ratios=[*[1.0] * _REGULAR, 0.35, 3.6],
+        hspace=0.18,
+        wspace=0.04,
     )
     figure.suptitle(f"{demos[0].instruction} — {len(demos)} demonstrations", fontsize=12, y=0.995)
     for row, demo in enumerate(demos):
@@ -73,7 +82,7 @@ def draw_file(demos: Sequence[Demo], path: Path) -> Path:
             _draw_frame(axes, _shown(demo, CAMERAS[0], step), f"{step}", [])
             if not column:
                 axes.set_ylabel(demo.name, fontsize=8)
-        axes = figure.add_subplot(grid[row, _REGULAR])
+        axes = figure.add_subplot(grid[row, _REGULAR + 1])
         axes.plot(hand_speed(demo.ee_pos), color="black", linewidth=0.8)
         axes.tick_params(labelsize=6)
         axes.set_xlim(0, demo.steps - 1)

@@ -172,7 +172,10 @@ def _gripper(contents: _Contents) -> CheckLine:
         return _line("", "failed", "the fingers part when told to close", "Negate the last action")
     if len(values) and values.min() >= 0 and values.max() > 0:
         return _line(
-            "", "failed", "commands are 0 and 1, where LIBERO has −1 (open) and 1", "Map g to 2g − 1"
+            "",
+            "failed",
+            "commands are 0 and 1, where LIBERO has −1 (open) and 1",
+            "Map g to 2g − 1",
         )
     if agreement is None:
         return _line("", "warning", "the gripper never closes or opens, so its sign is unknown")
@@ -213,7 +216,9 @@ def _pictures(contents: _Contents) -> CheckLine:
     height, width = next(iter(sizes))
     view = camera_view(views)
     if view is None:
-        return _line("", "warning", f"{height}×{width}; too little moves to tell how they are turned")
+        return _line(
+            "", "warning", f"{height}×{width}; too little moves to tell how they are turned"
+        )
     if view == "raw":
         return _line("", "ok", f"{height}×{width}, upside down as LIBERO stores them")
     return _line(

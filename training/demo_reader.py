@@ -186,6 +186,4 @@ def _phases(
     except ValueError as error:
         words = " ".join(str(error).split())[:200]
         raise file.refuse(f"the phases of {name} cannot be read ({words})") from error
-    return tuple(
-        Phase(step=max(p.step - shift, 0), kind=p.kind, what=p.what) for p in written
-    )
+    return tuple(Phase(step=max(p.step - shift, 0), kind=p.kind, what=p.what) for p in written)

@@ -1,7 +1,8 @@
 """What users type for several commands, and what it means."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tasks.errors import ConfigError
 
@@ -42,6 +43,19 @@ def parse_tasks(suite: str, text: str | None) -> tuple[int, ...]:
     if re.fullmatch(r"[\d,\s-]+", text):
         return tuple(find_task(suite, index).index for index in parse_indices(text, "--tasks"))
     return tuple(find_task(suite, name.strip()).index for name in text.split(","))
+
+
+def parse_demo_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the demo files that files and folders stand for, each once.
+
+    Raises:
+        ConfigError: None was named, or one does not exist.
+    """
+    from training.demo_file import find_demo_files
+
+    if not paths:
+        raise ConfigError("No demo file was named. Fix: name HDF5 files or folders of them.")
+    return list(dict.fromkeys(file for path in paths for file in find_demo_files(path)))
 
 
 def parse_options(given: Mapping[str, str]) -> dict[str, bool | int | float | str]:
