@@ -52,20 +52,21 @@ def gripper_agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> float |
         pairs: Per demonstration the commands (T,) and the fingers' distance (T,) metres.
 
     Returns:
-        The correlation of the command with how much the distance shrinks in the next steps: 1
-        where all agrees. None if command or fingers never change.
+        The share of moments with moving fingers at which they move as told, less the share at
+        which they do not: 1 where all agrees. None if command or fingers never change.
     """
     commands: list[FloatArray] = []
     shrinking: list[FloatArray] = []
     for command, gap in pairs:
-        if len(command) > 2:
-            commands.append(command[:-2])
-            shrinking.append(gap[:-2] - gap[2:])
+        # Fingers lag, and observations are noted before or after the action of their row: the
+        # command at the later of two rows fits what happened between them either way.
+        commands.append(command[1:])
+        shrinking.append(gap[:-1] - gap[1:])
     if not commands:
         return None
     given, seen = np.concatenate(commands), np.concatenate(shrinking)
     middle = (given.max() + given.min()) / 2
-    moving = np.abs(seen) > 1e-3
+    moving = np.abs(seen) > 5e-4
     if given.max() == given.min() or moving.sum() < 2:
         return None
     agree = np.sign(given[moving] - middle) * np.sign(seen[moving])

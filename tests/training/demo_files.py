@@ -38,3 +38,79 @@ def write_file(
             for name in ("agentview_rgb", "eye_in_hand_rgb"):
                 group[f"obs/{name}"] = rng.integers(0, 255, (steps, size, size, 3), dtype=np.uint8)
     return path
+
+
+def write_official(path: Path, *, demos: int = 2, steps: int = 40, size: int = 48) -> Path:
+    """Write a file such as LIBERO's own scripts make: complete, and consistent in itself.
+
+    The hand moves on smooth curves, a bright block in the pictures where the camera would see it;
+    the gripper closes a third of the way and opens at two thirds. Observations are those after the
+    action of their row.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs["problem_info"] = json.dumps(
+            {"problem_name": "p", "domain_name": "d", "language_instruction": ["lift", "it"]}
+        )
+        data.attrs["env_args"] = json.dumps({"type": 1, "env_name": "E", "env_kwargs": {}})
+        data.attrs["num_demos"] = demos
+        data.attrs["total"] = demos * steps
+        data.attrs["tag"] = "libero-v1"
+        data.attrs["bddl_file_name"] = (
+            "chiliocosm/bddl_files/libero_object/"
+            "pick_up_the_alphabet_soup_and_place_it_in_the_basket.bddl"
+        )
+        for index in range(demos):
+            group = data.create_group(f"demo_{index}")
+            _fill_official(group, steps, size, np.random.default_rng(index))
+    return path
+
+
+def _fill_official(group: h5py.Group, steps: int, size: int, rng: np.random.Generator) -> None:
+    clock = np.arange(steps + 1)
+    phase = rng.uniform(0, 1, 3)
+    hand = np.stack(
+        [
+            -0.1 + 0.15 * np.sin(clock / 7 + phase[0]),
+            0.25 * np.sin(clock / 5 + phase[1]),
+            1.1 + 0.15 * np.sin(clock / 4 + phase[2]),
+        ],
+        axis=1,
+    )
+    joints = 0.3 * np.sin(clock[:, None] / 6 + np.arange(7))
+    command = np.where((clock > steps // 3) & (clock <= 2 * steps // 3), 1.0, -1.0)
+    gap = 0.08 * np.ones(steps + 1)
+    for step in range(1, steps + 1):
+        gap[step] = np.clip(gap[step - 1] - 0.02 * command[step - 1], 0.02, 0.08)
+    fingers = np.stack([gap / 2, -gap / 2], axis=1)
+    velocities = np.zeros((steps + 1, 9))
+    states = np.concatenate([0.3 + clock[:, None] * 0.05, joints, fingers, velocities], axis=1)
+    quaternion = np.tile([1.0, 0.0, 0.0, 0.0], (steps + 1, 1))
+    actions = np.concatenate([rng.uniform(-0.9, 0.9, (steps, 6)), command[:steps, None]], axis=1)
+    after = slice(1, None)
+    last = (np.arange(steps) == steps - 1).astype(np.uint8)
+    group["actions"] = actions
+    group["states"] = states[:-1]
+    group["robot_states"] = np.concatenate([fingers, hand, quaternion], axis=1)[after]
+    group["rewards"], group["dones"] = last, last
+    group["obs/joint_states"] = joints[after]
+    group["obs/gripper_states"] = fingers[after]
+    group["obs/ee_pos"] = hand[after]
+    group["obs/ee_ori"] = np.zeros((steps, 3))
+    group["obs/ee_states"] = np.concatenate([hand[after], np.zeros((steps, 3))], axis=1)
+    group["obs/agentview_rgb"] = _seen(hand[after], size)
+    group["obs/eye_in_hand_rgb"] = rng.integers(0, 255, (steps, size, size, 3), dtype=np.uint8)
+    group.attrs["num_samples"] = steps
+    group.attrs["init_state"] = states[0]
+    group.attrs["model_file"] = "<mujoco/>"
+
+
+def _seen(hand: np.ndarray, size: int) -> np.ndarray:
+    """Draw the hand as a camera opposite the robot sees it, stored upside down."""
+    pictures = np.full((len(hand), size, size, 3), 60, np.uint8)
+    for picture, (_, y, z) in zip(pictures, hand, strict=True):
+        column = int(size * (0.5 + y))
+        row = int(size * (0.5 - 1.5 * (z - 1.1)))
+        picture[max(row - 4, 0) : row + 4, max(column - 4, 0) : column + 4] = 220
+    return pictures[:, ::-1]

@@ -1,0 +1,171 @@
+"""The check finds each fault, and nothing in files that are as LIBERO's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.training.demo_files import write_official
+from training.demo_check import check_demo_file, sound
+from training.demo_statistics import demo_statistics
+
+
+def statuses(path: Path) -> dict[str, str]:
+    return {line.name: line.status for line in check_demo_file(path)}
+
+
+def _set(file: h5py.File, key: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    for name in file["data"]:
+        place = f"data/{name}/{key}"
+        array = change(file[place][...])
+        del file[place]
+        file[place] = array
+
+
+def _flip_rows(array: np.ndarray) -> np.ndarray:
+    return array[:, ::-1]
+
+
+def _turn(array: np.ndarray) -> np.ndarray:
+    return array[:, ::-1, ::-1]
+
+
+def _mirror(array: np.ndarray) -> np.ndarray:
+    return array[:, :, ::-1]
+
+
+def _negate_gripper(array: np.ndarray) -> np.ndarray:
+    array[:, 6] *= -1
+    return array
+
+
+def _zero_and_one(array: np.ndarray) -> np.ndarray:
+    array[:, 6] = (array[:, 6] + 1) / 2
+    return array
+
+
+def _pause(array: np.ndarray) -> np.ndarray:
+    array[5:9, :6] = 0
+    return array
+
+
+def _too_large(array: np.ndarray) -> np.ndarray:
+    return array * 1.5
+
+
+def _unrewarded(array: np.ndarray) -> np.ndarray:
+    return array * 0
+
+
+def _nan(array: np.ndarray) -> np.ndarray:
+    array[3, 2] = np.nan
+    return array
+
+
+def _cut(array: np.ndarray) -> np.ndarray:
+    array[10:, 0] += 0.5
+    return array
+
+
+def test_a_file_as_libero_makes_them_is_sound(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "a.hdf5")
+    lines = check_demo_file(path)
+    assert [line for line in lines if line.status != "ok"] == []
+    assert {line.name for line in lines} == {
+        "file",
+        "numbers",
+        "attributes",
+        "actions",
+        "gripper",
+        "observations",
+        "pictures",
+        "rewards",
+        "states",
+        "no-ops",
+        "phases",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "line", "status", "words"),
+    [
+        ("obs/agentview_rgb", _flip_rows, "pictures", "failed", "upright"),
+        ("obs/agentview_rgb", _turn, "pictures", "failed", "rotated"),
+        ("obs/agentview_rgb", _mirror, "pictures", "failed", "mirrored"),
+        ("actions", _negate_gripper, "gripper", "failed", "part when told to close"),
+        ("actions", _zero_and_one, "gripper", "failed", "0 and 1"),
+        ("actions", _pause, "no-ops", "warning", "do nothing"),
+        ("actions", _too_large, "actions", "failed", "reach 1."),
+        ("actions", _nan, "numbers", "failed", "NaN"),
+        ("rewards", _unrewarded, "rewards", "warning", "not 0 with a 1"),
+        ("states", _cut, "states", "warning", "do not last"),
+    ],
+)
+def test_a_fault_is_named_in_its_line(
+    tmp_path: Path,
+    key: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    line: str,
+    status: str,
+    words: str,
+) -> None:
+    path = write_official(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        _set(file, key, change)
+    lines = {found.name: found for found in check_demo_file(path)}
+    assert lines[line].status == status
+    assert words in lines[line].detail
+    assert sound(list(lines.values())) == (status != "failed")
+    if status == "failed":
+        assert lines[line].fix
+
+
+def test_the_instant_of_observations_is_read_off_the_states(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "a.hdf5")
+    assert statuses(path)["observations"] == "ok"
+    with h5py.File(path, "r+") as file:
+        file["data"].attrs["obs_convention"] = "before_action"
+    lines = {line.name: line for line in check_demo_file(path)}
+    assert lines["observations"].status == "failed"
+    assert "show after_action" in lines["observations"].detail
+    with h5py.File(path, "r+") as file:
+        for name in file["data"]:
+            states = file[f"data/{name}/states"]
+            file[f"data/{name}/obs/joint_states"][...] = states[:, 1:8] + 1e-4
+    assert statuses(path)["observations"] == "ok"
+
+
+def test_attributes_that_count_wrongly_or_are_missing(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        file["data"].attrs["num_demos"] = 5
+        file["data"].attrs["total"] = 1
+        del file["data/demo_1"].attrs["num_samples"]
+    line = next(line for line in check_demo_file(path) if line.name == "attributes")
+    assert line.status == "warning"
+    assert "num_demos is 5" in line.detail
+    assert "num_samples of demo_1 is None, not 40" in line.detail
+    assert sound(check_demo_file(path))
+    with h5py.File(path, "r+") as file:
+        del file["data"].attrs["problem_info"]
+    assert statuses(path)["attributes"] == "failed"
+
+
+def test_statistics_are_those_of_the_arrays(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "a.hdf5", demos=3)
+    with h5py.File(path, "r+") as file:
+        file["data/demo_0/actions"][4:8, :6] = 0
+        actions = np.concatenate([file[f"data/demo_{i}/actions"][...] for i in range(3)])
+    found = demo_statistics(path)
+    assert (found.demos, found.steps) == (3, (40, 40, 40))
+    assert found.action_mean == pytest.approx(actions.mean(0), abs=1e-4)
+    assert found.action_min == pytest.approx(actions.min(0), abs=1e-4)
+    assert found.noops == pytest.approx(4 / 120)
+    assert found.gripper_switches == 2
+    assert found.pictures == {"agentview": (48, 48), "wrist": (48, 48)}
+    assert (found.convention, found.convention_stated) == ("after_action", False)
+    assert found.instruction == "lift it"
+    assert not found.intended
+    assert found.phases["close"] == found.phases["open"] == 3
