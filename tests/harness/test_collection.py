@@ -1,6 +1,12 @@
 """Collecting demonstrations on the real simulator."""
 
+import fcntl
+import itertools
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.collection import collect
+from harness.collection import Collected, _Line, collect
 from harness.collection_config import CollectionConfig
 from harness.evaluation import evaluate
 from harness.evaluation_config import EvaluationConfig
+from harness.demonstration import Attempt, demo_start
 from policies.expert.errors import UnsupportedGoalError
 from policies.interface import PlanRequest
 from policies.registry import PolicyRecipe
@@ -27,23 +34,18 @@ from training.demo_format import PICTURES
 from training.demo_reader import read_demos
 
 SIZE = 32
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory) -> CollectionConfig:
-    return CollectionConfig(
-        suite="libero_object",
-        tasks=(0,),
-        out=tmp_path_factory.mktemp("demos"),
-        demos=2,
-        resolution=SIZE,
-        workers=2,
-    )
+@pytest.fixture
+def config(collection_config: CollectionConfig) -> CollectionConfig:
+    return collection_config
 
 
-@pytest.fixture(scope="module")
-def file(config: CollectionConfig) -> Path:
-    return collect(config)[0].path
+@pytest.fixture
+def file(collected: Collected) -> Path:
+    assert (collected.kept, collected.problem) == (2, "")
+    return collected.path
 
 
 @pytest.mark.sim
@@ -81,7 +83,8 @@ def test_demos_show_what_the_environment_shows_and_succeed(file: Path) -> None:
     demo = next(read_demos(file))
     with h5py.File(file) as opened:
         group = opened["data/demo_0"]
-        states, seed = group["states"][...], int(group.attrs["scene_seed"])
+        states = group["states"][...]
+        seed = json.loads(group.attrs["start"])["seed"]
         starts = [opened[f"data/demo_{i}/states"][0] for i in (0, 1)]
     try:
         observation = simulator.reset(None, seed=seed, cameras=CAMERAS)
@@ -158,14 +161,111 @@ def test_finished_demos_are_not_collected_again_nor_replaced(
     config: CollectionConfig, file: Path
 ) -> None:
     before = file.stat().st_mtime_ns
-    assert collect(config)[0].attempts == ()
+    again = collect(config)[0]
+    assert again.before
+    assert again.attempts == ()
+    assert again.kept == 2
     with pytest.raises(ConfigError, match=r"noise: 0\.15 there, 0\.2 asked"):
         collect(replace(config, noise=0.2))
     assert file.stat().st_mtime_ns == before
 
 
 @pytest.mark.sim
-def test_a_task_beyond_the_expert_is_refused_with_what_is_supported(tmp_path: Path) -> None:
-    goals = CollectionConfig(suite="libero_goal", tasks=(0,), out=tmp_path, demos=1, workers=1)
-    with pytest.raises(UnsupportedGoalError, match="no skill for the goal 'open"):
-        collect(goals)
+@pytest.mark.slow
+def test_killed_and_resumed_with_one_worker_gives_the_same_file(
+    config: CollectionConfig, file: Path, tmp_path: Path
+) -> None:
+    """Killed without warning when the first demo is done; a torn file is left lying around."""
+    words = ["--suite", "libero_object", "--tasks", "0", "--demos", "2", "--resolution", "32"]
+    command = [sys.executable, "-m", "harness.cli", "collect", *words, "--workers", "1"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not (notes := list(tmp_path.rglob("attempt_*.json"))):
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    first = json.loads(notes[0].read_text())
+    (notes[0].parent / ".attempt_00001.hdf5.1").write_bytes(b"torn")
+    resumed = collect(replace(config, out=tmp_path, workers=1))[0]
+    assert resumed.attempts[0].render == tuple(first["render"])  # it was not done again
+    assert resumed.path.read_bytes() == file.read_bytes()
+    assert not (tmp_path / ".parts").exists()
+
+
+def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
+    config = CollectionConfig(suite="libero_object", tasks=(1,), out=tmp_path, demos=1, workers=1)
+    (tmp_path / ".parts").mkdir()
+    with (tmp_path / ".parts" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="Another process is writing demos"):
+            collect(config)
+    assert not list(tmp_path.rglob("*.hdf5"))
+
+
+def _outcome(attempt: Attempt | Exception) -> "Future[Attempt]":
+    future: Future[Attempt] = Future()
+    if isinstance(attempt, Exception):
+        future.set_exception(attempt)
+    else:
+        future.set_result(attempt)
+    return future
+
+
+def _line(tmp_path: Path, demos: int) -> _Line:
+    config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path, demos=demos)
+    return _Line(config, find_task("libero_object", 0))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_first_successes_count_whatever_finishes_first(tmp_path: Path, order) -> None:
+    """Of five attempts 1 and 2 fail; three run at a time, as many as can be needed."""
+    line = _line(tmp_path, demos=3)
+    kept = {0: True, 1: False, 2: False, 3: True, 4: True}
+    assert [line.start() for _ in range(4)] == [0, 1, 2, None]
+    counted = []
+    for index in order:
+        counted += line.finish(_outcome(Attempt(index=index, kept=kept[index], reason="slipped")))
+    assert not line.done
+    assert [line.start() for _ in range(3)] == [3, 4, None]
+    for index in (4, 3):
+        counted += line.finish(_outcome(Attempt(index=index, kept=True)))
+    assert line.done
+    assert [attempt.index for attempt in counted] == [0, 1, 2, 3, 4]
+    assert line.kept == 3
+
+
+def test_a_task_that_fails_too_often_or_is_beyond_the_expert_has_a_problem(tmp_path: Path) -> None:
+    line = _line(tmp_path, demos=1)
+    started = 0
+    while (index := line.start()) is not None:
+        started += 1
+        list(line.finish(_outcome(Attempt(index=index, kept=False, reason="a grasp failed"))))
+    assert started == 1 + 4 + 8
+    assert "kept 0 of 13 attempts" in line.problem
+    assert "most often: a grasp failed" in line.problem
+    assert line.close().rejected == {"a grasp failed": 13}
+    beyond = _line(tmp_path, demos=2)
+    assert beyond.start() == 0
+    error = UnsupportedGoalError(["fly", "bowl"], ["on"])
+    assert list(beyond.finish(_outcome(error))) == []
+    assert beyond.start() is None
+    found = beyond.close()
+    assert "no skill for the goal 'fly bowl'" in found.problem
+    assert not found.path.exists()
+
+
+def test_evaluation_states_are_an_option_and_others_the_default(tmp_path: Path) -> None:
+    config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path)
+    task = find_task("libero_object", 0)
+    assert demo_start(config, task, 3).init_state is None
+    there = replace(config, start_states="evaluation")
+    assert [demo_start(there, task, index).init_state for index in (0, 3, 53)] == [0, 3, 3]
+    assert there.recipe()["start_states"] == "evaluation"
+    assert demo_start(config, task, 3).seed == demo_start(there, task, 3).seed == 100_003

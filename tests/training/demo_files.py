@@ -114,3 +114,32 @@ def _seen(hand: np.ndarray, size: int) -> np.ndarray:
         row = int(size * (0.5 - 1.5 * (z - 1.1)))
         picture[max(row - 4, 0) : row + 4, max(column - 4, 0) : column + 4] = 220
     return pictures[:, ::-1]
+
+
+def as_official(ours: Path, path: Path, *, dropped: int = 5) -> Path:
+    """Copy a file of the collector as LIBERO's own scripts would have made it.
+
+    The first steps are left out, observations are those after the action of their row, and nothing
+    is noted that official files lack.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(ours) as source, h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        for key, value in source["data"].attrs.items():
+            if key not in ("obs_convention", "provenance"):
+                data.attrs[key] = value
+        for name, demo in source["data"].items():
+            group = data.create_group(name)
+            steps = len(demo["actions"]) - 1 - dropped
+            for key in ("actions", "states"):
+                group[key] = demo[key][dropped:-1]
+            group["robot_states"] = demo["robot_states"][dropped + 1 :]
+            for key, dataset in demo["obs"].items():
+                group[f"obs/{key}"] = dataset[dropped + 1 :]
+            last = (np.arange(steps) == steps - 1).astype(np.uint8)
+            group["rewards"], group["dones"] = last, last
+            group.attrs["num_samples"] = steps
+            group.attrs["model_file"] = demo.attrs["model_file"]
+            group.attrs["init_state"] = group["states"][0]
+        data.attrs["total"] = sum(demo.attrs["num_samples"] for demo in data.values())
+    return path

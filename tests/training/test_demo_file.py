@@ -213,7 +213,9 @@ def test_provenance_that_is_none(tmp_path: Path) -> None:
             assert read_provenance(path) == {}
 
 
-@pytest.mark.parametrize("start", ['{"seed": "x"}', '{"state": [1, "y"]}', "[]", '{"state": [NaN]}'])
+@pytest.mark.parametrize(
+    "start", ['{"seed": "x"}', '{"state": [1, "y"]}', "[]", '{"state": [NaN]}']
+)
 def test_a_start_that_makes_no_sense_is_refused(tmp_path: Path, start: str) -> None:
     from training.demo_file import open_demo_file
 
