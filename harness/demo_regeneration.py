@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from harness.demo_replay import demo_protocol
 from harness.processes import sole_writer, worker_pool
 from tasks.errors import ConfigError, HarnessError, differing_settings
+from tasks.starts import StoredStart
 from tasks.suites import Task
 from training.demo_file import open_demo_file
 from training.demo_format import INTENDED
@@ -234,7 +235,7 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
             intended = file.numbers(f"data/{name}/{INTENDED}", (7,), steps=len(actions))
         start, task = read_start(file, name), demo_task(file)
         protocol = demo_protocol(file, resolution=config.resolution)
-    if start.seed is None:
+    if isinstance(start, StoredStart):
         start = replace(start, settle_steps=max(start.settle_steps, config.settle_steps))
     keep = np.ones(len(actions), dtype=np.bool_) if config.keep_noops else ~noops(actions)
     dropped = int((~keep).sum())

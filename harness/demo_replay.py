@@ -11,6 +11,7 @@ import numpy as np
 from harness.processes import worker_pool
 from tasks.errors import ConfigError, HarnessError
 from tasks.protocols import Protocol, get_protocol
+from tasks.starts import StoredStart
 from training.demo_file import DemoFile, open_demo_file
 
 
@@ -105,7 +106,7 @@ def replay_demo(path: Path, name: str) -> Replay:
         sizes = f"{states.shape[1]} numbers, this scene has {execution.states.shape[1]}"
         return Replay(path=str(path), demo=name, problem=f"A state of the file has {sizes}.")
     # Of an episode taken up before settling, the file has the state before it, at step 0.
-    skipped = 1 if start.seed is None and start.settle_steps else 0
+    skipped = 1 if isinstance(start, StoredStart) and start.settle_steps else 0
     differs = (execution.states != states).any(axis=1)
     differs[:skipped] = False
     positions = slice(1, 1 + int(simulator.env.sim.model.nq))

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from harness.collection_config import CollectionConfig
-from harness.playback import Motion, begin, cached_simulator, record
+from harness.playback import Motion, cached_simulator, record
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
+from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import Task
-from training.demo_start import DemoStart
 
 _HELD_STEPS = 10
 _STILL_STEPS = 40
@@ -85,18 +85,19 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
     return attempt
 
 
-def _plan(simulator: Simulator, config: CollectionConfig, start: DemoStart) -> Motion | str:
+def _plan(
+    simulator: Simulator, config: CollectionConfig, start: SampledStart | IndexedStart
+) -> Motion | str:
     """Let the expert act without cameras; return its motion, or why it is no demo."""
     from policies.expert import ExpertPolicy
     from policies.interface import PlanRequest
 
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
-    seed = start.seed or 0
-    begin(simulator, start)
+    simulator.begin(start)
     if simulator.settling_shift > _SLID:
         return f"an object slid {simulator.settling_shift:.2f} m before the start"
-    expert.begin(simulator, seed)
-    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=seed)
+    expert.begin(simulator, start.seed)
+    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=start.seed)
     limit = simulator.protocol.step_limit(simulator.task.suite)
     actions: list[FloatArray] = []
     intended: list[FloatArray] = []
@@ -126,12 +127,12 @@ def _plan(simulator: Simulator, config: CollectionConfig, start: DemoStart) -> M
     )
 
 
-def demo_start(config: CollectionConfig, task: Task, attempt: int) -> DemoStart:
+def demo_start(config: CollectionConfig, task: Task, attempt: int) -> SampledStart | IndexedStart:
     """Return where an attempt begins."""
     seed = attempt_seed(config, attempt)
     if config.start_states == "sampled":
-        return DemoStart(seed=seed)
-    return DemoStart(seed=seed, init_state=attempt % len(task.init_states()))
+        return SampledStart(seed=seed)
+    return IndexedStart(init_state=attempt % len(task.init_states()), seed=seed)
 
 
 def attempt_seed(config: CollectionConfig, attempt: int) -> int:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from tasks.errors import SimulatorError
-from tasks.observation import CAMERAS, FloatArray, Observation
+from tasks.observation import CAMERAS, FloatArray
 from tasks.protocols import Protocol
 from tasks.simulation.contacts import ContactMonitor
 from tasks.simulation.simulator import Simulator
+from tasks.starts import Start
 from tasks.suites import Task
-from training.demo_format import PHASES_ATTRIBUTE, START_ATTRIBUTE
-from training.demo_start import DemoStart
+from training.demo_format import PHASES_ATTRIBUTE
+from training.demo_start import start_attributes
 from training.demo_writer import write_demo
 from training.phases import (
     Contacts,
@@ -37,7 +38,7 @@ class Motion:
         states: (T, D) the simulator's state before each action.
     """
 
-    start: DemoStart
+    start: Start
     actions: FloatArray
     intended: FloatArray | None
     states: FloatArray
@@ -58,25 +59,7 @@ class Execution:
     reached: int | None
 
 
-def begin(simulator: Simulator, start: DemoStart, *, cameras: tuple[str, ...] = ()) -> Observation:
-    """Put the simulator where a demonstration begins; return what is seen there.
-
-    Raises:
-        ConfigError: The start belongs to another task.
-    """
-    if start.seed is not None:
-        return simulator.reset(start.init_state, seed=start.seed, cameras=cameras)
-    assert start.state is not None, "a start has a seed or a state"
-    return simulator.take_up(
-        start.state,
-        model_xml=start.model_xml,
-        grip=start.grip,
-        settle_steps=start.settle_steps,
-        cameras=cameras,
-    )
-
-
-def execute(simulator: Simulator, start: DemoStart, actions: FloatArray) -> Execution:
+def execute(simulator: Simulator, start: Start, actions: FloatArray) -> Execution:
     """Execute actions from a start, without cameras.
 
     Args:
@@ -87,7 +70,7 @@ def execute(simulator: Simulator, start: DemoStart, actions: FloatArray) -> Exec
     Raises:
         ConfigError: The start belongs to another task.
     """
-    begin(simulator, start)
+    simulator.begin(start)
     states = []
     reached: int | None = None
     for step, action in enumerate(actions, start=1):
@@ -115,7 +98,7 @@ def record(
     Raises:
         SimulatorError: The simulation did not repeat itself.
     """
-    observations = [begin(simulator, motion.start, cameras=CAMERAS)]
+    observations = [simulator.begin(motion.start, cameras=CAMERAS)]
     monitor = ContactMonitor(simulator.env)
     holding: list[dict[str, bool]] = []
     contacts: list[Contacts] = []
@@ -145,8 +128,8 @@ def record(
         orientation=simulator.protocol.orientation,
         attributes={
             "scene_hash": simulator.scene_hash(),
-            START_ATTRIBUTE: motion.start.to_json(),
             PHASES_ATTRIBUTE: phases_to_json(phases),
+            **start_attributes(motion.start),
             **(attributes or {}),
         },
     )

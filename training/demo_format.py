@@ -37,6 +37,9 @@ Convention = Literal["before_action", "after_action"]
 PHASES_ATTRIBUTE = "phases"
 """Attribute of a demonstration that official files lack: its phases as JSON (``phases``)."""
 
+SEED_ATTRIBUTE = "scene_seed"
+"""Attribute of a demonstration that official files lack: what LIBERO sampled its start with."""
+
 START_ATTRIBUTE = "start"
-"""Attribute of a demonstration that official files lack: how its episode begins, as JSON
-(``demo_start``)."""
+"""Attribute of a demonstration that official files lack: how its episode begins where no seed says
+so, as JSON (``demo_start``)."""

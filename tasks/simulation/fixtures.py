@@ -20,15 +20,28 @@ def stated_pose(root: Any, body: str) -> Pose:
         body: The body's name.
 
     Raises:
-        SpecMismatchError: It has no such body.
+        SpecMismatchError: It has no such body, or its pose is no numbers.
     """
     element = root.find(f".//body[@name='{body}']")
     if element is None:
         raise SpecMismatchError(
             f"The MJCF has no body '{body}', so it is another task's. Fix: give this task's own."
         )
-    pose = (element.get("pos", "0 0 0"), element.get("quat", "1 0 0 0"))
-    return np.array(pose[0].split(), dtype=np.float64), np.array(pose[1].split(), dtype=np.float64)
+    return _numbers(element, "pos", "0 0 0"), _numbers(element, "quat", "1 0 0 0")
+
+
+def _numbers(element: Any, name: str, default: str) -> FloatArray:
+    text = element.get(name, default)
+    try:
+        numbers = np.array(text.split(), dtype=np.float64)
+    except ValueError:
+        numbers = np.zeros(0)
+    if len(numbers) != len(default.split()) or not np.isfinite(numbers).all():
+        raise SpecMismatchError(
+            f"The MJCF has {name}='{text[:80]}' at the body '{element.get('name')}'. Allowed: "
+            f"{len(default.split())} finite numbers. Fix: give a scene's MJCF that is whole."
+        )
+    return numbers
 
 
 def place_fixtures(env: Any, model_xml: str) -> None:

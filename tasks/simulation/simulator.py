@@ -32,7 +32,7 @@ from tasks.simulation.pictures import Pictures, Shot
 from tasks.simulation.resetting import Resetter
 from tasks.simulation.stepping import Stepper
 from tasks.simulation.thrift import leave_out
-from tasks.starts import SampledStart, Start
+from tasks.starts import IndexedStart, SampledStart, Start
 from tasks.suites import Task
 
 _JOINT_NOISE = 0.02
@@ -132,50 +132,13 @@ class Simulator:
         self._begin_episode(state)
         return self._settle(self.protocol.settle_steps, cameras)
 
-    def take_up(
-        self,
-        state: FloatArray,
-        *,
-        model_xml: str | None = None,
-        grip: float = -1.0,
-        settle_steps: int = 0,
-        cameras: Sequence[str] = (),
-    ) -> Observation:
-        """Go on from the middle of somebody's episode, of which only the state is known.
-
-        Unlike after ``reset``, the controller knows where the arm is, and the gripper has been
-        told ``grip`` for long: neither is part of a state.
-
-        Args:
-            state: (D,) as ``get_state`` gives it.
-            model_xml: MJCF whose fixtures' poses are taken; the protocol's own seed's without.
-            grip: What the gripper was told, −1 (open) to 1.
-            settle_steps: Control steps executed before anything is shown, the hand open.
-            cameras: Cameras whose pictures the returned observation holds.
-
-        Raises:
-            ConfigError: The state or the MJCF is another task's.
-        """
-        checked = self._check_state(state)
-        self._resetter.reset(SceneKey(seed=self.protocol.seed, reset=0, builds=2))
-        if model_xml is not None:
-            place_fixtures(self.env, model_xml)
-        self._control.set_state(checked)
-        self.env.sim.forward()
-        robot = self.env.robots[0]
-        robot.controller.update(force=True)
-        robot.controller.reset_goal()
-        robot.gripper.current_action = np.array([-1.0, 1.0]) * np.sign(grip)
-        self._begin_episode(checked)
-        return self._settle(settle_steps, cameras)
-
     def begin(
         self, start: Start, *, seed: int | None = None, cameras: Sequence[str] = ()
     ) -> Observation:
         """Start an episode where none of the task's initial states is.
 
         Args:
-            start: Where. After one that was stored the controller knows nothing of earlier steps.
+            start: Where.
             seed: Of fixtures that a stored start does not say the poses of; the protocol's own by
                 default.
             cameras: Cameras whose pictures the returned observation holds.
@@ -190,15 +153,21 @@ class Simulator:
         """
         if isinstance(start, SampledStart):
             return self.reset(None, seed=start.seed, cameras=cameras)
-        state, wanted = self._check_state(start.state), self._check_cameras(cameras)
+        if isinstance(start, IndexedStart):
+            return self.reset(start.init_state, seed=start.seed, cameras=cameras)
+        state = self._check_state(start.state)
         own = self.protocol.seed if seed is None else seed
         self._resetter.reset(SceneKey(seed=own, reset=0, builds=2))
         if start.model_xml:
             place_fixtures(self.env, start.model_xml)
+        self._control.set_state(state)
+        self.env.sim.forward()
+        robot = self.env.robots[0]
+        robot.controller.update(force=True)
+        robot.controller.reset_goal()
+        robot.gripper.current_action = np.array([-1.0, 1.0]) * np.sign(start.grip)
         self._begin_episode(state)
-        self.settling_shift = 0.0
-        self.goals = self._monitor.update(0)
-        return self._observation(self._shot(), wanted)
+        return self._settle(start.settle_steps, cameras)
 
     def step(self, action: FloatArray, *, cameras: Sequence[str] = ()) -> Observation:
         """Execute one control step (50 ms).

@@ -62,10 +62,14 @@ def test_a_stored_start_has_the_state_and_the_fixtures_of_its_scene(env) -> None
 def test_misfits_are_refused(env) -> None:
     env.reset(options={"init_state": 0})
     state = env.get_state()
+    libero = env.simulator.env
+    body = next(iter(libero.fixtures_dict.values())).root_body
+    nowhere = f'<mujoco><worldbody><body name="{body}" pos="1 nan 2"/></worldbody></mujoco>'
     for start, error, words in [
         (StoredStart(state=state[:-1]), ConfigError, "does not fit"),
         (StoredStart(state=state, model_xml="<mujoco/>"), SpecMismatchError, "has no body"),
         (StoredStart(state=state, model_xml="nothing"), SpecMismatchError, "cannot be read"),
+        (StoredStart(state=state, model_xml=nowhere), SpecMismatchError, "3 finite numbers"),
     ]:
         with pytest.raises(error, match=words):
             env.reset(options={"start": start})
