@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tasks.observation import CAMERAS, CONTROL_HZ
+from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 from training.demo_reader import Demo
 from training.phases import Phase, hand_speed
 
@@ -60,35 +60,59 @@ def draw_demo(demo: Demo, path: Path) -> Path:
     return _save(figure, path)
 
 
-def draw_file(demos: Sequence[Demo], path: Path) -> Path:
+class OverviewRow(NamedTuple):
+    """What an overview shows of a demonstration, its other pictures let go.
+
+    Attributes:
+        name: The demonstration's.
+        instruction: The task in words.
+        frames: Pictures at regular steps, by step.
+        speed: (T,) m/s, the hand's.
+        phases: What changed, and when.
+    """
+
+    name: str
+    instruction: str
+    frames: dict[int, Any]
+    speed: FloatArray
+    phases: tuple[Phase, ...]
+
+
+def overview_row(demo: Demo) -> OverviewRow:
+    """Return what an overview shows of a demonstration."""
+    frames = {step: _shown(demo, CAMERAS[0], step).copy() for step in _regular(demo.steps)}
+    return OverviewRow(demo.name, demo.instruction, frames, hand_speed(demo.ee_pos), demo.phases)
+
+
+def draw_overview(rows: Sequence[OverviewRow], path: Path) -> Path:
     """Draw the demonstrations of one file, a row each: agentview at regular steps and the motion.
 
     Args:
-        demos: With pictures, at least one.
+        rows: At least one.
         path: The PNG file to write.
     """
-    figure = _figure(1.2 * _REGULAR + 5.0, 1.25 * len(demos) + 0.9)
+    figure = _figure(1.2 * _REGULAR + 5.0, 1.25 * len(rows) + 0.9)
     grid = figure.add_gridspec(
-        len(demos),
+        len(rows),
         _REGULAR + 2,
         width_ratios=[*[1.0] * _REGULAR, 0.35, 3.6],
         hspace=0.18,
         wspace=0.04,
     )
-    figure.suptitle(f"{demos[0].instruction} — {len(demos)} demonstrations", fontsize=12, y=0.995)
-    for row, demo in enumerate(demos):
-        for column, step in enumerate(_regular(demo.steps)):
-            axes = figure.add_subplot(grid[row, column])
-            _draw_frame(axes, _shown(demo, CAMERAS[0], step), f"{step}", [])
+    figure.suptitle(f"{rows[0].instruction} — {len(rows)} demonstrations", fontsize=12, y=0.995)
+    for number, row in enumerate(rows):
+        for column, (step, picture) in enumerate(row.frames.items()):
+            axes = figure.add_subplot(grid[number, column])
+            _draw_frame(axes, picture, f"{step}", [])
             if not column:
-                axes.set_ylabel(demo.name, fontsize=8)
-        axes = figure.add_subplot(grid[row, _REGULAR + 1])
-        axes.plot(hand_speed(demo.ee_pos), color="black", linewidth=0.8)
+                axes.set_ylabel(row.name, fontsize=8)
+        axes = figure.add_subplot(grid[number, _REGULAR + 1])
+        axes.plot(row.speed, color="black", linewidth=0.8)
         axes.tick_params(labelsize=6)
-        axes.set_xlim(0, demo.steps - 1)
-        if not row:
+        axes.set_xlim(0, len(row.speed) - 1)
+        if not number:
             axes.set_title("hand's speed, m/s, and phases", fontsize=8)
-        for phase in demo.phases:
+        for phase in row.phases:
             axes.axvline(phase.step, color=_COLOURS[phase.kind], linewidth=1.0)
     return _save(figure, path)
 

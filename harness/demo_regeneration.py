@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from harness.demo_replay import demo_protocol
 from harness.processes import sole_writer, worker_pool
 from tasks.errors import ConfigError, HarnessError, differing_settings
+from tasks.observation import FloatArray
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demo_file import open_demo_file
+from training.demo_file import DemoFile, open_demo_file
 from training.demo_format import INTENDED
+from training.noops import noops, pauses
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -33,8 +36,9 @@ class RegenerationConfig:
 
     resolution: int = Field(default=256, ge=16, le=2048)
     """Height and width of the pictures, pixels."""
-    keep_noops: bool = False
-    """Whether actions that do nothing stay."""
+    noops: Literal["openvla", "resting", "keep"] = "openvla"
+    """Which actions are left out: ``openvla``: those that do nothing, as OpenVLA does; ``resting``:
+    of these, those at which the fingers rest, too; ``keep``: none."""
     settle_steps: int = Field(default=10, ge=0, le=200)
     """Control steps of waiting before official demonstrations, as evaluations do; ours begin with
     their own."""
@@ -172,6 +176,7 @@ class _Job:
             )
         provenance = self._provenance | {
             "resolution": self.config.resolution,
+            "expert": self._provenance.get("expert", "of unknown origin"),
             "protocol": self._provenance.get("protocol", "openvla"),
             "regenerated": self.recipe()
             | {
@@ -226,10 +231,10 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
     from harness.playback import Motion, cached_simulator, execute, record
     from training.demo_start import read_start
     from training.demo_task import demo_task
-    from training.noops import noops
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)
+        keep = ~_left_out(file, name, actions, config)
         intended = None
         if file.has(f"data/{name}/{INTENDED}"):
             intended = file.numbers(f"data/{name}/{INTENDED}", (7,), steps=len(actions))
@@ -237,7 +242,6 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
         protocol = demo_protocol(file, resolution=config.resolution)
     if isinstance(start, StoredStart):
         start = replace(start, settle_steps=max(start.settle_steps, config.settle_steps))
-    keep = np.ones(len(actions), dtype=np.bool_) if config.keep_noops else ~noops(actions)
     dropped = int((~keep).sum())
     if keep.sum() < 2:
         return Remade(demo=name, kept=False, dropped=dropped, reason="all its actions do nothing")
@@ -260,3 +264,14 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
     )
     record(simulator, part, motion, {"source_demo": name})
     return Remade(demo=name, kept=True, steps=int(keep.sum()), dropped=dropped)
+
+
+def _left_out(
+    file: DemoFile, name: str, actions: FloatArray, config: RegenerationConfig
+) -> npt.NDArray[np.bool_]:
+    if config.noops == "keep":
+        return np.zeros(len(actions), dtype=np.bool_)
+    if config.noops == "openvla":
+        return np.asarray(noops(actions))
+    robot = file.numbers(f"data/{name}/robot_states", (9,), steps=len(actions))
+    return np.asarray(pauses(actions, robot[:, :2]))

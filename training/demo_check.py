@@ -19,11 +19,11 @@ from training.demo_format import (
     PICTURES,
 )
 from training.demo_reader import stated_convention
-from training.noops import noops
+from training.noops import noops, pauses
 from training.phases import phases_from
 
 Status = Literal["ok", "warning", "failed"]
-_MANY_NOOPS = 0.02
+_MANY_PAUSES = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,16 +270,16 @@ def _states(contents: _Contents) -> CheckLine:
 
 
 def _noops(contents: _Contents) -> CheckLine:
-    flags = [noops(actions) for (actions,) in contents.each("actions")]
-    share = float(np.mean(np.concatenate(flags))) if flags else 0.0
-    if share > _MANY_NOOPS:
-        return _line(
-            "",
-            "warning",
-            f"{share:.1%} of the actions do nothing; policies learn to pause from them",
-            "libero-bench demos regenerate leaves them out, as OpenVLA does",
-        )
-    return _line("", "ok", f"{share:.1%} of the actions do nothing")
+    pairs = list(contents.each("actions", "robot_states"))
+    if not pairs:
+        return _line("", "ok", "no actions to look at")
+    idle = float(np.mean(np.concatenate([noops(actions) for actions, _ in pairs])))
+    paused = float(np.mean(np.concatenate([pauses(a, robot[:, :2]) for a, robot in pairs])))
+    detail = f"{idle:.1%} of the actions do nothing, {paused:.1%} while the fingers rest, too"
+    if paused > _MANY_PAUSES:
+        fix = "libero-bench demos regenerate leaves them out, as OpenVLA does (see its --noops)"
+        return _line("", "warning", f"{detail}; policies learn to pause from them", fix)
+    return _line("", "ok", detail)
 
 
 def _phases(contents: _Contents) -> CheckLine:

@@ -19,7 +19,7 @@ from tasks.errors import ConfigError
 
 _FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
 _MAX_STEPS = 20_000
-_MAX_BYTES = 4 << 30
+_MAX_BYTES = 2 << 30
 _MAX_CHUNK = 1 << 30
 _SMALL = 1 << 20
 _MAX_RATIO = 1100  # deflate's limit is 1032 to 1

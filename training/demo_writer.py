@@ -1,5 +1,6 @@
 """Writing demonstrations in LIBERO's HDF5 format."""
 
+import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -157,14 +158,17 @@ class _Replacing:
 
     def __enter__(self) -> h5py.File:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        for torn in self._path.parent.glob(f".{glob.escape(self._path.name)}.*"):
+            torn.unlink(missing_ok=True)  # of a process that was killed: a file has one writer
         self._file = h5py.File(self._temporary, "w")
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
-        if kind is not None:
+        try:
+            self._file.close()
+            if kind is None:
+                with self._temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                self._temporary.replace(self._path)
+        finally:
             self._temporary.unlink(missing_ok=True)
-            return
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        self._temporary.replace(self._path)

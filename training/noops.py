@@ -2,6 +2,9 @@
 
 Human demonstrators pause. A policy trained on the pauses learns to pause, and then stays paused, so
 OpenVLA's sets (``libero_*_no_noops``), and most that derive from them, leave such steps out.
+
+Not every such step is a pause: whoever waits for the fingers to close does something that no action
+shows, and where that is left out things are dropped.
 """
 
 from typing import Any
@@ -11,6 +14,7 @@ import numpy as np
 from tasks.observation import FloatArray
 
 _THRESHOLD = 1e-4
+_RESTING_M = 2e-4
 
 
 def noops(actions: FloatArray) -> Any:
@@ -30,3 +34,17 @@ def noops(actions: FloatArray) -> Any:
         if not found[step]:
             latest = float(command)
     return found
+
+
+def pauses(actions: FloatArray, fingers: FloatArray) -> Any:
+    """Return which actions are no-ops while the fingers rest, too, (T,) bool.
+
+    Args:
+        actions: (T, 7).
+        fingers: (T, 2) metres, noted before or after the actions.
+    """
+    gap = fingers[:, 0] - fingers[:, 1]
+    change = np.abs(np.diff(gap, prepend=gap[:1]))
+    padded = np.pad(change, (1, 2), mode="edge")
+    around = np.max([padded[shift : shift + len(change)] for shift in range(4)], axis=0)
+    return noops(actions) & (around < _RESTING_M)

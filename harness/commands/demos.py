@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from training.demo_check import CheckLine
-    from training.demo_reader import Demo
     from training.demo_statistics import DemoStatistics
 
 UNSOUND = 1
@@ -98,7 +97,7 @@ def demos_preview_command(
         Print the paths of the sheets as JSON.
     """
     from harness.commands.arguments import parse_demo_files, parse_indices
-    from harness.demo_preview import draw_demo, draw_file
+    from harness.demo_preview import OverviewRow, draw_demo, draw_overview, overview_row
     from harness.display import progress_bar
     from training.demo_reader import read_demos
 
@@ -109,14 +108,14 @@ def demos_preview_command(
         for done, path in enumerate(files):
             bar.at(done, note=path.name)
             name = path.stem.removesuffix("_demo")
-            every: list[Demo] = []
+            every: list[OverviewRow] = []
             for demo in read_demos(path):
                 if demo.name in wanted:
                     drawn.append(draw_demo(demo, out / name / f"{demo.name}.png"))
                 if overview and len(every) < _ON_OVERVIEW:
-                    every.append(demo)
+                    every.append(overview_row(demo))
             if every:
-                drawn.append(draw_file(every, out / f"{name}.png"))
+                drawn.append(draw_overview(every, out / f"{name}.png"))
         bar.at(len(files))
     if json:
         from json import dumps

@@ -1,7 +1,7 @@
 """``libero-bench demos replay`` and ``regenerate``: what demo files do on this simulator."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -62,14 +62,15 @@ def demos_regenerate_command(
     *paths: Path,
     out: Path,
     resolution: int = 256,
-    keep_noops: Annotated[bool, Parameter(negative=())] = False,
+    noops: Literal["openvla", "resting", "keep"] = "openvla",
     settle_steps: int = 10,
     workers: int = 2,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Execute the actions again and render: other resolution, no pauses, only what succeeds.
 
-    Actions that do nothing are left out as OpenVLA does. A killed regeneration resumes. The exit
+    Actions that do nothing are left out as OpenVLA does. Demos that wait for the fingers, as ours
+    do, need --noops resting. A killed regeneration resumes. The exit
     code is 1 if no demonstration of a file succeeds any more.
 
     Parameters
@@ -80,8 +81,9 @@ def demos_regenerate_command(
         Folder; a file goes to OUT/SUITE/TASK_demo.hdf5.
     resolution
         Height and width of the pictures, pixels.
-    keep_noops
-        Execute the actions that do nothing, too.
+    noops
+        openvla: leave out actions that do nothing; resting: only those at which the fingers rest,
+        too, so not the waiting for a grip; keep: leave out none.
     settle_steps
         Steps of waiting before official demonstrations, as evaluations wait; ours have their own.
     workers
@@ -95,7 +97,7 @@ def demos_regenerate_command(
     from training.demo_file import open_demo_file
 
     config = RegenerationConfig(
-        resolution=resolution, keep_noops=keep_noops, settle_steps=settle_steps, workers=workers
+        resolution=resolution, noops=noops, settle_steps=settle_steps, workers=workers
     )
     files = parse_demo_files(paths)
     total = 0

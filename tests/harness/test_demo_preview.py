@@ -6,7 +6,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 
-from harness.demo_preview import draw_demo, draw_file, frame_steps
+from harness.demo_preview import draw_demo, draw_overview, frame_steps, overview_row
 from tests.training.demo_files import write_official
 from training.demo_reader import read_demos
 from training.phases import Phase
@@ -19,7 +19,9 @@ def test_sheets_are_pictures_with_the_frames_in_them(tmp_path: Path) -> None:
     assert plain.shape[1] > 900
     block = (plain[..., :3] == 220).all(axis=-1)  # the block that moves in the pictures
     assert block.sum() > 500
-    sheet = imageio.imread(draw_file(demos, tmp_path / "out" / "all.png"))
+    sheet = imageio.imread(
+        draw_overview([overview_row(demo) for demo in demos], tmp_path / "out" / "all.png")
+    )
     assert (sheet[..., :3] == 220).all(axis=-1).sum() > 500
     assert not list(tmp_path.rglob("*.writing"))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.noops import noops
+from training.noops import noops, pauses
 
 
 def plain(actions: np.ndarray) -> list[bool]:
@@ -33,3 +33,14 @@ def test_a_switch_of_the_gripper_is_no_noop_but_waiting_for_it_is() -> None:
     small = np.zeros((2, 7))
     small[:, 0] = [0.99e-4, 1.01e-4]
     assert noops(small).tolist() == [True, False]
+
+
+def test_waiting_for_the_fingers_is_no_pause() -> None:
+    """Ten still actions; the fingers close from the fourth to the sixth."""
+    actions = np.zeros((10, 7))
+    actions[:, 6] = 1.0
+    gap = np.array([8, 8, 8, 8, 6, 4, 3, 3, 3, 3]) * 0.01
+    fingers = np.stack([gap / 2, -gap / 2], axis=1)
+    found = pauses(actions, fingers)
+    assert found.tolist() == [True, True, False, False, False, False, False, False, True, True]
+    assert noops(actions).all()
