@@ -138,8 +138,7 @@ def import_libero() -> None:
     Raises:
         PrerequisiteError: LIBERO is missing, or cannot write its settings.
     """
-    # robosuite asks for an optional file of macros at every import.
-    logging.getLogger("robosuite_logs").addFilter(_not_about_macros)
+    quiet_robosuite()
     try:
         with _silent():
             import libero.libero.benchmark  # noqa: F401
@@ -152,6 +151,11 @@ def import_libero() -> None:
             f"LIBERO cannot write its settings ({error}). "
             "Fix: set LIBERO_CONFIG_PATH to a folder that can be written."
         ) from error
+
+
+def quiet_robosuite() -> None:
+    """Keep robosuite from asking for an optional file of macros at every import."""
+    logging.getLogger("robosuite_logs").addFilter(_not_about_macros)
 
 
 @contextlib.contextmanager

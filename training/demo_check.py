@@ -19,6 +19,7 @@ from training.demo_format import (
     PICTURES,
 )
 from training.demo_reader import stated_convention
+from training.demo_task import demo_instruction
 from training.noops import noops, pauses
 from training.phases import phases_from
 
@@ -143,7 +144,9 @@ def _attributes(contents: _Contents) -> CheckLine:
     arguments = file.json(file.data, "env_args")
     if not isinstance(arguments, dict) or "env_kwargs" not in arguments:
         wrong.append("env_args has no env_kwargs")
-    instruction = file.instruction()
+    instruction = demo_instruction(file)
+    if file.attribute(file.data, "problem_info") is None:
+        wrong.append("problem_info is missing, so the task is known by name only")
     if wrong:
         return _line(
             "",

@@ -16,6 +16,7 @@ from training.demo_format import (
     PICTURES,
     Convention,
 )
+from training.demo_task import demo_instruction
 from training.phases import Phase, motion_phases, phases_from
 
 __all__ = ["Demo", "find_demo_files", "read_demos", "read_provenance"]
@@ -77,7 +78,7 @@ def read_demos(
         ConfigError: The file is truncated, foreign or holds impossible values.
     """
     with open_demo_file(path) as file:
-        instruction = file.instruction()
+        instruction = demo_instruction(file)
         after = (convention or stated_convention(file)) == "after_action"
         for name in file.demos():
             arrays = read_arrays(file, name, pictures=pictures)

@@ -2,6 +2,7 @@
 
 from pathlib import PurePath
 
+from tasks.errors import HarnessError
 from tasks.suites import ORIGINAL_SUITES, SUITES, Task, suite_tasks
 from training.demo_file import DemoFile
 
@@ -31,3 +32,22 @@ def demo_task(file: DemoFile) -> Task:
         f"it belongs to no task that is installed (its BDDL file is {bddl!r}). A demo file is "
         "called SUITE/TASK_demo.hdf5"
     )
+
+
+def demo_instruction(file: DemoFile) -> str:
+    """Return the task of a demo file in words: as it says, else as the task's BDDL file does.
+
+    Files made by OpenVLA's script have no attributes at all.
+
+    Raises:
+        ConfigError: The file names neither an instruction nor a task.
+    """
+    if file.attribute(file.data, "problem_info") is None:
+        try:
+            return demo_task(file).instruction
+        except HarnessError as error:
+            raise file.refuse(
+                "it has no attribute problem_info with a language_instruction, and its name is "
+                "no task's"
+            ) from error
+    return file.instruction()

@@ -150,6 +150,9 @@ def test_attributes_that_count_wrongly_or_are_missing(tmp_path: Path) -> None:
     assert sound(check_demo_file(path))
     with h5py.File(path, "r+") as file:
         del file["data"].attrs["problem_info"]
+    assert statuses(path)["attributes"] == "warning"  # the BDDL file's name says the task
+    with h5py.File(path, "r+") as file:
+        del file["data"].attrs["bddl_file_name"]
     assert statuses(path)["attributes"] == "failed"
 
 

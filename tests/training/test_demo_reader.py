@@ -1,5 +1,6 @@
 """Reading demo files: conventions, orientation, and the refusal of everything else."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -136,3 +137,33 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
     assert find_demo_files(tmp_path) == [first]
     with pytest.raises(ConfigError, match="does not exist"):
         find_demo_files(tmp_path / "nothing")
+
+
+def test_files_without_attributes_are_known_by_their_name(tmp_path: Path) -> None:
+    """OpenVLA's script writes none."""
+    name = "pick_up_the_milk_and_place_it_in_the_basket_demo.hdf5"
+    path = write_file(tmp_path / "libero_object" / name)
+    with h5py.File(path, "r+") as file:
+        del file["data"].attrs["problem_info"]
+    assert next(read_demos(path)).instruction == "Pick the milk and place it in the basket"
+
+
+def test_noted_phases_count_in_the_rows_of_the_demo(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", steps=12)
+    found = next(read_demos(path))
+    assert not found.phases_noted
+    assert [(p.step, p.kind) for p in found.phases if p.kind != "slow"] == [(5, "close")]
+    note = [{"step": 6, "kind": "close"}, {"step": 9, "kind": "goal", "what": "On(a, b)"}]
+    with h5py.File(path, "r+") as file:
+        file["data/demo_0"].attrs["phases"] = json.dumps(note)
+    before = next(read_demos(path, convention="before_action"))
+    after = next(read_demos(path, convention="after_action"))
+    assert before.phases_noted
+    assert [phase.step for phase in before.phases] == [6, 9]
+    assert [phase.step for phase in after.phases] == [5, 8]  # the first action has no observation
+    assert after.phases[1].what == "On(a, b)"
+
+
+def test_pictures_are_left_alone_where_nobody_wants_them(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5")
+    assert next(read_demos(path, pictures=False)).pictures == {}

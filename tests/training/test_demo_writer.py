@@ -161,7 +161,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, written) -> None:
     (tmp_path / ".a.hdf5.1").write_bytes(b"torn")
     broken = tmp_path / "broken.hdf5"
     broken.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(OSError, match="truncated|open"):
+    with pytest.raises(OSError, match=r"truncated|open"):
         merge_demos(target, [broken], TASK, get_protocol(), {})
     assert target.read_bytes() == b"before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.hdf5", "broken.hdf5"]
