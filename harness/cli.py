@@ -26,6 +26,7 @@ from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.merge import merge_command
 from harness.commands.policies import policies_command
+from harness.commands.report import report_command
 from harness.commands.run import run_command
 from harness.commands.train import train_command
 
@@ -49,6 +50,7 @@ app.command(leaderboard_command, name="leaderboard")
 app.command(compare_command, name="compare")
 app.command(merge_command, name="merge")
 app.command(export_command, name="export")
+app.command(report_command, name="report")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 app.command(audit_command, name="audit")

@@ -7,7 +7,7 @@ format and everything computed from it; it imports no other package of the proje
 | module | holds |
 |---|---|
 | ``records`` | what one episode and one run say about themselves |
-| ``folder`` | the files of a run folder, and reading them |
+| ``folder`` | the files of a run folder, finding and reading them |
 | ``store`` | writing a run safely and resuming it |
 | ``exports`` | a run in LeRobot's shape and as metadata of a model card |
 | ``merging`` | joining the runs of shards into one |
@@ -21,8 +21,8 @@ format and everything computed from it; it imports no other package of the proje
 | ``columns`` | the columns of the leaderboard |
 | ``leaderboard`` | the table, Markdown, CSV and JSON made from rows and columns |
 | ``published`` | what others have published, with their sources (``published.toml``) |
-| ``chart`` | the geometry of success against the execution horizon |
-| ``page`` | the static page with table, chart and videos |
+| ``report`` | the sections of the page, a module each |
+| ``page`` | the static page with tables, charts and videos |
 | ``errors`` | what a user can cause and mend |
 
 Nothing is imported here, so that ``import results`` costs nothing.

@@ -1,8 +1,9 @@
-"""The files of a run folder: their names, reading them, and replacing ``run.json``."""
+"""The files of a run folder: their names, finding and reading them, replacing ``run.json``."""
 
 import contextlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,39 @@ RUN = TypeAdapter(RunInfo)
 
 EPISODE = TypeAdapter(EpisodeRecord)
 """Reads and writes an ``EpisodeRecord`` as JSON."""
+
+
+def find_runs(paths: Iterable[Path]) -> list[Path]:
+    """Return the run folders that paths stand for: themselves, or all those below them.
+
+    Args:
+        paths: Run folders, and folders that hold such folders at any depth, such as a sweep.
+
+    Returns:
+        The folders, each once, those below a path in the order of their names.
+
+    Raises:
+        ResultsError: There is no run at or below a path.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        runs = [path] if (path / RUN_FILE).is_file() else sorted(_below(path))
+        if not runs:
+            what = "holds no run" if path.is_dir() else "is no folder"
+            raise ResultsError(
+                f"'{path}' {what}: give the folder of a run, which has a {RUN_FILE}, or a folder "
+                "above such folders."
+            )
+        for run in runs:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
+
+
+def _below(path: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(path):
+        if RUN_FILE in files:
+            folders.clear()  # a run holds no runs
+            yield Path(place)
 
 
 def read_info(folder: Path | str) -> RunInfo:

@@ -1,59 +1,29 @@
-"""The static page: leaderboard, chart, episodes by task and videos in one folder.
+"""The static page: all sections of ``results.report`` and the videos in one folder.
 
 It opens from the file system: no server, nothing fetched from elsewhere, everything escaped.
 """
 
-import hashlib
-import json
-import os
-import re
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from results.chart import HEIGHT, WIDTH, charts_from_rows
-from results.leaderboard import common_cells, footnotes, interval_header, shown_columns
-from results.records import EpisodeRecord, RunInfo
-from results.rows import Row, rows_by_task, rows_from_runs
-from results.store import load_run
+from results.errors import ResultsError
+from results.report.board import board_from_rows
+from results.report.clips import place_clips
+from results.report.conditions import differences, entries_of, errors_of, warnings
+from results.report.goals import goal_progress, level
+from results.report.horizons import horizon_charts
+from results.report.pairs import pairs_of_runs
+from results.report.runs import load_runs
+from results.report.states import MARKS, state_maps
+from results.report.steps import steps_charts
+from results.report.tasks import DRAWN_RUNS, instruction, success_by_task
+from results.rows import rows_from_runs
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MERGED = ("interval", "notes")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """One video on the page."""
-
-    run: str
-    """Name of the run."""
-
-    place: int
-    """Position of the run among the runs given, for the filter."""
-
-    record: EpisodeRecord
-    """The episode it shows."""
-
-    source: str
-    """Its address relative to the page, quoted."""
-
-    anchor: str
-    """Its identifier in the page."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strip:
-    """The episodes of one run on one task, as small squares."""
-
-    row: Row
-    """The numbers of the run on that task."""
-
-    episodes: tuple[tuple[EpisodeRecord, str | None], ...]
-    """Each episode with the anchor of its video, by initial state and seed."""
+_PAGE = "index.html"
+_SIGNATURE = "Made by libero-bench"
 
 
 def write_page(
@@ -74,44 +44,54 @@ def write_page(
         The path of ``index.html``.
 
     Raises:
-        ResultsError: A run cannot be read.
+        ResultsError: A run cannot be read, or the folder has an ``index.html`` of something else.
     """
     folder = Path(folder)
-    loaded = [(Path(run), *load_run(run)) for run in runs]
+    loaded = load_runs([Path(run) for run in runs])
+    _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    clips = [
-        clip
-        for place, (run, info, records) in enumerate(loaded)
-        for clip in _clips(folder, run, place, info, records)
-    ]
-    plain = [(info, records) for _, info, records in loaded]
-    recorded = sum(bool(record.video) for _, records in plain for record in records)
-    rows = rows_from_runs(plain)
-    common = common_cells(rows)
-    hidden = {*_MERGED, *common}
+    clips = place_clips(folder, loaded)
+    anchors = {(clip.run.place, clip.number): clip.anchor for clip in clips}
+    recorded = sum(bool(record.video) for run in loaded for record in run.records)
+    rows = rows_from_runs([run.loaded for run in loaded])
     html = _template().render(
         title=title,
         recipe=recipe,
+        signature=_SIGNATURE,
+        marks=MARKS,
         rows=rows,
-        columns=[column for column in shown_columns(rows) if column.key not in hidden],
-        common=list(common.values()),
-        interval=interval_header(rows),
-        footnotes=footnotes(rows),
-        charts=charts_from_rows(rows),
-        width=WIDTH,
-        height=HEIGHT,
-        tasks=_by_task(plain, clips),
+        board=board_from_rows(rows),
+        horizons=horizon_charts(rows),
+        suites=success_by_task(loaded),
+        drawn_runs=DRAWN_RUNS,
+        maps=state_maps(loaded, anchors),
+        steps=steps_charts(loaded),
+        goals=goal_progress(loaded),
+        level=level,
         clips=clips,
         missing_videos=recorded - len(clips),
-        names=[info.name for info, _ in plain],
-        runs=[(info, _entries(info)) for info, _ in plain],
-        episodes=sum(len(records) for _, records in plain),
+        pairs=pairs_of_runs(loaded, anchors) if len(loaded) > 1 else None,
+        runs=[(run, entries_of(run.info), errors_of(run)) for run in loaded],
+        differences=differences(loaded),
+        warnings=warnings(loaded),
+        episodes=sum(len(run.records) for run in loaded),
         made=datetime.now(UTC),
     )
-    page, draft = folder / "index.html", folder / "index.html.tmp"
+    page, draft = folder / _PAGE, folder / f"{_PAGE}.tmp"
     draft.write_text(html, encoding="utf-8")
     draft.replace(page)
     return page
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to replace a page that this program did not write."""
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f"'{folder}' is a file: give a folder for the page.")
+    page = folder / _PAGE
+    if page.is_file() and _SIGNATURE not in page.read_text(encoding="utf-8", errors="replace"):
+        raise ResultsError(
+            f"'{page}' was not made by libero-bench and would be lost: give another folder."
+        )
 
 
 def _template() -> Any:
@@ -124,89 +104,5 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["instruction"] = instruction
     return environment.get_template("page.html.j2")
-
-
-def _clips(
-    folder: Path, run: Path, place: int, info: RunInfo, records: Sequence[EpisodeRecord]
-) -> list[Clip]:
-    clips = []
-    for number, record in enumerate(records):
-        if record.video is None or not (run / record.video).is_file():
-            continue
-        path = _reachable(folder, run, record.video)
-        clips.append(
-            Clip(
-                run=info.name,
-                place=place,
-                record=record,
-                source=quote(path.as_posix()),
-                anchor=f"v{place}-{number}",
-            )
-        )
-    return clips
-
-
-def _reachable(folder: Path, run: Path, video: str) -> Path:
-    """Return the video's path relative to the page, linking it into the folder if need be."""
-    source, home = (run / video).resolve(), folder.resolve()
-    if source.is_relative_to(home):
-        return source.relative_to(home)
-    # Two runs may have the same folder name; the digest of the whole path tells them apart.
-    digest = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:6]
-    flat = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
-    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / flat
-    if not (target.exists() and target.samefile(source)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
-    return target.relative_to(home)
-
-
-def _by_task(
-    runs: Sequence[tuple[RunInfo, Sequence[EpisodeRecord]]], clips: Sequence[Clip]
-) -> list[tuple[str, list[Strip]]]:
-    """Return for each task its title and one strip per run, best first."""
-    anchors = {(clip.place, clip.record.key): clip.anchor for clip in clips}
-    strips: dict[tuple[str, int], list[Strip]] = {}
-    # Runs may share a name, so a row is matched with its run by making both one run at a time.
-    for place, (info, records) in enumerate(runs):
-        for row in rows_by_task([(info, records)]):
-            mine = [r for r in records if r.suite == row.suite and r.task in row.tasks]
-            mine.sort(key=lambda record: (record.init_state, record.seed))
-            episodes = tuple((record, anchors.get((place, record.key))) for record in mine)
-            strip = Strip(row=row, episodes=episodes)
-            strips.setdefault((row.suite, row.tasks[0]), []).append(strip)
-    sections = []
-    for (suite, task), group in strips.items():
-        group.sort(key=lambda strip: (not strip.row.complete, -(strip.row.rate or 0.0)))
-        name = next((s.row.task_name for s in group if s.row.task_name), None)
-        sections.append((f"{suite} {task}{f' · {name}' if name else ''}", group))
-    return sections
-
-
-def _entries(info: RunInfo) -> list[tuple[str, str]]:
-    """Return what is known of a run as names and text, nested names dotted."""
-    parts = {
-        "policy": info.policy,
-        "protocol": info.protocol,
-        "demos": info.demos,
-        "config": info.config,
-        "provenance": info.provenance,
-        "resumed": {
-            again.at.isoformat(): again.changed or "same provenance" for again in info.resumed
-        },
-    }
-    entries: list[tuple[str, str]] = []
-    stack: list[tuple[str, Any]] = list(reversed(parts.items()))
-    while stack:
-        name, value = stack.pop()
-        if isinstance(value, dict):
-            stack += [(f"{name}.{inner}", item) for inner, item in reversed(value.items())]
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            entries.append((name, text))
-    return entries

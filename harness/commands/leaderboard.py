@@ -21,7 +21,7 @@ def leaderboard_command(
     Parameters
     ----------
     runs
-        Folders of runs, or folders that contain such folders.
+        Folders of runs, or folders that contain such folders at any depth.
     format
         How to print the table.
     by_task
@@ -33,11 +33,11 @@ def leaderboard_command(
     json
         The same as --format json.
     """
+    from results.folder import find_runs, load_run
     from results.leaderboard import render, rich_table, rows_by_task, rows_from_runs
     from results.published import load_published, published_table
-    from results.store import load_run
 
-    folders = run_folders(runs)
+    folders = find_runs(runs)
     loaded = [load_run(folder) for folder in folders]
     rows = rows_by_task(loaded) if by_task else rows_from_runs(loaded)
     theirs = load_published() if published else ()
@@ -61,12 +61,3 @@ def leaderboard_command(
 
         written = write_page(page, folders, title="LIBERO leaderboard")
         messages.print(f"Page: {written}")
-
-
-def run_folders(paths: list[Path]) -> list[Path]:
-    """Return the run folders that paths stand for: themselves, or those directly below them."""
-    folders: list[Path] = []
-    for path in paths:
-        below = [] if (path / "run.json").exists() else sorted(path.glob("*/run.json"))
-        folders += [file.parent for file in below] or [path]
-    return folders

@@ -28,13 +28,14 @@ def merge_command(
     json
         Print the table as JSON.
     """
-    from harness.commands.leaderboard import leaderboard_command, run_folders
+    from harness.commands.leaderboard import leaderboard_command
     from harness.display import console
     from harness.evaluation import PINNED, VOLATILE
+    from results.folder import find_runs
     from results.merging import merge_runs
 
     # A merged run may lie beside its shards; it is no part of itself.
-    folders = [folder for folder in run_folders(runs) if folder.resolve() != out.resolve()]
+    folders = [folder for folder in find_runs(runs) if folder.resolve() != out.resolve()]
     merged = merge_runs(folders, out, volatile=VOLATILE, pinned=PINNED)
     lines = [f"{merged.episodes} of {merged.expected} episodes in {merged.folder}"]
     if merged.errors:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from results.chart import charts_from_rows
 from results.errors import ResultsError
 from results.leaderboard import render, rows_by_task, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
@@ -167,11 +166,3 @@ def test_no_rows_and_no_episodes(make_run: MakeRun) -> None:
         render([], format)
     with pytest.raises(ResultsError, match="Allowed: table, markdown, csv, json"):
         render(empty, "xml")  # type: ignore[arg-type]
-
-
-def test_a_chart_needs_two_horizons(runs: list[tuple[RunInfo, list[EpisodeRecord]]]) -> None:
-    assert charts_from_rows(rows_from_runs(runs[:1])) == []
-    (chart,) = charts_from_rows(rows_from_runs(runs[:3]))
-    assert [value for _, value in chart.x_ticks] == [1, 4, 8]
-    points = [point for series in chart.series for point in series.points]
-    assert all(point.high <= point.y <= point.low for point in points)

@@ -1,0 +1,112 @@
+"""The runs of a page, with names that tell them apart."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.folder import load_run
+from results.columns import spans
+from results.records import EpisodeRecord, RunInfo
+from results.rows import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRun:
+    """A run on the page."""
+
+    place: int
+    """Its position on the page, from 0."""
+
+    folder: Path
+    """The run folder."""
+
+    info: RunInfo
+    """What ``run.json`` says."""
+
+    records: tuple[EpisodeRecord, ...]
+    """The last attempt of each episode."""
+
+    name: str
+    """The run's name, made longer where another run of the page has the same."""
+
+    @property
+    def loaded(self) -> Run:
+        """The run as ``load_run`` returns it, under its name on the page."""
+        return dataclasses.replace(self.info, name=self.name), self.records
+
+    def of_suite(self, suite: str) -> list[EpisodeRecord]:
+        """Return the episodes of a suite."""
+        return [record for record in self.records if record.suite == suite]
+
+
+def load_runs(folders: Sequence[Path]) -> list[ReportRun]:
+    """Read the runs of a page.
+
+    Args:
+        folders: Run folders, finished or not.
+
+    Returns:
+        The runs, complete ones first and among them the best first.
+
+    Raises:
+        ResultsError: One cannot be read.
+    """
+    loaded = [(folder, *load_run(folder)) for folder in folders]
+    loaded.sort(key=lambda run: _merit(run[1], run[2]), reverse=True)
+    names = _distinct_names([info for _, info, _ in loaded], [folder for folder, _, _ in loaded])
+    return [
+        ReportRun(place=place, folder=folder, info=info, records=tuple(records), name=name)
+        for place, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
+    ]
+
+
+def suites_of(runs: Sequence[ReportRun]) -> list[str]:
+    """Return the suites of all runs, each once, in the order of their first run."""
+    return list(dict.fromkeys(suite for run in runs for suite in run.info.suites))
+
+
+def tasks_of(runs: Sequence[ReportRun], suite: str) -> list[int]:
+    """Return the tasks of a suite that any run was asked for, in ascending order."""
+    return sorted({task for run in runs for task in run.info.tasks.get(suite, ())})
+
+
+def task_names(runs: Sequence[ReportRun]) -> dict[tuple[str, int], str]:
+    """Return the name of each task that was tried, by suite and index."""
+    return {(record.suite, record.task): record.task_name for run in runs for record in run.records}
+
+
+def _merit(info: RunInfo, records: Sequence[EpisodeRecord]) -> tuple[bool, float]:
+    outcomes = Counter(record.outcome for record in records)
+    counted = outcomes["success"] + outcomes["failure"]
+    rate = outcomes["success"] / counted if counted else 0.0
+    return counted >= info.expected_episodes, rate
+
+
+def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[str]:
+    """Return each run's name, with what tells it from runs of the same name."""
+    parts = [
+        (
+            f"h{info.policy['exec_horizon']}" if info.policy.get("exec_horizon") else "",
+            str(info.policy.get("fusion") or ""),
+            ", ".join(f"{suite} {spans(tasks)}" for suite, tasks in info.tasks.items()),
+            str(info.protocol["name"]),
+            folder.name,
+        )
+        for info, folder in zip(infos, folders, strict=True)
+    ]
+    names = [info.name for info in infos]
+    for kind in range(len(parts[0]) if parts else 0):
+        alike: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            alike.setdefault(name, []).append(place)
+        for places in alike.values():
+            if len({parts[place][kind] for place in places}) > 1:
+                for place in places:
+                    names[place] += f" · {parts[place][kind]}" if parts[place][kind] else ""
+    seen: dict[str, int] = {}
+    for place, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        names[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return names
