@@ -18,6 +18,7 @@ bench: setup
 	$(BIN)/libero-bench run quickstart --out $(OUT)
 
 test: setup
+	@$(BIN)/python -m tests.browser --install
 	$(BIN)/python -m pytest
 
 check: $(STAMP)
