@@ -78,11 +78,18 @@ def differences(runs: Sequence[ReportRun]) -> list[Difference]:
     """
     flat = [entries_of(run.info) for run in runs]
     names = dict.fromkeys(name for entries in flat for name in entries)
+    values = {name: tuple(entries.get(name, "") for entries in flat) for name in names}
     return [
-        Difference(name=name, values=tuple(entries.get(name, "") for entries in flat))
-        for name in names
-        if not name.startswith(_OWN) and len({entries.get(name) for entries in flat}) > 1
+        Difference(name=name, values=mine)
+        for name, mine in values.items()
+        if len(set(mine)) > 1 and not name.startswith(_OWN) and not _repeats(name, values)
     ]
+
+
+def _repeats(name: str, values: dict[str, tuple[str, ...]]) -> bool:
+    """Whether a setting is one that the policy says again, as its execution horizon."""
+    twin = f"policy.{name.removeprefix('config.').removeprefix('policy.')}"
+    return name.startswith("config.") and values.get(twin) == values[name]
 
 
 def warnings(runs: Sequence[ReportRun]) -> list[str]:

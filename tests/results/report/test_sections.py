@@ -262,16 +262,25 @@ def test_pairs_line_up_the_same_episodes(make_runs: MakeRuns) -> None:
 
 
 def test_conditions_that_differ_are_named(make_runs: MakeRuns) -> None:
+    conditions: dict[str, dict[str, Any]] = {}
     other = {
         "protocol": {"name": "lerobot", "hash": "cccc2222dddd"},
         "provenance": {"git": "abc", "gl": "llvmpipe", "packages": {"mujoco": "3.3.0"}},
     }
     usual = {"provenance": {"git": "abc", "gl": "llvmpipe", "packages": {"mujoco": "3.2.3"}}}
-    runs = make_runs({"a": usual, "b": other, "c": usual}, a="ss", b="sf", c="ff")
+    for name, horizon in (("a", 8), ("b", 16), ("c", 16)):
+        shared = other if name == "b" else usual
+        conditions[name] = {
+            **shared,
+            **policy(horizon),
+            "config": {"exec_horizon": horizon, "out": name, "record": horizon},
+        }
+    runs = make_runs(conditions, a="ss", b="sf", c="ff")
     protocol, mujoco = warnings(runs)
     assert "openvla aaaa1111: a, c; lerobot cccc2222: b" in protocol
     assert "3.2.3: a, c; 3.3.0: b" in mujoco
     differing = {item.name: item.values for item in differences(runs)}
     assert differing["provenance.packages.mujoco"] == ("3.2.3", "3.3.0", "3.2.3")
-    assert "provenance.git" not in differing
+    assert differing["policy.exec_horizon"] == differing["config.record"] == ("8", "16", "16")
+    assert not {"provenance.git", "config.out", "config.exec_horizon"} & set(differing)
     assert warnings(make_runs({"d": usual, "e": usual}, d="ss", e="ff")) == []
