@@ -11,7 +11,7 @@ from typing import Any
 from results.errors import ResultsError
 from results.report.board import board_from_rows
 from results.report.clips import place_clips
-from results.report.conditions import differences, entries_of, errors_of, warnings
+from results.report.conditions import as_text, entries_of, errors_of, shared_conditions
 from results.report.goals import goal_progress, level
 from results.report.horizons import horizon_charts
 from results.report.pairs import pairs_of_runs
@@ -72,8 +72,7 @@ def write_page(
         missing_videos=recorded - len(clips),
         pairs=pairs_of_runs(loaded, anchors) if len(loaded) > 1 else None,
         runs=[(run, entries_of(run.info), errors_of(run)) for run in loaded],
-        differences=differences(loaded),
-        warnings=warnings(loaded),
+        conditions=shared_conditions(loaded),
         episodes=sum(len(run.records) for run in loaded),
         made=datetime.now(UTC),
     )
@@ -104,5 +103,5 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["instruction"] = instruction
+    environment.filters |= {"instruction": instruction, "as_text": as_text}
     return environment.get_template("page.html.j2")

@@ -80,7 +80,9 @@ def board_from_rows(rows: Sequence[Row]) -> Board:
         for column in columns
     )
     lines = tuple((row, tuple(_cell(column, row) for column in columns)) for row in rows)
-    return Board(heads=heads, lines=lines, common=tuple(common.values()), footnotes=tuple(footnotes(rows)))
+    return Board(
+        heads=heads, lines=lines, common=tuple(common.values()), footnotes=tuple(footnotes(rows))
+    )
 
 
 def _cell(column: Column, row: Row) -> Cell:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.folder import load_run
 from results.columns import spans
+from results.folder import load_run
 from results.records import EpisodeRecord, RunInfo
 from results.rows import Run
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from results.records import EpisodeRecord, RunInfo
-from results.report.conditions import differences, warnings
+from results.report.conditions import entries_of, errors_of, shared_conditions
 from results.report.goals import goal_progress
 from results.report.horizons import horizon_charts
 from results.report.pairs import pairs_of_runs
@@ -262,25 +262,36 @@ def test_pairs_line_up_the_same_episodes(make_runs: MakeRuns) -> None:
 
 
 def test_conditions_that_differ_are_named(make_runs: MakeRuns) -> None:
-    conditions: dict[str, dict[str, Any]] = {}
-    other = {
-        "protocol": {"name": "lerobot", "hash": "cccc2222dddd"},
-        "provenance": {"git": "abc", "gl": "llvmpipe", "packages": {"mujoco": "3.3.0"}},
-    }
-    usual = {"provenance": {"git": "abc", "gl": "llvmpipe", "packages": {"mujoco": "3.2.3"}}}
-    for name, horizon in (("a", 8), ("b", 16), ("c", 16)):
-        shared = other if name == "b" else usual
-        conditions[name] = {
-            **shared,
-            **policy(horizon),
-            "config": {"exec_horizon": horizon, "out": name, "record": horizon},
-        }
-    runs = make_runs(conditions, a="ss", b="sf", c="ff")
-    protocol, mujoco = warnings(runs)
-    assert "openvla aaaa1111: a, c; lerobot cccc2222: b" in protocol
-    assert "3.2.3: a, c; 3.3.0: b" in mujoco
-    differing = {item.name: item.values for item in differences(runs)}
-    assert differing["provenance.packages.mujoco"] == ("3.2.3", "3.3.0", "3.2.3")
-    assert differing["policy.exec_horizon"] == differing["config.record"] == ("8", "16", "16")
-    assert not {"provenance.git", "config.out", "config.exec_horizon"} & set(differing)
-    assert warnings(make_runs({"d": usual, "e": usual}, d="ss", e="ff")) == []
+    def made_with(mujoco: str, horizon: int, **states: str) -> dict[str, Any]:
+        provenance = {"packages": {"mujoco": mujoco}, "init_states": states}
+        return {"provenance": provenance, **policy(horizon)}
+
+    runs = make_runs(
+        {"a": made_with("3.2.3", 8), "b": made_with("3.3.0", 16), "c": made_with("3.2.3", 16)},
+        a="ss",
+        b="sf",
+        c="ff",
+    )
+    conditions = shared_conditions(runs)
+    (warning,) = conditions.warnings
+    assert 'mujoco a "3.2.3", b "3.3.0", c "3.2.3"' in warning
+    differing = {item.name: item.values for item in conditions.settings}
+    assert differing["policy.exec_horizon"] == (8, 16, 16)
+    assert shared_conditions(runs[:1]).settings == ()
+    # Initial states must be the same for the same tasks, and cannot be for others.
+    states = {"d": made_with("3", 8, x="1"), "e": made_with("3", 8, x="2")}
+    assert "init_states" in shared_conditions(make_runs(states, d="s s", e="f f")).warnings[0]
+    states = {"f": made_with("3", 8, x="1"), "g": made_with("3", 8, y="2")}
+    assert shared_conditions(make_runs(states, f="s s", g="f")).warnings == ()
+
+
+def test_what_is_known_of_a_run_is_text(make_runs: MakeRuns) -> None:
+    (run,) = make_runs({"a": {"config": {"n": 1, "tasks": [0, 1]}, "demos": None}}, a="es")
+    entries = entries_of(run.info)
+    assert entries["config.n"] == "1"
+    assert entries["config.tasks"] == "[0, 1]"
+    assert entries["demos"] == ""
+    assert entries["provenance.gl"] == "llvmpipe"
+    assert errors_of(run) == [
+        "libero_90 task 0, init state 0, seed 7, attempt 1: SimulatorError: it broke"
+    ]
