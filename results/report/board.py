@@ -69,7 +69,7 @@ def board_from_rows(rows: Sequence[Row]) -> Board:
     """
     common = common_cells(rows)
     columns = [column for column in shown_columns(rows) if column.key not in {*_MERGED, *common}]
-    interval = interval_header(rows)
+    interval = f"{interval_header(rows).removesuffix(' interval')} interval"
     heads = tuple(
         Head(
             key=column.key,

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from results.columns import spans
 from results.report.drawing import Drawing, colour, swatch
+from results.report.tasks import instruction
 from results.rows import Row
 
 HEIGHT = 268
@@ -44,6 +45,11 @@ class HorizonChart:
     picture: Markup
     """The chart."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether every run of it is."""
+        return all(row.complete for line in self.series for row in line.rows)
+
 
 def horizon_charts(rows: Sequence[Row]) -> list[HorizonChart]:
     """Draw a chart for each set of tasks on which a policy was run with more than one horizon.
@@ -63,7 +69,7 @@ def horizon_charts(rows: Sequence[Row]) -> list[HorizonChart]:
         series = _series(group)
         if any(len({row.exec_horizon for row in line.rows}) > 1 for line in series):
             name = group[0].task_name
-            title = f"{group[0].suite}, {name or 'tasks ' + spans(group[0].tasks)}"
+            title = f"{group[0].suite}, {instruction(name) or 'tasks ' + spans(group[0].tasks)}"
             picture = _draw(title, series)
             charts.append(HorizonChart(title=title, series=tuple(series), picture=picture))
     return charts

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from results.records import EpisodeRecord
 from results.report.runs import ReportRun, suites_of, task_names, tasks_of
+from results.report.tasks import instruction
 
 MARKS = {"success": "✓", "failure": "✕", "error": "!"}
 """A sign for each outcome, so that it is not told by colour alone."""
@@ -123,7 +124,7 @@ def _of_one_task(
 ) -> StateMap:
     (task,) = tasks_of(runs, suite)
     lines = [_line(run, suite, task, states, anchors, head=run.name, about="") for run in runs]
-    name = task_names(runs).get((suite, task))
+    name = instruction(task_names(runs).get((suite, task)))
     return StateMap(
         key=f"{suite}-all",
         name=f"task {task}: {name}" if name else f"task {task}",

@@ -7,10 +7,13 @@
       chip.setAttribute("aria-pressed", String(on));
       document.getElementById(chip.dataset.map).hidden = !on;
     };
-    chips.forEach((chip, place) => {
-      show(chip, place < 2);
+    const shown = {};
+    for (const chip of chips) {
+      // At first, two maps of each suite: all together and the best run.
+      shown[chip.dataset.suite] = (shown[chip.dataset.suite] ?? 0) + 1;
+      show(chip, shown[chip.dataset.suite] <= 2);
       chip.addEventListener("click", () => show(chip, chip.getAttribute("aria-pressed") !== "true"));
-    });
+    }
     choice.hidden = false;
   }
   for (const map of document.querySelectorAll(".map")) {
