@@ -21,7 +21,7 @@ from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.schedule import Schedule
 from harness.watchdog import Watchdog
 from harness.worker import WorkerSetup
-from harness.workload import episode_keys, recorded_keys, resolve
+from harness.workload import episode_keys, planned_keys, recorded_keys, resolve
 from policies.executor import PlanExecutor
 from policies.interface import Policy, PolicySpec, StartingPolicy
 from policies.registry import AnyPolicy
@@ -130,7 +130,7 @@ def prepare(
         fusion=str(executor.fusion),
         workers=config.workers or default_workers(),  # the policy has taken its memory by now
     )
-    info = _describe(config, protocol, built, places, len(episode_keys(config)))
+    info = _describe(config, protocol, built, places)
     RunStore.check(config.out, info, volatile=_volatile(built), pinned=PINNED)
     return PreparedEvaluation(config=config, policy=built, places=places, info=info)
 
@@ -208,7 +208,7 @@ def _run(
                 policy=None if privileged else policy,
                 task_names=places.task_names(),
                 recorded=recorded,
-                meter=Meter(progress, store.info.expected_episodes, store.records()),
+                meter=Meter(progress, len(episode_keys(config)), store.records()),
                 watchdog=Watchdog(config.hang_after),
                 interruption=interruption,
             ).run()
@@ -221,7 +221,6 @@ def _describe(
     protocol: Protocol,
     policy: AnyPolicy,
     places: EnvironmentRecipe,
-    episodes: int,
 ) -> RunInfo:
     spec: PolicySpec = policy.spec
     described: dict[str, Any] = {
@@ -255,7 +254,7 @@ def _describe(
         protocol={**protocol.as_dict(), "hash": protocol.hash},
         tasks={config.suite: config.tasks or ()},
         episodes_per_task=len(config.init_states or ()),
-        expected_episodes=episodes,
+        expected_episodes=len(planned_keys(config)),  # a shard alone is an incomplete run
         demos=_demos(policy),
         config=TypeAdapter(EvaluationConfig).dump_python(config, mode="json"),
         provenance=provenance,

@@ -24,6 +24,7 @@ from policies.registry import PolicyRecipe
 from results.errors import ResultsError
 from results.merging import merge_runs
 from results.records import EpisodeKey, EpisodeRecord
+from results.rows import rows_from_runs
 from results.store import load_run
 from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
 from tasks.observation import FloatArray
@@ -93,7 +94,9 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
         assert not part.keys() & parts.keys()
         parts |= part
         info = load_run(folder)[0]
-        assert (info.config["shard"], info.status, info.expected_episodes) == (shard, "complete", 6)
+        assert (info.config["shard"], info.status, len(part)) == (shard, "complete", 6)
+        (row,) = rows_from_runs([load_run(folder)])
+        assert (row.episodes, row.expected, row.rank) == (6, 12, None)
     assert parts == whole
     merged = merge_runs(
         [tmp_path / "1", tmp_path / "2"],
