@@ -46,9 +46,9 @@ def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
         runs: The runs; videos whose file is missing are left out.
 
     Returns:
-        The videos, run by run.
+        The videos, run by run, by task and initial state.
     """
-    return [
+    clips = [
         Clip(
             run=run,
             number=number,
@@ -59,6 +59,7 @@ def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
         for number, record in enumerate(run.records)
         if record.video is not None and (run.folder / record.video).is_file()
     ]
+    return sorted(clips, key=lambda clip: (clip.run.place, clip.record.key))
 
 
 def _reachable(folder: Path, run: Path, video: str) -> Path:
