@@ -77,8 +77,8 @@ def camera_view(pairs: Sequence[tuple[Any, FloatArray]]) -> View | None:
     """Tell how the fixed camera's pictures are turned, from where they change as the hand moves.
 
     The camera looks at the robot from the front. What changes between two pictures is the moving
-    arm; seen upright, the changes lie higher the higher the hand is, and further right the further
-    the hand is to the robot's left.
+    arm; seen upright, the changes lie higher the higher the hand is and the nearer to the robot, as
+    the camera looks down, and further right the further the hand is to the robot's left.
 
     Args:
         pairs: Per demonstration pictures (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
@@ -104,10 +104,12 @@ def camera_view(pairs: Sequence[tuple[Any, FloatArray]]) -> View | None:
     if not rows:
         return None
     table = np.concatenate(rows)
-    up, right = _slope(table[:, 0], table[:, 2:], 2), _slope(table[:, 1], table[:, 2:], 1)
-    if min(abs(up), abs(right)) < _CLEAR:
+    row, column, hand = table[:, 0], table[:, 1], table[:, 2:]
+    down = (_slope(row, hand, 2) - _slope(row, hand, 0)) / np.sqrt(2)
+    right = _slope(column, hand, 1)
+    if min(abs(down), abs(right)) < _CLEAR:
         return None
-    flipped, mirrored = up > 0, right < 0
+    flipped, mirrored = down > 0, right < 0
     if flipped:
         return "mirrored" if mirrored else "raw"
     return "rotated" if mirrored else "upright"
