@@ -16,18 +16,23 @@ _EPS = 1e-6
 _FREQUENCIES = 256
 
 
+def _mean_and_reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
+    n = x.shape[-1]
+    # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
+    _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
+    return mean, rstd * math.sqrt((n - 1) / n)
+
+
 class _VarianceNorm(torch.autograd.Function):
-    """x·rsqrt(var(x) + eps)·w in one pass each way; ``Tensor.var`` is slow on a CPU.
+    """x·rsqrt(var(x) + eps)·w in one pass each way.
 
     With r = rsqrt(var + eps) and n entries, dr/dx = −r³(x − mean)/(n − 1).
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        n = x.shape[-1]
-        # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
-        _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
-        r = rstd * math.sqrt((n - 1) / n)
+        mean, r = _mean_and_reciprocal(x)
         ctx.save_for_backward(x, weight, mean, r)
         return (x * r).mul_(weight)
 
@@ -62,6 +67,8 @@ class RmsNorm(nn.Module):
             mean_square = x.square().mean(-1, keepdim=True)
             return x * torch.rsqrt(mean_square + _EPS) * self.weight
         if x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32:
+            if not torch.is_grad_enabled():  # the same numbers without autograd's bookkeeping
+                return (x * _mean_and_reciprocal(x)[1]).mul_(self.weight)
             result: Tensor = _VarianceNorm.apply(x, self.weight)  # type: ignore[no-untyped-call]
             return result
         variance: Tensor = x.var(-1, keepdim=True)
