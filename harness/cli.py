@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from harness.commands.audit import audit_command
 from harness.commands.bench import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
+from harness.commands.bench_policy import bench_policy_command
 from harness.commands.collect import collect_command
 from harness.commands.compare import compare_command
 from harness.commands.demos import (
@@ -55,9 +56,10 @@ app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 app.command(audit_command, name="audit")
 
-bench = App(name="bench", help="Measure speed against LIBERO's own code, in the same run.")
+bench = App(name="bench", help="Measure speed against the official code's, in the same run.")
 bench.command(bench_env_command, name="env")
 bench.command(bench_eval_command, name="eval")
+bench.command(bench_policy_command, name="policy")
 app.command(bench)
 
 demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")

@@ -16,7 +16,7 @@ class Memo:
     """The latest values by key; those unused for longest are dropped.
 
     Args:
-        limit: Values kept between calls.
+        limit: Values kept between calls; all of the latest call are kept, be they more.
     """
 
     def __init__(self, limit: int) -> None:
@@ -52,7 +52,7 @@ class Memo:
         for key in first:
             self._kept[key] = values[key]
             self._kept.move_to_end(key)
-        while len(self._kept) > self.limit:
+        while len(self._kept) > max(self.limit, len(first)):
             self._kept.popitem(last=False)
         return [values[key] for key in keys]
 

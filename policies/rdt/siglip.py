@@ -1,8 +1,9 @@
 """SigLIP's vision tower (Zhai et al. 2023, arXiv 2303.15343), frozen, as RDT's image encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,14 @@ OFFICIAL = "google/siglip-so400m-patch14-384"
 KEPT_PICTURES = 64
 """Pictures whose tokens are kept between calls; 1.7 MB each for the official tower in bfloat16."""
 
+T = TypeVar("T")
+
 _WHAT = "a SigLIP vision tower"
 _HEAD = ("head.", "vision_model.head.")
 _ROWS = {"cpu": 1}
-_ROWS_ELSEWHERE = 8
+_ROWS_ELSEWHERE = 4
+"""What one episode asks: two cameras at the current and the previous step."""
+_MANY = 8
 _PROCESSOR = {
     "do_resize": True,
     "do_rescale": True,
@@ -59,7 +64,7 @@ class SiglipTower:
     ) -> None:
         from transformers import SiglipVisionModel
 
-        self._model: Any = load_pretrained(
+        model = load_pretrained(
             source,
             SiglipVisionModel.from_pretrained,
             what=_WHAT,
@@ -67,16 +72,32 @@ class SiglipTower:
             dtype=dtype,
             spare=_HEAD,
         )
-        if hasattr(self._model, "head"):
+        _check_processor(source, int(model.config.image_size))
+        self._hold(model, device)
+
+    @classmethod
+    def holding(cls, model: Any, *, device: str | torch.device = "cpu") -> "SiglipTower":
+        """Wrap a transformers ``SiglipVisionModel`` that is in memory, in its own dtype.
+
+        Args:
+            model: The model; it is put into evaluation mode and loses its head.
+            device: Where it computes.
+        """
+        tower = cls.__new__(cls)
+        tower._hold(model.eval().requires_grad_(requires_grad=False), device)
+        return tower
+
+    def _hold(self, model: Any, device: str | torch.device) -> None:
+        if hasattr(model, "head"):
             # Its pooled picture is not used, and its weights may be missing.
-            self._model.head, self._model.use_head = None, False
-        config = self._model.config
-        self.dtype = dtype
+            model.head, model.use_head = None, False
+        self._model = model
+        config = model.config
+        self.dtype: torch.dtype = next(model.parameters()).dtype
         self.image_size = int(config.image_size)
         self.tokens = (self.image_size // int(config.patch_size)) ** 2
         self.width = int(config.hidden_size)
-        _check_processor(source, self.image_size)
-        name = fingerprint(self._model, config.num_attention_heads, config.layer_norm_eps)
+        name = fingerprint(model, config.num_attention_heads, config.layer_norm_eps)
         self.identity = f"siglip{self.image_size}-{self.tokens}x{self.width}-{name}"
         self.to(device)
 
@@ -129,8 +150,8 @@ class SiglipImageEncoder(ImageEncoder):
             raise SpecMismatchError(
                 f"{cameras} cameras were given; this RDT takes {slots}. Fix: give fewer cameras."
             )
-        self.tower = tower
-        self._cameras, self._slots = cameras, slots
+        self.tower, self.slots = tower, slots
+        self._cameras = cameras
         self._prepared, self._tokens = Memo(KEPT_PICTURES), Memo(KEPT_PICTURES)
         size = tower.image_size
         self._background = torch.full((3, size, size), BACKGROUND, dtype=torch.uint8)
@@ -148,9 +169,9 @@ class SiglipImageEncoder(ImageEncoder):
         """Pad frames to squares and resize them to (..., 3, S, S), each different one once."""
         leading, size = frames.shape[:-3], self.tower.image_size
         flat = frames.reshape(-1, *frames.shape[-3:])
-        keys = [content_key(frame) for frame in flat]
         prepared = self._prepared.look_up(
-            keys, lambda new: [square_frame(flat[index], size) for index in new]
+            _for_each(content_key, flat),
+            lambda new: _for_each(lambda index: square_frame(flat[index], size), new),
         )
         return torch.stack(prepared).reshape(*leading, 3, size, size)
 
@@ -166,7 +187,7 @@ class SiglipImageEncoder(ImageEncoder):
         flat = images.flatten(0, 2)
         tokens = self._encode_all(flat) if self.training else self._encode_new(flat)
         tokens_BHCPW = tokens.reshape(batch, history, cameras, *tokens.shape[1:])
-        if spare := self._slots - cameras:
+        if spare := self.slots - cameras:
             background = self._encode_new(self._background[None])
             shape = (batch, history, spare, *background.shape[1:])
             tokens_BHCPW = torch.cat([tokens_BHCPW, background.expand(shape)], dim=2)
@@ -177,7 +198,7 @@ class SiglipImageEncoder(ImageEncoder):
 
     def _encode_new(self, pictures: Tensor) -> Tensor:
         pictures = pictures.cpu()
-        keys = [content_key(picture.numpy()) for picture in pictures]
+        keys = _for_each(content_key, pictures.numpy())
         return torch.stack(
             self._tokens.look_up(keys, lambda new: self._encode_padded(pictures[new]))
         )
@@ -195,6 +216,15 @@ class SiglipImageEncoder(ImageEncoder):
     def _rows(self) -> int:
         """Pictures per forward pass: one where a spare one would cost as much as a used one."""
         return _ROWS.get(self.tower.device.type, _ROWS_ELSEWHERE)
+
+
+def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any]) -> list[T]:
+    """Do the same to all items, many on torch's number of threads: PIL and hashlib free Python."""
+    threads = torch.get_num_threads()
+    if len(items) < _MANY or threads == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(threads, _MANY)) as pool:
+        return list(pool.map(work, items))
 
 
 def _check_processor(source: str, image_size: int) -> None:

@@ -1,0 +1,257 @@
+"""How fast RDT plans: this project's order of computation against the official one, in turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.benchmarks.against_official import Pair
+from harness.benchmarks.bystander import resident_mb
+from harness.benchmarks.official_order import OfficialPlanner, Stages, untimed
+from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
+from harness.benchmarks.stage_clock import StageClock, wait_for
+from policies.interface import PlanRequest
+from policies.rdt.adapter import RDTPolicy
+from policies.rdt.contract import Contract
+from policies.rdt.guidance import Precedent
+from policies.rdt.model import Conditions
+from policies.rdt.sampler import PlanSampler
+from policies.rdt.sampling import SamplingOptions
+
+STAGES = ("encoder", "conditions", "denoising", "rest")
+"""Encoding pictures and words; adapting them and projecting keys and values; the denoising steps;
+and preparing pictures and states, noise and reading actions from the result."""
+
+TOLERANCE = 1e-5
+"""Largest difference of plans in float32."""
+
+_WARM_UPS = 2
+_BREAKDOWNS = 3
+
+Report = Callable[[str], None]
+"""Told what is done next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFigures:
+    """What was measured; seconds are those of planning for all episodes."""
+
+    case: PolicyCase
+    """What was asked."""
+
+    device: str
+    """The device in words."""
+
+    threads: int
+    """CPU threads."""
+
+    solver_steps: int
+    """Denoising steps."""
+
+    median: Pair
+    """Median seconds."""
+
+    fastest: Pair
+    """Least seconds."""
+
+    stages: dict[str, Pair]
+    """Median seconds by stage, measured in plans of their own."""
+
+    memory_mb: dict[str, float]
+    """10⁶ bytes: on CUDA the peak of each side, weights included; otherwise the process, in which
+    both sides are."""
+
+    difference: float
+    """Largest difference between the plans of the two sides, as unified vectors."""
+
+    @property
+    def plans_per_s(self) -> Pair:
+        """Plans per second."""
+        batch = self.case.batch
+        return Pair(official=batch / self.median.official, ours=batch / self.median.ours)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the plans are equal; in bfloat16 rounding alone makes them differ."""
+        return self.case.dtype != "float32" or self.difference <= TOLERANCE
+
+
+def turns_of(case: PolicyCase) -> int:
+    """Return how often ``measure`` reports."""
+    return 1 + 2 * _WARM_UPS + case.repeats + _BREAKDOWNS
+
+
+def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigures:
+    """Measure one case.
+
+    Args:
+        case: What to measure.
+        report: Told what is done next.
+
+    Raises:
+        ConfigError: A setting is not possible, such as CUDA graphs on a CPU.
+        PrerequisiteError: There is no compiler to compile with.
+    """
+    report("building")
+    network, contract = build_case(case)
+    episodes = Episodes(case, contract)
+    sides: list[_Side] = []
+    peaks: dict[str, float] = {}
+    for kind in (_Official, _Ours):  # each alone, so that its memory is its own
+        side = kind(case, network, contract)
+        for turn in range(_WARM_UPS):
+            report(f"warming up, {side.name}")
+            peaks[side.name] = _peak_mb(side, episodes.requests(turn), case.device)
+        sides.append(side)
+    seconds: dict[str, list[float]] = {side.name: [] for side in sides}
+    difference = 0.0
+    for repeat in range(case.repeats):
+        report("measuring")
+        requests = episodes.requests(_WARM_UPS + repeat)
+        for side in sides if repeat % 2 else reversed(sides):
+            seconds[side.name].append(_timed(side, requests, case.device))
+        apart = sides[0].latest.float() - sides[1].latest.float()
+        difference = max(difference, float(apart.abs().max()))
+    parts: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
+    for repeat in range(_BREAKDOWNS):
+        report("breaking down")
+        requests = episodes.requests(_WARM_UPS + case.repeats + repeat)
+        for side in sides:
+            parts[side.name].append(side.breakdown(requests))
+    cuda = torch.device(case.device).type == "cuda"
+    return PolicyFigures(
+        case=case,
+        device=torch.cuda.get_device_name(case.device) if cuda else "CPU",
+        threads=torch.get_num_threads(),
+        solver_steps=case.solver_steps or network.config.noise_scheduler.num_inference_timesteps,
+        median=_pair(seconds, statistics.median),
+        fastest=_pair(seconds, min),
+        stages={stage: _median_stage(parts, stage) for stage in STAGES},
+        memory_mb=peaks if cuda else {"process": resident_mb()},
+        difference=difference,
+    )
+
+
+class _Side:
+    """One order of computation; ``latest`` are its latest plans, (B, T, V)."""
+
+    name = ""
+    latest: Tensor
+
+    def __init__(self, case: PolicyCase, network: ProbedNetwork) -> None:
+        self.network, self.clock = network, StageClock(case.device)
+
+    def plan(self, requests: Sequence[PlanRequest]) -> None:
+        raise NotImplementedError
+
+    def breakdown(self, requests: Sequence[PlanRequest]) -> dict[str, float]:
+        raise NotImplementedError
+
+
+class _Official(_Side):
+    name = "official"
+
+    def __init__(self, case: PolicyCase, network: ProbedNetwork, contract: Contract) -> None:
+        super().__init__(case, network)
+        steps = case.solver_steps
+        self._planner = OfficialPlanner(network, contract, solver_steps=steps)
+        self._timed = OfficialPlanner(
+            network, contract, solver_steps=steps, stages=self.clock
+        )
+
+    def plan(self, requests: Sequence[PlanRequest]) -> None:
+        self.latest = torch.cat([self._plan(self._planner, request) for request in requests])
+
+    def breakdown(self, requests: Sequence[PlanRequest]) -> dict[str, float]:
+        with self.clock.work() as spent:
+            for request in requests:
+                self._plan(self._timed, request)
+        return spent
+
+    @staticmethod
+    def _plan(planner: OfficialPlanner, request: PlanRequest) -> Tensor:
+        vectors = planner.vectors(request)
+        planner.actions(vectors)
+        return vectors
+
+
+class _ProbedSampler(PlanSampler):
+    """Keeps what it sampled, and is a stage that can be timed."""
+
+    latest: Tensor
+    stages: Stages = staticmethod(untimed)
+
+    def sample(
+        self, conditions: Conditions, noise: Tensor, precedent: Precedent | None = None
+    ) -> Tensor:
+        with self.stages("denoising"):
+            self.latest = super().sample(conditions, noise, precedent)
+        return self.latest
+
+
+class _ProbedPolicy(RDTPolicy):
+    """The policy as evaluations have it, with a sampler that can be looked at."""
+
+    def __init__(self, case: PolicyCase, network: ProbedNetwork, contract: Contract) -> None:
+        sampling = SamplingOptions(
+            solver_steps=case.solver_steps, compile=case.compile, cuda_graphs=case.cuda_graphs
+        )
+        super().__init__(
+            network, contract, device=case.device, batch_size=case.batch, sampling=sampling
+        )
+        self.sampler = _ProbedSampler(self.network.rdt, sampling, self.device)
+        self._sampler = self.sampler
+
+
+class _Ours(_Side):
+    name = "ours"
+
+    def __init__(self, case: PolicyCase, network: ProbedNetwork, contract: Contract) -> None:
+        super().__init__(case, network)
+        self._policy = _ProbedPolicy(case, network, contract)
+
+    def plan(self, requests: Sequence[PlanRequest]) -> None:
+        self._policy.plan(requests)
+        self.latest = self._policy.sampler.latest
+
+    def breakdown(self, requests: Sequence[PlanRequest]) -> dict[str, float]:
+        self.network.stages = self._policy.sampler.stages = self.clock
+        try:
+            with self.clock.work() as spent:
+                self._policy.plan(requests)
+        finally:
+            del self.network.stages, self._policy.sampler.stages
+        return spent
+
+
+def _timed(side: _Side, requests: Sequence[PlanRequest], device: str) -> float:
+    wait_for(device)
+    start = time.perf_counter()
+    side.plan(requests)
+    wait_for(device)
+    return time.perf_counter() - start
+
+
+def _peak_mb(side: _Side, requests: Sequence[PlanRequest], device: str) -> float:
+    """Plan; return the most memory that CUDA had given out meanwhile, in 10⁶ bytes."""
+    if torch.device(device).type != "cuda":
+        side.plan(requests)
+        return 0.0
+    torch.cuda.reset_peak_memory_stats(device)
+    side.plan(requests)
+    wait_for(device)
+    return torch.cuda.max_memory_allocated(device) / 1e6
+
+
+def _pair(found: dict[str, list[float]], of: Callable[[list[float]], float]) -> Pair:
+    return Pair(**{name: of(values) for name, values in found.items()})
+
+
+def _median_stage(parts: dict[str, list[dict[str, float]]], stage: str) -> Pair:
+    return _pair(
+        {name: [part[stage] for part in found] for name, found in parts.items()},
+        statistics.median,
+    )

@@ -1,0 +1,207 @@
+"""What ``bench policy`` gives RDT to do: random weights of the right shapes, ever new pictures."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from harness.benchmarks.official_order import Stages, untimed
+from policies.interface import PlanRequest
+from policies.rdt.contract import ANY_SIZE, Contract
+from policies.rdt.encoders import (
+    Encoders,
+    EncodersConfig,
+    FrozenEncodersConfig,
+    ImageEncoder,
+    TextEncoder,
+    build_encoders,
+)
+from policies.rdt.model import Conditions, RDTModel
+from policies.rdt.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.presets import get_preset
+from policies.rdt.siglip import SiglipImageEncoder, SiglipTower
+from tasks.observation import Observation
+
+DtypeName = Literal["float32", "bfloat16"]
+
+TEXT_TOKENS = 32
+"""Language tokens of an instruction: LIBERO's have 10 to 30 with T5's pieces."""
+
+_SO400M = {
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "image_size": 384,
+    "patch_size": 14,
+}
+_INSTRUCTION = "put the black bowl on the plate and close the top drawer of the cabinet"
+_BANK = 8
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class PolicyCase:
+    """One thing to measure."""
+
+    preset: str = "rdt-small"
+    """Shape of RDT."""
+    dtype: DtypeName = "float32"
+    """Of all weights."""
+    batch: int = Field(default=1, ge=1)
+    """Episodes planned for at once."""
+    device: str = "cpu"
+    """Where to compute, as torch names it."""
+    encoder: bool = True
+    """Whether pictures are encoded; otherwise their tokens are given."""
+    solver_steps: int | None = Field(default=None, ge=1, le=999)
+    """Denoising steps; None for the preset's number."""
+    exec_horizon: int = Field(default=16, ge=1)
+    """Control steps between plans. With 1 a plan's previous frame is the current one of the plan
+    before it; with more all frames are new."""
+    compile: bool = False
+    """Compile our denoising step."""
+    cuda_graphs: bool = False
+    """Replay our denoising step as one CUDA graph."""
+    repeats: int = Field(default=7, ge=1)
+    """Times that each side plans; the median counts."""
+
+
+class ProbedNetwork(RDTPolicyNetwork):
+    """A network whose encoders and conditions are stages that can be timed."""
+
+    stages: Stages = staticmethod(untimed)
+
+    def condition(self, batch: ConditionBatch) -> Conditions:
+        """Encode what plans depend on."""
+        with self.stages("conditions"):
+            return super().condition(batch)
+
+    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
+        with self.stages("encoder"):
+            return super()._conditions(batch)
+
+
+class GivenImages(ImageEncoder):
+    """Stands in for a picture encoder that is not measured: tokens by a picture's first number."""
+
+    def __init__(self, config: EncodersConfig | FrozenEncodersConfig) -> None:
+        super().__init__()
+        cameras = len(config.cameras)
+        self._slots = config.tokens_per_step // config.tokens_per_image
+        self._spare = self._slots - cameras
+        bank = torch.randn(_BANK, config.tokens_per_image, config.image_token_dim)
+        self.register_buffer("bank", bank, persistent=False)
+
+    def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Give (..., 3, 1, 1) uint8: the first pixel of each picture."""
+        return torch.from_numpy(frames[..., 0, 0, :, None, None].copy())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give (B, history·slots·patches, width)."""
+        bank: Any = self.bank
+        chosen = images[..., 0, 0, 0].to(bank.device, torch.int64) % _BANK
+        missing = chosen.new_zeros(*chosen.shape[:2], self._spare)
+        tokens: Tensor = bank[torch.cat([chosen, missing], dim=2)]
+        return tokens.flatten(1, 3)
+
+
+class GivenText(TextEncoder):
+    """Stands in for T5, whose tokens are in a cache when episodes are run."""
+
+    def __init__(self, config: FrozenEncodersConfig) -> None:
+        super().__init__()
+        self._tokens = torch.randn(TEXT_TOKENS, config.text_token_dim)
+
+    def places(self, instruction: str) -> int:
+        """Give the same number to all."""
+        return TEXT_TOKENS
+
+    def prepare(self, instructions: Any) -> tuple[Tensor, Tensor]:
+        """Give (B, L, width) and (B, L) bool."""
+        rows = len(instructions)
+        return self._tokens.expand(rows, -1, -1), torch.ones(rows, TEXT_TOKENS, dtype=torch.bool)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Give what ``prepare`` gave."""
+        return text
+
+
+def build_case(case: PolicyCase) -> tuple[ProbedNetwork, Contract]:
+    """Build a network with random weights, none of them zero, and its contract.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    preset, dtype = get_preset(case.preset), getattr(torch, case.dtype)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        with torch.device(case.device):
+            rdt = RDTModel(preset.rdt, dtype=dtype)
+            # Fresh weights answer zero, which would hide every difference.
+            last = rdt.model.final_layer.ffn_final.fc2.weight
+            torch.nn.init.normal_(last, std=preset.rdt.hidden_size**-0.5)
+        small = preset.encoders
+        encoders = _large_encoders(case) if small is None else build_encoders(small)
+        if not case.encoder:
+            given = GivenImages(encoders.config)
+            encoders = Encoders(config=encoders.config, image=given, text=encoders.text)
+        network = ProbedNetwork(rdt, encoders).to(case.device, dtype).eval()
+    return network, Contract.describe(network, render_size=128 if small else ANY_SIZE)
+
+
+def _large_encoders(case: PolicyCase) -> Encoders:
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    config = FrozenEncodersConfig(image_identity="random", text_identity="random")
+    text = GivenText(config)
+    if not case.encoder:
+        return Encoders(config=config, image=GivenImages(config), text=text)
+    with torch.device(case.device):
+        model = SiglipVisionModel(SiglipVisionConfig(**_SO400M)).to(getattr(torch, case.dtype))
+    tower = SiglipTower.holding(model, device=case.device)
+    image = SiglipImageEncoder(tower, cameras=len(config.cameras), slots=config.slots)
+    return Encoders(config=config, image=image, text=text)
+
+
+class Episodes:
+    """Consecutive plans of some episodes, each with noise for pictures.
+
+    Args:
+        case: How many episodes, and how far apart plans are.
+        contract: Which cameras, at which size.
+    """
+
+    def __init__(self, case: PolicyCase, contract: Contract) -> None:
+        self._case, self._contract = case, contract
+        self._size = contract.render_size or 256
+
+    def requests(self, turn: int) -> list[PlanRequest]:
+        """Give what every episode asks at its plan number ``turn``; always the same."""
+        history = self._contract.history
+        now = turn * self._case.exec_horizon + history
+        return [
+            PlanRequest(
+                window=[self._seen(episode, now - back) for back in range(history - 1, -1, -1)],
+                instruction=_INSTRUCTION,
+                seed=1000 * turn + episode,
+            )
+            for episode in range(self._case.batch)
+        ]
+
+    def _seen(self, episode: int, step: int) -> Observation:
+        rng = np.random.default_rng((episode, step))
+        shape = (self._size, self._size, 3)
+        observation: dict[str, Any] = {
+            camera: rng.integers(0, 256, shape, dtype=np.uint8) for camera in self._contract.cameras
+        }
+        observation |= {
+            "joint_pos": rng.uniform(-1, 1, 7),
+            "ee_pos": rng.uniform(-0.3, 0.3, 3),
+            "ee_quat": rng.normal(size=4),
+            "gripper_qpos": np.array([0.02, -0.02]),
+        }
+        return Observation(**observation)  # type: ignore[typeddict-item]
