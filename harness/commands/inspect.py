@@ -59,11 +59,11 @@ def evaluation_line(seen: "Inspection") -> str:
     if contract.render_size not in (0, get_protocol(fitting[0]).resolution):
         words.append(f"--resolution {contract.render_size}")
     if seen.needs:
-        words += ["--option siglip=FOLDER", "--option language_cache=FOLDER"]
+        words += ["--option.siglip FOLDER", "--option.language_cache FOLDER"]
     if seen.kind != "libero-bench":
-        words += [f"--option layout={contract.layout}", f"--option norm={contract.norm}"]
+        words += [f"--option.layout {contract.layout}", f"--option.norm {contract.norm}"]
         if seen.which == "ema" and seen.folder.name != "ema":
-            words.append("--option weights=ema")
+            words.append("--option.weights ema")
     return " ".join(words)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from harness.cli import main
+from harness.cli import app, main
 from policies.rdt.official import export_official
 from tests.policies.rdt.official_files import build_model, write_deepspeed
 
@@ -53,7 +53,14 @@ def test_an_official_checkpoint(tmp_path: Path, capsys) -> None:
     assert len(said["needs"]) == 2
     words = shlex.split(said["evaluate"])
     assert words[words.index("--checkpoint") + 1] == str(folder)
-    assert "layout=eef-velocity" in words
+    assert words[words.index("--option.layout") + 1] == "eef-velocity"
+    _, given, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+    assert given.arguments["option"] == {
+        "siglip": "FOLDER",
+        "language_cache": "FOLDER",
+        "layout": "eef-velocity",
+        "norm": "variance",
+    }
     assert main(["inspect", str(folder)]) == 0
     table = capsys.readouterr().out
     for word in ("official", "variance", "siglip-so400m-patch14-384", "bfloat16", "all finite"):
@@ -72,7 +79,7 @@ def test_deepspeed_and_averaged_weights(tmp_path: Path, capsys) -> None:
     assert facts(capsys, str(folder))["ema"] == str(folder / "ema" / "model.safetensors")
     said = facts(capsys, str(folder), "--weights", "ema")
     assert (said["kind"], said["which"]) == ("ema", "ema")
-    assert "--option weights=ema" in said["evaluate"]
+    assert said["evaluate"].endswith("--option.weights ema")
 
 
 def test_unhealthy_checkpoints(tmp_path: Path, capsys) -> None:
