@@ -167,7 +167,7 @@ def _prepare(encoder: ImageEncoder, frames: Image) -> Tensor:
     every = np.concatenate([frames, missing], axis=1)
     size = encoder.tower.image_size
     prepared = [square_frame(frame, size) for frame in every.reshape(-1, *frames.shape[2:])]
-    return torch.stack(prepared).unflatten(0, (history, encoder.slots))
+    return torch.stack(prepared).reshape(history, encoder.slots, 3, size, size)
 
 
 def _encode(encoder: ImageEncoder, pictures: Tensor) -> Tensor:

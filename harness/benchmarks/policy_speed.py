@@ -100,8 +100,9 @@ def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigur
     episodes = Episodes(case, contract)
     sides: list[_Side] = []
     peaks: dict[str, float] = {}
-    for kind in (_Official, _Ours):  # each alone, so that its memory is its own
-        side = kind(case, network, contract)
+    kinds: tuple[type[_Official] | type[_Ours], ...] = (_Official, _Ours)
+    for kind in kinds:  # each alone, so that its memory is its own
+        side: _Side = kind(case, network, contract)
         for turn in range(_WARM_UPS):
             report(f"warming up, {side.name}")
             peaks[side.name] = _peak_mb(side, episodes.requests(turn), case.device)
@@ -158,9 +159,7 @@ class _Official(_Side):
         super().__init__(case, network)
         steps = case.solver_steps
         self._planner = OfficialPlanner(network, contract, solver_steps=steps)
-        self._timed = OfficialPlanner(
-            network, contract, solver_steps=steps, stages=self.clock
-        )
+        self._timed = OfficialPlanner(network, contract, solver_steps=steps, stages=self.clock)
 
     def plan(self, requests: Sequence[PlanRequest]) -> None:
         self.latest = torch.cat([self._plan(self._planner, request) for request in requests])

@@ -195,13 +195,12 @@ class Episodes:
     def _seen(self, episode: int, step: int) -> Observation:
         rng = np.random.default_rng((episode, step))
         shape = (self._size, self._size, 3)
-        observation: dict[str, Any] = {
-            camera: rng.integers(0, 256, shape, dtype=np.uint8) for camera in self._contract.cameras
-        }
-        observation |= {
-            "joint_pos": rng.uniform(-1, 1, 7),
-            "ee_pos": rng.uniform(-0.3, 0.3, 3),
-            "ee_quat": rng.normal(size=4),
-            "gripper_qpos": np.array([0.02, -0.02]),
-        }
-        return Observation(**observation)  # type: ignore[typeddict-item]
+        seen = Observation(
+            joint_pos=rng.uniform(-1, 1, 7),
+            ee_pos=rng.uniform(-0.3, 0.3, 3),
+            ee_quat=rng.normal(size=4),
+            gripper_qpos=np.array([0.02, -0.02]),
+        )
+        for camera in self._contract.cameras:
+            seen[camera] = rng.integers(0, 256, shape, dtype=np.uint8)  # type: ignore[literal-required]
+        return seen

@@ -179,7 +179,7 @@ def _main_table(found: "list[PolicyFigures]") -> "Table":
             _milliseconds(each.median),
             _milliseconds(each.fastest),
             f"{each.median.ours / each.median.official:.0%} ({each.median.ratio:.1f}×)",
-            f"{each.plans_per_s.official:.1f} → {each.plans_per_s.ours:.1f}",
+            f"{each.plans_per_s.official:.3g} → {each.plans_per_s.ours:.3g}",
             " → ".join(memory),
             apart if each.equal else f"[red]{apart}[/red]",
         )
@@ -200,4 +200,8 @@ def _stages_table(found: "list[PolicyFigures]") -> "Table":
 
 
 def _milliseconds(pair: "Pair") -> str:
-    return f"{pair.official * 1e3:.1f} → {pair.ours * 1e3:.1f}"
+    return f"{_short(pair.official * 1e3)} → {_short(pair.ours * 1e3)}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}"

@@ -48,9 +48,7 @@ def answering(config: RDTConfig, **choices: Any) -> RDTModel:
 @pytest.mark.parametrize("prediction", ["sample", "epsilon"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_both_orders_sample_the_same_plans(norm: Any, prediction: Any, masked: bool) -> None:
-    config = tiny(
-        depth=3, noise_scheduler=NoiseScheduleConfig(prediction_type=prediction)
-    )
+    config = tiny(depth=3, noise_scheduler=NoiseScheduleConfig(prediction_type=prediction))
     model = answering(config, norm=norm)
     if prediction == "epsilon":
         # Solving for the actions divides by 5e-5 at the first step, rounding errors included.
