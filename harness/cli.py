@@ -21,6 +21,7 @@ from harness.commands.demos import (
 )
 from harness.commands.demos_simulated import demos_regenerate_command, demos_replay_command
 from harness.commands.doctor import doctor_command
+from harness.commands.encode_language import encode_language_command
 from harness.commands.evaluate import evaluate_command
 from harness.commands.export import export_command
 from harness.commands.inspect import inspect_command
@@ -55,6 +56,7 @@ app.command(report_command, name="report")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 app.command(audit_command, name="audit")
+app.command(encode_language_command, name="encode-language")
 
 bench = App(name="bench", help="Measure speed against the official code's, in the same run.")
 bench.command(bench_env_command, name="env")

@@ -129,16 +129,22 @@ class T5TextEncoder(TextEncoder):
                     "give --option.language_cache FOLDER (made once with 'libero-bench "
                     "encode-language --suite SUITE --t5 T5 --out FOLDER'), or --option.t5 FOLDER."
                 )
-            self._t5 = T5Encoder(self._source, device=self._device)
+            kept = "bfloat16" if self._cache is None else self._cache.encoder.dtype
+            self._t5 = T5Encoder(self._source, dtype=getattr(torch, kept), device=self._device)
         return self._t5
 
     def _missing(self, cache: LanguageCache, instruction: str, text: str) -> ConfigError:
         if cache.encoder.identity == imported_identity(self.width):
-            fix = "import its .pt file too, or encode all instructions anew with --t5"
-        else:
-            form = "" if self._form == "official" else f" --form {self._form}"
             fix = (
-                f"libero-bench encode-language --text {shlex.quote(instruction)}{form} --t5 "
+                "import its .pt file too (libero-bench encode-language --import FILE.pt --out "
+                f"{shlex.quote(str(cache.folder))}), or encode all instructions anew with --t5 and "
+                "another --out"
+            )
+        else:
+            how = "" if self._form == "official" else f" --form {self._form}"
+            how += "" if cache.encoder.dtype == "bfloat16" else f" --dtype {cache.encoder.dtype}"
+            fix = (
+                f"libero-bench encode-language --text {shlex.quote(instruction)}{how} --t5 "
                 f"{shlex.quote(cache.encoder.source)} --out {shlex.quote(str(cache.folder))}"
             )
         return ConfigError(

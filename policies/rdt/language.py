@@ -19,11 +19,13 @@ class Encoded:
     """What became of some instructions.
 
     Attributes:
+        texts: As they are given to T5, each once.
         cache: Where they are.
         added: How many were encoded or imported now.
         present: How many were there already.
     """
 
+    texts: tuple[str, ...]
     cache: Path
     added: int
     present: int
@@ -76,7 +78,7 @@ def encode_instructions(
         known = (cache.encoder.source, cache.encoder.dtype)
         missing = [text for text in texts if cache.read(text) is None]
         if not missing and known == (t5, str(dtype).removeprefix("torch.")):
-            return Encoded(cache=cache.folder, added=0, present=len(texts))
+            return Encoded(texts=tuple(texts), cache=cache.folder, added=0, present=len(texts))
     encoder = T5Encoder(t5, dtype=dtype, device=device)
     cache = LanguageCache.create(out, encoder.description)
     missing = [text for text in texts if cache.read(text) is None]
@@ -85,7 +87,7 @@ def encode_instructions(
         cache.write(text, encoder.encode(text))
         if progress is not None:
             progress(present + index)
-    return Encoded(cache=cache.folder, added=len(missing), present=present)
+    return Encoded(texts=tuple(texts), cache=cache.folder, added=len(missing), present=present)
 
 
 def import_official(source: Path | str, *, out: Path | str) -> Encoded:
@@ -113,10 +115,11 @@ def import_official(source: Path | str, *, out: Path | str) -> Encoded:
         identity=imported_identity(width), width=width, dtype=dtype, source=str(source)
     )
     cache = LanguageCache.create(out, encoder)
-    present = sum(cache.read(text) is not None for text, _ in given)
+    texts = tuple(dict.fromkeys(text for text, _ in given))
+    present = sum(cache.read(text) is not None for text in texts)
     for text, tokens in given:
         cache.write(text, tokens)
-    return Encoded(cache=cache.folder, added=len(given) - present, present=present)
+    return Encoded(texts=texts, cache=cache.folder, added=len(texts) - present, present=present)
 
 
 def imported_identity(width: int) -> str:
