@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.against_official import Pair
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.policy_workload import PolicyCase
-    from harness.display import Bar
+    from harness.display import Progressing
 
 UNEQUAL = 1
 
@@ -115,7 +115,7 @@ def bench_policy_command(
     return 0 if all(figures.equal for figures in found) else UNEQUAL
 
 
-def _measure(cases: "list[PolicyCase]", bar: "Bar") -> "list[PolicyFigures]":
+def _measure(cases: "list[PolicyCase]", bar: "Progressing") -> "list[PolicyFigures]":
     from harness.benchmarks.policy_speed import measure, turns_of
     from policies.rdt.presets import get_preset
 
