@@ -93,6 +93,8 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.kill()  # work that is no longer wanted may take half a minute
+            for worker in workers:
+                worker.join(5)
 
 
 def _become_worker(parent: int) -> None:

@@ -69,7 +69,7 @@ def check_demo_file(path: Path) -> list[CheckLine]:
         with open_demo_file(path) as file:
             names = file.demos()
             contents, problems = _read(file, names)
-            lines = [_line("file", "ok", f"HDF5, {len(names)} demonstrations"), problems]
+            lines = [_line("file", "ok", f"HDF5; demonstrations: {len(names)}"), problems]
             lines += [_attempt(name, check, contents) for name, check in _CHECKS.items()]
             return lines
     except ConfigError as error:

@@ -119,7 +119,8 @@ def _table(collected: "Sequence[Collected]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("suite", "task", "yield", "steps", "file", box=None, pad_edge=False)
+    table = Table("suite", "task", "yield", "steps", box=None, pad_edge=False)
+    table.add_column("file", overflow="fold")
     for item in collected:
         steps = sorted(attempt.steps for attempt in item.attempts if attempt.kept)
         rate = f"{item.kept}/{item.tried}" if item.tried else "0"
