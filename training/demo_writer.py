@@ -163,12 +163,24 @@ class _Replacing:
         self._file = h5py.File(self._temporary, "w")
         return self._file
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         try:
             self._file.close()
             if kind is None:
                 with self._temporary.open("rb") as file:
                     os.fsync(file.fileno())
                 self._temporary.replace(self._path)
+        except OSError as late:
+            raise self._plainly(error or late) from late
         finally:
             self._temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise self._plainly(error) from error
+
+    def _plainly(self, error: BaseException) -> BaseException:
+        """Return what the system said, without HDF5's many lines about where it was said."""
+        if isinstance(error, OSError) and error.errno:
+            return OSError(error.errno, os.strerror(error.errno), str(self._path))
+        return error

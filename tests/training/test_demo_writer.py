@@ -1,5 +1,6 @@
 """What we write is what LIBERO's and robomimic's own readers expect."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -165,3 +166,21 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, written) -> None:
         merge_demos(target, [broken], TASK, get_protocol(), {})
     assert target.read_bytes() == b"before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.hdf5", "broken.hdf5"]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch) -> None:
+    """HDF5 says it in four, when the file is closed at the latest."""
+    close = h5py.File.close
+
+    def full(file: h5py.File) -> None:
+        writing = file.mode == "r+"
+        close(file)
+        if writing:
+            raise OSError(errno.ENOSPC, "Can't close file (file write failed:\n time = noon\n)")
+
+    monkeypatch.setattr(h5py.File, "close", full)
+    with pytest.raises(OSError, match="No space left on device: '") as said:
+        merge_demos(tmp_path / "a.hdf5", [], TASK, get_protocol(), {})
+    assert said.value.errno == errno.ENOSPC
+    assert "\n" not in str(said.value)
+    assert list(tmp_path.iterdir()) == []
