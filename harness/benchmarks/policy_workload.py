@@ -114,7 +114,8 @@ class GivenText(TextEncoder):
 
     def __init__(self, config: FrozenEncodersConfig) -> None:
         super().__init__()
-        self._tokens = torch.randn(TEXT_TOKENS, config.text_token_dim)
+        # In a cache they are bfloat16.
+        self._tokens = torch.randn(TEXT_TOKENS, config.text_token_dim).bfloat16()
 
     def places(self, instruction: str) -> int:
         """Give the same number to all."""

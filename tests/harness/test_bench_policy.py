@@ -216,3 +216,33 @@ def test_what_cannot_be_measured(
     said = capsys.readouterr().err
     assert why in said
     assert "Traceback" not in said
+
+
+def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks are laid in order; nobody waits before the end."""
+    waited: list[int] = []
+
+    class Event:
+        count = 0
+
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+            assert not waited
+
+        def record(self) -> None:
+            Event.count += 1
+            self.at = float(Event.count**2)
+
+        def elapsed_time(self, other: "Event") -> float:
+            assert waited
+            return other.at - self.at
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: waited.append(1))
+    clock = StageClock("cuda:0")
+    with clock.work() as spent:
+        with clock("a"):
+            pass
+        with clock("b"):
+            pass
+    assert spent == pytest.approx({"rest": (3 + 7 + 11) / 1e3, "a": 5 / 1e3, "b": 9 / 1e3})
