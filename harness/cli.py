@@ -27,6 +27,7 @@ from harness.commands.export import export_command
 from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.merge import merge_command
+from harness.commands.parity import parity_command
 from harness.commands.policies import policies_command
 from harness.commands.report import report_command
 from harness.commands.run import run_command
@@ -56,6 +57,7 @@ app.command(report_command, name="report")
 app.command(doctor_command, name="doctor")
 app.command(inspect_command, name="inspect")
 app.command(audit_command, name="audit")
+app.command(parity_command, name="parity")
 app.command(encode_language_command, name="encode-language")
 
 bench = App(name="bench", help="Measure speed against the official code's, in the same run.")

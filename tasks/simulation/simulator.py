@@ -217,6 +217,18 @@ class Simulator:
             self._render(result.observations[-back], shot, wanted)
         return result
 
+    def observe(self, *, cameras: Sequence[str] = ()) -> Observation:
+        """Show the state that ``set_state`` has set, before any control step.
+
+        What LIBERO shows on arriving there by a control step is a few ms older.
+
+        Args:
+            cameras: Cameras whose pictures the returned observation holds.
+        """
+        wanted = self._check_cameras(cameras)
+        glow = self.env.sim.model.site_rgba.copy()
+        return self._observation(Shot(sample=self._stepper.now(), site_rgba=glow), wanted)
+
     def success(self) -> bool:
         """Whether the goal of the task holds now."""
         return self._monitor.update(self._elapsed).success

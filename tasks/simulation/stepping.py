@@ -31,13 +31,13 @@ class Stepper:
         self._views = _views(self._env.sim.data._data)
         self._memory: Memory | None = None
         self._stale = True
-        self.sample = self._now()
+        self.sample = self.now()
 
     def begin_episode(self) -> None:
         """Take over from robosuite after a reset and after the initial state was set."""
         self._memory = _memory(self._robot)
         self._stale = True
-        self.sample = self._now()
+        self.sample = self.now()
 
     def step(self, action: FloatArray) -> Sample:
         """Execute one control step.
@@ -67,7 +67,8 @@ class Stepper:
         size = len(self._views.qpos)
         return Sample(np.empty(size), np.empty(size), np.empty(3), np.empty(4))
 
-    def _now(self) -> Sample:
+    def now(self) -> Sample:
+        """Return what the present state shows, before any further control step."""
         sample = self._empty_sample()
         sample.before[:] = sample.after[:] = self._views.qpos
         sample.pos[:] = self._views.site_pos[self._arm.site]

@@ -1,0 +1,133 @@
+"""``libero-bench parity``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.parity.rows import Row
+
+FAILED = 1
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_STAGES = 3
+
+
+def parity_command(
+    demo_file: Path,
+    /,
+    *,
+    demo: int = 0,
+    suite: str | None = None,
+    task: str | None = None,
+    checkpoint: str | None = None,
+    layout: str | None = None,
+    protocol: str = "openvla",
+    resolution: int | None = None,
+    convention: Literal["before_action", "after_action"] | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Check that training on demonstrations sees what an evaluation will show.
+
+    The simulator is put into states that the demonstration recorded, and what it shows there is
+    compared: orientation, cameras and size of pictures, joints, hand, rotations, gripper; whether
+    actions do what they did, whether observations belong to their rows, and whether RDT gets the
+    same vectors. Exit code 1 if something failed.
+
+    Parameters
+    ----------
+    demo_file
+        An HDF5 file in LIBERO's format.
+    demo
+        Which demonstration in it.
+    suite
+        Its suite; by default what the file and its folder say.
+    task
+        Its task, an index or name; likewise.
+    checkpoint
+        A checkpoint whose contract is compared too: folder or hub name.
+    layout
+        Mapping to RDT's vector, by name or .toml file; the checkpoint's, or eef-velocity.
+    protocol
+        openvla, openpi, lerobot or libero: the evaluation's.
+    resolution
+        Pixels of the evaluation's pictures, if other than the protocol's.
+    convention
+        before_action or after_action: when observations were recorded, if other than what the file
+        says.
+    json
+        Print the comparisons as JSON.
+    """
+    from harness.display import progress_bar
+    from harness.processes import environment, worker_variables
+
+    # As workers have it; set before NumPy is first imported, which is below.
+    with environment(worker_variables(1)), progress_bar("Comparing", _STAGES, "part") as bar:
+        import contextlib
+        import io
+
+        from tasks.errors import ConfigError
+        from tasks.suites import import_libero
+
+        import_libero()  # before robosuite is, which would warn
+        from harness.parity.examination import examine_demo
+        from harness.parity.rows import passed
+
+        if demo < 0:
+            raise ConfigError(f"--demo {demo} is not allowed. Allowed: 0 or more.")
+        stage = 0
+
+        def report(what: str) -> None:
+            nonlocal stage
+            bar.at(stage, note=what)
+            stage += 1
+
+        with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints
+            rows = examine_demo(
+                demo_file,
+                index=demo,
+                suite=suite,
+                task=task,
+                checkpoint=checkpoint,
+                layout=layout,
+                protocol=protocol,
+                resolution=resolution,
+                convention=convention,
+                report=report,
+            )
+        bar.at(_STAGES)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        plain = {"passed": passed(rows), "checks": [asdict(row) for row in rows]}
+        print(dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        import sys
+
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else 120
+        Console(highlight=False, width=width).print(_table(rows))
+    return 0 if passed(rows) else FAILED
+
+
+def _table(rows: "list[Row]") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    for name in ("demo", "environment"):
+        table.add_column(name, ratio=3)
+    table.add_column("verdict", no_wrap=True)
+    if any(row.fix for row in rows):
+        table.add_column("fix", ratio=3)
+    for row in rows:
+        verdict = f"[{_COLOURS[row.verdict]}]{row.verdict}[/]"
+        cells = [row.check, escape(row.demo), escape(row.environment), verdict]
+        table.add_row(*cells, *([escape(row.fix)] if row.fix else []))
+    return table

@@ -1,0 +1,1 @@
+"""Does training see what an evaluation shows? A demonstration against the environment itself."""

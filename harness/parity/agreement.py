@@ -1,0 +1,114 @@
+"""Does what is said agree: the task, its words, the control frequency, a checkpoint's contract?"""
+
+from harness.parity.evidence import Evidence
+from harness.parity.rows import Row, Verdict
+from policies.rdt.contract import ANY_SIZE, Contract
+from policies.rdt.layout import Layout
+from tasks.observation import CAMERAS, CONTROL_HZ
+from tasks.protocols import Protocol
+from tasks.suites import Task
+
+_NEAR = 1e-3
+
+
+def check_task(evidence: Evidence, task: Task) -> list[Row]:
+    """Compare instruction, fixtures and control frequency."""
+    recording = evidence.recording
+    words = recording.demo.instruction
+    same = _plain(words) == _plain(task.instruction)
+    hertz = recording.control_hz
+    rows = [
+        Row(
+            check="instruction",
+            demo=words,
+            environment=task.instruction,
+            verdict="ok" if same else "failed",
+            fix="" if same else "train on the BDDL file's own words, or give --task",
+        ),
+        _fixtures(evidence),
+    ]
+    if hertz is not None:
+        rows.append(
+            Row(
+                check="control frequency",
+                demo=f"{hertz:g} Hz",
+                environment=f"{CONTROL_HZ:g} Hz",
+                verdict="ok" if hertz == CONTROL_HZ else "failed",
+                fix="" if hertz == CONTROL_HZ else "record at the environment's frequency",
+            )
+        )
+    return rows
+
+
+def check_contract(
+    contract: Contract, evidence: Evidence, protocol: Protocol, layout: Layout
+) -> list[Row]:
+    """Compare what a checkpoint needs with the demonstration and the evaluation."""
+    side = next(iter(evidence.recording.demo.pictures.values())).shape[1]
+    size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
+    fits = contract.render_size in (ANY_SIZE, protocol.resolution)
+    rows = [
+        _compared("cameras", ", ".join(contract.cameras), ", ".join(CAMERAS), "train with both"),
+        _compared(
+            "orientation",
+            contract.orientation,
+            protocol.orientation,
+            f"choose a protocol with {contract.orientation}",
+        ),
+        Row(
+            check="checkpoint: picture size",
+            demo=f"{size}; this demo has {side}",
+            environment=f"{protocol.resolution} pixels",
+            verdict="ok" if fits else "failed",
+            fix="" if fits else f"evaluate with --resolution {contract.render_size}",
+        ),
+        Row(
+            check="checkpoint: history",
+            demo=f"{contract.history} control steps",
+            environment="the latest steps, as many as it needs",
+        ),
+        _compared(
+            "layout",
+            f"{contract.layout} ({contract.mapping.hash})",
+            f"{layout.name} ({layout.hash})",
+            f"give --layout {contract.layout}",
+        ),
+        _compared(
+            "control frequency",
+            f"{contract.control_hz:g} Hz",
+            f"{CONTROL_HZ:g} Hz",
+            "tell RDT the frequency it was trained with: --option.control_hz",
+        ),
+    ]
+    return rows
+
+
+def _compared(name: str, needs: str, has: str, fix: str) -> Row:
+    verdict: Verdict = "ok" if needs == has else "failed"
+    return Row(
+        check=f"checkpoint: {name}",
+        demo=needs,
+        environment=has,
+        verdict=verdict,
+        fix="" if verdict == "ok" else fix,
+    )
+
+
+def _fixtures(evidence: Evidence) -> Row:
+    moved = evidence.moved
+    if moved is None:
+        return Row(
+            check="fixtures",
+            demo="the file has no MJCF (model_file) to say where they stood",
+            environment="as an evaluation has them",
+            verdict="warning",
+            fix="pictures may differ by where cabinets and stoves stand; collect again to have it",
+        )
+    how = "put there"
+    if moved >= _NEAR:
+        how += f", up to {moved * 1e3:.0f} mm from where the evaluation's first episode has them"
+    return Row(check="fixtures", demo="as its MJCF says", environment=how)
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.lower().strip(" .").split())

@@ -1,0 +1,173 @@
+"""Going through all comparisons of one demonstration."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.parity.actions import check_actions
+from harness.parity.agreement import check_contract, check_task
+from harness.parity.evidence import gather
+from harness.parity.pictures import check_pictures
+from harness.parity.rehearsal import Rehearsal
+from harness.parity.robot import check_robot
+from harness.parity.rows import Row
+from harness.parity.vectors import check_layout
+from policies.rdt.contract import Contract
+from policies.rdt.layout import DEFAULT_LAYOUT, Layout, get_layout
+from tasks.errors import ConfigError
+from tasks.observation import CAMERAS
+from tasks.protocols import Protocol, get_protocol
+from tasks.simulation.simulator import Simulator
+from tasks.suites import SUITES, Task, find_task, suite_tasks
+from training.demo_format import Convention
+from training.demo_reader import find_demo_files
+from training.demo_recording import Recording, read_recording
+
+_LEAST_STEPS = 6
+_ENDING = "_demo"
+
+Report = Callable[[str], None]
+"""Told what is done next."""
+
+
+def examine_demo(
+    path: Path,
+    *,
+    index: int = 0,
+    suite: str | None = None,
+    task: str | None = None,
+    checkpoint: str | None = None,
+    layout: str | None = None,
+    protocol: str = "openvla",
+    resolution: int | None = None,
+    convention: Convention | None = None,
+    report: Report = lambda what: None,
+) -> list[Row]:
+    """Compare one demonstration with the environment that an evaluation has.
+
+    Args:
+        path: The file.
+        index: Which of its demonstrations.
+        suite: Its suite; by default what the file and its folder say.
+        task: Its task, by index or name; likewise.
+        checkpoint: Folder or hub name of a checkpoint whose contract is compared too.
+        layout: Mapping to the unified vector; the checkpoint's, or the recommended one, if not
+            given.
+        protocol: The evaluation's.
+        resolution: The evaluation's, if other than the protocol's.
+        convention: See ``read_demos``.
+        report: Told what is done next.
+
+    Raises:
+        ConfigError: A file, task or setting is not one, or the demonstration is another task's.
+        PrerequisiteError: LIBERO or rendering is missing, or a checkpoint is on the hub and cannot
+            be reached.
+    """
+    report("reading")
+    recording = _read(path, index, convention)
+    found = find_task_of(recording, suite, task)
+    rules = get_protocol(protocol, resolution=resolution)
+    contract = None if checkpoint is None else _contract(checkpoint)
+    if layout is not None or contract is None:
+        mapping = get_layout(layout or DEFAULT_LAYOUT)
+    else:
+        mapping = contract.mapping
+    report("opening the task")
+    simulator = Simulator(found, _at_size_of(recording, rules))
+    try:
+        report("acting the demonstration out")
+        return compare(recording, simulator, rules, mapping, contract)
+    finally:
+        simulator.close()
+
+
+def compare(
+    recording: Recording,
+    simulator: Simulator,
+    protocol: Protocol,
+    layout: Layout,
+    contract: Contract | None = None,
+) -> list[Row]:
+    """Compare a demonstration with a simulation of its task.
+
+    Args:
+        recording: The demonstration.
+        simulator: Of its task, with the resolution of its pictures.
+        protocol: The evaluation's.
+        layout: Mapping to the unified vector.
+        contract: Of a checkpoint, if there is one.
+
+    Raises:
+        ConfigError: The demonstration is another task's.
+    """
+    evidence = gather(recording, Rehearsal(recording, simulator))
+    rows = [
+        *check_task(evidence, simulator.task),
+        *check_pictures(evidence, protocol),
+        *check_robot(evidence),
+        *check_actions(evidence),
+        *check_layout(evidence, layout),
+    ]
+    if contract is not None:
+        rows += check_contract(contract, evidence, protocol, layout)
+    return rows
+
+
+def find_task_of(recording: Recording, suite: str | None, task: str | None) -> Task:
+    """Find the task that a demonstration is of.
+
+    Args:
+        recording: The demonstration.
+        suite: Its suite, if known.
+        task: Its task's index or name, if known.
+
+    Raises:
+        ConfigError: There is no such task, or neither the file nor its folder says which it is.
+    """
+    path, bddl = recording.path.resolve(), recording.bddl
+    folders = [path.parent.name] + ([] if bddl is None else [bddl.parent.name])
+    suites = [suite] if suite else [folder for folder in folders if folder in SUITES]
+    if task is not None and suites:
+        return find_task(suites[0], task)
+    names = [path.stem.removesuffix(_ENDING)] + ([] if bddl is None else [bddl.stem])
+    for each in suites:
+        for candidate in suite_tasks(each):
+            if candidate.name in names:
+                return candidate
+    raise ConfigError(
+        f"'{recording.path}' does not say which task it demonstrates. Fix: give --suite, such as "
+        "libero_goal, and --task, an index or name."
+    )
+
+
+def _read(path: Path, index: int, convention: Convention | None) -> Recording:
+    files = find_demo_files(path)
+    if len(files) != 1:
+        names = ", ".join(str(file) for file in files[:3])
+        raise ConfigError(
+            f"'{path}' holds {len(files)} demo files ({names}, …). Fix: give one of them."
+        )
+    recording = read_recording(files[0], index, convention=convention)
+    if recording.demo.steps < _LEAST_STEPS:
+        raise ConfigError(
+            f"'{files[0]}' {recording.name} has {recording.demo.steps} steps. Needed: at least "
+            f"{_LEAST_STEPS}. Fix: choose another with --demo."
+        )
+    shapes = {recording.demo.pictures[camera].shape[1:3] for camera in CAMERAS}
+    if len(shapes) != 1 or len(set(next(iter(shapes)))) != 1:
+        raise ConfigError(
+            f"'{files[0]}' has pictures of {sorted(shapes)} pixels. Needed: squares of one size, "
+            "which is all that the environment renders. Fix: render the demos again."
+        )
+    return recording
+
+
+def _at_size_of(recording: Recording, protocol: Protocol) -> Protocol:
+    side = recording.demo.pictures[CAMERAS[0]].shape[1]
+    return dataclasses.replace(protocol, resolution=side)
+
+
+def _contract(checkpoint: str) -> Contract:
+    from policies.rdt.inspection import inspect_checkpoint
+
+    return inspect_checkpoint(checkpoint, check_numbers=False).contract

@@ -1,0 +1,192 @@
+"""Is a demonstration's robot the environment's: joints, hand, rotations, fingers, and when?"""
+
+import numpy as np
+
+from harness.parity.evidence import Evidence
+from harness.parity.rows import Row, Verdict, graded
+from tasks.observation import FloatArray
+from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix
+
+_JOINTS = (2e-3, 2e-2)
+_METRES = (2e-3, 2e-2)
+_RADIANS = (1e-2, 5e-2)
+_FINGERS = (1e-3, 5e-3)
+"""The most that is fine, and the most that is no failure yet: another version of mujoco moves the
+arm by less than the first, a control step of motion is more than the second."""
+
+_UNRELATED = 0.1
+
+
+def check_robot(evidence: Evidence) -> list[Row]:
+    """Compare everything a state holds, and whether it belongs to its row."""
+    rows = [_timing(evidence), _joints(evidence), _position(evidence), _rotation(evidence)]
+    turned = _axis_angle(evidence)
+    return [*rows, *([] if turned is None else [turned]), _fingers(evidence)]
+
+
+def _shown(evidence: Evidence, name: str) -> FloatArray:
+    return np.stack([seen[name] for seen in evidence.seen])  # type: ignore[literal-required]
+
+
+def _timing(evidence: Evidence) -> Row:
+    recording, timing = evidence.recording, evidence.timing
+    when = "after" if recording.convention == "after_action" else "before"
+    source = "the file says" if recording.says_convention else "assumed, as in LIBERO's own files"
+    verdict: Verdict = "ok"
+    found, fix = "each row shows the state before its action", ""
+    if not timing.told:
+        verdict, found = "warning", "cannot be told: the arm hardly moves"
+        fix = "choose another demonstration with --demo"
+    elif timing.error > _UNRELATED:
+        verdict, found = "warning", f"joints are {timing.error:.2f} rad from every near state"
+        fix = "see joint positions"
+    elif timing.shift:
+        verdict = "failed"
+        found = f"row t shows the state of row t{timing.shift:+d}"
+        other = "after_action" if timing.shift > 0 else "before_action"
+        fix = "shift the observations against states and actions"
+        if timing.shift == (1 if when == "before" else -1):
+            fix = (
+                f"observations were recorded as '{other}': check with --convention {other}, then "
+                f"write that into the file's data.attrs['obs_convention']"
+            )
+    return Row(
+        check="observation time",
+        demo=f"recorded {when} the action ({source}); {found}",
+        environment="shown before the action",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _joints(evidence: Evidence) -> Row:
+    demo = evidence.recording.demo.joint_pos[list(evidence.rows)]
+    error = np.abs(demo - _shown(evidence, "joint_pos"))
+    verdict = graded(float(error.max()), *_JOINTS)
+    fix = ""
+    if verdict != "ok":
+        fix = (
+            f"joint {int(error.max(0).argmax())} differs most: store radians, in robosuite's order"
+        )
+    return Row(
+        check="joint positions",
+        demo=f"at most {error.max():.1e} rad apart",
+        environment=f"7 joints at rows {', '.join(map(str, evidence.rows))}",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _position(evidence: Evidence) -> Row:
+    demo = evidence.recording.demo.ee_pos[list(evidence.rows)]
+    offsets = demo - _shown(evidence, "ee_pos")
+    error, mean = float(np.abs(offsets).max()), offsets.mean(0)
+    verdict, fix = graded(error, *_METRES), ""
+    if verdict != "ok":
+        fix = "store robot_states[2:5] in metres, world frame"
+        if np.abs(offsets - mean).max() < 0.2 * error:
+            shown = ", ".join(f"{value:+.3f}" for value in mean)
+            fix = f"they are off by a constant ({shown}) m, another frame: {fix}"
+    return Row(
+        check="hand position",
+        demo=f"at most {error * 1e3:.2g} mm apart",
+        environment="metres, world frame",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _rotation(evidence: Evidence) -> Row:
+    demo = evidence.recording.demo.ee_quat[list(evidence.rows)]
+    shown = _shown(evidence, "ee_quat")
+    error = _angle(quat_to_matrix(demo), quat_to_matrix(shown))
+    verdict, fix = graded(error, *_RADIANS), ""
+    found = f"at most {error:.1e} rad apart"
+    negated = int((np.sum(demo * shown, axis=1) < 0).sum())
+    if verdict == "ok" and negated:
+        verdict = "warning"
+        found += f", with the other sign in {negated} of {len(demo)} rows"
+        fix = (
+            "negate robot_states[5:9] there: this project's layouts do not mind the sign, but code "
+            "that takes raw quaternions or axis times angle does (they differ by a whole turn)"
+        )
+    elif verdict != "ok":
+        for name, other in (
+            ("w x y z", np.roll(demo, -1, axis=1)),
+            ("the inverse rotation", demo * [-1, -1, -1, 1]),
+        ):
+            if _angle(quat_to_matrix(other), quat_to_matrix(shown)) < _RADIANS[1]:
+                found, fix = f"{found}; it is {name}", "store x y z w of the hand in the world"
+    return Row(
+        check="hand quaternion",
+        demo=found,
+        environment="x y z w, sign as mujoco gives it",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _axis_angle(evidence: Evidence) -> Row | None:
+    stored = evidence.recording.axis_angle
+    if stored is None:
+        return None
+    demo, quats = stored[list(evidence.rows)], _shown(evidence, "ee_quat")
+    forms = {
+        "angle in [0, π]": quat_to_axisangle(quats),
+        "angle in [0, 2π], by the quaternion's sign": _signed_axis_angle(quats),
+        "angle in [0, 2π], by the other sign": _signed_axis_angle(-quats),
+    }
+    errors = {name: float(np.abs(demo - form).max()) for name, form in forms.items()}
+    name = min(errors, key=lambda form: errors[form])
+    same = _angle(axisangle_to_matrix(demo), quat_to_matrix(quats)) < _RADIANS[1]
+    good = errors[name] < _RADIANS[1] and name == next(iter(forms))
+    where = "obs/ee_ori is not read by this project's training"
+    if good or same:
+        fix = "" if good else f"{where}; for code that reads it, use one form in both places"
+    else:
+        fix = f"{where}, but it holds another rotation"
+    return Row(
+        check="hand axis times angle",
+        demo=f"{name}, at most {errors[name]:.1e} apart" if same else "another rotation",
+        environment="angle in [0, π]",
+        verdict="ok" if good else "warning",
+        fix=fix,
+    )
+
+
+def _fingers(evidence: Evidence) -> Row:
+    demo = evidence.recording.demo.gripper_qpos[list(evidence.rows)]
+    shown = _shown(evidence, "gripper_qpos")
+    error = float(np.abs(demo - shown).max())
+    verdict, fix = graded(error, *_FINGERS), ""
+    if verdict != "ok":
+        fix = "store both fingers in metres, (0.04, −0.04) when open"
+        for name, other in (
+            ("their signs are the other way round", -demo),
+            ("they are in the other order", demo[:, ::-1]),
+            ("their signs are missing", demo * [1, -1]),
+        ):
+            if float(np.abs(other - shown).max()) <= _FINGERS[1]:
+                verdict, fix = "failed", f"{name}: {fix}"
+                break
+    return Row(
+        check="gripper state",
+        demo=f"fingers at most {error * 1e3:.2g} mm apart",
+        environment="two fingers, metres, (0.04, −0.04) when open",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _angle(one: FloatArray, other: FloatArray) -> float:
+    """Return the largest angle between rotations, (n, 3, 3) each."""
+    cosine = (np.einsum("nij,nij->n", one, other) - 1) / 2
+    return float(np.arccos(cosine.clip(-1.0, 1.0)).max())
+
+
+def _signed_axis_angle(quats: FloatArray) -> FloatArray:
+    """Turn quaternions into axis times angle as robosuite does, q and −q a whole turn apart."""
+    sines = np.linalg.norm(quats[:, :3], axis=1, keepdims=True)
+    angles = 2 * np.arccos(quats[:, 3:].clip(-1.0, 1.0))
+    turned: FloatArray = quats[:, :3] / np.maximum(sines, 1e-12) * angles
+    return turned

@@ -1,0 +1,130 @@
+"""Does RDT get the same unified vectors from a demonstration as from the environment, and back?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.parity.evidence import Evidence
+from harness.parity.rows import Row, Verdict, graded
+from policies.rdt.arm import RobotState
+from policies.rdt.layout import Layout
+from tasks.observation import FloatArray, Observation
+
+_SLOTS = (0.02, 0.1)
+_EXACT = 1e-5
+
+
+def check_layout(evidence: Evidence, layout: Layout) -> list[Row]:
+    """Compare encoded states, masks, and actions that were encoded and read back."""
+    return [_state(evidence, layout), _masks(layout), _round_trip(evidence, layout)]
+
+
+def _state(evidence: Evidence, layout: Layout) -> Row:
+    trained = layout.encode_state(**_of_demo(evidence))
+    acting = layout.encode_state(**_of_observations(evidence.seen))
+    error = np.abs(trained - acting).max(0)
+    worst = int(error.argmax())
+    verdict = graded(float(error.max()), *_SLOTS)
+    return Row(
+        check="encoded state",
+        demo=f"{len(layout.state_slots)} slots of {layout.name}, at most {error.max():.1e} apart",
+        environment=f"largest in slot {worst}" if error.max() > 0 else "the same numbers",
+        verdict=verdict,
+        fix="" if verdict == "ok" else "see the rows on joints, hand and gripper",
+    )
+
+
+def _masks(layout: Layout) -> Row:
+    training, acting = layout.training_mask > 0, layout.mask > 0
+    lost = [slot for slot in layout.action_slots if not acting[slot]]
+    verdict: Verdict = "ok"
+    fix = ""
+    if lost:
+        verdict = "failed"
+        fix = f"slots {_spans(lost)} of an action are masked, so they come out as 0: use 'union'"
+    elif (training != acting).any():
+        verdict = "warning"
+        fix = "the masks differ, which is right only for checkpoints that were trained so"
+    return Row(
+        check="mask",
+        demo=f"training: slots {_spans(np.flatnonzero(training).tolist())}",
+        environment=f"evaluation: slots {_spans(np.flatnonzero(acting).tolist())}",
+        verdict=verdict,
+        fix=fix,
+    )
+
+
+def _round_trip(evidence: Evidence, layout: Layout) -> Row:
+    """Encode what training learns and read it as an evaluation does."""
+    demo = evidence.recording.demo
+    robot = _whole(evidence)
+    start = _at(robot, 0)
+    if not layout.needs_state:
+        read = layout.decode_actions(layout.encode_actions(demo.targets))
+        error = float(np.abs(read - demo.targets)[:, :6].max())
+        wrong = int((read[:, 6] != np.sign(demo.targets[:, 6])).sum())
+        found = f"arm at most {error:.1e} apart, gripper another in {wrong} of {demo.steps} steps"
+        good = error <= _EXACT and not wrong
+        fix = "" if good else "see the layout's gripper and scales, and the gripper command"
+    else:
+        # Not the demonstrator's commands, but some that lead where the demonstration went.
+        read = layout.decode_actions(layout.targets(demo.targets, robot), start)
+        wrong = int((read[:, 6] != np.sign(demo.targets[:, 6])).sum())
+        clipped = float((np.abs(read[:, :6]) >= 1.0).mean())
+        found = f"gripper another in {wrong} of {demo.steps} steps, {clipped:.0%} at the limits"
+        good = not wrong and clipped < 0.5
+        fix = "" if good else "see the layout's gripper and response, and the gripper command"
+    return Row(
+        check="actions and back",
+        demo=f"{len(layout.action_slots)} slots of {layout.name}",
+        environment=found,
+        verdict="ok" if good else "failed",
+        fix=fix,
+    )
+
+
+def _whole(evidence: Evidence) -> RobotState:
+    demo = evidence.recording.demo
+    return RobotState(
+        joint_pos=demo.joint_pos,
+        ee_pos=demo.ee_pos,
+        ee_quat=demo.ee_quat,
+        gripper_qpos=demo.gripper_qpos,
+    )
+
+
+def _of_demo(evidence: Evidence) -> RobotState:
+    return _at(_whole(evidence), list(evidence.rows))
+
+
+def _at(robot: RobotState, rows: int | list[int]) -> RobotState:
+    return RobotState(
+        joint_pos=robot["joint_pos"][rows],
+        ee_pos=robot["ee_pos"][rows],
+        ee_quat=robot["ee_quat"][rows],
+        gripper_qpos=robot["gripper_qpos"][rows],
+    )
+
+
+def _of_observations(seen: Sequence[Observation]) -> RobotState:
+    def stacked(name: str) -> FloatArray:
+        return np.stack([one[name] for one in seen])  # type: ignore[literal-required]
+
+    return RobotState(
+        joint_pos=stacked("joint_pos"),
+        ee_pos=stacked("ee_pos"),
+        ee_quat=stacked("ee_quat"),
+        gripper_qpos=stacked("gripper_qpos"),
+    )
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Write slots such as 0–6, 10."""
+    shown: list[str] = []
+    start = previous = numbers[0] if numbers else 0
+    for number in [*numbers[1:], -1] if numbers else []:
+        if number != previous + 1:
+            shown.append(str(start) if start == previous else f"{start}–{previous}")
+            start = number
+        previous = number
+    return ", ".join(shown) or "none"

@@ -1,0 +1,96 @@
+"""A demonstration as its file holds it: what ``read_demos`` turns, shifts or leaves out."""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tasks.errors import ConfigError
+from tasks.observation import FloatArray
+from training.demo_file import DemoFile, open_demo_file
+from training.demo_format import CONVENTION_ATTRIBUTE, Convention
+from training.demo_reader import Demo, read_demos, stated_convention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A demonstration with what training does not see of it.
+
+    Attributes:
+        demo: What training sees.
+        path: The file.
+        name: Its group, such as ``demo_0``.
+        states: (T, D) float64, the simulator's state before each of ``demo.actions``.
+        convention: When observations were recorded, as the file says or as is assumed.
+        says_convention: Whether the file says it.
+        axis_angle: (T, 3) rad, the hand's orientation as ``obs/ee_ori`` has it; None without.
+        model_xml: MJCF of the scene; None where the file has none.
+        bddl: Name of the task's BDDL file with its folders, as it was on the recording machine;
+            None where the file does not say.
+        control_hz: Control frequency; None where the file does not say.
+    """
+
+    demo: Demo
+    path: Path
+    name: str
+    states: FloatArray
+    convention: Convention
+    says_convention: bool
+    axis_angle: FloatArray | None
+    model_xml: str | None
+    bddl: PurePosixPath | None
+    control_hz: float | None
+
+
+def read_recording(
+    path: Path, index: int = 0, *, convention: Convention | None = None
+) -> Recording:
+    """Read one demonstration of a file.
+
+    Args:
+        path: An HDF5 file in LIBERO's format.
+        index: Which, in the order of their numbers.
+        convention: See ``read_demos``.
+
+    Raises:
+        ConfigError: There is no such demonstration, or the file cannot be used.
+    """
+    demo = next(islice(read_demos(path, convention=convention), index, None), None)
+    with open_demo_file(path) as file:
+        names = file.demos()
+        if demo is None:
+            raise ConfigError(
+                f"'{path}' holds no demonstration {index}. Allowed: 0 to {len(names) - 1}."
+            )
+        place = f"data/{names[index]}"
+        said = file.attribute(file.data, CONVENTION_ATTRIBUTE)
+        after = (convention or stated_convention(file)) == "after_action"
+        seen, acted = (slice(None, -1), slice(1, None)) if after else (slice(None), slice(None))
+        steps = len(demo.actions) + after
+        turned = None
+        if file.has(f"{place}/obs/ee_ori"):
+            turned = file.numbers(f"{place}/obs/ee_ori", (3,), steps=steps)[seen]
+        bddl = _text(file.attribute(file.data, "bddl_file_name"))
+        return Recording(
+            demo=demo,
+            path=path,
+            name=names[index],
+            states=file.numbers(f"{place}/states", (None,), steps=steps)[acted],
+            convention="after_action" if after else "before_action",
+            says_convention=said is not None,
+            axis_angle=turned,
+            model_xml=_text(file.attribute(file.group(place), "model_file")),
+            bddl=None if bddl is None else PurePosixPath(bddl),
+            control_hz=_control_hz(file),
+        )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _control_hz(file: DemoFile) -> float | None:
+    try:
+        return float(file.json(file.data, "env_args")["env_kwargs"]["control_freq"])
+    except (KeyError, TypeError, ValueError):
+        return None
