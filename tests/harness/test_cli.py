@@ -85,7 +85,7 @@ def test_an_interruption_says_that_work_is_kept(
     def end(_config: object) -> None:
         raise ending
 
-    monkeypatch.setattr("harness.stages.evaluate_with_bar", end)
+    monkeypatch.setattr("harness.stages.sweep_with_bars", end)
     assert main(eval_arguments(tmp_path)) == code
     said = capsys.readouterr().err
     assert said == f"libero-bench: {words} Finished work is kept; the same command goes on.\n"
