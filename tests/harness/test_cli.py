@@ -82,7 +82,7 @@ def test_bad_settings_of_eval(tmp_path: Path, capsys, changes, words: str) -> No
 def test_an_interruption_says_that_work_is_kept(
     tmp_path: Path, capsys, monkeypatch, ending: BaseException, code: int, words: str
 ) -> None:
-    def end(_config: object) -> None:
+    def end(*_: object) -> None:
         raise ending
 
     monkeypatch.setattr("harness.stages.sweep_with_bars", end)
