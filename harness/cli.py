@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from harness.commands.audit import audit_command
-from harness.commands.bench import bench_env_command
+from harness.commands.bench_env import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
 from harness.commands.bench_policy import bench_policy_command
 from harness.commands.collect import collect_command

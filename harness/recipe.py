@@ -19,8 +19,8 @@ from tasks.errors import ConfigError, first_mistake, unknown_name
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from harness.collection_config import CollectionConfig
-    from harness.evaluation_config import EvaluationConfig
+    from harness.demonstrations.config import CollectionConfig
+    from harness.evaluation.config import EvaluationConfig
     from policies.fusion import Fusion
     from training.config import TrainingConfig
 
@@ -156,7 +156,7 @@ class RecipeRun:
         return self.out / "page"
 
     def _collection(self) -> "CollectionConfig | None":
-        from harness.collection_config import CollectionConfig
+        from harness.demonstrations.config import CollectionConfig
 
         if self.recipe.collect is None:
             return None
@@ -175,7 +175,7 @@ class RecipeRun:
         return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
 
     def _evaluations(self) -> "Iterator[EvaluationConfig]":
-        from harness.evaluation_config import EvaluationConfig
+        from harness.evaluation.config import EvaluationConfig
         from policies.registry import PolicyRecipe
 
         settings = dict(self.recipe.evaluate.settings)

@@ -56,7 +56,7 @@ def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
 
 def _show(run: RecipeRun, *, json: bool) -> None:
     from harness.commands.leaderboard import leaderboard_command
-    from results.page import write_page
+    from results.report.page import write_page
 
     folders = [config.out for config in run.evaluations]
     recipe = (run.out / "recipe.json").read_text(encoding="utf-8")

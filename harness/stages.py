@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from harness.display import console, progress_bar
 
 if TYPE_CHECKING:
-    from harness.collection import Collected
-    from harness.collection_config import CollectionConfig
-    from harness.demonstration import Attempt
-    from harness.evaluation_config import EvaluationConfig
-    from harness.meter import EvaluationStatus
+    from harness.demonstrations.collection import Collected
+    from harness.demonstrations.config import CollectionConfig
+    from harness.demonstrations.demonstration import Attempt
+    from harness.evaluation.config import EvaluationConfig
+    from harness.evaluation.meter import EvaluationStatus
     from policies.fusion import Fusion
     from tasks.suites import Task
     from training.config import TrainingConfig
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def collect_with_bar(configs: "Sequence[CollectionConfig]") -> "list[Collected]":
     """Collect demonstrations under a progress bar; return what became of each task."""
-    from harness.collection import collect
+    from harness.demonstrations.collection import collect
 
     total = sum(config.demos * len(config.tasks) for config in configs)
     kept = tried = 0
@@ -53,7 +53,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
 def evaluate_with_bar(config: "EvaluationConfig") -> Path:
     """Evaluate under a progress bar; return the run's folder."""
     with _evaluation_bar(config) as show:
-        from harness.evaluation import evaluate
+        from harness.evaluation.evaluator import evaluate
 
         return evaluate(config, progress=show)
 
@@ -68,8 +68,8 @@ def sweep_with_bars(
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
     """
-    from harness.evaluation import execute
-    from harness.sweep import prepare_sweep
+    from harness.evaluation.evaluator import execute
+    from harness.evaluation.sweep import prepare_sweep
 
     with console.status("Loading the policy"):
         sweep = prepare_sweep(config, exec_horizons, fusions)

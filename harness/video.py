@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
-from harness.rollout import Moment
+from harness.evaluation.rollout import Moment
 from results.folder import VIDEOS_FOLDER
 from results.records import EpisodeKey, Outcome
 from tasks.observation import CAMERAS, CONTROL_HZ, Image, Observation

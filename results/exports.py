@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 from results.errors import ResultsError
 from results.folder import load_run
+from results.leaderboard.rows import Row, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
-from results.rows import Row, rows_from_runs
 
 ExportFormat = Literal["lerobot", "model-index"]
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from pydantic import TypeAdapter
 
-from harness.rollout import plan_seed
+from harness.evaluation.rollout import plan_seed
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest
 from policies.registry import AnyPolicy, PolicyRecipe

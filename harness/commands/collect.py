@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from harness.collection import Collected
+    from harness.demonstrations.collection import Collected
 
 INCOMPLETE = 1
 
@@ -61,8 +61,8 @@ def collect_command(
     json
         Print what was collected as JSON.
     """
-    from harness.collection_config import CollectionConfig
     from harness.commands.arguments import parse_tasks
+    from harness.demonstrations.config import CollectionConfig
     from harness.stages import collect_with_bar
 
     configs = [

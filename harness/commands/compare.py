@@ -34,8 +34,8 @@ def compare_command(
     json
         The same as --format json.
     """
-    from results.comparison import compare_runs
-    from results.comparison_text import print_comparison, render_comparison
+    from results.comparison.comparison import compare_runs
+    from results.comparison.text import print_comparison, render_comparison
 
     comparisons = compare_runs(runs, force=force)
     wanted = "json" if json else format

@@ -97,7 +97,7 @@ def demos_preview_command(
         Print the paths of the sheets as JSON.
     """
     from harness.commands.arguments import parse_demo_files, parse_indices
-    from harness.demo_preview import OverviewRow, draw_demo, draw_overview, overview_row
+    from harness.demonstrations.preview import OverviewRow, draw_demo, draw_overview, overview_row
     from harness.display import progress_bar
     from training.demo_reader import read_demos
 
@@ -152,7 +152,7 @@ def demos_download_command(
         Print the paths as JSON.
     """
     from harness.commands.arguments import parse_tasks
-    from harness.demo_download import download_demos
+    from harness.demonstrations.download import download_demos
     from tasks.suites import find_task
 
     names = dict.fromkeys(part.strip() for part in suite.split(","))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from harness.demo_regeneration import Regenerated
-    from harness.demo_replay import Replay
+    from harness.demonstrations.regeneration import Regenerated
+    from harness.demonstrations.replay import Replay
 
 FAILED = 1
 
@@ -35,7 +35,7 @@ def demos_replay_command(
         Print what came of each as JSON.
     """
     from harness.commands.arguments import parse_demo_files, parse_indices
-    from harness.demo_replay import choose_demos, replay_demos
+    from harness.demonstrations.replay import choose_demos, replay_demos
     from harness.display import progress_bar
 
     wanted = None if demos is None else parse_indices(demos, "--demos")
@@ -92,7 +92,7 @@ def demos_regenerate_command(
         Print what became of each file as JSON.
     """
     from harness.commands.arguments import parse_demo_files
-    from harness.demo_regeneration import RegenerationConfig, Remade, regenerate
+    from harness.demonstrations.regeneration import RegenerationConfig, Remade, regenerate
     from harness.display import progress_bar
     from training.demo_file import open_demo_file
 

@@ -92,7 +92,7 @@ def evaluate_command(
     """
     from harness.commands.arguments import parse_indices, parse_options, parse_tasks
     from harness.commands.leaderboard import leaderboard_command
-    from harness.evaluation_config import EvaluationConfig
+    from harness.evaluation.config import EvaluationConfig
     from harness.stages import sweep_with_bars
     from policies.fusion import parse_fusions
     from policies.registry import PolicyRecipe

@@ -34,8 +34,8 @@ def leaderboard_command(
         The same as --format json.
     """
     from results.folder import find_runs, load_run
-    from results.leaderboard import render, rich_table, rows_by_task, rows_from_runs
-    from results.published import load_published, published_table
+    from results.leaderboard.published import load_published, published_table
+    from results.leaderboard.rendering import render, rich_table, rows_by_task, rows_from_runs
 
     folders = find_runs(runs)
     loaded = [load_run(folder) for folder in folders]
@@ -57,7 +57,7 @@ def leaderboard_command(
         print(render(rows, wanted, theirs), end="")
     if page is not None:
         from harness.display import console as messages
-        from results.page import write_page
+        from results.report.page import write_page
 
         written = write_page(page, folders, title="LIBERO leaderboard")
         messages.print(f"Page: {written}")

@@ -30,7 +30,7 @@ def report_command(
         Print what was written as JSON.
     """
     from results.folder import find_runs
-    from results.page import write_page
+    from results.report.page import write_page
 
     folders = find_runs(runs)
     page = write_page(out, folders, title=title)

@@ -1,7 +1,8 @@
-"""The sections of the page: what each shows, computed and drawn from the records of runs.
+"""The page, and its sections: what each shows, computed and drawn from the records of runs.
 
 | module | holds |
 |---|---|
+| ``page`` | all sections put together (``templates/``) |
 | ``runs`` | the runs of a page, with names that tell them apart |
 | ``board`` | the leaderboard's cells with what they are sorted by |
 | ``horizons`` | success against the execution horizon |
@@ -13,6 +14,4 @@
 | ``clips`` | videos, linked into the page's folder |
 | ``conditions`` | what is known of each run, and what differs between them |
 | ``drawing`` | a small SVG with percent coordinates, which fits any width |
-
-``results.page`` puts them together.
 """

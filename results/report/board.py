@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results.columns import Column, common_cells, footnotes, interval_header, shown_columns
-from results.rows import Row
+from results.leaderboard.columns import (
+    Column,
+    common_cells,
+    footnotes,
+    interval_header,
+    shown_columns,
+)
+from results.leaderboard.rows import Row
 
 _MERGED = ("interval", "notes")
 _LOW_FIRST = ("rank", "steps", "steps_to_success", "errors")

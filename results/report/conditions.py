@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from results.conditions import Conditions, conditions_of
+from results.comparison.conditions import Conditions, conditions_of
 from results.differences import flat
 from results.records import RunInfo
 from results.report.runs import ReportRun

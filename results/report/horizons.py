@@ -7,10 +7,10 @@ from math import log2
 
 from markupsafe import Markup
 
-from results.columns import spans
+from results.leaderboard.columns import spans
+from results.leaderboard.rows import Row
 from results.report.drawing import Drawing, colour, swatch
 from results.report.tasks import instruction
-from results.rows import Row
 
 HEIGHT = 268
 _LEFT, _RIGHT, _TOP, _BOTTOM = 9.0, 98.0, 12.0, 46.0

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.columns import spans
 from results.folder import load_run
+from results.leaderboard.columns import spans
+from results.leaderboard.rows import Run
 from results.records import EpisodeRecord, RunInfo
-from results.rows import Run
 
 
 @dataclass(frozen=True, kw_only=True)

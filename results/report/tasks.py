@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from results.leaderboard.rows import Row, rows_by_task
 from results.report.drawing import Drawing, axis, colour, rulers, swatch
 from results.report.runs import ReportRun, suites_of, task_names, tasks_of
-from results.rows import Row, rows_by_task
 
 DRAWN_RUNS = 8
 """How many runs a chart holds before it can no longer be read; the table holds all."""

@@ -13,7 +13,7 @@ if ROOT not in sys.path:
 @pytest.fixture(scope="session")
 def collection_config(tmp_path_factory):
     """Two small demos of one task, collected by two workers."""
-    from harness.collection_config import CollectionConfig
+    from harness.demonstrations.config import CollectionConfig
 
     return CollectionConfig(
         suite="libero_object",
@@ -28,6 +28,6 @@ def collection_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def collected(collection_config):
     """What became of the task of ``collection_config``."""
-    from harness.collection import collect
+    from harness.demonstrations.collection import collect
 
     return collect(collection_config)[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.rollout import Moment
+from harness.evaluation.rollout import Moment
 from harness.video import VideoWriter
 from results.records import EpisodeKey, EpisodeRecord, Outcome, RunInfo
 from results.store import RunStore

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import evaluation
 from harness.cli import main
+from harness.evaluation import evaluator
 from results.store import load_run
 from tests.harness.doubles import EchoRecipe
 from tests.policies.remote.server import PolicyServer, answer, broken, drop, sends
@@ -14,8 +14,8 @@ from tests.policies.remote.server import PolicyServer, answer, broken, drop, sen
 
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluation, "LiberoRecipe", lambda **_: EchoRecipe())
+    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluator, "LiberoRecipe", lambda **_: EchoRecipe())
 
 
 def words(out: Path, port: int, **changes: str) -> list[str]:

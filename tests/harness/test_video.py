@@ -4,7 +4,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from harness.rollout import run_episode
+from harness.evaluation.rollout import run_episode
 from harness.video import VideoWriter, video_name
 from policies.executor import PlanExecutor
 from results.records import EpisodeKey

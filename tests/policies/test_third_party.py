@@ -20,13 +20,13 @@ SCRIPT = """
 import sys
 
 sys.path.insert(0, {root!r})
-from harness import evaluation
+from harness.evaluation import evaluator
 from harness.cli import main
 from tests.harness.doubles import EchoRecipe
 
 if __name__ == "__main__":
-    evaluation.collect_provenance = lambda renderer: {{}}
-    evaluation.LiberoRecipe = lambda **_: EchoRecipe()
+    evaluator.collect_provenance = lambda renderer: {{}}
+    evaluator.LiberoRecipe = lambda **_: EchoRecipe()
     sys.exit(main(sys.argv[1:]))
 """
 

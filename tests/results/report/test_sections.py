@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
+from results.leaderboard.rows import rows_from_runs
 from results.records import EpisodeRecord, RunInfo
 from results.report.conditions import entries_of, errors_of, shared_conditions
 from results.report.goals import goal_progress
@@ -18,7 +19,6 @@ from results.report.runs import ReportRun, load_runs
 from results.report.states import state_maps
 from results.report.steps import bin_width, steps_charts
 from results.report.tasks import instruction, success_by_task
-from results.rows import rows_from_runs
 from results.store import RunStore
 
 WORDS = {"s": "success", "f": "failure", "e": "error"}

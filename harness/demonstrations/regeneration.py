@@ -1,0 +1,277 @@
+"""Making demo files anew: other pictures, no pauses, and only what still succeeds.
+
+As OpenVLA's ``regenerate_libero_dataset.py`` does: actions that do nothing are left out, the rest
+is executed again, demonstrations that fail then are dropped. What it does not do is done, too:
+fixtures stand where the original file has them, and each observation is noted before its action.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from harness.demonstrations.replay import demo_protocol
+from harness.processes import sole_writer, worker_pool
+from tasks.errors import ConfigError, HarnessError, differing_settings
+from tasks.observation import FloatArray
+from tasks.starts import StoredStart
+from tasks.suites import Task
+from training.demo_file import DemoFile, open_demo_file
+from training.demo_format import INTENDED
+from training.noops import noops, pauses
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class RegenerationConfig:
+    """How to make demo files anew."""
+
+    resolution: int = Field(default=256, ge=16, le=2048)
+    """Height and width of the pictures, pixels."""
+    noops: Literal["openvla", "resting", "keep"] = "openvla"
+    """Which actions are left out: ``openvla``: those that do nothing, as OpenVLA does; ``resting``:
+    of these, those at which the fingers rest, too; ``keep``: none."""
+    settle_steps: int = Field(default=10, ge=0, le=200)
+    """Control steps of waiting before official demonstrations, as evaluations do; ours begin with
+    their own."""
+    workers: int = Field(default=2, ge=1)
+    """Processes; not part of what is made."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what determines the result, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name != "workers"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remade:
+    """What became of one demonstration.
+
+    Attributes:
+        demo: Its name in the original file.
+        kept: Whether it still succeeds.
+        steps: Its length now.
+        dropped: Actions left out because they do nothing.
+        reason: Why it was not kept.
+    """
+
+    demo: str
+    kept: bool
+    steps: int = 0
+    dropped: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regenerated:
+    """What became of one file.
+
+    Attributes:
+        source: The original.
+        path: The new file; it exists unless there was a problem.
+        demos: Its demonstrations, in order; empty if the file was there before.
+        problem: Why there is no file; empty otherwise.
+    """
+
+    source: Path
+    path: Path
+    demos: tuple[Remade, ...] = field(default_factory=tuple)
+    problem: str = ""
+
+
+Progress = Callable[[Path, Remade], None]
+
+
+def regenerate(
+    files: Sequence[Path], out: Path, config: RegenerationConfig, progress: Progress | None = None
+) -> list[Regenerated]:
+    """Make files anew under ``out``, as ``SUITE/TASK_demo.hdf5``; finished ones are left alone.
+
+    Args:
+        files: The originals.
+        out: The folder.
+        config: How.
+        progress: Called after each demonstration.
+
+    Raises:
+        ConfigError: An original cannot be used, would be overwritten, or a new file is there that
+            was made otherwise.
+        SimulatorError: A worker died.
+    """
+    jobs = [_Job(file, out, config) for file in files]
+    targets = [job.path.resolve() for job in jobs]
+    for job, target in zip(jobs, targets, strict=True):
+        if target == job.source.resolve() or targets.count(target) > 1:
+            raise ConfigError(
+                f"'{job.path}' would be written from '{job.source}' over an original, or twice. "
+                "Fix: give another --out, or files of different tasks."
+            )
+    unfinished = [job for job in jobs if not job.finished()]
+    results = {job.source: Regenerated(source=job.source, path=job.path) for job in jobs}
+    if unfinished:
+        with sole_writer(out / ".parts"):
+            for job in _run(unfinished, config.workers, progress):
+                results[job.source] = job.close()
+    return [results[job.source] for job in jobs]
+
+
+class _Job:
+    """One file's work."""
+
+    def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
+        from training.demo_task import demo_task
+
+        self.source, self.config = source, config
+        with open_demo_file(source) as file:
+            self.task: Task = demo_task(file)
+            self.names = file.demos()
+            self.protocol = demo_protocol(file, resolution=config.resolution)
+            self._provenance = file.provenance()
+        with source.open("rb") as content:
+            self._sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        self.path = out / self.task.demo_file
+        recipe = json.dumps(self.recipe(), sort_keys=True)
+        short = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+        self.parts = out / ".parts" / f"{self.task.suite}_{self.task.index:02d}_{short}"
+        self.remade: dict[str, Remade] = {}
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what determines the new file."""
+        return self.config.recipe() | {"source_sha256": self._sha256}
+
+    def finished(self) -> bool:
+        """Whether the new file is there; one that was made otherwise is refused."""
+        if not self.path.exists():
+            return False
+        with open_demo_file(self.path) as file:
+            made = file.provenance().get("regenerated")
+        differing = differing_settings(made if isinstance(made, dict) else {}, self.recipe())
+        if differing:
+            raise ConfigError(
+                f"'{self.path}' was made otherwise ({differing}). "
+                "Fix: give another --out, or remove the file."
+            )
+        return True
+
+    def close(self) -> Regenerated:
+        """Join the demonstrations in one file and forget the parts."""
+        from training.demo_writer import merge_demos
+
+        demos = tuple(self.remade[name] for name in self.names)
+        kept = [each for each in demos if each.kept]
+        if not kept:
+            reason = demos[0].reason
+            return Regenerated(
+                source=self.source,
+                path=self.path,
+                demos=demos,
+                problem=f"none of {len(demos)} demonstrations succeeds any more; first: {reason}",
+            )
+        provenance = self._provenance | {
+            "resolution": self.config.resolution,
+            "expert": self._provenance.get("expert", "of unknown origin"),
+            "protocol": self._provenance.get("protocol", "openvla"),
+            "regenerated": self.recipe()
+            | {
+                "source": self.source.name,
+                "kept": [each.demo for each in kept],
+                "rejected": {each.demo: each.reason for each in demos if not each.kept},
+                "noops_dropped": sum(each.dropped for each in kept),
+            },
+        }
+        files = [self.parts / f"{each.demo}.hdf5" for each in kept]
+        merge_demos(self.path, files, self.task, self.protocol, provenance)
+        shutil.rmtree(self.parts)
+        return Regenerated(source=self.source, path=self.path, demos=demos)
+
+
+def _run(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> Iterator[_Job]:
+    """Work through the files in order; yield each when it is done."""
+    for job in jobs:
+        job.parts.mkdir(parents=True, exist_ok=True)
+    with worker_pool(min(workers, sum(len(job.names) for job in jobs))) as pool:
+        pending: dict[Future[Remade], _Job] = {}
+        for job in jobs:
+            for name in job.names:
+                work = pool.submit(remake_demo, job.source, name, job.parts, job.config)
+                pending[work] = job
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                job, remade = pending.pop(future), future.result()
+                job.remade[remade.demo] = remade
+                if progress is not None:
+                    progress(job.source, remade)
+                if len(job.remade) == len(job.names):
+                    yield job
+
+
+def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig) -> Remade:
+    """Make one demonstration anew in this process, unless it is there already."""
+    note = parts / f"{name}.json"
+    if note.exists():
+        return Remade(**json.loads(note.read_text()))
+    try:
+        remade = _remake(source, name, parts / f"{name}.hdf5", config)
+    except HarnessError as error:
+        remade = Remade(demo=name, kept=False, reason=str(error))
+    writing = note.with_suffix(".writing")
+    writing.write_text(json.dumps(asdict(remade)))
+    writing.replace(note)
+    return remade
+
+
+def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
+    from harness.demonstrations.playback import Motion, cached_simulator, execute, record
+    from training.demo_start import read_start
+    from training.demo_task import demo_task
+
+    with open_demo_file(source) as file:
+        actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)
+        keep = ~_left_out(file, name, actions, config)
+        intended = None
+        if file.has(f"data/{name}/{INTENDED}"):
+            intended = file.numbers(f"data/{name}/{INTENDED}", (7,), steps=len(actions))
+        start, task = read_start(file, name), demo_task(file)
+        protocol = demo_protocol(file, resolution=config.resolution)
+    if isinstance(start, StoredStart):
+        start = replace(start, settle_steps=max(start.settle_steps, config.settle_steps))
+    dropped = int((~keep).sum())
+    if keep.sum() < 2:
+        return Remade(demo=name, kept=False, dropped=dropped, reason="all its actions do nothing")
+    simulator = cached_simulator(task, protocol)
+    execution = execute(simulator, start, actions[keep])
+    if not execution.success:
+        return Remade(
+            demo=name,
+            kept=False,
+            dropped=dropped,
+            reason="the goal does not hold at its end"
+            if execution.reached is None
+            else f"the goal held after step {execution.reached}, and no more at the end",
+        )
+    motion = Motion(
+        start=start,
+        actions=actions[keep],
+        intended=None if intended is None else intended[keep],
+        states=execution.states,
+    )
+    record(simulator, part, motion, {"source_demo": name})
+    return Remade(demo=name, kept=True, steps=int(keep.sum()), dropped=dropped)
+
+
+def _left_out(
+    file: DemoFile, name: str, actions: FloatArray, config: RegenerationConfig
+) -> npt.NDArray[np.bool_]:
+    if config.noops == "keep":
+        return np.zeros(len(actions), dtype=np.bool_)
+    if config.noops == "openvla":
+        return np.asarray(noops(actions))
+    robot = file.numbers(f"data/{name}/robot_states", (9,), steps=len(actions))
+    return np.asarray(pauses(actions, robot[:, :2]))

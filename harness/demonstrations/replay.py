@@ -1,0 +1,164 @@
+"""Executing the actions of demo files again on this simulator, open loop, and comparing."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.processes import worker_pool
+from tasks.errors import ConfigError, HarnessError
+from tasks.protocols import Protocol, get_protocol
+from tasks.starts import StoredStart
+from training.demo_file import DemoFile, open_demo_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What came of one demonstration.
+
+    Attributes:
+        path: The file.
+        demo: The demonstration, ``demo_0``.
+        steps: Its length.
+        success: Whether the goal held after the last action.
+        reached: The step after which it first held, from 1; None where it never did.
+        exact: Whether all states repeated themselves bit for bit.
+        deviation: Largest difference of a position (metres or radians) from the file's states.
+        first: The first step at which anything differed; None if nothing did.
+        problem: Why it could not be executed; empty otherwise.
+    """
+
+    path: str
+    demo: str
+    steps: int = 0
+    success: bool = False
+    reached: int | None = None
+    exact: bool = False
+    deviation: float = 0.0
+    first: int | None = None
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+Progress = Callable[[Replay], None]
+
+
+def replay_demos(
+    chosen: Sequence[tuple[Path, str]], *, workers: int = 2, progress: Progress | None = None
+) -> list[Replay]:
+    """Replay demonstrations in worker processes; their order does not matter to the outcome.
+
+    Args:
+        chosen: File and name of each demonstration.
+        workers: Processes.
+        progress: Called after each.
+
+    Returns:
+        What came of each, in the given order.
+
+    Raises:
+        SimulatorError: A worker died.
+    """
+    found: dict[int, Replay] = {}
+    with worker_pool(min(workers, len(chosen))) as pool:
+        pending: dict[Future[Replay], int] = {
+            pool.submit(replay_demo, path, name): index for index, (path, name) in enumerate(chosen)
+        }
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                index = pending.pop(future)
+                found[index] = future.result()
+                if progress is not None:
+                    progress(found[index])
+    return [found[index] for index in range(len(chosen))]
+
+
+def replay_demo(path: Path, name: str) -> Replay:
+    """Replay one demonstration in this process.
+
+    Args:
+        path: The file.
+        name: The demonstration, ``demo_0``.
+    """
+    from harness.demonstrations.playback import cached_simulator, execute
+    from training.demo_start import read_start
+    from training.demo_task import demo_task
+
+    try:
+        with open_demo_file(path) as file:
+            actions = file.numbers(f"data/{name}/actions", (7,))
+            states = file.numbers(f"data/{name}/states", (None,), steps=len(actions))
+            start, task = read_start(file, name), demo_task(file)
+            protocol = demo_protocol(file)
+        if np.abs(actions).max() > 1:
+            raise ConfigError(f"The actions of {name} leave [−1, 1].")
+        simulator = cached_simulator(task, protocol, images=False)
+        execution = execute(simulator, start, actions.astype(np.float64))
+    except HarnessError as error:
+        return Replay(path=str(path), demo=name, problem=str(error))
+    if execution.states.shape != states.shape:
+        sizes = f"{states.shape[1]} numbers, this scene has {execution.states.shape[1]}"
+        return Replay(path=str(path), demo=name, problem=f"A state of the file has {sizes}.")
+    # Of an episode taken up before settling, the file has the state before it, at step 0.
+    skipped = 1 if isinstance(start, StoredStart) and start.settle_steps else 0
+    differs = (execution.states != states).any(axis=1)
+    differs[:skipped] = False
+    positions = slice(1, 1 + int(simulator.env.sim.model.nq))
+    gaps = np.abs(execution.states - states)[skipped:, positions]
+    return Replay(
+        path=str(path),
+        demo=name,
+        steps=len(actions),
+        success=execution.success,
+        reached=execution.reached,
+        exact=not differs.any(),
+        deviation=float(gaps.max(initial=0.0)),
+        first=int(differs.argmax()) if differs.any() else None,
+    )
+
+
+def demo_protocol(file: DemoFile, *, resolution: int | None = None) -> Protocol:
+    """Return the rules under which a file was made: ours are noted, others have no influence.
+
+    Args:
+        file: The open file.
+        resolution: Pixels of pictures to render, if any.
+
+    Raises:
+        ConfigError: The noted rules are unknown here.
+    """
+    name = file.provenance().get("protocol", "openvla")
+    return get_protocol(str(name), resolution=resolution)
+
+
+def choose_demos(files: Sequence[Path], wanted: Sequence[int] | None) -> list[tuple[Path, str]]:
+    """Return file and name of demonstrations, by their position in each file.
+
+    Args:
+        files: Demo files.
+        wanted: Numbers of demonstrations; all without.
+
+    Raises:
+        ConfigError: No file has such demonstrations, or a file cannot be read.
+    """
+    chosen = []
+    for path in files:
+        with open_demo_file(path) as file:
+            names = file.demos()
+        chosen += [
+            (path, name)
+            for name in names
+            if wanted is None or name.removeprefix("demo_") in {str(index) for index in wanted}
+        ]
+    if not chosen:
+        raise ConfigError(
+            f"No file holds one of the demos {', '.join(map(str, wanted or ()))}. "
+            "Fix: give others with --demos; 'libero-bench demos info' counts them."
+        )
+    return chosen

@@ -1,0 +1,79 @@
+"""How a worker gets its environments: recipes that travel between processes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from harness.evaluation.rollout import Environment
+from tasks.protocols import Protocol
+
+
+class EnvironmentRecipe(Interface):
+    """Builds the environments of one suite in any process. Picklable."""
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+
+    def task_names(self) -> tuple[str, ...]:
+        """Return the names of all its tasks, in order."""
+
+    def init_states(self, task: int) -> int:
+        """Return how many initial states a task has."""
+
+    def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
+        """Return the SHA-256 of the initial states of each task, by the task's index as text."""
+
+    def build(self, task: int, *, images: bool) -> Environment:
+        """Build the environment of one task.
+
+        Args:
+            task: Index of the task.
+            images: False if no picture will be asked for.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiberoRecipe:
+    """Builds LIBERO environments.
+
+    Attributes:
+        suite: Name of the suite.
+        protocol: The rules.
+        hold_steps: Control steps for which the arm is held still after success.
+    """
+
+    suite: str
+    protocol: Protocol
+    hold_steps: int = 0
+
+    def task_names(self) -> tuple[str, ...]:
+        """Return the names of the suite's tasks.
+
+        Raises:
+            ConfigError: There is no such suite.
+            PrerequisiteError: LIBERO is not installed.
+        """
+        from tasks.suites import suite_tasks
+
+        return tuple(task.name for task in suite_tasks(self.suite))
+
+    def init_states(self, task: int) -> int:
+        """Return how many initial states LIBERO has for a task."""
+        from tasks.suites import find_task
+
+        return len(find_task(self.suite, task).init_states())
+
+    def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
+        """Return the SHA-256 of the initial states of each task, by the task's index as text."""
+        from tasks.suites import find_task
+
+        states = {task: find_task(self.suite, task).init_states() for task in tasks}
+        return {str(t): hashlib.sha256(s.tobytes()).hexdigest() for t, s in states.items()}
+
+    def build(self, task: int, *, images: bool) -> Environment:
+        """Build the environment of one task; the simulation itself is built at its first reset."""
+        from tasks.environment import LiberoEnv
+
+        return LiberoEnv(self.suite, task, self.protocol, images=images, hold_steps=self.hold_steps)

@@ -1,0 +1,255 @@
+"""A worker process: it holds one simulation and runs the episodes it is given.
+
+Non-obvious behaviours:
+
+- What LIBERO and its renderer print goes to the worker's log file, not to the terminal.
+- The worker ignores Ctrl-C and SIGHUP, which a terminal sends to the whole group: its parent ends
+  it.
+- It ends with its parent, however that ends: at the end of the pipe, or by the kernel's signal.
+- Asked by ``DUMP_SIGNAL``, it writes to its log where it is, also from within a C library.
+"""
+
+import errno
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness.evaluation.environments import EnvironmentRecipe
+from harness.evaluation.messages import (
+    FATAL,
+    Answer,
+    Done,
+    Failed,
+    Fatal,
+    Job,
+    Moved,
+    Question,
+    Ready,
+)
+from harness.evaluation.rollout import Environment, Planner, Subscriber, run_episode
+from harness.evaluation.worker_log import redirect_output, worker_log
+from harness.processes import end_with
+from policies.executor import PlanExecutor
+from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy, StartingPolicy
+from policies.registry import PolicyRecipe
+from results.records import EpisodeKey, EpisodeRecord
+from tasks.errors import (
+    HarnessError,
+    PrerequisiteError,
+    SimulatorError,
+    SpecMismatchError,
+)
+from tasks.observation import FloatArray
+from tasks.starts import Start
+
+DUMP_SIGNAL = signal.SIGUSR1
+
+_SIGN_OF_LIFE_S = 1.0
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of the disk that every further video would meet as well."""
+_ROOM = "make room or make it writable, then run the same command again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSetup:
+    """What a worker needs to know for all its episodes.
+
+    Attributes:
+        environments: Builds its environments.
+        policy: Builds its policy, if that reads the simulator; None where the parent plans.
+        spec: What the policy needs.
+        exec_horizon: Steps executed per plan.
+        fusion: Name of the fusion rule.
+        images: Whether any episode needs pictures.
+        upright: Whether the environments' pictures are upright.
+        folder: The run folder.
+    """
+
+    environments: EnvironmentRecipe
+    policy: PolicyRecipe | None
+    spec: PolicySpec
+    exec_horizon: int
+    fusion: str
+    images: bool
+    upright: bool
+    folder: Path
+
+
+class PlanRefusedError(Exception):
+    """The policy broke on this episode's request."""
+
+
+class _RemotePlanner:
+    """Asks the parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.asked = False
+
+    def start(self, key: EpisodeKey) -> Start | None:
+        return None
+
+    def begin(self, env: Any, seed: int) -> None:
+        self.asked = False
+
+    def plan(self, request: PlanRequest) -> FloatArray:
+        self.asked = True
+        self._connection.send(Question(request=request))
+        answer: Answer = self._connection.recv()
+        if answer.plan is None:
+            raise PlanRefusedError(answer.error)
+        return answer.plan
+
+
+class _LocalPlanner:
+    """Asks a privileged policy in this process, and tells the parent that the episode goes on."""
+
+    def __init__(self, policy: PrivilegedPolicy, connection: Connection) -> None:
+        self._policy, self._connection = policy, connection
+        self._told = time.monotonic()
+        self.asked = False
+
+    def start(self, key: EpisodeKey) -> Start | None:
+        if isinstance(self._policy, StartingPolicy):
+            return self._policy.start(key.suite, key.task, key.init_state)
+        return None
+
+    def begin(self, env: Any, seed: int) -> None:
+        self.asked = False
+        self._policy.begin(env.simulator, seed)
+
+    def plan(self, request: PlanRequest) -> FloatArray:
+        self.asked = True
+        if time.monotonic() - self._told >= _SIGN_OF_LIFE_S:
+            self._connection.send(Moved(step=request.step))
+            self._told = time.monotonic()
+        return self._policy.plan([request])[0]
+
+
+class _Bench:
+    """The one environment a worker holds; the previous task's goes before the next is built.
+
+    Keeping another would take 0.6 to 0.9 GB. Building one takes 2 to 2.5 s once its compiled model
+    is on disk, and the schedule moves a worker on only when its task has nothing left for it.
+    """
+
+    def __init__(self, environments: EnvironmentRecipe, images: bool) -> None:
+        self._environments, self._images = environments, images
+        self._task: int | None = None
+        self._env: Environment | None = None
+
+    def environment(self, task: int) -> Environment:
+        if self._env is None or task != self._task:
+            self.clear()
+            self._env, self._task = self._environments.build(task, images=self._images), task
+        return self._env
+
+    def clear(self) -> None:
+        if self._env is not None:
+            self._env.close()
+        self._env = None
+        gc.collect()  # a simulation is full of reference cycles
+
+
+def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -> NoReturn:
+    """Be a worker until told to stop; the entry point of its process.
+
+    Args:
+        connection: To the parent.
+        setup: What to work with.
+        number: Names the log file.
+        parent: Process id of the parent.
+    """
+    end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    redirect_output(worker_log(setup.folder, number))
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=False)
+    bench = _Bench(setup.environments, setup.images)
+    try:
+        planner = _planner(connection, setup)
+        connection.send(Ready())
+        while isinstance(job := connection.recv(), Job):
+            connection.send(_attempt(bench, planner, setup, job))
+        bench.clear()
+    except (EOFError, ConnectionError):
+        pass  # the parent is gone
+    except HarnessError as error:
+        connection.send(_verdict(error, asked=False))
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    # Not through the interpreter's exit: freeing what is left of a GL context can fail there.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _planner(connection: Connection, setup: WorkerSetup) -> _RemotePlanner | _LocalPlanner:
+    if setup.policy is None:
+        return _RemotePlanner(connection)
+    return _LocalPlanner(setup.policy.build(), connection)  # type: ignore[arg-type]
+
+
+def _attempt(
+    bench: _Bench, planner: _RemotePlanner | _LocalPlanner, setup: WorkerSetup, job: Job
+) -> Done | Failed | Fatal:
+    planner.asked = False
+    try:
+        return Done(record=_run(bench, planner, setup, job))
+    except (EOFError, ConnectionError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        verdict = _verdict(error, asked=planner.asked)
+        del error
+        bench.clear()  # whatever broke, the next episode gets a new simulation
+        return verdict
+
+
+def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> EpisodeRecord:
+    subscribers: list[Subscriber] = []
+    if job.record:
+        from harness.video import VideoWriter
+
+        subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
+    return run_episode(
+        bench.environment(job.key.task),
+        planner,
+        setup.spec,
+        PlanExecutor(setup.spec.horizon, setup.exec_horizon, setup.fusion),
+        key=job.key,
+        task_name=job.task_name,
+        attempt=job.attempt,
+        subscribers=subscribers,
+    )
+
+
+def _verdict(error: Exception, *, asked: bool) -> Failed | Fatal:
+    """Tell what would break every episode from what broke this one.
+
+    A setting that is wrong shows before the first plan; after it, a ``ConfigError`` is about this
+    episode's actions, such as NaN from the policy.
+    """
+    text = " ".join(str(error).split())
+    if getattr(error, "errno", None) in _STORAGE:
+        return Fatal(kind="ResultsError", error=f"A worker could not write ({text}): {_ROOM}")
+    for name, kind in FATAL.items():
+        systematic = issubclass(kind, PrerequisiteError | SpecMismatchError) or not asked
+        if isinstance(error, kind) and systematic:
+            return Fatal(kind=name, error=text)
+    if isinstance(error, PlanRefusedError):
+        return Failed(error=text)
+    hopeless = isinstance(error, HarnessError) and not isinstance(error, SimulatorError)
+    return Failed(error=f"{type(error).__name__}: {text}"[:500], hopeless=hopeless)

@@ -1,0 +1,247 @@
+"""The numbers of a leaderboard row, and which rows may be ranked together.
+
+Errors say nothing of a policy's skill: they are counted apart and are in no rate or mean. Rows are
+ranked within the same suite and the same tasks; a row is ranked once all its episodes count. Ranks
+follow the rates alone; letters say which of them the same episodes tell apart.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
+from results.records import EpisodeRecord, RunInfo
+from results.statistics import detectable_difference, rate_interval
+
+Run = tuple[RunInfo, Sequence[EpisodeRecord]]
+"""A run as ``load_run`` returns it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One run on one suite, or on one task of it."""
+
+    label: str
+    """Name of the run."""
+
+    suite: str
+    """Name of the suite."""
+
+    tasks: tuple[int, ...]
+    """Indices of the tasks asked for."""
+
+    task_name: str | None
+    """Name of the task if there is one alone and it was tried."""
+
+    policy: str
+    """Name of the policy."""
+
+    checkpoint: str | None
+    """Checkpoint of the policy, if it has one."""
+
+    exec_horizon: int | None
+    """Steps executed per plan."""
+
+    fusion: str | None
+    """How overlapping plans are fused."""
+
+    successes: int
+    """Episodes that succeeded."""
+
+    episodes: int
+    """Episodes that count: successes and failures."""
+
+    expected: int
+    """Episodes asked for."""
+
+    rate: float | None
+    """Successes over episodes, in [0, 1]; None before the first."""
+
+    low: float
+    """Lower end of the 95 % interval of the rate."""
+
+    high: float
+    """Upper end of it."""
+
+    method: str
+    """How the interval was made: ``Wilson`` or ``bootstrap by task``."""
+
+    detectable: float | None
+    """Smallest difference that shows against an independent run of as many episodes; None if no
+    difference would."""
+
+    steps_to_success: float | None
+    """Mean control steps over successes."""
+
+    steps: float | None
+    """Mean control steps over all episodes that count."""
+
+    errors: int
+    """Episodes whose last attempt broke."""
+
+    demos: str | None
+    """Which demonstrations the policy was trained on."""
+
+    protocol: str
+    """Name of the protocol."""
+
+    protocol_hash: str
+    """Hash of the protocol."""
+
+    rank: int | None = None
+    """1 for the best of the same suite and tasks; equal rates share a rank; None if incomplete."""
+
+    letters: str = ""
+    """Complete runs of the very same episodes that share a letter are not told apart; empty where
+    there is no other such run."""
+
+    notes: tuple[str, ...] = ()
+    """What a reader must know before comparing this row with another."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode asked for counts."""
+        return self.episodes >= self.expected
+
+
+def rows_from_runs(runs: Iterable[Run]) -> list[Row]:
+    """Make the leaderboard's rows, one for each run and suite, best first.
+
+    Args:
+        runs: Runs as ``load_run`` returns them.
+
+    Returns:
+        The rows: groups of the same suite and tasks in the order of their first run, in each the
+        ranked rows best first and then the incomplete ones.
+    """
+    rows = [
+        (
+            _row(info, records, suite, info.tasks[suite], info.expected_of(suite)),
+            outcomes_of(records, suite),
+        )
+        for info, records in runs
+        for suite in info.suites
+    ]
+    return _ranked(_lettered(rows))
+
+
+def rows_by_task(runs: Iterable[Run]) -> list[Row]:
+    """Make the breakdown by task, one row for each run and task.
+
+    Args:
+        runs: Runs as ``load_run`` returns them.
+
+    Returns:
+        The rows, in the order of the tasks, for each task best first.
+    """
+    rows = [
+        _row(info, records, suite, (task,), info.expected_of(suite) // len(info.tasks[suite]))
+        for info, records in runs
+        for suite in info.suites
+        for task in info.tasks[suite]
+    ]
+    suites = list(dict.fromkeys(row.suite for row in rows))
+    rows.sort(key=lambda row: (suites.index(row.suite), row.tasks))
+    return _ranked(rows)
+
+
+def _row(
+    info: RunInfo,
+    records: Sequence[EpisodeRecord],
+    suite: str,
+    tasks: tuple[int, ...],
+    expected: int,
+) -> Row:
+    mine = [record for record in records if record.suite == suite and record.task in tasks]
+    counted = [record for record in mine if record.outcome != "error"]
+    wins = [record for record in counted if record.outcome == "success"]
+    interval = rate_interval(
+        [
+            (sum(r.task == task for r in wins), sum(r.task == task for r in counted))
+            for task in tasks
+        ]
+    )
+    row = Row(
+        label=info.name,
+        suite=suite,
+        tasks=tuple(tasks),
+        task_name=mine[0].task_name if mine and len(tasks) == 1 else None,
+        policy=str(info.policy["name"]),
+        checkpoint=_text(info.policy.get("checkpoint")),
+        exec_horizon=info.policy.get("exec_horizon"),
+        fusion=_text(info.policy.get("fusion")),
+        successes=len(wins),
+        episodes=len(counted),
+        expected=expected,
+        rate=len(wins) / len(counted) if counted else None,
+        low=interval.low,
+        high=interval.high,
+        method=interval.method,
+        detectable=detectable_difference(len(wins) / len(counted), len(counted))
+        if counted
+        else None,
+        steps_to_success=fmean(record.steps for record in wins) if wins else None,
+        steps=fmean(record.steps for record in counted) if counted else None,
+        errors=len(mine) - len(counted),
+        demos=info.demos,
+        protocol=str(info.protocol["name"]),
+        protocol_hash=str(info.protocol["hash"]),
+    )
+    return dataclasses.replace(row, notes=_notes_of_run(row, info))
+
+
+def _notes_of_run(row: Row, info: RunInfo) -> tuple[str, ...]:
+    notes = []
+    if not row.complete:
+        notes.append(f"incomplete {row.episodes}/{row.expected}")
+    changed = sorted({name for again in info.resumed for name in again.changed})
+    if changed:
+        notes.append(f"resumed with another {', '.join(changed)}")
+    return tuple(notes)
+
+
+def _lettered(rows: Sequence[tuple[Row, Outcomes]]) -> list[Row]:
+    """Give letters to the most rows of a suite and tasks that have the very same episodes."""
+    same: dict[tuple[str, frozenset[int]], dict[tuple[str, frozenset[Any]], list[int]]] = {}
+    for place, (row, outcomes) in enumerate(rows):
+        if row.complete:
+            alike = same.setdefault((row.suite, frozenset(row.tasks)), {})
+            alike.setdefault((row.protocol_hash, frozenset(outcomes)), []).append(place)
+    lettered = [row for row, _ in rows]
+    for alike in same.values():
+        places = max(alike.values(), key=len)
+        runs = [rows[place][1] for place in places]
+        if len(runs) > 1 and runs[0]:
+            letters = letters_of(runs, contrasts_of(runs))
+            for place, letter in zip(places, letters, strict=True):
+                lettered[place] = dataclasses.replace(lettered[place], letters=letter)
+    return lettered
+
+
+def _ranked(rows: list[Row]) -> list[Row]:
+    groups: dict[tuple[str, frozenset[int]], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.suite, frozenset(row.tasks)), []).append(row)
+    return [row for group in groups.values() for row in _ranked_group(group)]
+
+
+def _ranked_group(group: list[Row]) -> list[Row]:
+    # Between equal rates the one with more episodes, hence the higher lower end, comes first.
+    group = sorted(group, key=lambda row: (not row.complete, -(row.rate or 0.0), -row.low))
+    usual = Counter(row.protocol_hash for row in group).most_common(1)[0][0]
+    ranked: list[Row] = []
+    for place, row in enumerate(group, start=1):
+        rank: int | None = place if row.complete else None
+        if rank and ranked and ranked[-1].rate == row.rate:
+            rank = ranked[-1].rank
+        notes = row.notes
+        if row.protocol_hash != usual:
+            notes = (*notes, f"other protocol: {row.protocol} {row.protocol_hash[:8]}")
+        ranked.append(dataclasses.replace(row, rank=rank, notes=notes))
+    return ranked
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,362 @@
+"""Whole evaluations with worker processes, on environments that need no LIBERO."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from harness.evaluation import evaluator
+from harness.evaluation.dispatch import plan_batch
+from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from harness.evaluation.meter import EvaluationStatus
+from policies.interface import PlanRequest
+from policies.registry import PolicyRecipe
+from results.errors import ResultsError
+from results.leaderboard.rows import rows_from_runs
+from results.merging import merge_runs
+from results.records import EpisodeKey, EpisodeRecord
+from results.store import load_run
+from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
+from tasks.observation import FloatArray
+from tasks.protocols import get_protocol
+from tests.harness.conftest import ROOT
+from tests.harness.doubles import EchoRecipe, FragilePolicy, RecordingPolicy, Trouble
+
+
+@pytest.fixture(autouse=True)
+def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+
+
+def make(out: Path, **changes: Any) -> EvaluationConfig:
+    fields: dict[str, Any] = {
+        "policy": PolicyRecipe(name="random"),
+        "suite": "libero_object",
+        "out": out,
+        "episodes": 4,
+    }
+    return EvaluationConfig(**{**fields, **changes})
+
+
+def outcome(folder: Path) -> dict[EpisodeKey, EpisodeRecord]:
+    return {r.key: dataclasses.replace(r, wall_s=0.0) for r in load_run(folder)[1]}
+
+
+def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
+    one = evaluate(make(tmp_path / "one"), environments=EchoRecipe())
+    two = evaluate(make(tmp_path / "two", workers=2), environments=EchoRecipe())
+    states = (3, 2, 1, 0)
+    turned = make(tmp_path / "turned", episodes=None, init_states=states, tasks=(2, 1, 0))
+    three = evaluate(turned, environments=EchoRecipe())
+    assert outcome(one) == outcome(two) == outcome(three)
+    assert len(outcome(one)) == 12
+    assert {r.outcome for r in outcome(one).values()} == {"success", "failure"}
+    info = load_run(one)[0]
+    assert info.status == "complete"
+    assert info.config["init_states"] == [0, 1, 2, 3]
+    assert info.policy["exec_horizon"] == 8
+
+
+def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
+    config = make(tmp_path / "run", tasks=(0,))
+    evaluate(config, environments=EchoRecipe())
+    lines = (tmp_path / "run" / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "episodes.jsonl").write_text("".join(lines[:2]))
+    seen: list[EvaluationStatus] = []
+    evaluate(
+        dataclasses.replace(config, workers=2), environments=EchoRecipe(), progress=seen.append
+    )
+    again = (tmp_path / "run" / "episodes.jsonl").read_text().splitlines(keepends=True)
+    assert again[:2] == lines[:2]
+    assert len(again) == 4
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (2, 4, 4)
+    evaluate(config, environments=EchoRecipe(unbuildable=True))  # nothing left: nothing built
+    with pytest.raises(ResultsError, match="exec_horizon"):
+        evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoRecipe())
+
+
+def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
+    whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoRecipe()))
+    parts: dict[EpisodeKey, EpisodeRecord] = {}
+    for shard in ("1/2", "2/2"):
+        folder = tmp_path / shard[0]
+        part = outcome(evaluate(make(folder, shard=shard, workers=1), environments=EchoRecipe()))
+        assert not part.keys() & parts.keys()
+        parts |= part
+        info = load_run(folder)[0]
+        assert (info.config["shard"], info.status, len(part)) == (shard, "complete", 6)
+        (row,) = rows_from_runs([load_run(folder)])
+        assert (row.episodes, row.expected, row.rank) == (6, 12, None)
+    assert parts == whole
+    merged = merge_runs(
+        [tmp_path / "1", tmp_path / "2"],
+        tmp_path / "merged",
+        volatile=evaluator.VOLATILE,
+        pinned=evaluator.PINNED,
+    )
+    assert merged.complete
+    assert outcome(tmp_path / "merged") == whole
+    again = evaluate(make(tmp_path / "merged"), environments=EchoRecipe(unbuildable=True))
+    assert outcome(again) == whole  # nothing left to run
+    assert load_run(tmp_path / "whole")[0].config["shard"] is None
+    with pytest.raises(ResultsError, match=r'config\.shard: "1/2" here, "2/2" asked'):
+        evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoRecipe())
+
+
+def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real provenance
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "weights").write_bytes(b"1")
+    policy = PolicyRecipe(name="mine", checkpoint=str(checkpoint))
+    config = make(tmp_path / "run", policy=policy, tasks=(0, 2), episodes=1)
+    own = RecordingPolicy(cameras=())
+    evaluate(config, policy=own, environments=EchoRecipe())
+    info = load_run(tmp_path / "run")[0]
+    digest = hashlib.sha256(b"1").hexdigest()
+    assert info.schema_version == 1
+    assert info.provenance["checkpoint_files"] == {"weights": digest}
+    assert info.provenance["init_states"] == {"0": "f" * 64, "2": "f" * 64}
+    assert {"git", "python", "packages", "machine", "gl_renderer"} <= info.provenance.keys()
+    assert {"mujoco", "robosuite", "torch"} <= info.provenance["packages"].keys()
+    assert info.protocol["hash"] == get_protocol().hash
+    assert (info.config["seed"], info.config["resolution"]) == (7, 256)
+    assert info.config["workers"] >= 1
+    evaluate(config, policy=own, environments=EchoRecipe())
+    (checkpoint / "weights").write_bytes(b"2")
+    with pytest.raises(ResultsError, match=r"policy\.checkpoint_sha256"):
+        evaluate(config, policy=own, environments=EchoRecipe())
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])
+def test_a_broken_episode_is_tried_again(tmp_path: Path, kind: str, workers: int) -> None:
+    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
+    run = evaluate(make(tmp_path / "run", tasks=(0,), workers=workers), environments=places)
+    calm = evaluate(make(tmp_path / "calm", tasks=(0,)), environments=EchoRecipe())
+    broken = EpisodeKey("libero_object", 0, 1, 7)
+    records = outcome(run)
+    assert records[broken].attempt == 2
+    records[broken] = dataclasses.replace(records[broken], attempt=1)
+    assert records == outcome(calm)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("raise", "RuntimeError: broke"), ("die", "signal 9")])
+def test_an_episode_that_breaks_twice_is_an_error_until_resumed(
+    tmp_path: Path, kind: str, words: str
+) -> None:
+    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind, times=2)})
+    config = make(tmp_path / "run", tasks=(0,), workers=2)
+    seen: list[EvaluationStatus] = []
+    records = outcome(evaluate(config, environments=places, progress=seen.append))
+    broken = records[EpisodeKey("libero_object", 0, 1, 7)]
+    assert broken.outcome == "error"
+    assert words in (broken.error or "")
+    assert sum(r.outcome == "error" for r in records.values()) == 1
+    assert "1 error" in str(seen[-1])
+    again = outcome(evaluate(config, environments=places))[broken.key]
+    assert (again.outcome != "error", again.attempt) == (True, 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_breaks_every_episode_ends_the_run_with_that_error(
+    tmp_path: Path, workers: int
+) -> None:
+    config = make(tmp_path / "run", workers=workers)
+    with pytest.raises(PrerequisiteError, match="There is no EGL"):
+        evaluate(config, environments=EchoRecipe(unbuildable=True))
+    info, records = load_run(tmp_path / "run")
+    assert (info.status, records) == ("interrupted", [])
+
+
+def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    def refused(match: str, **changes: Any) -> None:
+        with pytest.raises(ConfigError, match=match):
+            evaluate(make(tmp_path / "run", **changes), environments=EchoRecipe())
+        assert not (tmp_path / "run").exists()
+
+    refused(r"exec_horizon is 65\. Allowed: 1 to 64", exec_horizon=65)
+    refused("exec_horizon is 0", exec_horizon=0)
+    refused("Unknown fusion 'averge'", fusion="averge")
+    refused("Unknown protocol", protocol="openvle")
+    refused("suite", suite="libero_objekt")
+    refused(r"Tasks \[7\].*0 to 2", tasks=(7,))
+    refused("Initial state 10 .*0 to 9", episodes=11)
+    refused("Both episodes", init_states=(1,))
+    refused("given twice", episodes=None, init_states=(1, 1))
+    refused("Unknown policy", policy=PolicyRecipe(name="rdtt"))
+    with pytest.raises(ValidationError):
+        make(tmp_path, episode_per_task=3)
+
+
+def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
+    class Contract:
+        demos: dict[str, Any] = {"label": "12 scripted demos"}  # noqa: RUF012
+
+        def check(self, given: dict[str, Any]) -> None:
+            if given["render_size"] != 128:
+                raise SpecMismatchError(f"render_size is {given['render_size']}, needed 128")
+
+    policy = RecordingPolicy()
+    policy.contract = Contract()  # type: ignore[attr-defined]
+    with pytest.raises(SpecMismatchError, match="needed 128"):
+        evaluate(make(tmp_path / "run"), policy=policy, environments=EchoRecipe())
+    assert not (tmp_path / "run").exists()
+    config = make(tmp_path / "run", resolution=128, tasks=(0,), episodes=1)
+    run = evaluate(config, policy=policy, environments=EchoRecipe())
+    assert load_run(run)[0].demos == "12 scripted demos"
+
+
+def test_a_policy_in_the_parent_serves_all_workers(tmp_path: Path) -> None:
+    policy = RecordingPolicy()
+    config = make(tmp_path / "run", workers=2)
+    run = evaluate(config, policy=policy, environments=EchoRecipe())
+    records = load_run(run)[1]
+    assert sum(policy.batches) == sum(record.plans for record in records)
+    assert {request.instruction for request in policy.requests} == {
+        "do task 0",
+        "do task 1",
+        "do task 2",
+    }
+
+
+class Gathering(RecordingPolicy):
+    """Takes its time, so that questions come together; keeps who asked with whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.company: list[set[str]] = []
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        self.company.append({request.instruction for request in requests})
+        time.sleep(0.05)
+        return super().plan(requests)
+
+
+def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) -> None:
+    policy = Gathering()
+    config = make(tmp_path / "three", workers=3)
+    together = outcome(evaluate(config, policy=policy, environments=EchoRecipe()))
+    assert max(len(tasks) for tasks in policy.company) >= 2
+    alone = Gathering()
+    one = outcome(
+        evaluate(make(tmp_path / "one", workers=1), policy=alone, environments=EchoRecipe())
+    )
+    assert {len(tasks) for tasks in alone.company} == {1}
+    assert one == together
+    assert {r.seed: r.step for r in policy.requests} == {r.seed: r.step for r in alone.requests}
+
+
+def test_a_policy_that_breaks_on_one_episode_spares_the_others(tmp_path: Path) -> None:
+    config = make(tmp_path / "run", tasks=(0,), workers=2)
+    records = outcome(evaluate(config, policy=FragilePolicy(), environments=EchoRecipe()))
+    broken = [r for r in records.values() if r.outcome == "error"]
+    assert [r.init_state for r in broken] == [1]
+    assert broken[0].error == "ValueError: cannot look at this"
+
+
+def test_a_batch_that_breaks_is_asked_one_by_one() -> None:
+    def request(init_state: int) -> PlanRequest:
+        seen: Any = {"ee_pos": [0, init_state, 0]}
+        return PlanRequest(window=[seen], instruction="", seed=init_state)
+
+    answers = plan_batch(FragilePolicy(), [request(0), request(1), request(2)])
+    assert [answer.plan is None for answer in answers] == [False, True, False]
+
+
+def test_videos_are_made_of_the_first_episodes(tmp_path: Path) -> None:
+    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 0): Trouble()})
+    run = evaluate(make(tmp_path / "run", tasks=(0, 1), episodes=2, record=1), environments=places)
+    files = {path.name for path in (run / "videos").iterdir()}
+    assert files == {"libero_object-t0-i0-s7.mp4", "libero_object-t1-i0-s7.mp4"}
+    for record in outcome(run).values():
+        assert (record.video is not None) == (record.init_state == 0)
+
+
+SCRIPT = """
+import signal, sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from harness.evaluation import evaluator
+from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from policies.registry import PolicyRecipe
+from tests.harness.doubles import EchoRecipe, RecordingPolicy
+
+class Slow(RecordingPolicy):
+    def plan(self, requests):
+        time.sleep(0.05)
+        return super().plan(requests)
+
+if __name__ == "__main__":
+    # A shell that starts the tests in the background has its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    evaluator.collect_provenance = lambda renderer: {{}}
+    config = EvaluationConfig(
+        policy=PolicyRecipe(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
+        episodes=10,
+    )
+    evaluate(config, policy=Slow(), environments=EchoRecipe())
+"""
+
+
+def start_script(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start a slow evaluation; return it with its workers' ids once it has some results."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=ROOT))
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "run")],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    episodes = tmp_path / "run" / "episodes.jsonl"
+    while not (episodes.exists() and episodes.read_text().count("\n") >= 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process, workers_of(process.pid)
+
+
+def workers_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [int(child) for child, command in commands.items() if b"spawn_main" in command]
+
+
+def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "interrupted"), (signal.SIGKILL, "running")],
+)
+def test_ending_the_parent_keeps_results_and_ends_workers(
+    tmp_path: Path, number: signal.Signals, status: str
+) -> None:
+    process, workers = start_script(tmp_path)
+    assert len(workers) == 2
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    assert process.wait(20) != 0
+    deadline = time.monotonic() + 10
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    info, records = load_run(tmp_path / "run")
+    assert info.status == status
+    assert len(records) >= 2
+    for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines():
+        json.loads(line)
