@@ -57,6 +57,9 @@ class PolicyFigures:
     fastest: Pair
     """Least seconds."""
 
+    cpu: Pair
+    """Median CPU seconds of the process, all threads, which other processes hardly change."""
+
     stages: dict[str, Pair]
     """Median seconds by stage, measured in plans of their own."""
 
@@ -108,12 +111,15 @@ def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigur
             peaks[side.name] = _peak_mb(side, episodes.requests(turn), case.device)
         sides.append(side)
     seconds: dict[str, list[float]] = {side.name: [] for side in sides}
+    cpu: dict[str, list[float]] = {side.name: [] for side in sides}
     difference = 0.0
     for repeat in range(case.repeats):
         report("measuring")
         requests = episodes.requests(_WARM_UPS + repeat)
         for side in sides if repeat % 2 else reversed(sides):
-            seconds[side.name].append(_timed(side, requests, case.device))
+            passed, spent = _timed(side, requests, case.device)
+            seconds[side.name].append(passed)
+            cpu[side.name].append(spent)
         apart = sides[0].latest.float() - sides[1].latest.float()
         difference = max(difference, float(apart.abs().max()))
     parts: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
@@ -130,6 +136,7 @@ def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigur
         solver_steps=case.solver_steps or network.config.noise_scheduler.num_inference_timesteps,
         median=_pair(seconds, statistics.median),
         fastest=_pair(seconds, min),
+        cpu=_pair(cpu, statistics.median),
         stages={stage: _median_stage(parts, stage) for stage in STAGES},
         memory_mb=peaks if cuda else {"process": resident_mb()},
         difference=difference,
@@ -226,12 +233,13 @@ class _Ours(_Side):
         return spent
 
 
-def _timed(side: _Side, requests: Sequence[PlanRequest], device: str) -> float:
+def _timed(side: _Side, requests: Sequence[PlanRequest], device: str) -> tuple[float, float]:
+    """Plan; return the seconds that passed, and those of the process' threads."""
     wait_for(device)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     side.plan(requests)
     wait_for(device)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def _peak_mb(side: _Side, requests: Sequence[PlanRequest], device: str) -> float:

@@ -154,7 +154,8 @@ def _print_tables(found: "list[PolicyFigures]") -> None:
 
     first = found[0]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    threads = f", {first.threads} threads" if first.device == "CPU" else ""
+    many = "s" if first.threads > 1 else ""
+    threads = f", {first.threads} thread{many}" if first.device == "CPU" else ""
     how = [word for word in ("compile", "cuda_graphs") if getattr(first.case, word)]
     console.print(
         f"{first.device}{threads}, {first.case.dtype}, {first.solver_steps} denoising steps"
@@ -168,7 +169,9 @@ def _main_table(found: "list[PolicyFigures]") -> "Table":
     from rich.table import Table
 
     table = Table("preset", box=None, pad_edge=False)
-    for name in ("episodes", "median, ms", "least, ms", "time", "plans/s", "memory, MB", "apart"):
+    on_cpu = found[0].device == "CPU"
+    names = ["episodes", "median, ms", "least, ms", "time", "plans/s", "memory, MB", "apart"]
+    for name in [*names, *(["CPU time"] if on_cpu else [])]:
         table.add_column(name, justify="right")
     for each in found:
         apart = f"{each.difference:.0e}"
@@ -178,10 +181,11 @@ def _main_table(found: "list[PolicyFigures]") -> "Table":
             str(each.case.batch),
             _milliseconds(each.median),
             _milliseconds(each.fastest),
-            f"{each.median.ours / each.median.official:.0%} ({each.median.ratio:.1f}×)",
+            f"{_share(each.median)} ({each.median.ratio:.1f}×)",
             f"{each.plans_per_s.official:.3g} → {each.plans_per_s.ours:.3g}",
             " → ".join(memory),
             apart if each.equal else f"[red]{apart}[/red]",
+            *([_share(each.cpu)] if on_cpu else []),
         )
     return table
 
@@ -197,6 +201,10 @@ def _stages_table(found: "list[PolicyFigures]") -> "Table":
         shown = [_milliseconds(pair) for pair in each.stages.values()]
         table.add_row(each.case.preset, str(each.case.batch), *shown)
     return table
+
+
+def _share(pair: "Pair") -> str:
+    return f"{pair.ours / pair.official:.0%}"
 
 
 def _milliseconds(pair: "Pair") -> str:

@@ -168,6 +168,7 @@ def test_plans_in_float32_must_be_equal() -> None:
         solver_steps=5,
         median=pair,
         fastest=pair,
+        cpu=pair,
         stages={},
         memory_mb={},
         difference=2e-5,
