@@ -99,20 +99,26 @@ def parity_command(
                 report=report,
             )
         bar.at(_STAGES)
-    if json:
+    _print(rows, as_json=json)
+    return 0 if passed(rows) else FAILED
+
+
+def _print(rows: "list[Row]", *, as_json: bool) -> None:
+    from harness.parity.rows import passed
+
+    if as_json:
         from dataclasses import asdict
         from json import dumps
 
         plain = {"passed": passed(rows), "checks": [asdict(row) for row in rows]}
         print(dumps(plain, indent=2, ensure_ascii=False))
-    else:
-        import sys
+        return
+    import sys
 
-        from rich.console import Console
+    from rich.console import Console
 
-        width = None if sys.stdout.isatty() else 120
-        Console(highlight=False, width=width).print(_table(rows))
-    return 0 if passed(rows) else FAILED
+    width = None if sys.stdout.isatty() else 120
+    Console(highlight=False, width=width).print(_table(rows))
 
 
 def _table(rows: "list[Row]") -> "Table":
