@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.benchmarks import stage_clock
+from harness.benchmarks import policy_workload, stage_clock
 from harness.benchmarks.against_official import Pair
 from harness.benchmarks.official_order import OfficialPlanner, predict_action
 from harness.benchmarks.policy_speed import STAGES, PolicyFigures
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
 from harness.benchmarks.stage_clock import StageClock
 from harness.cli import main
+from policies.rdt import presets
 from policies.rdt.adapter import RDTPolicy
 from policies.rdt.config import NoiseScheduleConfig, RDTConfig
 from policies.rdt.contract import ANY_SIZE, Contract
@@ -247,3 +248,15 @@ def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatc
         with clock("b"):
             pass
     assert spent == pytest.approx({"rest": (3 + 7 + 11) / 1e3, "a": 5 / 1e3, "b": 9 / 1e3})
+
+
+def test_large_presets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pictures, tokens and slots of the published size; widths and depths are cut down."""
+    shape = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    monkeypatch.setattr(policy_workload, "_SO400M", {**policy_workload._SO400M, **shape})
+    small = RDTConfig(hidden_size=32, depth=2, num_heads=2)
+    monkeypatch.setitem(presets.PRESETS, "rdt-1b", presets.Preset(rdt=small, needs="much"))
+    words = ["--preset", "rdt-1b", "--batch", "1", "--repeats", "1", "--solver-steps", "2"]
+    assert main(["bench", "policy", *words, "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)
+    assert 0 < said["difference"] < 1e-5
