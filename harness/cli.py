@@ -31,7 +31,6 @@ from harness.commands.parity import parity_command
 from harness.commands.policies import policies_command
 from harness.commands.report import report_command
 from harness.commands.run import run_command
-from harness.commands.train import train_command
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -46,7 +45,11 @@ app = App(
 )
 app.command(run_command, name="run")
 app.command(collect_command, name="collect")
-app.command(train_command, name="train")
+app.command(
+    "harness.commands.train:train_command",
+    name="train",
+    help="Fine-tune RDT on demonstrations.",
+)
 app.command(evaluate_command, name="eval")
 app.command(policies_command, name="policies")
 app.command(leaderboard_command, name="leaderboard")
@@ -100,7 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _fail(f"Ended by signal {ending.code - _SIGNALLED}. {_KEPT}", ending.code)
         raise
     except CycloptsError as error:
-        return _fail(" ".join(str(error).split()), USAGE_ERROR)
+        mistake = _mendable(error.__cause__) if isinstance(error.__cause__, Exception) else None
+        return _fail(mistake or " ".join(str(error).split()), USAGE_ERROR)
     except Exception as error:
         message = _mendable(error)
         if message is None:

@@ -1,71 +1,53 @@
 """The folder of a training run: its settings, its log, the state to resume from, its result."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError, differing_settings
+from training.checkpoints.shelf import Shelf
 from training.config import TrainingConfig
 
 
 class RunFolder:
     """Paths and files of a training run.
 
-    ``train.json`` holds the settings, ``train.jsonl`` a line per logged update, ``state/`` all that
-    is needed to go on, ``checkpoint/`` the finished policy.
+    ``train.json`` holds the settings, ``train.jsonl`` what was logged, ``checkpoints/`` what to go
+    on from, ``checkpoint/`` the finished policy.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.settings = path / "train.json"
         self.log = path / "train.jsonl"
-        self.state = path / "state"
+        self.shelf = Shelf(path / "checkpoints")
         self.checkpoint = path / "checkpoint"
 
     def claim(self, config: TrainingConfig) -> None:
-        """Make the folder this run's, or check that it is.
+        """Make the folder this run's, or check that it is; roll back if that is asked.
 
         Raises:
-            ConfigError: The folder holds something else, or a run with other settings.
+            ConfigError: The folder holds something else, or a run with other settings, or no
+                checkpoint to roll back to.
         """
+        if config.from_update is not None:
+            if not self.settings.exists():
+                raise ConfigError(
+                    f"--from-update {config.from_update}: '{self.path}' is no training run. "
+                    "Fix: give the --out of one, or drop --from-update."
+                )
+            self.shelf.forget_after(config.from_update)
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+            write_json(self.settings, config.identity())
+            self.append_log({"event": "rollback", "update": config.from_update})
         claim_folder(self.path, self.settings, config.identity(), "training run")
 
     @property
     def finished(self) -> bool:
         """Whether the finished policy is there."""
         return (self.checkpoint / "contract.json").exists()
-
-    def step(self) -> int:
-        """Return the update that the saved state was taken after; 0 without one."""
-        note = self.state / "step.json"
-        return int(json.loads(note.read_text())["step"]) if note.exists() else 0
-
-    @contextmanager
-    def replacing_state(self) -> Iterator[Path]:
-        """Give a folder to write a state to; it becomes ``state/`` when whole."""
-        writing, old = self.path / ".state.writing", self.path / ".state.old"
-        shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir(parents=True)
-        yield writing
-        for file in writing.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
-        shutil.rmtree(old, ignore_errors=True)
-        if self.state.exists():
-            self.state.rename(old)
-        writing.rename(self.state)
-        shutil.rmtree(old, ignore_errors=True)
-
-    def recover(self) -> None:
-        """Put back the previous state if a kill fell between the two renames."""
-        old = self.path / ".state.old"
-        if old.exists() and not self.state.exists():
-            old.rename(self.state)
 
     def append_log(self, entry: Mapping[str, Any]) -> None:
         """Add a line to the log."""

@@ -1,36 +1,39 @@
 """Fine-tuning an RDT policy on demonstrations, through accelerate."""
 
-import hashlib
-import json
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from policies.rdt.checkpoint import load_checkpoint, save_checkpoint
-from policies.rdt.contract import Contract
+from policies.rdt.checkpoint import save_checkpoint
 from policies.rdt.layout import Layout, get_layout
 from policies.rdt.network import Batch, RDTPolicyNetwork
-from policies.rdt.presets import build_network
 from tasks.errors import ConfigError
-from training.augmentation import mask_conditions, shift_images
+from training.augmentation.shifting import mask_conditions, shift_images
+from training.checkpoints.shelf import STATE
+from training.checkpoints.state import read_state, write_state
 from training.config import TrainingConfig
-from training.demo_reader import read_provenance
-from training.run_folder import RunFolder, write_json
-from training.sampling import EndlessBatches
-from training.windows import DemoWindows
+from training.data.order import EndlessBatches
+from training.optimisation.accumulation import accumulation
+from training.optimisation.averaging import WeightAverage
+from training.optimisation.freezing import prepare_network
+from training.optimisation.schedule import learning_rate
+from training.run_folder import RunFolder
+from training.starting import describe_contract, read_windows, start_network
 
 _LOG_EVERY = 10
 _SMOOTHING = 0.95
+_TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,9 @@ class TrainingStatus:
         loss: Running mean of the loss.
         rate: Updates per second since this process started.
         learning_rate: Of the latest update.
+        gradient_norm: Of the latest update, before clipping.
+        samples_per_s: Windows per second over all processes since this process started.
+        data_wait: Share of the time spent waiting for batches since this process started.
     """
 
     update: int
@@ -50,6 +56,9 @@ class TrainingStatus:
     loss: float
     rate: float
     learning_rate: float
+    gradient_norm: float
+    samples_per_s: float
+    data_wait: float
 
 
 Progress = Callable[[TrainingStatus], None]
@@ -71,10 +80,18 @@ def train(config: TrainingConfig, progress: Progress | None = None) -> Path:
     folder = RunFolder(config.out)
     if config.threads:
         torch.set_num_threads(config.threads)
-    accelerator = Accelerator(mixed_precision=config.precision)
+    # Known before accelerate starts: its wrappers want the accumulation from the beginning.
+    passes = accumulation(config, int(os.environ.get("WORLD_SIZE", "1")))
+    AcceleratorState._reset_state()  # or a second run in a process keeps the first one's precision
+    accelerator = Accelerator(mixed_precision=config.precision, gradient_accumulation_steps=passes)
+    if accelerator.distributed_type.value not in _TOGETHER:
+        raise ConfigError(
+            f"accelerate is set to {accelerator.distributed_type.value}. Allowed: one process, or "
+            "data parallel on CPUs or GPUs (MULTI_CPU, MULTI_GPU). Fix: accelerate launch "
+            "--multi_gpu --num_processes N -m harness.cli train ..."
+        )
     if accelerator.is_main_process:
         folder.claim(config)
-        folder.recover()
     accelerator.wait_for_everyone()
     if folder.finished:
         return folder.checkpoint
@@ -87,79 +104,125 @@ class _Training:
     def __init__(self, config: TrainingConfig, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
         set_seed(config.seed)
-        network, start_contract = _network(config)
+        network, start_contract = start_network(config)
         self.layout = get_layout(config.layout)
-        self.data = _windows(config, network, self.layout)
-        self.contract = _contract(config, network, self.data, start_contract)
-        self.step = folder.step()
+        self.data = read_windows(config, network, self.layout)
+        self.contract = describe_contract(config, network, self.data, start_contract)
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            prepare_network(network, config),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
         )
-        processes = accelerator.num_processes
-        batches = EndlessBatches(
-            len(self.data),
-            config.batch_size,
-            seed=config.seed,
-            start=self.step * processes,
-            stop=config.updates * processes,
-        )
-        loader = DataLoader(self.data, batch_sampler=batches)
-        # The learning rate is set by hand below: a prepared scheduler would advance once per
-        # process and make the warm-up shorter on more of them.
-        self.network, self.optimizer, self.loader = accelerator.prepare(network, optimizer, loader)
-        self.averaged = AveragedModel(
-            accelerator.unwrap_model(self.network),
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema),  # type: ignore[no-untyped-call]
-            use_buffers=True,
-        )
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.average = WeightAverage(self.raw, config.ema, warmup=config.ema_warmup)
         self.weights = _loss_weights(config, self.layout).to(accelerator.device)
-        if self.step:
-            self._load_state()
+        self.passes: int = accelerator.gradient_accumulation_steps
+        self.together: int = self.passes * accelerator.num_processes
+        self.step = self._resume()
+        self._whole = True
+
+    @property
+    def raw(self) -> RDTPolicyNetwork:
+        """The network itself, with the weights that the optimiser moves."""
+        unwrapped: RDTPolicyNetwork = self.accelerator.unwrap_model(self.network)
+        return unwrapped
 
     def run(self, progress: Progress | None) -> Path:
         self.network.train()
-        start, first, smooth = time.perf_counter(), self.step, math.nan
+        clock, smooth = _Clock(self.step, self._samples()), math.nan
+        batches = iter(self._loader())
         try:
-            for batch in self.loader:
-                loss, rate = self._update(batch)
+            while self.step < self.config.updates:
+                loss, norm, rate = self._update(batches, clock)
                 smooth = loss if math.isnan(smooth) else _SMOOTHING * smooth + 0.05 * loss
                 if not math.isfinite(loss):
                     raise ConfigError(
                         f"The loss became {loss} at update {self.step}. "
                         f"Fix: lower --learning-rate (now {self.config.learning_rate})."
                     )
-                speed = (self.step - first) / (time.perf_counter() - start)
                 status = TrainingStatus(
                     update=self.step,
                     updates=self.config.updates,
                     loss=smooth,
-                    rate=speed,
                     learning_rate=rate,
+                    gradient_norm=norm,
+                    **clock.read(self.step),
                 )
                 self._after_update(status, progress)
         except KeyboardInterrupt:
-            self._save_state()
+            if self._whole and self.step not in self.folder.shelf.updates:
+                self._save()
             raise
         return self._finish()
 
-    def _update(self, batch: Batch) -> tuple[float, float]:
+    def _samples(self) -> int:
+        """Windows per update, over all processes."""
+        return self.config.batch_size * self.together
+
+    def _loader(self) -> "DataLoader[Batch]":
+        order = EndlessBatches(
+            len(self.data),
+            self.config.batch_size,
+            seed=self.config.seed,
+            start=self.step * self.together,
+            stop=self.config.updates * self.together,
+            rank=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+        return DataLoader(
+            self.data,
+            batch_sampler=order,
+            num_workers=self.config.workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+
+    def _update(self, batches: Iterator[Batch], clock: "_Clock") -> tuple[float, float, float]:
+        self._whole = False
         rate = learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # Noise and timesteps depend on the update's number alone: a resumed run is the same run.
-        index = self.step * self.accelerator.num_processes + self.accelerator.process_index
-        torch.manual_seed((self.config.seed << 40) + index)
-        batch["images"] = shift_images(batch["images"], self.config.image_shift)
-        mask_conditions(batch, self.config.condition_mask, self.data.mean_state)
-        loss, _ = self.network(batch, weights=self.weights)
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.config.ema:
-            self.averaged.update_parameters(self.accelerator.unwrap_model(self.network))
+        total = torch.zeros((), device=self.accelerator.device)
+        norm = 0.0
+        for turn in range(self.passes):
+            with clock.waiting():
+                batch = next(batches)
+            # Noise and timesteps depend on the batch's number alone: a resumed run is the same
+            # run, and so is one on another number of processes.
+            index = self.step * self.together + turn * self.accelerator.num_processes
+            torch.manual_seed((self.config.seed << 40) + index + self.accelerator.process_index)
+            with self.accelerator.accumulate(self.network):
+                loss, _ = self.network(self._prepared(batch), weights=self.weights)
+                self.accelerator.backward(loss)
+                total += loss.detach()
+                if self.accelerator.sync_gradients:
+                    norm = float(self._clip())
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.raw)
         self.step += 1
-        return float(loss.detach()), rate
+        self._whole = True
+        mean = self.accelerator.reduce(total / self.passes, "mean")
+        return float(mean), norm, rate
+
+    def _prepared(self, batch: Batch) -> Batch:
+        """Move a batch to where it is computed on, augment it and hide parts of it."""
+        moved: Any = {
+            name: value.to(self.accelerator.device, non_blocking=True)
+            for name, value in batch.items()
+            if isinstance(value, Tensor)
+        }
+        ready: Batch = moved
+        ready["images"] = shift_images(ready["images"], self.config.image_shift)
+        mask_conditions(ready, self.config.condition_mask, self.data.mean_state)
+        return ready
+
+    def _clip(self) -> Tensor:
+        """Clip the gradient of the whole update; return its norm before."""
+        norm: Tensor | None = self.accelerator.clip_grad_norm_(
+            self.network.parameters(), self.config.clip
+        )
+        assert norm is not None  # None is for wrappers that are refused
+        return norm
 
     def _after_update(self, status: TrainingStatus, progress: Progress | None) -> None:
         if self.accelerator.is_main_process:
@@ -170,108 +233,82 @@ class _Training:
                     {"update": self.step, "loss": status.loss, "lr": status.learning_rate}
                 )
         if self.step % self.config.save_every == 0 and self.step < self.config.updates:
-            self._save_state()
+            self._save()
 
-    def _save_state(self) -> None:
+    def _save(self) -> None:
         if not self.accelerator.is_main_process:
             return
+        self.folder.shelf.put(self.step, self._write)
+        self.folder.shelf.prune(self.config.keep)
+
+    def _write(self, folder: Path) -> None:
+        """Write the policy as it is and, beside it, all that is needed to go on."""
+        self._write_policy(folder)
         state = {
-            "network": self.accelerator.unwrap_model(self.network).state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "step": self.step,
+            "samples": self._samples(),
+            "network": self.raw.state_dict(),
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        with self.folder.replacing_state() as writing:
-            torch.save(state, writing / "training.pt")
-            write_json(writing / "step.json", {"step": self.step})
+        if self.accelerator.scaler is not None:
+            state["scaler"] = self.accelerator.scaler.state_dict()
+        write_state(folder / STATE, state)
 
-    def _load_state(self) -> None:
-        path = self.folder.state / "training.pt"
-        try:
-            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-            self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
-            self.averaged.load_state_dict(state["averaged"])
+    def _write_policy(self, folder: Path) -> None:
+        extra = {"update": self.step, "training": self.config.identity()}
+        with self.average.applied(self.raw):
+            save_checkpoint(folder, self.raw, self.contract, extra=extra)
+
+    def _resume(self) -> int:
+        """Take up the newest checkpoint of the run, if there is one; return its update."""
+        there = self.folder.shelf.updates
+        if not there:
+            return 0
+        path = self.folder.shelf.place(there[-1]) / STATE
+        state = read_state(path, self._samples(), self.accelerator.device)
+        with state.restoring():
+            self.raw.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise ConfigError(
-                f"The state '{path}' cannot be resumed from ({error}). "
-                "Fix: remove the folder 'state' beside it to train anew."
-            ) from error
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+        return there[-1]
 
     def _finish(self) -> Path:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            raw: RDTPolicyNetwork = self.accelerator.unwrap_model(self.network)
-            final = cast(RDTPolicyNetwork, self.averaged.module) if self.config.ema else raw
-            extra = {"update": self.step, "training": self.config.identity()}
-            save_checkpoint(self.folder.checkpoint, final, self.contract, extra=extra)
+            self._write_policy(self.folder.checkpoint)
         self.accelerator.wait_for_everyone()
         return self.folder.checkpoint
 
 
-def learning_rate(config: TrainingConfig, update: int) -> float:
-    """Return the learning rate of an update, counted from 0: linear warm-up, then the schedule."""
-    peak = config.learning_rate
-    if update < config.warmup:
-        return peak * (update + 1) / config.warmup
-    if config.schedule == "constant":
-        return peak
-    progress = (update - config.warmup) / max(config.updates - config.warmup, 1)
-    return peak * 0.5 * (1.0 + math.cos(math.pi * progress))
+class _Clock:
+    """How fast a run is, and how long it waits for data."""
 
+    def __init__(self, step: int, samples: int) -> None:
+        self._first, self._samples = step, samples
+        self._start, self._waited = time.perf_counter(), 0.0
 
-def _network(config: TrainingConfig) -> tuple[RDTPolicyNetwork, Contract | None]:
-    if config.checkpoint is None:
-        return build_network(config.preset), None
-    network, contract = load_checkpoint(config.checkpoint)
-    contract.check_layout(get_layout(config.layout))
-    return network.train(), contract
+    def waiting(self) -> "_Clock":
+        """Count the time of a block as waiting."""
+        return self
 
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
 
-def _windows(config: TrainingConfig, network: RDTPolicyNetwork, layout: Layout) -> DemoWindows:
-    encoders = network.encoders_config
-    return DemoWindows(
-        config.demos,
-        layout=layout,
-        cameras=encoders.cameras,
-        image_size=encoders.image_size,
-        history=network.history,
-        horizon=network.config.pred_horizon,
-        max_words=encoders.max_words,
-    )
+    def __exit__(self, *_: object) -> None:
+        self._waited += time.perf_counter() - self._since
 
-
-def _contract(
-    config: TrainingConfig, network: RDTPolicyNetwork, data: DemoWindows, start: Contract | None
-) -> Contract:
-    if start is not None:
-        start.check({"render_size": data.render_size})
-    made = [read_provenance(file) for file in data.files]
-    description: dict[str, Any] = {
-        "files": [file.name for file in data.files],
-        "sha256": [_digest(file) for file in data.files],
-        "demos": data.demos,
-        "windows": len(data),
-        "instructions": data.instructions,
-        "made_by": [json.dumps(m, sort_keys=True) if m else "unknown" for m in made],
-    }
-    label = _label(data, made)
-    if start is not None:
-        description["before"] = start.demos
-        label += f" after {start.demos.get('label', 'unknown demos')}"
-    description["label"] = label
-    return Contract.describe(
-        network,
-        layout=config.layout,
-        render_size=data.render_size,
-        orientation="rotate180",
-        demos=description,
-    )
-
-
-def _label(data: DemoWindows, made: list[dict[str, Any]]) -> str:
-    """Say in a few words which demonstrations these are: results must."""
-    makers = {str(m.get("expert")) if m else "of unknown origin" for m in made}
-    return f"{data.demos} {' and '.join(sorted(makers))}"
+    def read(self, step: int) -> dict[str, float]:
+        """Return the fields of ``TrainingStatus`` that are about time."""
+        spent = time.perf_counter() - self._start
+        rate = (step - self._first) / spent
+        return {
+            "rate": rate,
+            "samples_per_s": rate * self._samples,
+            "data_wait": self._waited / spent,
+        }
 
 
 def _loss_weights(config: TrainingConfig, layout: Layout) -> Tensor:
@@ -279,8 +316,3 @@ def _loss_weights(config: TrainingConfig, layout: Layout) -> Tensor:
         return torch.ones(1)
     mask = torch.from_numpy(layout.action_mask)
     return mask * (mask.numel() / mask.sum())
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from policies.rdt.blocks import Block, FinalLayer, ScalarEmbedder, build_adaptor
 from policies.rdt.config import Norm, RDTConfig
@@ -41,6 +42,8 @@ class RDTTrunk(nn.Module):
         super().__init__()
         hidden, horizon = config.hidden_size, config.pred_horizon
         self.horizon = horizon
+        self.recompute = False
+        """Whether ``forward`` computes blocks again for their gradients instead of keeping all."""
         self.t_embedder = ScalarEmbedder(hidden)
         self.freq_embedder = ScalarEmbedder(hidden)
         self.x_pos_embed = nn.Parameter(torch.zeros(1, horizon + 3, hidden))
@@ -120,10 +123,7 @@ class RDTTrunk(nn.Module):
         Returns:
             (B, T, V).
         """
-        batch = x_BNH.shape[0]
-        t_BH = self.t_embedder(t).expand(batch, -1)
-        freq_BH = self.freq_embedder(ctrl_freqs_B).expand(batch, -1)
-        x_BNH = torch.cat([t_BH[:, None], freq_BH[:, None], x_BNH], dim=1) + self.x_pos_embed
+        x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
         for index, block in enumerate(self.blocks):
             x_BNH = block(x_BNH, keys_values[index], None if index % 2 else lang_mask_BL)
         # The norm and the feed-forward act on each token alone, so only the kept ones are needed.
@@ -140,8 +140,47 @@ class RDTTrunk(nn.Module):
         lang_mask_BL: Tensor | None = None,
     ) -> Tensor:
         """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``."""
+        if self.recompute and torch.is_grad_enabled():
+            return self._frugal(x_BNH, ctrl_freqs_B, t, lang_BLH, img_BNH, lang_mask_BL)
         keys_values = self.project_conditions(lang_BLH, img_BNH)
         return self.denoise(x_BNH, ctrl_freqs_B, t, keys_values, lang_mask_BL)
+
+    def _frugal(
+        self,
+        x_BNH: Tensor,
+        ctrl_freqs_B: Tensor,
+        t: Tensor,
+        lang_BLH: Tensor,
+        img_BNH: Tensor,
+        lang_mask_BL: Tensor | None,
+    ) -> Tensor:
+        """Do as ``forward`` does, keeping only what goes into each block.
+
+        A block's keys and values are computed again with it: over all image tokens they take more
+        memory than anything else.
+        """
+        conditions = (
+            lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]],
+            (img_BNH + self.img_cond_pos_embed),
+        )
+        x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
+
+        def run(block: Block, x: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:
+            out: Tensor = block(x, block.cross_attn.keys_values(condition), mask)
+            return out
+
+        for index, block in enumerate(self.blocks):
+            mask = None if index % 2 else lang_mask_BL
+            x_BNH = checkpoint(run, block, x_BNH, conditions[index % 2], mask, use_reentrant=False)
+        out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
+        return out_BTV
+
+    def _embed(self, x_BNH: Tensor, ctrl_freqs_B: Tensor, t: Tensor) -> Tensor:
+        """Put the tokens of timestep and frequency before the others, and add positions."""
+        batch = x_BNH.shape[0]
+        t_BH = self.t_embedder(t).expand(batch, -1)
+        freq_BH = self.freq_embedder(ctrl_freqs_B).expand(batch, -1)
+        return torch.cat([t_BH[:, None], freq_BH[:, None], x_BNH], dim=1) + self.x_pos_embed
 
 
 class RDTModel(nn.Module):

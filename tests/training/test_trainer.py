@@ -10,7 +10,8 @@ from policies.rdt.checkpoint import load_checkpoint
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
 from training.config import TrainingConfig
-from training.trainer import TrainingStatus, learning_rate, train
+from training.optimisation.schedule import learning_rate
+from training.trainer import TrainingStatus, train
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from training.audit.sources.launch import processes
 from training.audit.sources.official import put
 from training.audit.sources.reading import Reading, Target, describe_layout
 from training.config import TrainingConfig
+from training.optimisation.settings import DEFAULT_WARMUP
 
 ENCODER_PIXELS = 64
 """Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The
@@ -93,7 +94,10 @@ TRAINING_SETTINGS: dict[str, Target] = {
 
 _SEPARATE = frozenset(("layout", "checkpoint"))
 _WITHOUT_RULES = frozenset(
-    ["demos", "out", "weight_decay", "threads", "workers", "json", "note", "minutes"]
+    (
+        *("demos", "out", "weight_decay", "threads", "workers", "json", "note", "minutes"),
+        *("ema_warmup", "freeze", "gradient_checkpointing", "compile", "from_update"),
+    )
 )
 
 
@@ -111,6 +115,7 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
         if entry.default is not dataclasses.MISSING
     }
     plain = {name: getattr(default, "default", default) for name, default in defaults.items()}
+    plain["warmup"], settings = _warmup(plain | dict(settings)), _in_updates(settings, plain)
     for name, value in plain.items():
         if name in TRAINING_SETTINGS and name not in settings:
             TRAINING_SETTINGS[name].put(reading, value, implied=True)
@@ -269,6 +274,23 @@ def network_of(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return _HIDDEN.get(hidden, "rdt-small" if hidden < min(_HIDDEN) else None)
+
+
+def _warmup(settings: Mapping[str, Any]) -> int:
+    """Return the updates of warm-up where none are asked for."""
+    return 0 if settings["schedule"] == "constant" else DEFAULT_WARMUP
+
+
+def _in_updates(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a warm-up in updates where it is a share of them."""
+    given = {name: value for name, value in settings.items() if (name, value) != ("warmup", None)}
+    try:
+        share = float(given.get("warmup", 0))
+        if 0 < share < 1:
+            given["warmup"] = round(share * _whole(given.get("updates", plain["updates"])))
+    except (TypeError, ValueError):
+        pass  # named where the setting is read
+    return given
 
 
 def _cameras(names: Any) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import chain
 
-from training.sampling import EndlessBatches
+from training.data.order import EndlessBatches
 
 
 def test_every_sample_comes_once_per_epoch() -> None:
@@ -22,3 +22,12 @@ def test_a_resumed_order_is_the_same_order() -> None:
 def test_seeds_differ() -> None:
     first = list(EndlessBatches(100, 10, seed=1, start=0, stop=3))
     assert first != list(EndlessBatches(100, 10, seed=2, start=0, stop=3))
+
+
+def test_processes_share_the_batches_of_one() -> None:
+    whole = list(EndlessBatches(10, 4, seed=1, start=4, stop=16))
+    shares = [
+        list(EndlessBatches(10, 4, seed=1, start=4, stop=16, rank=rank, processes=3))
+        for rank in range(3)
+    ]
+    assert [batch for turn in zip(*shares, strict=True) for batch in turn] == whole

@@ -8,8 +8,8 @@ import torch
 from policies.rdt.images import resize_frames
 from policies.rdt.layout import get_layout
 from tests.training.demo_files import write_file
+from training.data.windows import DemoWindows
 from training.demo_reader import read_demos
-from training.windows import DemoWindows
 
 LAYOUT = get_layout("eef-velocity")
 

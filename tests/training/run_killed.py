@@ -1,0 +1,27 @@
+"""Trains as it is told and is killed after some update, without a word, as a machine that fails.
+
+python -m tests.training.run_killed SETTINGS.json UPDATE, 0 for never.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from training.config import TrainingConfig
+from training.trainer import TrainingStatus, train
+
+
+def main(settings: Path, last: int) -> None:
+    def progress(status: TrainingStatus) -> None:
+        if status.update == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(TypeAdapter(TrainingConfig).validate_python(json.loads(settings.read_text())), progress)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,155 @@
+"""Runs that are killed, rolled back or spread over processes, against one that is not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks.errors import ConfigError
+from tests.training.demo_files import write_file
+from tests.training.tiny import save_tiny
+from training.checkpoints.shelf import STATE
+from training.config import TrainingConfig
+from training.data.windows import DemoWindows
+from training.run_folder import RunFolder
+from training.trainer import TrainingStatus, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> dict[str, object]:
+    """Return settings of a run of 20 updates."""
+    write_file(tmp_path / "demos" / "a.hdf5")
+    return {
+        "demos": [str(tmp_path / "demos")],
+        "checkpoint": str(save_tiny(tmp_path / "tiny")),
+        "updates": 20,
+        "batch_size": 2,
+        "save_every": 5,
+        "keep": 0,
+        "warmup": 3,
+        "threads": 1,
+        "image_shift": 2,
+        "condition_mask": 0.2,
+    }
+
+
+def run(settings: dict[str, object], progress=None) -> Path:
+    return train(TrainingConfig(**settings), progress)
+
+
+def run_apart(settings: dict[str, object], last: int = 0, launch: tuple[str, ...] = ()) -> int:
+    note = Path(str(settings["out"])).with_suffix(".json")
+    note.write_text(json.dumps(settings))
+    words = [sys.executable, "-m", *launch, "tests.training.run_killed", str(note), str(last)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode > 0:
+        raise AssertionError(done.stderr)
+    return done.returncode
+
+
+def state(out: Path, update: int) -> dict[str, object]:
+    return torch.load(RunFolder(out).shelf.place(update) / STATE, weights_only=True)
+
+
+def flat(value: object, name: str = "") -> dict[str, object]:
+    if isinstance(value, dict):
+        return {k: v for key, each in value.items() for k, v in flat(each, f"{name}.{key}").items()}
+    if isinstance(value, list):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def same(first: object, second: object) -> bool:
+    ours, theirs = flat(first), flat(second)
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(one, theirs[k]) if isinstance(one, torch.Tensor) else one == theirs[k]
+        for k, one in ours.items()
+    )
+
+
+def test_a_killed_run_ends_in_the_same_bits(
+    base: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    read = DemoWindows.__getitem__
+    monkeypatch.setattr(
+        DemoWindows, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
+    )
+    run(base | {"out": tmp_path / "whole"})
+    straight, seen[:] = list(seen), []
+    broken = base | {"out": str(tmp_path / "broken")}
+    assert run_apart(broken, last=12) == -9
+    assert RunFolder(tmp_path / "broken").shelf.updates == [5, 10]
+    updates: list[int] = []
+    run(broken, lambda status: updates.append(status.update))
+    assert updates == list(range(11, 21))
+    assert seen == straight[20:]
+    for update in (5, 10, 15):
+        assert same(state(tmp_path / "whole", update), state(tmp_path / "broken", update))
+    for name in ("model.safetensors", "encoders.safetensors"):
+        whole, mended = (tmp_path / each / "checkpoint" / name for each in ("whole", "broken"))
+        assert whole.read_bytes() == mended.read_bytes()
+
+
+def test_two_processes_do_as_one(base: dict[str, object], tmp_path: Path) -> None:
+    base |= {"effective_batch_size": 8, "updates": 6, "save_every": 3, "ema": 0.9}
+    run(base | {"out": tmp_path / "one"})
+    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m")
+    run_apart(base | {"out": str(tmp_path / "two")}, launch=launch)
+    one, two = (flat(state(tmp_path / name, 3)) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(value, two[name], rtol=1e-4, atol=1e-5, msg=name)
+        else:  # the learning rate of that update among them
+            assert value == two[name], name
+
+
+def test_another_number_of_windows_per_update_does_not_go_on(
+    base: dict[str, object], tmp_path: Path
+) -> None:
+    def stop(status: TrainingStatus) -> None:
+        if status.update == 6:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(base | {"out": out}, stop)
+    assert RunFolder(out).shelf.updates == [5, 6]
+    changed = base | {"out": out, "batch_size": 4, "from_update": 5}
+    with pytest.raises(ConfigError, match="--effective-batch-size 2"):
+        run(changed)
+
+
+def test_rolling_back_with_a_lower_learning_rate(base: dict[str, object], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(base | {"out": out})
+    assert (out / "checkpoint").exists()
+    updates: list[int] = []
+    with pytest.raises(ConfigError, match="has no such checkpoint"):
+        run(base | {"out": out, "from_update": 7})
+    again = base | {"out": out, "from_update": 10, "learning_rate": 1e-5}
+    run(again, lambda status: updates.append(status.update))
+    assert updates == list(range(11, 21))
+    events = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    assert {"event": "rollback", "update": 10} in events
+    assert json.loads((out / "train.json").read_text())["learning_rate"] == 1e-5
+
+
+def test_a_damaged_state_names_what_to_remove(base: dict[str, object], tmp_path: Path) -> None:
+    def stop(status: TrainingStatus) -> None:
+        if status.update == 6:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(base | {"out": out}, stop)
+    newest = RunFolder(out).shelf.place(6)
+    (newest / STATE).write_bytes((newest / STATE).read_bytes()[:2000])
+    with pytest.raises(ConfigError, match=f"remove the folder '{newest}'"):
+        run(base | {"out": out})

@@ -1,0 +1,39 @@
+"""A policy of a few thousand weights, to train in tests in no time."""
+
+from pathlib import Path
+
+import torch
+
+from policies.rdt.checkpoint import save_checkpoint
+from policies.rdt.config import RDTConfig
+from policies.rdt.contract import Contract
+from policies.rdt.encoders import EncodersConfig
+from policies.rdt.network import RDTPolicyNetwork
+
+HORIZON = 8
+
+
+def tiny_network() -> RDTPolicyNetwork:
+    encoders = EncodersConfig(image_size=16, image_token_dim=16, text_token_dim=8, max_words=8)
+    shape = RDTConfig(
+        hidden_size=32,
+        depth=2,
+        num_heads=2,
+        pred_horizon=HORIZON,
+        lang_token_dim=8,
+        img_token_dim=16,
+        max_lang_cond_len=8,
+        img_cond_len=4,
+        lang_pos_embed_config=(("lang", 8),),
+        img_pos_embed_config=(("image", (2, 2, -1)),),
+    )
+    return RDTPolicyNetwork(shape, encoders)
+
+
+def save_tiny(folder: Path, *, render_size: int = 16) -> Path:
+    """Write a checkpoint of a fresh network, to start a run from."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = tiny_network()
+    contract = Contract.describe(network, render_size=render_size, orientation="rotate180")
+    return save_checkpoint(folder, network, contract)

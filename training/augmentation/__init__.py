@@ -1,0 +1,1 @@
+"""Changing pictures during training, alike for all frames that one camera shows in a sample."""

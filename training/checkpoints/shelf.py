@@ -1,0 +1,122 @@
+"""The checkpoints of a run: written whole or not at all, the newest and the best kept."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.errors import ConfigError
+
+BEST = "best"
+STATE = "training.pt"
+"""In a checkpoint's folder, beside the policy: all that is needed to go on."""
+
+_NAME = re.compile(r"update-(\d+)")
+
+
+class Shelf:
+    """A folder of ``update-N`` folders and a link ``best`` to one of them.
+
+    A checkpoint is written under another name and renamed when it is whole and on the disk; only
+    then are older ones removed. Whenever it stops, what has its right name is whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def place(self, update: int) -> Path:
+        """Return the folder of an update's checkpoint, which need not be there."""
+        return self.folder / f"update-{update:07d}"
+
+    @property
+    def updates(self) -> list[int]:
+        """Updates of which there is a checkpoint, in order."""
+        if not self.folder.is_dir():
+            return []
+        matches = (_NAME.fullmatch(entry.name) for entry in self.folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    @property
+    def best(self) -> int | None:
+        """The update that ``best`` points to."""
+        link = self.folder / BEST
+        match = _NAME.fullmatch(str(link.readlink())) if link.is_symlink() else None
+        return int(match[1]) if match and link.exists() else None
+
+    def put(self, update: int, write: Callable[[Path], None]) -> Path:
+        """Add a checkpoint.
+
+        Args:
+            update: Its number.
+            write: Fills the folder that it is given, which does not exist yet.
+
+        Raises:
+            ConfigError: The disk is full, or cannot be written to; all earlier ones are as before.
+        """
+        writing, place = self.folder / ".writing", self.place(update)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(writing, ignore_errors=True)
+            write(writing)
+            for path in (*writing.rglob("*"), writing):
+                _fsync(path)
+        except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
+            shutil.rmtree(writing, ignore_errors=True)
+            raise ConfigError(
+                f"The checkpoint of update {update} cannot be written to '{self.folder}' "
+                f"({error}). Earlier ones are untouched. Fix: make room, then give the same "
+                "command; it goes on from the last one."
+            ) from error
+        shutil.rmtree(place, ignore_errors=True)
+        writing.rename(place)
+        _fsync(self.folder)
+        return place
+
+    def point_best(self, update: int) -> None:
+        """Call a checkpoint the best."""
+        link = self.folder / ".best"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.place(update).name)
+        link.replace(self.folder / BEST)
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest ``keep`` and the best; 0 removes nothing."""
+        if keep:
+            for update in self.updates[:-keep]:
+                if update != self.best:
+                    self._remove(update)
+
+    def forget_after(self, update: int) -> None:
+        """Remove later checkpoints.
+
+        Raises:
+            ConfigError: There is none of that update.
+        """
+        there = self.updates
+        if update not in there:
+            listed = ", ".join(map(str, there)) or "none"
+            raise ConfigError(
+                f"--from-update {update}: '{self.folder}' has no such checkpoint. "
+                f"There: {listed}. Fix: give one of these."
+            )
+        for later in there:
+            if later > update:
+                self._remove(later)
+        if self.best is None:
+            (self.folder / BEST).unlink(missing_ok=True)
+
+    def _remove(self, update: int) -> None:
+        # Renamed first: a kill in the middle must not leave half of it under its name.
+        leaving = self.folder / ".leaving"
+        shutil.rmtree(leaving, ignore_errors=True)
+        self.place(update).rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""From demonstrations to batches: windows, their order, and what is hidden from the policy."""

@@ -1,0 +1,1 @@
+"""What the loss counts, and how much."""

@@ -1,0 +1,1 @@
+"""How weights change: learning rate, accumulation, averages, what is frozen."""

@@ -1,0 +1,1 @@
+"""Looking at a run: its log, trackers, the error of sampled plans, and a report of it all."""
