@@ -24,6 +24,7 @@ from harness.commands.doctor import doctor_command
 from harness.commands.encode_language import encode_language_command
 from harness.commands.evaluate import evaluate_command
 from harness.commands.export import export_command
+from harness.commands.export_checkpoint import export_checkpoint_command
 from harness.commands.inspect import inspect_command
 from harness.commands.leaderboard import leaderboard_command
 from harness.commands.merge import merge_command
@@ -31,6 +32,7 @@ from harness.commands.parity import parity_command
 from harness.commands.policies import policies_command
 from harness.commands.report import report_command
 from harness.commands.run import run_command
+from harness.commands.train_report import train_report_command
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -50,6 +52,13 @@ app.command(
     name="train",
     help="Fine-tune RDT on demonstrations.",
 )
+app.command(
+    "harness.commands.augment_preview:augment_preview_command",
+    name="augment-preview",
+    help="Draw what augmentation makes of demonstrations' pictures.",
+)
+app.command(train_report_command, name="train-report")
+app.command(export_checkpoint_command, name="export-checkpoint")
 app.command(evaluate_command, name="eval")
 app.command(policies_command, name="policies")
 app.command(leaderboard_command, name="leaderboard")

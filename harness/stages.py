@@ -40,12 +40,18 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     """Train under a progress bar; return the checkpoint's folder."""
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
-        from training.trainer import TrainingStatus, train
+        from harness.training_display import describe, start_lines
+        from training.progress import TrainingStart, TrainingStatus
+from training.trainer import train
 
         def show(status: TrainingStatus) -> None:
-            bar.at(status.update, note=f"loss {status.loss:.4f}", rate=status.rate)
+            bar.at(status.update, note=describe(status), rate=status.rate)
 
-        checkpoint = train(config, show)
+        def report(start: TrainingStart) -> None:
+            for line in start_lines(start, config.loss):
+                console.print(line)
+
+        checkpoint = train(config, show, report)
         bar.at(config.updates)
     return checkpoint
 

@@ -3,24 +3,35 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
+from tasks.errors import ConfigError
 from training.augmentation.settings import AugmentationSettings
 from training.checkpoints.settings import CheckpointSettings
 from training.data.settings import DataSettings
 from training.losses.settings import LossSettings
 from training.optimisation.settings import OptimisationSettings
+from training.watching.settings import WatchingSettings
 
-VOLATILE = ("out", "save_every", "keep", "from_update", "threads", "workers")
+VOLATILE = (
+    *("out", "save_every", "keep", "from_update", "threads", "workers", "pictures"),
+    *("log_every", "sample_period", "sample_windows", "track"),
+    *("siglip", "t5", "language_cache"),
+)
 """Settings that may change when a run is resumed, as no weight depends on them."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class TrainingConfig(
-    OptimisationSettings, LossSettings, DataSettings, AugmentationSettings, CheckpointSettings
+    OptimisationSettings,
+    LossSettings,
+    DataSettings,
+    AugmentationSettings,
+    CheckpointSettings,
+    WatchingSettings,
 ):
     """Settings of a fine-tuning run; the defaults suit ``rdt-small`` on a CPU.
 
@@ -37,6 +48,22 @@ class TrainingConfig(
     """Weights to start from; a fresh network without."""
     layout: str = "eef-velocity"
     """Mapping of states and actions to RDT's 128-vector."""
+
+    siglip: str | None = None
+    """Folder or hub name of SigLIP, for policies with large frozen encoders."""
+    t5: str | None = None
+    """Folder or hub name of T5, for policies with large frozen encoders."""
+    language_cache: str | None = None
+    """Folder of instructions that T5 encoded before."""
+
+    @model_validator(mode="after")
+    def _check_held_out(self) -> Self:
+        if self.sample_period and not self.held_out:
+            raise ConfigError(
+                f"--sample-period {self.sample_period} measures on demonstrations that are held "
+                "out, and none are. Fix: --held-out 1 (of each file), or drop --sample-period."
+            )
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to be resumed, as plain data."""

@@ -5,46 +5,129 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.data import Sampler
+
 from policies.rdt.checkpoint import load_checkpoint
 from policies.rdt.contract import Contract
-from policies.rdt.layout import Layout, get_layout
+from policies.rdt.encoders import EncodersConfig, EncoderSources
+from policies.rdt.frozen_encoders import load_frozen_encoders
+from policies.rdt.layout import get_layout
+from policies.rdt.loading import load_network
 from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.presets import build_network
+from policies.rdt.official import is_own
+from policies.rdt.presets import build_network, get_preset
+from tasks.errors import ConfigError
 from training.config import TrainingConfig
+from training.data.order import EndlessBatches
+from training.data.sampling import DrawnBatches, WindowWeights
 from training.data.windows import DemoWindows
 from training.demo_reader import read_provenance
 
 
-def start_network(config: TrainingConfig) -> tuple[RDTPolicyNetwork, Contract | None]:
+def start_network(
+    config: TrainingConfig, device: str | torch.device = "cpu"
+) -> tuple[RDTPolicyNetwork, Contract | None]:
     """Build a fresh network, or load the checkpoint to start from and its contract.
 
+    Args:
+        config: The run.
+        device: Where frozen encoders compute.
+
     Raises:
-        ConfigError: There is no such preset or checkpoint.
-        SpecMismatchError: The checkpoint has another layout.
+        ConfigError: There is no such preset or checkpoint, or an encoder is missing.
+        SpecMismatchError: The checkpoint has another layout, or other encoders.
     """
-    if config.checkpoint is None:
-        return build_network(config.preset), None
-    network, contract = load_checkpoint(config.checkpoint)
-    contract.check_layout(get_layout(config.layout))
+    sources = EncoderSources(
+        siglip=config.siglip, t5=config.t5, language_cache=config.language_cache
+    )
+    network, contract = _start(config, sources, device)
+    given = any((sources.siglip, sources.t5, sources.language_cache))
+    if given and isinstance(network.encoders_config, EncodersConfig):
+        raise ConfigError(
+            "--siglip, --t5 and --language-cache are for policies with large frozen encoders; this "
+            "one has small ones of its own. Fix: drop them."
+        )
     return network.train(), contract
 
 
-def read_windows(config: TrainingConfig, network: RDTPolicyNetwork, layout: Layout) -> DemoWindows:
+def _start(
+    config: TrainingConfig, sources: EncoderSources, device: str | torch.device
+) -> tuple[RDTPolicyNetwork, Contract | None]:
+    if config.checkpoint is not None:
+        if is_own(config.checkpoint):
+            network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
+            contract.check_layout(get_layout(config.layout))
+        else:
+            network, contract = load_network(
+                config.checkpoint,
+                device=device,
+                encoders=sources,
+                layout=config.layout,
+                dtype=torch.float32,
+            )
+        return network, contract
+    preset = get_preset(config.preset)
+    if preset.encoders is not None:
+        return build_network(config.preset), None
+    shape = preset.rdt
+    encoders = load_frozen_encoders(sources, max_words=shape.max_lang_cond_len, device=device)
+    return RDTPolicyNetwork(shape, encoders), None
+
+
+def read_windows(
+    config: TrainingConfig, network: RDTPolicyNetwork, *, held_out: bool = False
+) -> DemoWindows:
     """Read the demonstrations as this network takes them.
+
+    Args:
+        config: The run.
+        network: Whose encoders prepare pictures and words.
+        held_out: Read those that are held out instead of those to train on.
 
     Raises:
         ConfigError: A file cannot be used.
     """
-    encoders = network.encoders_config
     return DemoWindows(
         config.demos,
-        layout=layout,
-        cameras=encoders.cameras,
-        image_size=encoders.image_size,
+        layout=get_layout(config.layout),
+        cameras=network.encoders_config.cameras,
+        image_encoder=network.image_encoder,
+        text_encoder=network.text_encoder,
         history=network.history,
         horizon=network.config.pred_horizon,
-        max_words=encoders.max_words,
+        settings=config,
+        held_out=held_out,
     )
+
+
+def batches(
+    config: TrainingConfig, data: DemoWindows, *, start: int, together: int, rank: int, of: int
+) -> Sampler[list[int]]:
+    """Return the order in which a process sees windows.
+
+    Args:
+        config: The run.
+        data: Its windows.
+        start: Updates done.
+        together: Batches of all processes in an update.
+        rank: Number of this process.
+        of: How many there are.
+
+    Raises:
+        ConfigError: The way of sampling gives nothing on these demonstrations.
+    """
+    place = {
+        "seed": config.seed,
+        "start": start * together,
+        "stop": config.updates * together,
+        "rank": rank,
+        "processes": of,
+    }
+    if config.sampling == "uniform" and config.curriculum == "none":
+        return EndlessBatches(len(data), config.batch_size, **place)
+    weights = WindowWeights(data, config)
+    return DrawnBatches(weights, config.batch_size, together=together, **place)
 
 
 def describe_contract(

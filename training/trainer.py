@@ -2,9 +2,7 @@
 
 import math
 import os
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +14,39 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.layout import Layout, get_layout
-from policies.rdt.network import Batch, RDTPolicyNetwork
+from policies.rdt.layout import get_layout
+from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError
-from training.augmentation.shifting import mask_conditions, shift_images
+from training.augmentation.pipeline import augment_images
 from training.checkpoints.shelf import STATE
 from training.checkpoints.state import read_state, write_state
 from training.config import TrainingConfig
-from training.data.order import EndlessBatches
+from training.data.conditions import add_state_noise, mask_conditions
+from training.data.windows import Window
+from training.losses.weights import slot_weights, weight_table
 from training.optimisation.accumulation import accumulation
 from training.optimisation.averaging import WeightAverage
 from training.optimisation.freezing import prepare_network
 from training.optimisation.schedule import learning_rate
+from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import describe_contract, read_windows, start_network
+from training.starting import batches, describe_contract, read_windows, start_network
+from training.watching.log import Log
+from training.watching.sampled_error import SampledError, sampled_error
 
-_LOG_EVERY = 10
 _SMOOTHING = 0.95
 _TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingStatus:
-    """How far a run is.
-
-    Attributes:
-        update: Updates done.
-        updates: Updates in all.
-        loss: Running mean of the loss.
-        rate: Updates per second since this process started.
-        learning_rate: Of the latest update.
-        gradient_norm: Of the latest update, before clipping.
-        samples_per_s: Windows per second over all processes since this process started.
-        data_wait: Share of the time spent waiting for batches since this process started.
-    """
-
-    update: int
-    updates: int
-    loss: float
-    rate: float
-    learning_rate: float
-    gradient_norm: float
-    samples_per_s: float
-    data_wait: float
-
-
-Progress = Callable[[TrainingStatus], None]
-
-
-def train(config: TrainingConfig, progress: Progress | None = None) -> Path:
+def train(
+    config: TrainingConfig, progress: Progress | None = None, report: Report | None = None
+) -> Path:
     """Train until done; resume where a killed run stopped; do nothing if it is finished.
 
     Args:
         config: The run.
         progress: Called after every update, in the main process.
+        report: Called before the first one, in the main process.
 
     Returns:
         The folder of the finished checkpoint.
@@ -95,7 +72,7 @@ def train(config: TrainingConfig, progress: Progress | None = None) -> Path:
     accelerator.wait_for_everyone()
     if folder.finished:
         return folder.checkpoint
-    return _Training(config, folder, accelerator).run(progress)
+    return _Training(config, folder, accelerator).run(progress, report)
 
 
 class _Training:
@@ -104,9 +81,10 @@ class _Training:
     def __init__(self, config: TrainingConfig, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
         set_seed(config.seed)
-        network, start_contract = start_network(config)
+        network, start_contract = start_network(config, accelerator.device)
         self.layout = get_layout(config.layout)
-        self.data = read_windows(config, network, self.layout)
+        self.data = read_windows(config, network)
+        self.held_out = read_windows(config, network, held_out=True) if config.held_out else None
         self.contract = describe_contract(config, network, self.data, start_contract)
         optimizer = torch.optim.AdamW(
             prepare_network(network, config),
@@ -115,10 +93,15 @@ class _Training:
         )
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.average = WeightAverage(self.raw, config.ema, warmup=config.ema_warmup)
-        self.weights = _loss_weights(config, self.layout).to(accelerator.device)
+        weights = slot_weights(config, self.layout, self.data.action_std)
+        self.table = weight_table(self.layout, self.data.action_std, weights)
+        self.weights = weights.to(accelerator.device)
         self.passes: int = accelerator.gradient_accumulation_steps
         self.together: int = self.passes * accelerator.num_processes
+        self.best = math.inf
+        self.sampled: SampledError | None = None
         self.step = self._resume()
+        self.log = Log(folder, config) if accelerator.is_main_process else None
         self._whole = True
 
     @property
@@ -127,25 +110,30 @@ class _Training:
         unwrapped: RDTPolicyNetwork = self.accelerator.unwrap_model(self.network)
         return unwrapped
 
-    def run(self, progress: Progress | None) -> Path:
+    def run(self, progress: Progress | None, report: Report | None) -> Path:
+        if report is not None and self.accelerator.is_main_process:
+            report(self._start())
         self.network.train()
-        clock, smooth = _Clock(self.step, self._samples()), math.nan
-        batches = iter(self._loader())
+        clock, smooth = Clock(self.step, self._samples()), math.nan
+        stream = iter(self._loader())
         try:
             while self.step < self.config.updates:
-                loss, norm, rate = self._update(batches, clock)
+                loss, norm, rate = self._update(stream, clock)
                 smooth = loss if math.isnan(smooth) else _SMOOTHING * smooth + 0.05 * loss
                 if not math.isfinite(loss):
                     raise ConfigError(
-                        f"The loss became {loss} at update {self.step}. "
-                        f"Fix: lower --learning-rate (now {self.config.learning_rate})."
+                        f"The loss became {loss} at update {self.step}. Fix: lower "
+                        f"--learning-rate (now {self.config.learning_rate}); --from-update N goes "
+                        "on from an earlier checkpoint."
                     )
+                self._watch()
                 status = TrainingStatus(
                     update=self.step,
                     updates=self.config.updates,
                     loss=smooth,
                     learning_rate=rate,
                     gradient_norm=norm,
+                    sampled=self.sampled,
                     **clock.read(self.step),
                 )
                 self._after_update(status, progress)
@@ -153,21 +141,38 @@ class _Training:
             if self._whole and self.step not in self.folder.shelf.updates:
                 self._save()
             raise
+        finally:
+            if self.log is not None:
+                self.log.close()
         return self._finish()
+
+    def _start(self) -> TrainingStart:
+        trained = [p.numel() for p in self.raw.parameters() if p.requires_grad]
+        return TrainingStart(
+            update=self.step,
+            demos=self.data.demos,
+            held_out=self.held_out.demos if self.held_out else 0,
+            windows=len(self.data),
+            weights=sum(trained),
+            processes=self.accelerator.num_processes,
+            passes=self.passes,
+            samples=self._samples(),
+            device=str(self.accelerator.device),
+            loss_weights=self.table,
+        )
 
     def _samples(self) -> int:
         """Windows per update, over all processes."""
         return self.config.batch_size * self.together
 
-    def _loader(self) -> "DataLoader[Batch]":
-        order = EndlessBatches(
-            len(self.data),
-            self.config.batch_size,
-            seed=self.config.seed,
-            start=self.step * self.together,
-            stop=self.config.updates * self.together,
+    def _loader(self) -> "DataLoader[Window]":
+        order = batches(
+            self.config,
+            self.data,
+            start=self.step,
+            together=self.together,
             rank=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
+            of=self.accelerator.num_processes,
         )
         return DataLoader(
             self.data,
@@ -176,7 +181,7 @@ class _Training:
             pin_memory=self.accelerator.device.type == "cuda",
         )
 
-    def _update(self, batches: Iterator[Batch], clock: "_Clock") -> tuple[float, float, float]:
+    def _update(self, stream: Iterator[Window], clock: Clock) -> tuple[float, float, float]:
         self._whole = False
         rate = learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
@@ -185,13 +190,17 @@ class _Training:
         norm = 0.0
         for turn in range(self.passes):
             with clock.waiting():
-                batch = next(batches)
+                batch = next(stream)
             # Noise and timesteps depend on the batch's number alone: a resumed run is the same
             # run, and so is one on another number of processes.
             index = self.step * self.together + turn * self.accelerator.num_processes
             torch.manual_seed((self.config.seed << 40) + index + self.accelerator.process_index)
             with self.accelerator.accumulate(self.network):
-                loss, _ = self.network(self._prepared(batch), weights=self.weights)
+                ready = self._prepared(batch)
+                weights = self.weights
+                if "valid" in ready:
+                    weights = weights * ready["valid"][..., None]
+                loss, _ = self.network(ready, weights=weights)
                 self.accelerator.backward(loss)
                 total += loss.detach()
                 if self.accelerator.sync_gradients:
@@ -204,17 +213,24 @@ class _Training:
         mean = self.accelerator.reduce(total / self.passes, "mean")
         return float(mean), norm, rate
 
-    def _prepared(self, batch: Batch) -> Batch:
+    def _prepared(self, batch: Window) -> Window:
         """Move a batch to where it is computed on, augment it and hide parts of it."""
+        ready = self._moved(batch)
+        ready["images"] = augment_images(ready["images"], self.config)
+        add_state_noise(ready, self.config.state_noise_db)
+        mask_conditions(
+            ready, self.config, self.contract.cameras, self.data.mean_state, self.data.no_text
+        )
+        return ready
+
+    def _moved(self, batch: Any) -> Window:
         moved: Any = {
             name: value.to(self.accelerator.device, non_blocking=True)
             for name, value in batch.items()
             if isinstance(value, Tensor)
         }
-        ready: Batch = moved
-        ready["images"] = shift_images(ready["images"], self.config.image_shift)
-        mask_conditions(ready, self.config.condition_mask, self.data.mean_state)
-        return ready
+        window: Window = moved
+        return window
 
     def _clip(self) -> Tensor:
         """Clip the gradient of the whole update; return its norm before."""
@@ -224,16 +240,38 @@ class _Training:
         assert norm is not None  # None is for wrappers that are refused
         return norm
 
+    def _watch(self) -> None:
+        """Sample plans on held-out demonstrations when it is time; keep the best weights."""
+        period = self.config.sample_period
+        if self.held_out is None or not period or self.step % period:
+            return
+        if not self.accelerator.is_main_process:
+            return
+        with self.average.applied(self.raw), torch.random.fork_rng():
+            self.raw.eval()
+            self.sampled = sampled_error(
+                self.raw,
+                self.held_out,
+                self.layout,
+                windows=self.config.sample_windows,
+                move=self._moved,
+            )
+            self.raw.train()
+        if self.log is not None:
+            self.log.write({"update": self.step, "sampled": self.sampled.as_dict()})
+        if self.sampled.overall < self.best:
+            self.best = self.sampled.overall
+            self.folder.shelf.put(self.step, self._write)
+            self.folder.shelf.point_best(self.step)
+            self.folder.shelf.prune(self.config.keep)
+
     def _after_update(self, status: TrainingStatus, progress: Progress | None) -> None:
-        if self.accelerator.is_main_process:
-            if progress is not None:
-                progress(status)
-            if self.step % _LOG_EVERY == 0:
-                self.folder.append_log(
-                    {"update": self.step, "loss": status.loss, "lr": status.learning_rate}
-                )
+        if self.log is not None:
+            self.log.note(status)
         if self.step % self.config.save_every == 0 and self.step < self.config.updates:
             self._save()
+        if progress is not None and self.accelerator.is_main_process:
+            progress(status)
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:
@@ -247,6 +285,7 @@ class _Training:
         state = {
             "step": self.step,
             "samples": self._samples(),
+            "best": self.best,
             "network": self.raw.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -256,7 +295,13 @@ class _Training:
         write_state(folder / STATE, state)
 
     def _write_policy(self, folder: Path) -> None:
-        extra = {"update": self.step, "training": self.config.identity()}
+        extra: dict[str, Any] = {
+            "update": self.step,
+            "training": self.config.identity(),
+            "loss_weights": self.table,
+        }
+        if self.sampled is not None:
+            extra["sampled"] = self.sampled.as_dict()
         with self.average.applied(self.raw):
             save_checkpoint(folder, self.raw, self.contract, extra=extra)
 
@@ -271,6 +316,7 @@ class _Training:
             self.raw.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.best = float(state["best"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
         return there[-1]
@@ -281,38 +327,3 @@ class _Training:
             self._write_policy(self.folder.checkpoint)
         self.accelerator.wait_for_everyone()
         return self.folder.checkpoint
-
-
-class _Clock:
-    """How fast a run is, and how long it waits for data."""
-
-    def __init__(self, step: int, samples: int) -> None:
-        self._first, self._samples = step, samples
-        self._start, self._waited = time.perf_counter(), 0.0
-
-    def waiting(self) -> "_Clock":
-        """Count the time of a block as waiting."""
-        return self
-
-    def __enter__(self) -> None:
-        self._since = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._waited += time.perf_counter() - self._since
-
-    def read(self, step: int) -> dict[str, float]:
-        """Return the fields of ``TrainingStatus`` that are about time."""
-        spent = time.perf_counter() - self._start
-        rate = (step - self._first) / spent
-        return {
-            "rate": rate,
-            "samples_per_s": rate * self._samples,
-            "data_wait": self._waited / spent,
-        }
-
-
-def _loss_weights(config: TrainingConfig, layout: Layout) -> Tensor:
-    if config.loss == "plain":
-        return torch.ones(1)
-    mask = torch.from_numpy(layout.action_mask)
-    return mask * (mask.numel() / mask.sum())

@@ -22,6 +22,7 @@ from policies.rdt.encoders import (
     FrozenEncodersConfig,
     build_encoders,
 )
+from policies.rdt.model import RDTModel
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 
@@ -122,6 +123,28 @@ def load_checkpoint(
     _load_tensors(network.rdt, folder / MODEL)
     _load_tensors(_encoders_of(network), folder / ENCODERS)
     return network.eval(), contract
+
+
+def load_rdt(folder: Path | str) -> RDTModel:
+    """Read RDT alone from a checkpoint, whatever its encoders are.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+
+    Returns:
+        RDT, on the CPU in fp32 and in evaluation mode.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there.
+        SpecMismatchError: Its parts do not belong together.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    contract = Contract.from_json(_read_text(folder / CONTRACT))
+    with torch.random.fork_rng(devices=[]):
+        model = RDTModel(RDTConfig.from_hub(_read_json(folder / CONFIG)), norm=contract.norm)
+    _load_tensors(model, folder / MODEL)
+    return model.eval()
 
 
 def load_extra(folder: Path | str) -> dict[str, Any]:

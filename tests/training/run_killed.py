@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from training.config import TrainingConfig
-from training.trainer import TrainingStatus, train
+from training.progress import TrainingStatus
+from training.trainer import train
 
 
 def main(settings: Path, last: int) -> None:

@@ -11,7 +11,8 @@ from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
 from training.config import TrainingConfig
 from training.optimisation.schedule import learning_rate
-from training.trainer import TrainingStatus, train
+from training.progress import TrainingStatus
+from training.trainer import train
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from tests.training.tiny import save_tiny
 from training.checkpoints.shelf import STATE
 from training.config import TrainingConfig
 from training.data.windows import DemoWindows
+from training.progress import TrainingStatus
 from training.run_folder import RunFolder
-from training.trainer import TrainingStatus, train
+from training.trainer import train
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,12 +1,7 @@
-"""Augmenting pictures during training."""
+"""Shifting pictures, on whole pixels."""
 
 import torch
 from torch import Tensor
-
-from policies.rdt.network import Batch
-
-BACKGROUND = 127
-"""Grey level of a picture that is not there, int(255 · mean) of SigLIP's processor."""
 
 
 def shift_images(images: Tensor, pixels: int) -> Tensor:
@@ -35,22 +30,3 @@ def shift_images(images: Tensor, pixels: int) -> Tensor:
         sample, camera, rows[..., :, None], columns[..., None, :]
     ]
     return picked.movedim((4, 5), (1, 3)).contiguous()
-
-
-def mask_conditions(batch: Batch, probability: float, mean_state: Tensor) -> None:
-    """Hide parts of what a plan depends on, each independently, as RDT's own training does.
-
-    A hidden picture becomes the uniform background, a hidden state the data's mean. Targets stay.
-
-    Args:
-        batch: Changed in place.
-        probability: Of hiding the state, and of hiding each picture; 0 changes nothing.
-        mean_state: (V,) mean of the training data's states.
-    """
-    if probability == 0.0:
-        return
-    images, state = batch["images"], batch["state"]
-    hidden = torch.rand(images.shape[:3], device=images.device) < probability
-    batch["images"] = images.masked_fill(hidden[..., None, None, None], BACKGROUND)
-    blind = torch.rand(len(state), 1, device=state.device) < probability
-    batch["state"] = torch.where(blind, mean_state.to(state), state)

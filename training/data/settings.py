@@ -1,17 +1,87 @@
 """Settings of the data."""
 
-from typing import Annotated
+import dataclasses
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
+
+from tasks.errors import ConfigError
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+_KEY_MOMENTS = ("key_share", "key_radius", "late_weight")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class DataSettings:
-    """Which samples a policy is trained on."""
+    """Which samples a policy is trained on, and what of them it is shown."""
 
-    condition_mask: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability of hiding the state, and each picture, of a sample; RDT was trained with 0.1."""
+    demos_per_task: Annotated[int, Field(ge=1)] | None = None
+    """Demonstrations of each file: the first so many, so that more always contain fewer; all by
+    default."""
+    held_out: Annotated[int, Field(ge=0)] = 0
+    """Demonstrations of each file that are never trained on: the last so many."""
+    sampling: Literal["uniform", "official", "key-moments"] = "uniform"
+    """uniform: every window once per epoch; official: drawn as RDT's code draws, none before the
+    arm moves, no demonstration below 128 steps; key-moments: drawn, more around transitions."""
+    key_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """key-moments: share of the samples that start near a transition."""
+    key_radius: Annotated[int, Field(ge=0)] = 10
+    """key-moments: control steps from a transition that are near."""
+    late_weight: Annotated[float, Field(gt=0)] = 1.0
+    """key-moments: how much likelier a window after the last transition is."""
+    curriculum: Literal["none", "late-first", "few-first"] = "none"
+    """late-first: from the last quarter of each demonstration to the whole; few-first: from one
+    demonstration per file to all."""
+    curriculum_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the updates after which a curriculum has reached everything."""
+    tail: Literal["still", "official", "masked"] = "still"
+    """Beyond a demonstration's end: still: no motion, the gripper as it was; official: the last
+    action again; masked: as still, but not counted in the loss."""
+    condition_mask: Probability = 0.0
+    """Probability of hiding, each by itself, the state, each picture, the control frequency, the
+    instruction and which slots mean something; RDT was trained with 0.1."""
+    mask_state: Probability | None = None
+    """Probability of hiding the state, instead of --condition-mask."""
+    mask_agentview: Probability | None = None
+    """Probability of hiding a picture of the outer camera, instead of --condition-mask."""
+    mask_wrist: Probability | None = None
+    """Probability of hiding a picture of the wrist's camera, instead of --condition-mask."""
+    mask_frequency: Probability | None = None
+    """Probability of hiding the control frequency, instead of --condition-mask."""
+    mask_language: Probability | None = None
+    """Probability of hiding the instruction, instead of --condition-mask."""
+    mask_elements: Probability | None = None
+    """Probability of hiding which slots mean something, instead of --condition-mask."""
+    state_noise_db: Annotated[float, Field(ge=0, le=200)] | None = None
+    """Signal-to-noise ratio of noise on the state, dB, by the deviations within a demonstration:
+    40 is a hundredth of them; none by default."""
+    pictures: Literal["auto", "memory", "lazy"] = "auto"
+    """Pictures are kept in memory at the encoder's size, or read when they are needed; auto keeps
+    them up to 2 GiB."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that prepare batches; 0 prepares them in the trainer, which suits small pictures
     in memory."""
+
+    @model_validator(mode="after")
+    def _check_sampling(self) -> Self:
+        defaults = {entry.name: entry.default for entry in dataclasses.fields(DataSettings)}
+        given = [name for name in _KEY_MOMENTS if getattr(self, name) != defaults[name]]
+        if given and self.sampling != "key-moments":
+            words = ", ".join("--" + name.replace("_", "-") for name in given)
+            raise ConfigError(
+                f"{words} with --sampling {self.sampling}: it would be ignored. "
+                "Fix: --sampling key-moments, or drop it."
+            )
+        if self.curriculum == "none" and self.curriculum_share != defaults["curriculum_share"]:
+            raise ConfigError(
+                "--curriculum-share without a curriculum: it would be ignored. "
+                "Fix: --curriculum late-first or few-first, or drop it."
+            )
+        return self
+
+    def mask(self, what: str) -> float:
+        """Return the probability of hiding the state, the frequency, a camera and so on."""
+        own: float | None = getattr(self, f"mask_{what}")
+        return self.condition_mask if own is None else own

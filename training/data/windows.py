@@ -1,27 +1,66 @@
 """Training samples: windows of history and horizon cut from demonstrations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NotRequired
 
+import h5py
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from policies.rdt.arm import RobotState
-from policies.rdt.images import resize_frames
+from policies.rdt.encoders import ImageEncoder, TextEncoder
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
-from policies.rdt.words import tokenize
 from tasks.errors import ConfigError
+from training.data.pictures import KeptPictures, LazyPictures, Pictures
+from training.data.settings import DataSettings
+from training.data.transitions import first_motion, transitions
 from training.demo_reader import Demo, find_demo_files, read_demos
 
+_KEPT_BYTES = 2 << 30
 
-class DemoWindows(Dataset[Batch]):
-    """All windows of some demonstrations, pictures kept in memory at the encoder's size.
+
+class Window(Batch):
+    """A sample, or a batch of them.
+
+    Keys:
+        valid: (B, T) bool, True before the demonstration's end; only where the tail is masked.
+        state_std: (B, V) deviations of the state within the demonstration.
+    """
+
+    valid: NotRequired[Tensor]
+    state_std: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedDemo:
+    """What is known of a demonstration without its pictures.
+
+    Attributes:
+        rank: Its place among the demonstrations of its file.
+        of: How many of that file are used.
+        steps: T.
+        transitions: Steps at which something changes.
+        first_motion: First step at which a joint has moved.
+    """
+
+    rank: int
+    of: int
+    steps: int
+    transitions: tuple[int, ...]
+    first_motion: int
+
+
+class DemoWindows(Dataset[Window]):
+    """All windows of some demonstrations.
 
     Sample ``i`` starts at one control step of one demonstration: the pictures of that step and of
-    the ``history − 1`` before it, the state, and the next ``horizon`` actions. Beyond the end of a
-    demonstration the robot stands still, and the gripper stays as it last was.
+    the ``history − 1`` before it, the state, and the next ``horizon`` actions.
     """
 
     def __init__(
@@ -30,10 +69,12 @@ class DemoWindows(Dataset[Batch]):
         *,
         layout: Layout,
         cameras: Sequence[str],
-        image_size: int,
+        image_encoder: ImageEncoder,
+        text_encoder: TextEncoder,
         history: int,
         horizon: int,
-        max_words: int,
+        settings: DataSettings | None = None,
+        held_out: bool = False,
     ) -> None:
         """Read the demonstrations.
 
@@ -41,58 +82,114 @@ class DemoWindows(Dataset[Batch]):
             paths: HDF5 files, or folders of them.
             layout: Mapping to RDT's vector.
             cameras: Cameras, in the order the encoder takes them.
-            image_size: Height and width of the encoder's pictures, pixels.
+            image_encoder: Prepares pictures.
+            text_encoder: Prepares instructions.
             history: Pictures per camera in a sample.
             horizon: Actions in a sample.
-            max_words: Words of an instruction at most.
+            settings: Which demonstrations, what follows their end, where pictures are kept.
+            held_out: Take the demonstrations that are held out instead of those to train on.
 
         Raises:
-            ConfigError: A file cannot be used, or pictures differ in size.
+            ConfigError: A file cannot be used, pictures differ in size, or a file has too few
+                demonstrations.
         """
+        self._settings = settings or DataSettings()
         self._layout, self._history, self._horizon = layout, history, horizon
+        self._cameras, self._prepare = tuple(cameras), image_encoder.prepare
         self.files = sorted({file for path in paths for file in find_demo_files(path)})
         self.render_sizes: set[int] = set()
-        self._pictures: list[Tensor] = []
+        self.entries: list[IndexedDemo] = []
+        self._pictures: list[Pictures] = []
+        self._sources: list[LazyPictures] = []
         self._states: list[Tensor] = []
         self._actions: list[Tensor] = []
+        self._lazy = self._settings.pictures == "lazy"
         instructions: list[str] = []
         for file in self.files:
-            for demo in read_demos(file):
-                self.render_sizes.add(demo.pictures[cameras[0]].shape[1])
-                self._pictures.append(_pictures(demo, cameras, image_size))
-                self._states.append(_states(demo, layout))
-                self._actions.append(_actions(demo, layout, horizon))
-                instructions.append(demo.instruction)
+            chosen = _choose(file, self._settings, held_out=held_out)
+            for place, demo in enumerate(islice(read_demos(file), chosen.stop)):
+                if place in chosen:
+                    self._add(demo, file, place - chosen.start, len(chosen))
+                    instructions.append(demo.instruction)
         if len(self.render_sizes) != 1:
             raise ConfigError(
                 f"The demos have pictures of {sorted(self.render_sizes)} pixels. "
                 "Allowed: one size. Fix: train on one of them, or render them alike."
             )
-        ids, mask = tokenize(instructions, max_words)
-        longest = mask.sum(1).max()  # padding is masked, so shorter rows only save time
-        ids, mask = ids[:, :longest], mask[:, :longest]
-        self._token_ids, self._token_mask = torch.from_numpy(ids), torch.from_numpy(mask)
-        self._mask = torch.from_numpy(layout.training_mask)
-        steps = [len(states) for states in self._states]
-        self._index = [(d, t) for d, length in enumerate(steps) for t in range(length)]
-        self.demos = len(steps)
-        self.mean_state = torch.cat(self._states).mean(0)
         self.instructions = sorted(set(instructions))
+        self._read_text(text_encoder, instructions)
+        self._mask = torch.from_numpy(layout.training_mask)
+        self.index = np.array(
+            [(d, t) for d, entry in enumerate(self.entries) for t in range(entry.steps)]
+        )
+        self.demos = len(self.entries)
+        self.mean_state = torch.cat(self._states).mean(0)
+        self._stds = [_deviations(states) for states in self._states]
+        acted = torch.cat([a[: e.steps] for a, e in zip(self._actions, self.entries, strict=True)])
+        self.action_std = acted.std(0, correction=0)
+
+    def _add(self, demo: Demo, file: Path, rank: int, of: int) -> None:
+        self.render_sizes.add(demo.pictures[self._cameras[0]].shape[1])
+        if not self._lazy:
+            self._pictures.append(KeptPictures(demo, self._cameras, self._prepare))
+        lazy = LazyPictures(demo, file, self._cameras, self._prepare)
+        self._sources.append(lazy)
+        kept = sum(each.size for each in self._pictures if isinstance(each, KeptPictures))
+        if self._lazy or (self._settings.pictures == "auto" and kept > _KEPT_BYTES):
+            self._lazy, self._pictures = True, list(self._sources)
+        self._states.append(torch.from_numpy(self._layout.encode_state(**_robot(demo))))
+        self._actions.append(self._targets(demo))
+        self.entries.append(
+            IndexedDemo(
+                rank=rank,
+                of=of,
+                steps=demo.steps,
+                transitions=transitions(demo),
+                first_motion=first_motion(demo),
+            )
+        )
+
+    def _targets(self, demo: Demo) -> Tensor:
+        """Return (T + horizon, V): what to predict, then what stands for the time after it."""
+        robot = _robot(demo)
+        if self._settings.tail != "official":
+            return torch.from_numpy(self._layout.targets(demo.targets, robot, tail=self._horizon))
+        given = torch.from_numpy(self._layout.targets(demo.targets, robot))
+        return torch.cat([given, given[-1:].expand(self._horizon, -1)])
+
+    def _read_text(self, encoder: TextEncoder, instructions: list[str]) -> None:
+        rows = {text: row for row, text in enumerate(self.instructions)}
+        self._text_row = [rows[text] for text in instructions]
+        hidden = [""] if self._settings.mask("language") else []
+        ids, mask = encoder.prepare([*self.instructions, *hidden])
+        longest = int(mask.sum(1).max())  # padding is masked, so shorter rows only save time
+        self._token_ids, self._token_mask = ids[:, :longest], mask[:, :longest]
+        self.no_text = (self._token_ids[-1], self._token_mask[-1]) if hidden else None
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
-    def __getitem__(self, index: int) -> Batch:
-        demo, step = self._index[index]
+    def __getitem__(self, index: int) -> Window:
+        demo, step = self.index[index].tolist()
         seen = [max(step - back, 0) for back in range(self._history - 1, -1, -1)]
-        return {
-            "images": self._pictures[demo][seen],
-            "token_ids": self._token_ids[demo],
-            "token_mask": self._token_mask[demo],
+        text = self._text_row[demo]
+        sample: Window = {
+            "images": self._pictures[demo].rows(seen),
+            "token_ids": self._token_ids[text],
+            "token_mask": self._token_mask[text],
             "state": self._states[demo][step],
+            "state_std": self._stds[demo],
             "action_mask": self._mask,
             "actions": self._actions[demo][step : step + self._horizon],
         }
+        if self._settings.tail == "masked":
+            sample["valid"] = self.before_end([index], self._horizon)[0]
+        return sample
+
+    def before_end(self, rows: Sequence[int], horizon: int) -> Tensor:
+        """Return (rows, horizon) bool: which actions of these windows a demonstration has."""
+        left = [self.entries[demo].steps - step for demo, step in self.index[list(rows)]]
+        return torch.arange(horizon) < torch.tensor(left)[:, None]
 
     @property
     def render_size(self) -> int:
@@ -100,18 +197,34 @@ class DemoWindows(Dataset[Batch]):
         return next(iter(self.render_sizes))
 
 
-def _pictures(demo: Demo, cameras: Sequence[str], size: int) -> Tensor:
-    """Return (T, cameras, 3, S, S) uint8."""
-    return torch.stack([resize_frames(demo.pictures[camera], size) for camera in cameras], dim=1)
+def _choose(file: Path, settings: DataSettings, *, held_out: bool) -> range:
+    """Return the places in a file of the demonstrations to take."""
+    there = _count(file)
+    first = there - settings.held_out
+    wanted = settings.demos_per_task or max(first, 1)
+    if there and first < wanted:
+        raise ConfigError(
+            f"'{file}' has {there} demonstrations; {settings.held_out} held out and {wanted} "
+            f"to train on are asked for. Fix: lower --held-out or --demos-per-task."
+        )
+    return range(first, there) if held_out else range(wanted)
 
 
-def _states(demo: Demo, layout: Layout) -> Tensor:
-    return torch.from_numpy(layout.encode_state(**_robot(demo)))
+def _count(file: Path) -> int:
+    """Return how many demonstrations a file has; 0 if it is none, which reading it explains."""
+    try:
+        with h5py.File(file, "r") as opened:
+            return sum(name.startswith("demo_") for name in opened["data"])
+    except (OSError, KeyError, TypeError):
+        return 0
 
 
-def _actions(demo: Demo, layout: Layout, horizon: int) -> Tensor:
-    """Return (T + horizon, V): what to predict, then standing still with the last grip."""
-    return torch.from_numpy(layout.targets(demo.targets, _robot(demo), tail=horizon))
+def _deviations(states: Tensor) -> Tensor:
+    """Return (V,) deviations; as in RDT's statistics, entries next to zero do not count."""
+    there = (states.abs() > 1e-8).float()
+    count = there.sum(0).clamp(min=1.0)
+    mean = (states * there).sum(0) / count
+    return (((states - mean) * there).square().sum(0) / count).sqrt()
 
 
 def _robot(demo: Demo) -> RobotState:

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.augmentation.shifting import BACKGROUND, mask_conditions, shift_images
+from training.augmentation.shifting import shift_images
 
 
 def test_shifts_are_bounded_and_alike_over_history() -> None:
@@ -30,19 +30,3 @@ def test_shifts_are_bounded_and_alike_over_history() -> None:
 def test_no_shift_changes_nothing() -> None:
     images = torch.randint(0, 255, (2, 2, 2, 3, 8, 8), dtype=torch.uint8)
     assert shift_images(images, 0) is images
-
-
-def test_conditions_are_hidden_as_often_as_asked() -> None:
-    torch.manual_seed(0)
-    images = torch.zeros(2000, 2, 2, 3, 4, 4, dtype=torch.uint8)
-    state, mean = torch.zeros(2000, 5), torch.ones(5)
-    batch = {"images": images, "state": state, "actions": torch.zeros(1)}
-    mask_conditions(batch, 0.1, mean)
-    pictures = (batch["images"] == BACKGROUND).flatten(3).float()
-    assert torch.equal(pictures.amin(3), pictures.amax(3))  # a picture is hidden whole or not
-    assert 0.09 < pictures.mean() < 0.11
-    assert 0.08 < batch["state"].mean() < 0.12
-    assert images.sum() == 0
-    untouched = dict(batch)
-    mask_conditions(untouched, 0.0, mean)
-    assert untouched["images"] is batch["images"]

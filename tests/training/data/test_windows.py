@@ -3,26 +3,33 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from policies.rdt.encoders import EncodersConfig, build_encoders
 from policies.rdt.images import resize_frames
 from policies.rdt.layout import get_layout
+from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
+from training.data.settings import DataSettings
 from training.data.windows import DemoWindows
 from training.demo_reader import read_demos
 
 LAYOUT = get_layout("eef-velocity")
 
 
-def windows(path: Path, horizon: int = 8) -> DemoWindows:
+def windows(path: Path, horizon: int = 8, *, of_rest: bool = False, **settings) -> DemoWindows:
+    encoders = build_encoders(EncodersConfig(image_size=16))
     return DemoWindows(
         [path],
         layout=LAYOUT,
         cameras=("agentview", "wrist"),
-        image_size=8,
+        image_encoder=encoders.image,
+        text_encoder=encoders.text,
         history=2,
         horizon=horizon,
-        max_words=32,
+        settings=DataSettings(**settings),
+        held_out=of_rest,
     )
 
 
@@ -32,7 +39,7 @@ def test_a_sample_is_what_was_seen_and_what_was_done_next(tmp_path: Path) -> Non
     data = windows(path)
     assert len(data) == 24
     sample = data[12 + 3]
-    frames = resize_frames(demo.pictures["wrist"][2:4], 8)
+    frames = resize_frames(demo.pictures["wrist"][2:4], 16)
     assert torch.equal(sample["images"][:, 1], frames)
     np.testing.assert_allclose(
         LAYOUT.decode_actions(sample["actions"].numpy()), demo.actions[3:11], atol=1e-6
@@ -46,3 +53,56 @@ def test_the_first_frame_repeats_and_the_tail_stands_still(tmp_path: Path) -> No
     decoded = LAYOUT.decode_actions(last.numpy())
     assert (decoded[1:, :6] == 0).all()
     assert (decoded[:, 6] == 1.0).all()
+
+
+@pytest.mark.parametrize("convention", ["before_action", "after_action"])
+def test_pictures_are_the_same_kept_or_read(tmp_path: Path, convention: str) -> None:
+    path = write_file(tmp_path / "a.hdf5", convention=convention, size=24)
+    kept, lazy = windows(path, pictures="memory"), windows(path, pictures="lazy")
+    assert len(kept) == len(lazy)
+    for index in range(len(kept)):
+        assert torch.equal(kept[index]["images"], lazy[index]["images"])
+    loader = torch.utils.data.DataLoader(lazy, batch_size=4, num_workers=2)
+    together = torch.cat([batch["images"] for batch in loader])
+    assert torch.equal(together, torch.stack([kept[i]["images"] for i in range(len(kept))]))
+
+
+def test_the_tail_as_asked(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", convention="before_action")
+    demo = next(read_demos(path))
+    repeated = windows(path, tail="official")[9]["actions"]
+    assert torch.equal(repeated[3:], repeated[2:3].expand(5, -1))
+    np.testing.assert_allclose(
+        LAYOUT.decode_actions(repeated[2].numpy()), demo.actions[-1], atol=1e-6
+    )
+    assert windows(path, tail="masked")[9]["valid"].tolist() == [True] * 3 + [False] * 5
+    assert "valid" not in windows(path)[9]
+
+
+def test_more_demonstrations_contain_fewer_and_none_that_is_held_out(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", demos=5)
+
+    def seen(**settings) -> list[tuple[float, ...]]:
+        data = windows(path, **settings)
+        starts = [i for i, (_, step) in enumerate(data.index) if step == 0]
+        return [tuple(data[i]["state"].tolist()) for i in starts]
+
+    every = seen()
+    assert [len(seen(demos_per_task=n)) for n in (1, 3, 5)] == [1, 3, 5]
+    assert seen(demos_per_task=3) == every[:3]
+    assert seen(held_out=2) == every[:3]
+    rest = windows(path, of_rest=True, held_out=2)
+    assert rest.demos == 2
+    assert tuple(rest[0]["state"].tolist()) == every[3]
+    with pytest.raises(ConfigError, match="has 5 demonstrations; 3 held out and 4"):
+        windows(path, demos_per_task=4, held_out=3)
+
+
+def test_deviations_do_not_count_what_is_next_to_zero(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", demos=1, convention="before_action")
+    data = windows(path)
+    states = torch.stack([data[i]["state"] for i in range(len(data))])
+    slot = LAYOUT.state_slots[0]
+    expected = states[:, slot].std(correction=0)
+    assert data[0]["state_std"][slot].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert data[0]["state_std"][127] == 0

@@ -1,0 +1,42 @@
+"""``libero-bench augment-preview``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from training.augmentation.settings import AugmentationSettings
+
+
+def augment_preview_command(
+    settings: Annotated[AugmentationSettings | None, Parameter(name="*")] = None,
+    *,
+    demos: Path,
+    out: Path = Path("augmentation.png"),
+    size: int = 64,
+    rows: int = 8,
+    seed: int = 0,
+) -> None:
+    """Draw what augmentation makes of demonstrations' pictures, as training would see them.
+
+    Parameters
+    ----------
+    demos
+        An HDF5 file, or a folder of them; the first demonstration is drawn.
+    out
+        The PNG to write.
+    size
+        Pixels of the encoder's pictures; 64 for rdt-small, 384 for SigLIP.
+    rows
+        Rows of examples, the first of which is as recorded.
+    seed
+        Of the draws.
+    """
+    from harness.display import console
+    from tasks.errors import ConfigError
+    from training.augmentation.preview import draw_preview
+
+    if size < 8 or rows < 1:
+        raise ConfigError("--size must be at least 8, --rows at least 1.")
+    chosen = settings or AugmentationSettings()
+    console.print(f"Written: {draw_preview(demos, out, chosen, size=size, rows=rows, seed=seed)}")

@@ -1,0 +1,101 @@
+"""All that is done to the pictures of a batch."""
+
+import torch
+from torch import Tensor
+
+from training.augmentation.photometry import (
+    add_noise,
+    average_blur,
+    chance,
+    choice,
+    crop_resize,
+    gaussian_blur,
+    jitter,
+    median_blur,
+    motion_blur,
+    uniform,
+)
+from training.augmentation.settings import AugmentationSettings
+from training.augmentation.shifting import shift_images
+
+_MOST_NOISE = 12.75
+_NOISES = ("gaussian", "laplace", "poisson")
+_SIGMA = 3.0
+_SMEAR = (3, 36)
+
+
+def augment_images(images: Tensor, settings: AugmentationSettings) -> Tensor:
+    """Change pictures at random; every camera of every sample by itself, its frames alike.
+
+    Args:
+        images: (B, history, cameras, 3, S, S) uint8.
+        settings: What to do.
+
+    Returns:
+        The same shape and dtype. Draws come from torch's global generator.
+    """
+    images = shift_images(images, settings.image_shift)
+    if not (settings.crop or settings.photometric or settings.augment != "none"):
+        return images
+    changed = torch.empty_like(images)
+    for sample in range(images.shape[0]):
+        for camera in range(images.shape[2]):
+            frames = images[sample, :, camera].float() / 255.0
+            if settings.crop:
+                frames = crop_resize(frames, settings.crop)
+            if settings.augment == "official":
+                frames = official_mix(frames)
+            else:
+                frames = _chosen(frames, settings)
+            changed[sample, :, camera] = (frames * 255.0).round().clamp(0, 255).to(torch.uint8)
+    return changed
+
+
+def official_mix(frames: Tensor) -> Tensor:
+    """Do as RDT's ``--image_aug`` does to a picture: with probability 1/2, colour, corrupt or both.
+
+    Args:
+        frames: (frames, 3, S, S) in [0, 1].
+    """
+    if not chance(0.5):
+        return frames
+    kind = choice(3)
+    if kind != 0:
+        frames = jitter(frames, 1.0)
+    if kind != 1:
+        for stage in torch.randperm(2).tolist():
+            frames = _noisy(frames) if stage == 0 else _blurred(frames)
+    return frames
+
+
+def _noisy(frames: Tensor) -> Tensor:
+    kind = _NOISES[choice(len(_NOISES))]
+    return add_noise(frames, kind, uniform(0.0, _MOST_NOISE), per_channel=chance(0.5))
+
+
+def _blurred(frames: Tensor) -> Tensor:
+    if not chance(0.5):
+        return frames
+    if chance(0.5):
+        return _smeared(frames)
+    kind = choice(3)
+    if kind == 0:
+        return gaussian_blur(frames, uniform(0.0, _SIGMA))
+    return average_blur(frames, 2 + choice(6)) if kind == 1 else median_blur(frames, 3 + choice(9))
+
+
+def _smeared(frames: Tensor) -> Tensor:
+    length = _SMEAR[0] + choice(_SMEAR[1] - _SMEAR[0] + 1)
+    return motion_blur(frames, length, uniform(0.0, 360.0), uniform(-1.0, 1.0))
+
+
+def _chosen(frames: Tensor, settings: AugmentationSettings) -> Tensor:
+    if settings.colour:
+        frames = jitter(frames, settings.colour)
+    if settings.blur and chance(settings.blur):
+        frames = gaussian_blur(frames, uniform(0.0, _SIGMA))
+    if settings.motion_blur and chance(settings.motion_blur):
+        frames = _smeared(frames)
+    if settings.pixel_noise:
+        frames = add_noise(frames, "gaussian", uniform(0.0, settings.pixel_noise), per_channel=True)
+    return frames

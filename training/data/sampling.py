@@ -1,0 +1,136 @@
+"""Which windows are likely: as RDT's code draws, around key moments, by a curriculum."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+from tasks.errors import ConfigError
+from training.data.settings import DataSettings
+from training.data.windows import DemoWindows
+
+Weights = npt.NDArray[np.float64]
+
+OFFICIAL_STEPS = 128
+"""Demonstrations shorter than this are dropped by RDT's loader of HDF5 files."""
+
+_FIRST_SHARE = 0.25
+
+
+class WindowWeights:
+    """The probability of every window, at any point of a run."""
+
+    def __init__(self, data: DemoWindows, settings: DataSettings) -> None:
+        """Look at the windows.
+
+        Args:
+            data: The windows.
+            settings: How to sample.
+
+        Raises:
+            ConfigError: No window could be drawn.
+        """
+        self._settings = settings
+        entries = data.entries
+        demo, self._step = data.index.T
+        self._steps = np.array([entry.steps for entry in entries])[demo]
+        self._rank = np.array([entry.rank for entry in entries])[demo]
+        self._of = np.array([entry.of for entry in entries])[demo]
+        self._base: Weights = np.ones(len(demo))
+        if settings.sampling == "official":
+            moving = np.array([entry.first_motion for entry in entries])[demo]
+            usable = (self._step >= moving - 1) & (self._steps >= OFFICIAL_STEPS)
+            if not usable.any():
+                raise ConfigError(
+                    f"--sampling official drops demonstrations below {OFFICIAL_STEPS} steps, and "
+                    f"all are: the longest has {self._steps.max()}. Fix: --sampling uniform."
+                )
+            self._base = usable.astype(np.float64)
+        elif settings.sampling == "key-moments":
+            self._base = self._around([entry.transitions for entry in entries], demo)
+        self._base /= self._base.sum()
+
+    def _around(self, moments: list[tuple[int, ...]], demo: npt.NDArray[np.int64]) -> Weights:
+        settings = self._settings
+        near = np.zeros(len(demo), dtype=np.bool_)
+        late = np.zeros(len(demo), dtype=np.bool_)
+        for number, steps in enumerate(moments):
+            own = demo == number
+            for moment in steps:
+                near |= own & (np.abs(self._step - moment) <= settings.key_radius)
+            if steps:
+                late |= own & (self._step >= steps[-1])
+        if not near.any():
+            raise ConfigError(
+                "--sampling key-moments: no demonstration has a transition. "
+                "Fix: --sampling uniform."
+            )
+        share = settings.key_share
+        weights: Weights = (1.0 - share) / len(near) + share * near / near.sum()
+        return weights * np.where(late, settings.late_weight, 1.0)
+
+    def at(self, progress: float) -> Weights:
+        """Return (windows,) probabilities.
+
+        Args:
+            progress: Share of the run's updates that are done.
+        """
+        if self._settings.curriculum == "none":
+            return self._base
+        reached = min(progress / self._settings.curriculum_share, 1.0)
+        if self._settings.curriculum == "late-first":
+            share = _FIRST_SHARE + (1.0 - _FIRST_SHARE) * reached
+            allowed = self._steps - self._step <= np.ceil(share * self._steps)
+        else:
+            allowed = self._rank < np.maximum(np.ceil(reached * self._of), 1)
+        weights = self._base * allowed
+        total: float = weights.sum()
+        return weights / total if total > 0 else self._base
+
+
+class DrawnBatches(Sampler[list[int]]):
+    """Batches drawn with replacement; batch ``k`` depends on the seed and on ``k`` alone."""
+
+    def __init__(
+        self,
+        weights: WindowWeights,
+        batch_size: int,
+        *,
+        seed: int,
+        start: int,
+        stop: int,
+        together: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Choose the batches ``start + rank``, ``start + rank + processes``, … below ``stop``.
+
+        Args:
+            weights: Of the windows.
+            batch_size: Samples in a batch.
+            seed: Of the draws.
+            start: First batch of all processes.
+            stop: One past the last batch of the whole run.
+            together: Batches of all processes in an update.
+            rank: Number of this process.
+            processes: How many there are.
+        """
+        self._weights, self._batch_size, self._seed = weights, batch_size, seed
+        self._together, self._updates = together, stop // together
+        self._mine = range(start + rank, stop, processes)
+
+    def __len__(self) -> int:
+        return len(self._mine)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        known, cumulative = -1, np.empty(0)
+        for batch in self._mine:
+            update = batch // self._together
+            if update != known:
+                known = update
+                cumulative = np.cumsum(self._weights.at(update / self._updates))
+            places = np.random.default_rng([self._seed, batch]).random(self._batch_size)
+            # Just below the sum: rounding must not point past the last window.
+            found = np.searchsorted(cumulative, places * cumulative[-1], side="right")
+            yield np.minimum(found, len(cumulative) - 1).tolist()
