@@ -42,7 +42,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
         # Importing torch takes seconds, so the bar is there first.
         from harness.training_display import describe, start_lines
         from training.progress import TrainingStart, TrainingStatus
-from training.trainer import train
+        from training.trainer import train
 
         def show(status: TrainingStatus) -> None:
             bar.at(status.update, note=describe(status), rate=status.rate)
