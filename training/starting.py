@@ -22,7 +22,7 @@ from training.config import TrainingConfig
 from training.data.order import EndlessBatches
 from training.data.sampling import DrawnBatches, WindowWeights
 from training.data.windows import DemoWindows
-from training.demo_reader import read_provenance
+from training.demos.reader import read_provenance
 
 
 def start_network(

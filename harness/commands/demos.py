@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from training.demo_check import CheckLine
-    from training.demo_statistics import DemoStatistics
+    from training.demos.check import CheckLine
+    from training.demos.statistics import DemoStatistics
 
 UNSOUND = 1
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -27,7 +27,7 @@ def demos_info_command(*paths: Path, json: Annotated[bool, Parameter(negative=()
         Print the statistics as JSON.
     """
     from harness.commands.arguments import parse_demo_files
-    from training.demo_statistics import demo_statistics
+    from training.demos.statistics import demo_statistics
 
     found = [demo_statistics(path) for path in parse_demo_files(paths)]
     if json:
@@ -53,7 +53,7 @@ def demos_check_command(*paths: Path, json: Annotated[bool, Parameter(negative=(
         Print the lines as JSON.
     """
     from harness.commands.arguments import parse_demo_files
-    from training.demo_check import check_demo_file, sound
+    from training.demos.check import check_demo_file, sound
 
     found = {path: check_demo_file(path) for path in parse_demo_files(paths)}
     healthy = all(sound(lines) for lines in found.values())
@@ -99,7 +99,7 @@ def demos_preview_command(
     from harness.commands.arguments import parse_demo_files, parse_indices
     from harness.demonstrations.preview import OverviewRow, draw_demo, draw_overview, overview_row
     from harness.display import progress_bar
-    from training.demo_reader import read_demos
+    from training.demos.reader import read_demos
 
     files = parse_demo_files(paths)
     wanted = {f"demo_{index}" for index in parse_indices(demos, "--demos")}

@@ -148,7 +148,7 @@ class _Line:
 
     def close(self) -> Collected:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demo_writer import merge_demos
+        from training.demos.writer import merge_demos
 
         config, task = self.config, self.task
         path = config.out / task.demo_file
@@ -214,7 +214,7 @@ def _parts_folder(config: CollectionConfig, task: Task) -> Path:
 
 def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     """Return a task whose file is there; refuse a file that was made with other settings."""
-    from training.demo_reader import read_provenance
+    from training.demos.reader import read_provenance
 
     path = config.out / task.demo_file
     if not path.exists():

@@ -14,10 +14,8 @@ from tasks.simulation.contacts import ContactMonitor
 from tasks.simulation.simulator import Simulator
 from tasks.starts import Start
 from tasks.suites import Task
-from training.demo_format import PHASES_ATTRIBUTE
-from training.demo_start import start_attributes
-from training.demo_writer import write_demo
-from training.phases import (
+from training.demos.format import PHASES_ATTRIBUTE
+from training.demos.phases import (
     Contacts,
     contact_phases,
     goal_phases,
@@ -25,6 +23,8 @@ from training.phases import (
     motion_phases,
     phases_to_json,
 )
+from training.demos.start import start_attributes
+from training.demos.writer import write_demo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
-from training.demo_reader import Demo
-from training.phases import Phase, hand_speed
+from training.demos.phases import Phase, hand_speed
+from training.demos.reader import Demo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

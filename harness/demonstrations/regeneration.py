@@ -25,9 +25,9 @@ from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.observation import FloatArray
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demo_file import DemoFile, open_demo_file
-from training.demo_format import INTENDED
-from training.noops import noops, pauses
+from training.demos.file import DemoFile, open_demo_file
+from training.demos.format import INTENDED
+from training.demos.noops import noops, pauses
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -126,7 +126,7 @@ class _Job:
     """One file's work."""
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
-        from training.demo_task import demo_task
+        from training.demos.task import demo_task
 
         self.source, self.config = source, config
         with open_demo_file(source) as file:
@@ -162,7 +162,7 @@ class _Job:
 
     def close(self) -> Regenerated:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demo_writer import merge_demos
+        from training.demos.writer import merge_demos
 
         demos = tuple(self.remade[name] for name in self.names)
         kept = [each for each in demos if each.kept]
@@ -229,8 +229,8 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
 
 def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
     from harness.demonstrations.playback import Motion, cached_simulator, execute, record
-    from training.demo_start import read_start
-    from training.demo_task import demo_task
+    from training.demos.start import read_start
+    from training.demos.task import demo_task
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)

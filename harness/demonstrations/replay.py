@@ -12,7 +12,7 @@ from harness.processes import worker_pool
 from tasks.errors import ConfigError, HarnessError
 from tasks.protocols import Protocol, get_protocol
 from tasks.starts import StoredStart
-from training.demo_file import DemoFile, open_demo_file
+from training.demos.file import DemoFile, open_demo_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ def replay_demo(path: Path, name: str) -> Replay:
         name: The demonstration, ``demo_0``.
     """
     from harness.demonstrations.playback import cached_simulator, execute
-    from training.demo_start import read_start
-    from training.demo_task import demo_task
+    from training.demos.start import read_start
+    from training.demos.task import demo_task
 
     try:
         with open_demo_file(path) as file:

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.parity.rehearsal import Rehearsal, still
 from tasks.observation import CAMERAS, FloatArray, Observation
-from training.demo_recording import Recording
+from training.demos.recording import Recording
 
 SHIFTS = (0, 1, -1, 2, -2)
 """By how many rows observations may be off, the likeliest first."""

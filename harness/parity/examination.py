@@ -19,9 +19,9 @@ from tasks.observation import CAMERAS
 from tasks.protocols import Protocol, get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import SUITES, Task, find_task, suite_tasks
-from training.demo_format import Convention
-from training.demo_reader import find_demo_files
-from training.demo_recording import Recording, read_recording
+from training.demos.format import Convention
+from training.demos.reader import find_demo_files
+from training.demos.recording import Recording, read_recording
 
 _LEAST_STEPS = 6
 _ENDING = "_demo"

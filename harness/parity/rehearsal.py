@@ -9,7 +9,7 @@ from tasks.observation import FloatArray, Observation
 from tasks.simulation.simulator import Simulator
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demo_recording import Recording
+from training.demos.recording import Recording
 
 RUN_UP = 8
 """Control steps before one that counts: what the simulator keeps beside its state, the gripper's

@@ -19,8 +19,8 @@ from policies.rdt.layout import Layout, get_layout
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
-from training.demo_recording import read_recording
-from training.demo_writer import merge_demos
+from training.demos.recording import read_recording
+from training.demos.writer import merge_demos
 
 SIZE = 64
 PROTOCOL = get_protocol(resolution=SIZE)

@@ -10,7 +10,7 @@ from policies.rdt.images import resize_frames
 from tasks.observation import Image as Picture
 from training.augmentation.pipeline import augment_images
 from training.augmentation.settings import AugmentationSettings
-from training.demo_reader import find_demo_files, read_demos
+from training.demos.reader import find_demo_files, read_demos
 
 _MOMENTS = 3
 _LEAST_SHOWN = 128

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tasks.errors import ConfigError
-from training.demo_format import PICTURES
-from training.demo_reader import Demo
+from training.demos.format import PICTURES
+from training.demos.reader import Demo
 
 Prepare = Callable[[Any], Tensor]
 """(T, H, W, 3) uint8 to (T, 3, S, S) uint8: what the image encoder makes of frames."""

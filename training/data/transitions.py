@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.demo_reader import Demo
+from training.demos.reader import Demo
 
 
 def transitions(demo: Demo) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from tasks.errors import ConfigError
 from training.data.pictures import KeptPictures, LazyPictures, Pictures
 from training.data.settings import DataSettings
 from training.data.transitions import first_motion, transitions
-from training.demo_reader import Demo, find_demo_files, read_demos
+from training.demos.reader import Demo, find_demo_files, read_demos
 
 _KEPT_BYTES = 2 << 30
 

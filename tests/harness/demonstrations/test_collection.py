@@ -31,8 +31,8 @@ from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import find_task
-from training.demo_format import PICTURES
-from training.demo_reader import read_demos
+from training.demos.format import PICTURES
+from training.demos.reader import read_demos
 
 SIZE = 32
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from harness.demonstrations.download import REPOSITORY, download_demos
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.suites import find_task
 from tests.training.demo_files import write_official
-from training.demo_reader import read_demos
+from training.demos.reader import read_demos
 
 TASKS = [find_task("libero_object", 0), find_task("libero_spatial", 4)]
 

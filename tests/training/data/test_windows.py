@@ -13,7 +13,7 @@ from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from training.data.settings import DataSettings
 from training.data.windows import DemoWindows
-from training.demo_reader import read_demos
+from training.demos.reader import read_demos
 
 LAYOUT = get_layout("eef-velocity")
 

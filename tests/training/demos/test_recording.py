@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.demo_recording import read_recording
+from training.demos.recording import read_recording
 
 
 def test_states_belong_to_the_actions_after_them(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.training.demo_files import write_official
-from training.demo_check import check_demo_file, sound
-from training.demo_statistics import demo_statistics
+from training.demos.check import check_demo_file, sound
+from training.demos.statistics import demo_statistics
 
 
 def statuses(path: Path) -> dict[str, str]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tasks.observation import ACTION_DIM, FloatArray
-from training.demo_file import open_demo_file
-from training.demo_format import PICTURES, Convention
-from training.demo_reader import read_demos, stated_convention
-from training.noops import noops
-from training.phases import gripper_phases
+from training.demos.file import open_demo_file
+from training.demos.format import PICTURES, Convention
+from training.demos.reader import read_demos, stated_convention
+from training.demos.noops import noops
+from training.demos.phases import gripper_phases
 
 
 @dataclass(frozen=True, kw_only=True)

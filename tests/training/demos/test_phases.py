@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.phases import (
+from training.demos.phases import (
     Phase,
     contact_phases,
     goal_phases,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.noops import noops, pauses
+from training.demos.noops import noops, pauses
 
 
 def plain(actions: np.ndarray) -> list[bool]:

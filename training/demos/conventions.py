@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks.observation import FloatArray
-from training.demo_format import Convention
+from training.demos.format import Convention
 
 View = Literal["raw", "upright", "rotated", "mirrored"]
 """How pictures are stored: ``raw``, as rendered, which is upside down; ``upright``, as one sees the

@@ -10,10 +10,10 @@ import pytest
 
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_official
-from training.demo_check import check_demo_file, sound
-from training.demo_reader import read_demos, read_provenance
-from training.demo_start import read_start
-from training.demo_statistics import demo_statistics
+from training.demos.check import check_demo_file, sound
+from training.demos.reader import read_demos, read_provenance
+from training.demos.start import read_start
+from training.demos.statistics import demo_statistics
 
 ROWS = "data/demo_0/actions"
 FRAMES = "data/demo_0/obs/agentview_rgb"
@@ -217,7 +217,7 @@ def test_provenance_that_is_none(tmp_path: Path) -> None:
     "start", ['{"seed": "x"}', '{"state": [1, "y"]}', "[]", '{"state": [NaN]}']
 )
 def test_a_start_that_makes_no_sense_is_refused(tmp_path: Path, start: str) -> None:
-    from training.demo_file import open_demo_file
+    from training.demos.file import open_demo_file
 
     path = write_official(tmp_path / "a.hdf5")
     with h5py.File(path, "r+") as file:

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.demo_reader import find_demo_files, read_demos
+from training.demos.reader import find_demo_files, read_demos
 
 
 def test_official_files_pair_an_action_with_what_was_seen_before_it(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.observation import ACTION_DIM, FloatArray, Image
-from training.demo_file import DemoFile, find_demo_files, open_demo_file
-from training.demo_format import (
+from training.demos.file import DemoFile, find_demo_files, open_demo_file
+from training.demos.format import (
     CONVENTION_ATTRIBUTE,
     INTENDED,
     PHASES_ATTRIBUTE,
     PICTURES,
     Convention,
 )
-from training.demo_task import demo_instruction
-from training.phases import Phase, motion_phases, phases_from
+from training.demos.task import demo_instruction
+from training.demos.phases import Phase, motion_phases, phases_from
 
 __all__ = ["Demo", "find_demo_files", "read_demos", "read_provenance"]
 

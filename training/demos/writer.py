@@ -14,7 +14,7 @@ from tasks.observation import FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
 from tasks.suites import Task
-from training.demo_format import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG
+from training.demos.format import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG
 
 
 def write_demo(

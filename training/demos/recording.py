@@ -7,9 +7,9 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.observation import FloatArray
-from training.demo_file import DemoFile, open_demo_file
-from training.demo_format import CONVENTION_ATTRIBUTE, Convention
-from training.demo_reader import Demo, read_demos, stated_convention
+from training.demos.file import DemoFile, open_demo_file
+from training.demos.format import CONVENTION_ATTRIBUTE, Convention
+from training.demos.reader import Demo, read_demos, stated_convention
 
 
 @dataclass(frozen=True, kw_only=True)

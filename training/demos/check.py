@@ -9,19 +9,19 @@ import numpy as np
 
 from tasks.errors import ConfigError
 from tasks.observation import CONTROL_HZ
-from training.demo_conventions import camera_view, gripper_agreement, observation_instant
-from training.demo_file import DemoFile, open_demo_file
-from training.demo_format import (
+from training.demos.conventions import camera_view, gripper_agreement, observation_instant
+from training.demos.file import DemoFile, open_demo_file
+from training.demos.format import (
     CONVENTION_ATTRIBUTE,
     INTENDED,
     OBSERVATIONS,
     PHASES_ATTRIBUTE,
     PICTURES,
 )
-from training.demo_reader import stated_convention
-from training.demo_task import demo_instruction
-from training.noops import noops, pauses
-from training.phases import phases_from
+from training.demos.reader import stated_convention
+from training.demos.task import demo_instruction
+from training.demos.noops import noops, pauses
+from training.demos.phases import phases_from
 
 Status = Literal["ok", "warning", "failed"]
 _MANY_PAUSES = 0.05

@@ -12,7 +12,7 @@ from tasks.observation import Observation
 from tasks.protocols import get_protocol
 from tasks.rotations import quat_to_axisangle
 from tasks.suites import find_task
-from training.demo_writer import merge_demos, write_demo
+from training.demos.writer import merge_demos, write_demo
 
 STEPS, SIZE, STATE = 15, 24, 77
 TASK = find_task("libero_object", 3)
