@@ -11,6 +11,7 @@ from harness.commands.audit import audit_command
 from harness.commands.bench_env import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
 from harness.commands.bench_policy import bench_policy_command
+from harness.commands.bench_train import bench_train_command
 from harness.commands.collect import collect_command
 from harness.commands.compare import compare_command
 from harness.commands.demos import (
@@ -76,6 +77,7 @@ bench = App(name="bench", help="Measure speed against the official code's, in th
 bench.command(bench_env_command, name="env")
 bench.command(bench_eval_command, name="eval")
 bench.command(bench_policy_command, name="policy")
+bench.command(bench_train_command, name="train")
 app.command(bench)
 
 demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")

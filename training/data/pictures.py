@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import ConfigError
+from training.demos.file import open_demo_file
 from training.demos.format import PICTURES
 from training.demos.reader import Demo
 
@@ -32,11 +33,6 @@ class KeptPictures:
     def __init__(self, demo: Demo, cameras: Sequence[str], prepare: Prepare) -> None:
         self._kept = torch.stack([prepare(demo.pictures[camera]) for camera in cameras], dim=1)
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._kept.numel()
-
     def rows(self, steps: Sequence[int]) -> Tensor:
         """Return (steps, cameras, 3, S, S) uint8."""
         return self._kept[list(steps)]
@@ -47,7 +43,7 @@ class LazyPictures:
 
     def __init__(self, demo: Demo, path: Path, cameras: Sequence[str], prepare: Prepare) -> None:
         self._path, self._cameras, self._prepare = path, tuple(cameras), prepare
-        self._name = demo.source.rpartition(":")[2]
+        self._name = demo.name
 
     def rows(self, steps: Sequence[int]) -> Tensor:
         """Return (steps, cameras, 3, S, S) uint8.
@@ -70,6 +66,26 @@ class LazyPictures:
                 "Fix: leave demo files alone while training, or give --pictures memory."
             ) from error
         return torch.stack(stacked, dim=1)
+
+
+def look(path: Path, cameras: Sequence[str]) -> tuple[int, int, set[int]]:
+    """Look a demo file over without reading its pictures.
+
+    Returns:
+        How many demonstrations it has, how many pictures of these cameras, and their heights.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    frames, sizes = 0, set()
+    with open_demo_file(path) as file:
+        names = file.demos()
+        for name in names:
+            for camera in cameras:
+                shape = file.pictures(f"data/{name}/obs/{PICTURES[camera]}").shape
+                frames += shape[0]
+                sizes.add(int(shape[1]))
+    return len(names), frames, sizes
 
 
 _files: dict[tuple[int, Path], h5py.File] = {}

@@ -6,16 +6,8 @@ from training.demos.reader import Demo
 
 
 def transitions(demo: Demo) -> tuple[int, ...]:
-    """Return the steps at which something changes, in order.
-
-    Those that the reader found, where it looks for phases; otherwise those at which the gripper is
-    told to close or open.
-    """
-    phases = getattr(demo, "phases", None)
-    if phases is not None:
-        return tuple(sorted({int(phase.step) for phase in phases}))
-    closing = demo.actions[:, -1] > 0
-    return tuple((np.flatnonzero(np.diff(closing)) + 1).tolist())
+    """Return the steps at which a demonstration's phases begin, in order."""
+    return tuple(sorted({phase.step for phase in demo.phases}))
 
 
 def first_motion(demo: Demo) -> int:

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NotRequired
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,10 +16,11 @@ from policies.rdt.encoders import ImageEncoder, TextEncoder
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
 from tasks.errors import ConfigError
-from training.data.pictures import KeptPictures, LazyPictures, Pictures
+from training.data.pictures import KeptPictures, LazyPictures, Pictures, look
 from training.data.settings import DataSettings
 from training.data.transitions import first_motion, transitions
-from training.demos.reader import Demo, find_demo_files, read_demos
+from training.demos.file import find_demo_files
+from training.demos.reader import Demo, read_demos
 
 _KEPT_BYTES = 2 << 30
 
@@ -97,17 +97,18 @@ class DemoWindows(Dataset[Window]):
         self._layout, self._history, self._horizon = layout, history, horizon
         self._cameras, self._prepare = tuple(cameras), image_encoder.prepare
         self.files = sorted({file for path in paths for file in find_demo_files(path)})
-        self.render_sizes: set[int] = set()
+        seen = [look(file, self._cameras) for file in self.files]
+        self.render_sizes = set().union(*(sizes for _, _, sizes in seen))
+        self._lazy = self._reads_late(sum(frames for _, frames, _ in seen))
         self.entries: list[IndexedDemo] = []
         self._pictures: list[Pictures] = []
-        self._sources: list[LazyPictures] = []
         self._states: list[Tensor] = []
         self._actions: list[Tensor] = []
-        self._lazy = self._settings.pictures == "lazy"
         instructions: list[str] = []
-        for file in self.files:
-            chosen = _choose(file, self._settings, held_out=held_out)
-            for place, demo in enumerate(islice(read_demos(file), chosen.stop)):
+        for file, (there, _, _) in zip(self.files, seen, strict=True):
+            chosen = _choose(file, there, self._settings, held_out=held_out)
+            demos = read_demos(file, pictures=not self._lazy)
+            for place, demo in enumerate(islice(demos, chosen.stop)):
                 if place in chosen:
                     self._add(demo, file, place - chosen.start, len(chosen))
                     instructions.append(demo.instruction)
@@ -128,15 +129,18 @@ class DemoWindows(Dataset[Window]):
         acted = torch.cat([a[: e.steps] for a, e in zip(self._actions, self.entries, strict=True)])
         self.action_std = acted.std(0, correction=0)
 
+    def _reads_late(self, frames: int) -> bool:
+        """Whether pictures are read when they are needed, by the settings and their size."""
+        if self._settings.pictures != "auto":
+            return self._settings.pictures == "lazy"
+        one = self._prepare(np.zeros((1, 16, 16, 3), dtype=np.uint8)).numel()
+        return frames * one > _KEPT_BYTES
+
     def _add(self, demo: Demo, file: Path, rank: int, of: int) -> None:
-        self.render_sizes.add(demo.pictures[self._cameras[0]].shape[1])
-        if not self._lazy:
+        if self._lazy:
+            self._pictures.append(LazyPictures(demo, file, self._cameras, self._prepare))
+        else:
             self._pictures.append(KeptPictures(demo, self._cameras, self._prepare))
-        lazy = LazyPictures(demo, file, self._cameras, self._prepare)
-        self._sources.append(lazy)
-        kept = sum(each.size for each in self._pictures if isinstance(each, KeptPictures))
-        if self._lazy or (self._settings.pictures == "auto" and kept > _KEPT_BYTES):
-            self._lazy, self._pictures = True, list(self._sources)
         self._states.append(torch.from_numpy(self._layout.encode_state(**_robot(demo))))
         self._actions.append(self._targets(demo))
         self.entries.append(
@@ -197,26 +201,16 @@ class DemoWindows(Dataset[Window]):
         return next(iter(self.render_sizes))
 
 
-def _choose(file: Path, settings: DataSettings, *, held_out: bool) -> range:
-    """Return the places in a file of the demonstrations to take."""
-    there = _count(file)
+def _choose(file: Path, there: int, settings: DataSettings, *, held_out: bool) -> range:
+    """Return the places in a file of ``there`` demonstrations of those to take."""
     first = there - settings.held_out
     wanted = settings.demos_per_task or max(first, 1)
-    if there and first < wanted:
+    if first < wanted:
         raise ConfigError(
             f"'{file}' has {there} demonstrations; {settings.held_out} held out and {wanted} "
             f"to train on are asked for. Fix: lower --held-out or --demos-per-task."
         )
     return range(first, there) if held_out else range(wanted)
-
-
-def _count(file: Path) -> int:
-    """Return how many demonstrations a file has; 0 if it is none, which reading it explains."""
-    try:
-        with h5py.File(file, "r") as opened:
-            return sum(name.startswith("demo_") for name in opened["data"])
-    except (OSError, KeyError, TypeError):
-        return 0
 
 
 def _deviations(states: Tensor) -> Tensor:

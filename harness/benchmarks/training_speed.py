@@ -1,0 +1,139 @@
+"""Training against a straightforward loop: samples per second, waiting for data, memory.
+
+Each side trains in a process of its own, so that its memory is its own; sides take turns.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import HarnessError
+
+SIDES = ("loop", "ours")
+_WARM = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFigures:
+    """What was measured of one side; medians over its turns.
+
+    Attributes:
+        side: ``loop`` or ``ours``.
+        samples_per_s: Windows per second.
+        data_wait: Share of the time spent waiting for data.
+        memory_mb: Most memory of the process, MB.
+        gpu_mb: Most memory on the GPU, MB; 0 on a CPU.
+    """
+
+    side: str
+    samples_per_s: float
+    data_wait: float
+    memory_mb: float
+    gpu_mb: float
+
+
+def compare_training(
+    demos: Path,
+    *,
+    updates: int,
+    batch_size: int,
+    repeats: int,
+    report: Callable[[str], None],
+) -> list[TrainingFigures]:
+    """Measure both sides in turn.
+
+    Args:
+        demos: A demo file, or a folder of them.
+        updates: Updates per turn, beside three that are not counted.
+        batch_size: Windows per update.
+        repeats: Turns of each side.
+        report: Told which side runs.
+
+    Raises:
+        HarnessError: A side failed.
+    """
+    turns: dict[str, list[TrainingFigures]] = {side: [] for side in SIDES}
+    for _ in range(repeats):
+        for side in SIDES:
+            report(side)
+            words = [sys.executable, "-m", __name__, side, str(demos), str(updates)]
+            done = subprocess.run(
+                [*words, str(batch_size)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise HarnessError(f"The side '{side}' failed: {done.stderr.strip()[-500:]}")
+            turns[side].append(TrainingFigures(**json.loads(done.stdout.splitlines()[-1])))
+    return [
+        TrainingFigures(
+            side=side,
+            samples_per_s=statistics.median(each.samples_per_s for each in found),
+            data_wait=statistics.median(each.data_wait for each in found),
+            memory_mb=statistics.median(each.memory_mb for each in found),
+            gpu_mb=statistics.median(each.gpu_mb for each in found),
+        )
+        for side, found in turns.items()
+    ]
+
+
+def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> TrainingFigures:
+    """Measure one side in this process."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if side == "loop":
+        from harness.benchmarks.training_loop import run_loop
+        from training.demos.file import find_demo_files
+
+        files = find_demo_files(demos)
+        seconds, wait = run_loop(
+            files, updates=updates, batch_size=batch_size, warm=_WARM, device=device
+        )
+    else:
+        seconds, wait = _train(demos, updates=updates, batch_size=batch_size)
+    return TrainingFigures(
+        side=side,
+        samples_per_s=batch_size / seconds,
+        data_wait=wait,
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        gpu_mb=torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0,
+    )
+
+
+def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]:
+    """Train with this project's trainer; return seconds per update and the share of waiting."""
+    from training.config import TrainingConfig
+    from training.progress import TrainingStatus
+    from training.trainer import train
+
+    seen: list[tuple[float, TrainingStatus]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = TrainingConfig(
+            demos=(demos,),
+            out=Path(folder) / "run",
+            updates=updates + _WARM,
+            batch_size=batch_size,
+            learning_rate=1e-4,
+        )
+        train(config, lambda status: seen.append((time.perf_counter(), status)))
+    seconds = (seen[-1][0] - seen[_WARM - 1][0]) / updates
+    return seconds, seen[-1][1].data_wait
+
+
+def main() -> None:
+    """Measure the side that the command line names; print the figures as JSON."""
+    from dataclasses import asdict
+
+    side, demos, updates, batch_size = sys.argv[1:]
+    figures = measure(side, Path(demos), updates=int(updates), batch_size=int(batch_size))
+    print(json.dumps(asdict(figures)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The training benchmark: both sides train, and its figures are what was measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.benchmarks.training_loop import SampleByFile
+from harness.cli import main
+from policies.rdt.encoders import EncodersConfig, build_encoders
+from policies.rdt.layout import get_layout
+from tests.training.demo_files import write_file
+from training.data.windows import DemoWindows
+
+
+def test_both_sides_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_file(tmp_path / "a.hdf5", size=32)
+    words = ["bench", "train", "--demos", str(tmp_path), "--updates", "2", "--repeats", "1"]
+    assert main([*words, "--batch-size", "2", "--json"]) == 0
+    loop, ours = json.loads(capsys.readouterr().out)
+    assert (loop["side"], ours["side"]) == ("loop", "ours")
+    for side in (loop, ours):
+        assert side["samples_per_s"] > 0
+        assert 0 <= side["data_wait"] < 1
+        assert side["memory_mb"] > 100
+    assert main(["bench", "train", "--demos", str(tmp_path / "none")]) == 2
+
+
+def test_the_loop_sees_the_samples_that_ours_sees(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", size=128, steps=8, convention="before_action")
+    encoders = build_encoders(EncodersConfig())
+    ours = DemoWindows(
+        [path],
+        layout=get_layout("eef-velocity"),
+        cameras=("agentview", "wrist"),
+        image_encoder=encoders.image,
+        text_encoder=encoders.text,
+        history=2,
+        horizon=64,
+    )
+    loop = SampleByFile([path], 1, encoders.text.prepare)[0]
+    same = [
+        index
+        for index in range(len(ours))
+        if torch.allclose(ours[index]["state"], torch.from_numpy(loop["state"]))
+    ]
+    assert len(same) == 1
+    window = ours[same[0]]
+    difference = window["images"].int() - torch.from_numpy(loop["images"]).int()
+    assert difference.abs().max() <= 1
+    left = 8 - same[0] % 8
+    given = torch.from_numpy(loop["actions"])[:left]
+    torch.testing.assert_close(window["actions"][:left], given)
