@@ -143,7 +143,7 @@ def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Itera
         count = int(np.abs(v).max() / 0.006)
         for offset in np.arange(-count, count + 1) * 0.006:
             band = np.abs(v - offset) < _PAD_HALF_WIDTH
-            for centre, tip, width, tilt, depth in _pairs(faces[:, band]):
+            for centre, tip, width, tilt, depth in face_pairs(faces[:, band]):
                 position = middle + centre * closing + offset * side
                 position[2] = tip + TIP_LENGTH
                 away = float(np.hypot(centre, offset))
@@ -151,12 +151,12 @@ def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Itera
                 yield Grasp(pose, _cost(pose, tilt, depth, away, origin, wish), width)
 
 
-def _pairs(faces: FloatArray) -> Iterator[tuple[float, float, float, float, float]]:
+def face_pairs(faces: FloatArray) -> Iterator[tuple[float, float, float, float, float]]:
     """Pair opposite faces: (centre, tip height, width, mean tilt, depth).
 
     Args:
-        faces: (4, P) of the samples between the fingers: place along the closing axis, height,
-            cosine of the normal to that axis, area.
+        faces: (4, P) of the samples between the fingers: place along the closing axis, height
+            (against the approach), cosine of the normal to that axis, area.
     """
     if not faces.shape[1]:
         return

@@ -1,12 +1,13 @@
-"""Where and how to push a drawer shut."""
+"""Where and how to push a drawer or a door shut."""
 
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from policies.expert.errors import PlanningError, UnsupportedGoalError
-from policies.expert.geometry import Boxes, IdArray, any_overlap, sample_surface
+from policies.expert.articulation import Articulation
+from policies.expert.errors import PlanningError
+from policies.expert.geometry import Boxes, any_overlap, sample_surface
 from policies.expert.grasp import DOWN, MAX_GAP
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, angle_between, axis_rotation
@@ -19,107 +20,60 @@ _BEFORE = 0.04
 
 
 @dataclass(frozen=True)
-class Slide:
-    """A sliding part and the way it must go.
-
-    Attributes:
-        joint: Joint id.
-        bodies: (B,) ids of the bodies that move.
-        direction: (3,) unit vector of the wished motion, world frame.
-        sign: Of the joint's change along the direction.
-        target: Joint value to reach, metres.
-    """
-
-    joint: int
-    bodies: IdArray
-    direction: FloatArray
-    sign: float
-    target: float
-
-    def remaining(self, scene: Scene) -> float:
-        """Distance still to go, metres; negative once past the target."""
-        value = float(scene.data.qpos[int(scene.model.jnt_qposadr[self.joint])])
-        return self.sign * (self.target - value)
-
-
-@dataclass(frozen=True)
 class Push:
-    """A push: where it starts, where it touches and the slide it moves.
+    """A push: where it starts and where it touches.
 
     Attributes:
         start: Hand pose before the touch.
         touch: Hand pose at the touch.
-        slide: What is pushed.
     """
 
     start: Pose
     touch: Pose
-    slide: Slide
 
 
-def closing_slide(scene: Scene, region: str, supported: frozenset[str]) -> Slide:
-    """Find the joint that closes a region and the direction in which it does.
-
-    Args:
-        scene: The scene.
-        region: BDDL name of the region, such as ``wooden_cabinet_1_top_region``.
-        supported: Predicates to name in the error.
-
-    Raises:
-        UnsupportedGoalError: If no sliding joint belongs to the region.
-    """
-    site = scene.env.object_sites_dict.get(region)
-    joints = list(getattr(site, "joints", None) or [])
-    if len(joints) != 1:
-        raise UnsupportedGoalError(["close", region], supported, "only single drawers")
-    joint = int(scene.model.joint(joints[0]).id)
-    if int(scene.model.jnt_type[joint]) != 2:
-        raise UnsupportedGoalError(["close", region], supported, "only drawers, no hinges")
-    closed = scene.env.get_object(site.parent_name).is_close
-    low, high = (float(v) for v in scene.model.jnt_range[joint])
-    sign = 1.0 if closed(high) else -1.0
-    values = np.linspace(low, high, 200)[:: int(sign)]
-    threshold = float(next(v for v in values if closed(float(v))))
-    end = high if sign > 0 else low
-    direction = sign * np.array(scene.data.xaxis[joint])
-    bodies = scene.subtree(int(scene.model.jnt_bodyid[joint]))
-    return Slide(joint, bodies, direction, sign, (threshold + end) / 2)
-
-
-def find_push(scene: Scene, kinematics: Kinematics, slide: Slide, home: FloatArray) -> Push:
-    """Find a hand pose that pushes the outermost part of a slide without touching the rest.
+def find_push(scene: Scene, kinematics: Kinematics, part: Articulation, home: FloatArray) -> Push:
+    """Find a hand pose that pushes the outermost place of a part without touching the rest.
 
     Args:
         scene: The scene as it is now.
         kinematics: Of its robot.
-        slide: What to push.
+        part: What to push.
         home: (3, 3) orientation the hand should stay close to.
 
     Raises:
         PlanningError: If every pose is blocked or out of reach.
     """
-    fixed = scene.obstacles(without=slide.bodies).inflated(0.006)
-    moving = scene.body_boxes(slide.bodies)
-    contact = _outermost(moving, slide.direction)
-    travel = slide.remaining(scene) * slide.direction
+    fixed = scene.obstacles(without=part.bodies).inflated(0.006)
+    moving = scene.body_boxes(part.bodies)
+    direction = part.direction(_farthest(moving, part))
+    contact = _outermost(moving, direction)
     gripper, fingers = scene.gripper_boxes(MAX_GAP), scene.gripper_boxes(MAX_GAP, hand=False)
-    for rotation in _orientations(home, slide.direction):
+    shares = (0.33, 0.67, 1.0) if part.hinge else (1.0,)
+    for rotation in _orientations(home, direction):
         turned = fingers.moved(rotation, np.zeros(3))
-        lead = turned.extent_along(slide.direction)
+        lead = turned.extent_along(direction)
         for lowering in _LOWERINGS:
-            position = contact - lead * slide.direction
+            position = contact - lead * direction
             position[2] = contact[2] + lowering
             touch = Pose(position, rotation)
-            start = touch.shifted(-_BEFORE * slide.direction)
-            end = touch.shifted(travel)
-            shapes = [gripper.moved(p.rotation, p.position) for p in (start, touch, end)]
+            start = touch.shifted(-_BEFORE * direction)
+            ends = [part.carried(touch, share * part.remaining(scene)) for share in shares]
+            shapes = [gripper.moved(p.rotation, p.position) for p in (start, touch, *ends)]
             clear = not any(any_overlap(shape, fixed) for shape in shapes)
-            # Pulled back by 8 mm the hand must be free of the drawer as well.
-            free = gripper.moved(rotation, position - 0.008 * slide.direction)
+            # Pulled back by 8 mm the hand must be free of the part as well.
+            free = gripper.moved(rotation, position - 0.008 * direction)
             clear = clear and not any_overlap(free, moving)
-            if clear and all(kinematics.reach(p).reached for p in (start, end)):
-                return Push(start, touch, slide)
-    raise PlanningError("No hand pose was found that can push the drawer shut.")
+            if clear and all(kinematics.reach(p).reached for p in (start, *ends)):
+                return Push(start, touch)
+    raise PlanningError("No hand pose was found that can push the part shut.")
+
+
+def _farthest(boxes: Boxes, part: Articulation) -> FloatArray:
+    """Middle of the edge that moves fastest when a part turns, (3,) metres."""
+    corners = boxes.corners().reshape(-1, 3)
+    arms = np.linalg.norm(np.cross(corners - part.anchor, part.axis), axis=1)
+    return np.asarray(corners[arms > arms.max() - 0.02].mean(0))
 
 
 def _outermost(boxes: Boxes, direction: FloatArray) -> FloatArray:
