@@ -84,32 +84,48 @@ def overlapping(first: Boxes, second: Boxes) -> BoolArray:
     Returns:
         (N, M) bool.
     """
-    rotation = np.einsum("nki,mkj->nmij", first.axes, second.axes)
-    between = second.center[None] - first.center[:, None]
-    offset = np.einsum("nki,nmk->nmi", first.axes, between)
-    magnitude = np.abs(rotation) + 1e-9
-    a, b = first.half[:, None], second.half[None]
-    apart = (np.abs(offset) > a + np.einsum("nmij,nmj->nmi", magnitude, b + 0 * offset)).any(-1)
-    along_b = np.abs(np.einsum("nmij,nmi->nmj", rotation, offset))
-    apart |= (along_b > b + np.einsum("nmij,nmi->nmj", magnitude, a + 0 * offset)).any(-1)
-    for i in range(3):
-        i1, i2 = (i + 1) % 3, (i + 2) % 3
-        for j in range(3):
-            j1, j2 = (j + 1) % 3, (j + 2) % 3
-            reach_a = a[..., i1] * magnitude[..., i2, j] + a[..., i2] * magnitude[..., i1, j]
-            reach_b = b[..., j1] * magnitude[..., i, j2] + b[..., j2] * magnitude[..., i, j1]
-            distance = np.abs(
-                offset[..., i2] * rotation[..., i1, j] - offset[..., i1] * rotation[..., i2, j]
-            )
-            apart |= distance > reach_a + reach_b
-    return np.asarray(~apart)
+    table = np.zeros((len(first), len(second)), dtype=bool)
+    rows, columns = _close_pairs(first, second)
+    table[rows, columns] = _meeting(first, second, rows, columns)
+    return table
 
 
 def any_overlap(first: Boxes, second: Boxes) -> bool:
     """Tell whether any box of one set overlaps any of the other."""
     if not len(first) or not len(second):
         return False
-    return bool(overlapping(first, second).any())
+    rows, columns = _close_pairs(first, second)
+    return bool(_meeting(first, second, rows, columns).any())
+
+
+def _close_pairs(first: Boxes, second: Boxes) -> tuple[IdArray, IdArray]:
+    """Pairs whose bounding spheres meet; the others, nearly all, need no closer look."""
+    gap = (first.center**2).sum(1)[:, None] + (second.center**2).sum(1)[None]
+    gap = gap - 2 * first.center @ second.center.T
+    radius = np.linalg.norm(first.half, axis=1)[:, None] + np.linalg.norm(second.half, axis=1)
+    rows, columns = np.nonzero(gap < radius**2 + 1e-9)
+    return rows, columns
+
+
+def _meeting(first: Boxes, second: Boxes, rows: IdArray, columns: IdArray) -> BoolArray:
+    """Tell for pairs of boxes whether they overlap, (P,) bool."""
+    first_axes, second_axes = first.axes[rows], second.axes[columns]
+    a, b = first.half[rows], second.half[columns]
+    rotation = np.einsum("pki,pkj->pij", first_axes, second_axes)
+    offset = np.einsum("pki,pk->pi", first_axes, second.center[columns] - first.center[rows])
+    magnitude = np.abs(rotation) + 1e-9
+    apart = (np.abs(offset) > a + np.einsum("pij,pj->pi", magnitude, b)).any(-1)
+    along_b = np.abs(np.einsum("pij,pi->pj", rotation, offset))
+    apart |= (along_b > b + np.einsum("pij,pi->pj", magnitude, a)).any(-1)
+    for i in range(3):
+        i1, i2 = (i + 1) % 3, (i + 2) % 3
+        for j in range(3):
+            j1, j2 = (j + 1) % 3, (j + 2) % 3
+            reach_a = a[:, i1] * magnitude[:, i2, j] + a[:, i2] * magnitude[:, i1, j]
+            reach_b = b[:, j1] * magnitude[:, i, j2] + b[:, j2] * magnitude[:, i, j1]
+            distance = np.abs(offset[:, i2] * rotation[:, i1, j] - offset[:, i1] * rotation[:, i2, j])
+            apart |= distance > reach_a + reach_b
+    return np.asarray(~apart)
 
 
 @dataclass(frozen=True)

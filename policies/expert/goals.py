@@ -1,6 +1,6 @@
 """From a task's goals to an ordered list of things to do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from policies.expert.errors import UnsupportedGoalError
@@ -51,6 +51,21 @@ def order_goals(goals: Sequence[Sequence[str]], supported: frozenset[str]) -> li
     early = [s for s in others if not _filled(s, containers)]
     late = [s for s in others if _filled(s, containers)]
     return [*opening, *early, *_supports_first(placements), *late]
+
+
+def with_openings(
+    goals: Sequence[Sequence[str]], shut: Callable[[str], bool]
+) -> list[list[str]]:
+    """Add what must be open before something can be put into it.
+
+    Args:
+        goals: Parsed BDDL goals, predicate first.
+        shut: Tells whether a region can be opened and is not open.
+    """
+    plain = [list(map(str, goal)) for goal in goals]
+    regions = {goal[2] for goal in plain if goal[0].lower() in _PLACEMENTS}
+    opened = {goal[1] for goal in plain if goal[0].lower() == "open"}
+    return [["open", name] for name in sorted(regions - opened) if shut(name)] + plain
 
 
 def _filled(subgoal: Subgoal, containers: set[str]) -> bool:

@@ -77,7 +77,7 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
         PlanningError: If none of the candidates is possible.
     """
     own = scene.object_boxes(name)
-    near = _near(scene.obstacles(without=scene.subtree(scene.body(name))), own)
+    near = nearby(scene.obstacles(without=scene.subtree(scene.body(name))), own)
     gripper = scene.gripper_boxes(MAX_GAP)
     candidates = sorted(
         candidate_grasps(own, scene.position(name), wish), key=lambda grasp: grasp.cost
@@ -99,8 +99,13 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
     )
 
 
-def _near(boxes: Boxes, around: Boxes) -> Boxes:
-    """Keep the boxes that a gripper at an object could touch."""
+def nearby(boxes: Boxes, around: Boxes) -> Boxes:
+    """Keep the boxes that a gripper at an object could touch.
+
+    Args:
+        boxes: Of the scene.
+        around: Of the object.
+    """
     low, high = around.bounds()
     middle, reach = (low + high) / 2, float(np.linalg.norm(high - low)) / 2 + _GRIPPER_REACH
     gap = np.linalg.norm(boxes.center - middle, axis=1) - np.linalg.norm(boxes.half, axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from policies.expert.articulation import Articulation
 from policies.expert.errors import PlanningError
 from policies.expert.geometry import Boxes, any_overlap, sample_surface
-from policies.expert.grasp import DOWN, MAX_GAP, TIP_LENGTH, face_pairs
+from policies.expert.grasp import DOWN, MAX_GAP, TIP_LENGTH, face_pairs, nearby
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, angle_between, axis_rotation, hand_rotation
 from policies.expert.scene import Scene
@@ -19,12 +19,16 @@ RETREAT = 0.06
 """How far before the hold the hand starts and ends, metres."""
 
 _BAR_HALF = 0.028
-_TILTS = (0.0, 0.35, 0.7, 0.95, 1.15, 1.3, 1.45)
-_AZIMUTHS = 8
+_TILTS = (0.0, 0.35, 0.7, 1.0, 1.15, 1.3, 1.4, 1.48)
+_AZIMUTHS = 16
+_FROM_BEHIND = 0.3
 _PAD_HALF_WIDTH = 0.008
 _OFFSETS = 0.012
-_CLEARANCES = (0.004, 0.001)
-_MARGINS = (0.15, 0.06)
+_MAX_TURN = 2.0
+_PASSES = ((0.004, 0.15, False), (0.0, 0.06, False), (0.0, 0.06, True))
+"""Distance to other things, metres, to joint limits, rad, and whether loose objects may be nudged:
+the generous first."""
+
 _CHECKS = 4
 
 
@@ -62,10 +66,11 @@ def find_hold(
     """
     moving = scene.body_boxes(part.bodies)
     holds = sorted(candidate_holds(moving, part, home), key=lambda hold: hold.cost)
-    obstacles = scene.obstacles(without=part.bodies)
     gripper = scene.gripper_boxes(MAX_GAP)
-    for clearance, margin in zip(_CLEARANCES, _MARGINS, strict=True):
-        blocks = Boxes.concatenate([moving, obstacles.inflated(clearance)])
+    for clearance, margin, nudging in _PASSES:
+        without = np.concatenate([part.bodies, scene.loose()]) if nudging else part.bodies
+        obstacles = nearby(scene.obstacles(without=without), moving).inflated(clearance)
+        blocks = Boxes.concatenate([moving, obstacles])
         for hold in holds:
             poses = [hold.pose.shifted(-b * hold.pose.rotation[:, 2]) for b in (0, 0.03, RETREAT)]
             if any(any_overlap(gripper.moved(p.rotation, p.position), blocks) for p in poses):
@@ -103,7 +108,10 @@ def candidate_holds(moving: Boxes, part: Articulation, home: FloatArray) -> Iter
         bar = Boxes(*(a[index : index + 1] for a in (moving.center, moving.axes, moving.half)))
         surface = sample_surface(bar, spacing=0.004)
         axis = bar.axes[0][:, int(np.argmax(bar.half[0]))]
+        way = part.direction(bar.center[0])
         for rotation in _rotations(axis, home):
+            if rotation[:, 2] @ way > _FROM_BEHIND:
+                continue
             local = (surface.points - middle) @ rotation
             facing = surface.normals @ rotation[:, 0]
             useful = np.abs(facing) > 0.9
@@ -130,7 +138,8 @@ def _cost(
     """Weigh a grip: skewed, off centre, shallow, turned, pulling out of the fingers."""
     way = part.direction(pose.position)
     cost = 1.5 * tilt + 6.0 * aside + 6.0 * abs(depth - 0.02)
-    cost += 0.35 * angle_between(home, pose.rotation)
+    turn = angle_between(home, pose.rotation)
+    cost += 0.35 * turn + 1.0 * max(0.0, turn - _MAX_TURN)
     # A pull along the fingers is held by friction alone, one across them by their shape.
     return cost + 0.6 * max(0.0, float(-(way @ pose.rotation[:, 2])))
 
@@ -146,4 +155,4 @@ def _rotations(axis: FloatArray, home: FloatArray) -> Iterator[FloatArray]:
         if np.linalg.norm(closing) < 0.8:
             continue
         options = [hand_rotation(sign * closing, approach) for sign in (1.0, -1.0)]
-        yield from sorted(options, key=lambda rotation: angle_between(home, rotation))
+        yield from options

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from policies.expert.errors import PlanningError
-from policies.expert.geometry import Boxes, overlapping
+from policies.expert.geometry import Boxes, any_overlap
 from policies.expert.pose import Pose, angle_between, axis_rotation, rotation_vector
 from policies.expert.scene import Scene
 from tasks.observation import ACTION_DIM, FloatArray
@@ -23,6 +23,7 @@ _ROTATION_GAIN = 1.5
 _NOISE_FREE = 0.03
 _PUSH_STEPS = 8
 _PASS_DISTANCE = 0.025
+_SIDESTEPS = (0.04, 0.08, 0.14, 0.2)
 _STEP_LENGTH = 0.015
 _STEP_ANGLE = 0.15
 
@@ -149,7 +150,7 @@ def plan_path(
     """Find the shortest of a few simple paths that keep clear of the obstacles.
 
     Straight, or up to a height first, or down at the end, or both, at the lowest height that
-    works.
+    works; and where something is above the start or the goal, sideways from under it.
 
     Args:
         start: Where the hand is.
@@ -164,19 +165,36 @@ def plan_path(
     Raises:
         PlanningError: If none of the paths is clear.
     """
-    base = max(float(start.position[2]), float(goal.position[2]))
-    for clearance, rise in product(clearances, np.arange(0.0, 0.42, 0.02)):
+    for clearance in clearances:
         fat = obstacles.inflated(clearance)
+        for routes in (_simple_routes, _sidling_routes):
+            for route in routes(start, goal):
+                if _clear([start, *route], shape, fat):
+                    return route
+    raise PlanningError("No clear path for the hand was found; the scene is too crowded.")
+
+
+def _simple_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
+    """Straight, or over things: lowest first."""
+    base = max(float(start.position[2]), float(goal.position[2]))
+    yield [goal]
+    for rise in np.arange(0.0, 0.42, 0.02):
         over_start = start.height(base + rise)
         over_goal = goal.height(base + rise)
-        options = [[over_goal, goal], [Pose(over_start.position, goal.rotation), goal]]
-        options.append([over_start, over_goal, goal])
-        if rise == 0.0:
-            options = [[goal], *options]
-        for option in options:
-            if _clear([start, *option], shape, fat):
-                return option
-    raise PlanningError("No clear path for the hand was found; the scene is too crowded.")
+        yield [over_goal, goal]
+        yield [Pose(over_start.position, goal.rotation), goal]
+        yield [over_start, over_goal, goal]
+
+
+def _sidling_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
+    """Sideways from the start or to the goal, and over things in between."""
+    base = max(float(start.position[2]), float(goal.position[2]))
+    for distance, rise, angle in product(_SIDESTEPS, (0.0, 0.1, 0.2), np.arange(8) * np.pi / 4):
+        aside = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
+        away, before = start.shifted(aside), goal.shifted(aside)
+        over_goal = goal.height(base + rise)
+        yield [away, away.height(base + rise), over_goal, goal]
+        yield [start.height(base + rise), before.height(base + rise), before, goal]
 
 
 def _clear(path: Sequence[Pose], shape: Boxes, obstacles: Boxes) -> bool:
@@ -197,6 +215,6 @@ def _clear(path: Sequence[Pose], shape: Boxes, obstacles: Boxes) -> bool:
             if angle > 1e-6:
                 rotation = axis_rotation(turn, share * angle) @ first.rotation
             parts.append(shape.moved(rotation, position))
-        if parts and overlapping(Boxes.concatenate(parts), obstacles).any():
+        if parts and any_overlap(Boxes.concatenate(parts), obstacles):
             return False
     return True

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from policies.expert.errors import PlanningError
-from policies.expert.goals import order_goals
+from policies.expert.goals import order_goals, with_openings
 from policies.expert.grasp import DOWN
 from policies.expert.kinematics import Kinematics
 from policies.expert.motion import OPEN, Actions, Arm
@@ -92,7 +92,8 @@ class ExpertPolicy:
         )
         self._finished = False
         self.failure = None
-        subgoals = order_goals(scene.goals, frozenset(SKILLS))
+        goals = with_openings(scene.goals, scene.shut)
+        subgoals = order_goals(goals, frozenset(SKILLS))
         self._actions = self._run(self._situation, subgoals)
 
     def _run(self, situation: Situation, subgoals: Sequence[Any]) -> Actions:

@@ -56,6 +56,13 @@ class Scene:
         """Tell whether a goal is true now."""
         return bool(self.env._eval_predicate(goal))
 
+    def shut(self, region: str) -> bool:
+        """Tell whether a region lies in a drawer or behind a door that is not open."""
+        site = self.env.object_sites_dict.get(region)
+        if site is None or not getattr(site, "joints", None):
+            return False
+        return not self.holds(["open", region])
+
     def hand_pose(self) -> Pose:
         """Give the pose of the grip site."""
         rotation = self.data.site_xmat[self._site].reshape(3, 3)
@@ -92,6 +99,10 @@ class Scene:
             if int(self.model.body_parentid[child]) in members:
                 members.add(child)
         return np.array(sorted(members))
+
+    def loose(self) -> IdArray:
+        """Give the ids of the bodies of all objects that nothing holds in place, (B,) int."""
+        return np.concatenate([self.subtree(self.body(name)) for name in self.env.objects_dict])
 
     def boxes(self, geoms: IdArray) -> Boxes:
         """Box collision geoms where they are now.
