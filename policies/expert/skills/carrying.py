@@ -3,55 +3,51 @@
 import numpy as np
 
 from policies.expert.errors import PlanningError
-from policies.expert.geometry import Boxes, support_height
 from policies.expert.goals import Subgoal
-from policies.expert.grasp import MAX_GAP, GraspWish, find_grasp
+from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.pose import Pose
-from policies.expert.scene import Scene
+from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at
+from policies.expert.pose import rotation_vector
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
 from tasks.observation import FloatArray
 
 _ATTEMPTS = 4
 _APPROACH = 0.06
 _MOVED = 0.003
-_DROP = 0.005
 _LIFTED = 0.01
+_ABOVE = 0.05
 
 
 @register("on")
-def place_on(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Put an object on a region or on another object."""
-    name, support = subgoal.arguments
-    yield from transfer(situation, name, target_of(situation.scene, support))
-
-
 @register("in")
-def place_in(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Put an object into a region."""
-    name, region = subgoal.arguments
-    yield from transfer(situation, name, target_of(situation.scene, region))
+def place_object(situation: Situation, subgoal: Subgoal) -> Actions:
+    """Put an object on another one, or on or into a region."""
+    name, support = subgoal.arguments
+    scene = situation.scene
+    place = place_of(scene, subgoal.predicate, support)
+    others = [
+        goal[1]
+        for goal in scene.goals
+        if goal[0] == "on" and goal[-1] == support and goal[1] != name
+    ]
+    if others and support in scene.env.object_sites_dict:
+        low, high = scene.object_boxes(name).bounds()
+        place = apart(scene.position(name), scene.position(others[0]), high - low, place)
+    yield from transfer(situation, name, place)
 
 
-def target_of(scene: Scene, support: str) -> FloatArray:
-    """Give where an object's origin should go, (3,) metres, for a region or an object."""
-    if support in scene.env.object_sites_dict:
-        return scene.region(support)[0]
-    return scene.position(support)
-
-
-def transfer(situation: Situation, name: str, target: FloatArray) -> Actions:
-    """Grip an object, carry it so that its origin is over a target, and let go.
+def transfer(situation: Situation, name: str, place: Place) -> Actions:
+    """Grip an object, carry it so that its origin is over a place, and let go.
 
     Args:
         situation: The episode.
         name: The object.
-        target: (3,) metres; its height only says what lies below.
+        place: Where to.
     """
     for _ in range(_ATTEMPTS):
-        yield from pick(situation, name, target)
+        yield from pick(situation, name, place.target)
         if situation.holding(name):
-            yield from place(situation, name, target)
+            yield from put_down(situation, name, place)
             return
         situation.failed_grasp = True
         situation.arm.gripper = OPEN
@@ -86,25 +82,30 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
         situation.grip = None
 
 
-def place(situation: Situation, name: str, target: FloatArray) -> Actions:
-    """Carry the gripped object over a target, lower it, let go and move up.
+def put_down(situation: Situation, name: str, place: Place) -> Actions:
+    """Carry the gripped object over its place, lower it, let go and move up.
 
     Args:
         situation: The episode.
         name: The gripped object.
-        target: (3,) for the object's origin; only its xy are kept, metres.
+        place: Where to.
     """
     scene, arm = situation.scene, situation.arm
-    release = release_pose(situation, name, target)
+    spot = find_spot(scene, situation.kinematics, name, place)
+    release = release_at(scene, name, spot).pose
     carried = scene.object_boxes(name)
     hand = scene.hand_pose()
     own = carried.moved(hand.rotation.T, -hand.rotation.T @ hand.position)
-    above = release.shifted(0.05 * UP)
-    yield from travel(situation, above, carried=own, held=name, pass_by=True)
+    entry = clearing_rise(scene, name, release)
+    above = release.shifted(max(_ABOVE, entry) * UP)
+    yield from travel(situation, above, carried=own, held=name, pass_by=entry <= _ABOVE)
     if not situation.holding(name):
         situation.failed_grasp = True
         return
-    yield from arm.move([release_pose(situation, name, target)], tolerance=0.005, noisy=False)
+    # What is left of the turn; the object may also have moved in the grip.
+    left = rotation_vector(release.rotation @ scene.hand_pose().rotation.T)[2] if spot.yaw else 0.0
+    final = Spot(spot.target, float(left))
+    yield from arm.move([release_at(scene, name, final).pose], tolerance=0.005, noisy=False)
     arm.gripper = OPEN
     for step in range(10):
         yield from arm.hold(1)
@@ -112,30 +113,3 @@ def place(situation: Situation, name: str, target: FloatArray) -> Actions:
             break
     up = scene.hand_pose().shifted(0.07 * UP)
     yield from arm.move([up], tolerance=0.03, noisy=False)
-
-
-def release_pose(situation: Situation, name: str, target: FloatArray) -> Pose:
-    """Find where to let go: origin over the target, just above what lies below.
-
-    Both the object and the opened fingers must stay clear of what is under them.
-
-    Args:
-        situation: The episode; the object is gripped.
-        name: The gripped object.
-        target: (3,) for the object's origin, metres.
-    """
-    scene = situation.scene
-    hand = scene.hand_pose()
-    shift = np.zeros(3)
-    shift[:2] = (target - scene.position(name))[:2]
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
-    fingers = scene.gripper_boxes(MAX_GAP).moved(hand.rotation, hand.position)
-    rise = -np.inf
-    for shape in (scene.object_boxes(name), fingers):
-        moved = shape.moved(np.eye(3), shift)
-        for index in range(len(moved)):
-            part = Boxes(*(a[index : index + 1] for a in (moved.center, moved.axes, moved.half)))
-            below = support_height(others, part, default=0.0)
-            rise = max(rise, below + _DROP - float(part.bounds()[0][2]))
-    shift[2] = rise
-    return hand.shifted(shift)
