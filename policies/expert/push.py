@@ -17,6 +17,7 @@ from tasks.observation import FloatArray
 _TILTS = (0.0, 0.2, 0.35, 0.5, 0.7, 0.9)
 _LOWERINGS = (-0.008, -0.004, 0.0, 0.006)
 _BEFORE = 0.04
+_CLEARANCE = 0.006
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ def find_push(scene: Scene, kinematics: Kinematics, part: Articulation, home: Fl
     Raises:
         PlanningError: If every pose is blocked or out of reach.
     """
-    fixed = scene.obstacles(without=part.bodies).inflated(0.006)
+    fixed = scene.obstacles(without=part.bodies).inflated(_CLEARANCE)
+    # What lies in a drawer moves along with it.
+    without = np.concatenate([part.bodies, scene.loose()])
+    lasting = scene.obstacles(without=without).inflated(_CLEARANCE)
     moving = scene.body_boxes(part.bodies)
     direction = part.direction(_farthest(moving, part))
     contact = _outermost(moving, direction)
@@ -60,7 +64,8 @@ def find_push(scene: Scene, kinematics: Kinematics, part: Articulation, home: Fl
             start = touch.shifted(-_BEFORE * direction)
             ends = [part.carried(touch, share * part.remaining(scene)) for share in shares]
             shapes = [gripper.moved(p.rotation, p.position) for p in (start, touch, *ends)]
-            clear = not any(any_overlap(shape, fixed) for shape in shapes)
+            clear = not any(any_overlap(shape, fixed) for shape in shapes[:2])
+            clear = clear and not any(any_overlap(shape, lasting) for shape in shapes[2:])
             # Pulled back by 8 mm the hand must be free of the part as well.
             free = gripper.moved(rotation, position - 0.008 * direction)
             clear = clear and not any_overlap(free, moving)

@@ -9,6 +9,7 @@ from policies.expert.skills.situation import SKILLS, Situation, register
 __all__ = ["SKILLS", "Situation", "achieve", "carrying", "closing", "handling", "register"]
 
 _ATTEMPTS = 4
+_SETTLING = 15
 
 
 def achieve(situation: Situation, subgoal: Subgoal) -> Actions:
@@ -21,6 +22,10 @@ def achieve(situation: Situation, subgoal: Subgoal) -> Actions:
         if situation.scene.holds(subgoal.expression):
             return
         yield from SKILLS[subgoal.predicate](situation, subgoal)
+        for _ in range(_SETTLING):  # what was dropped may still slide to where it should be
+            if situation.scene.holds(subgoal.expression):
+                return
+            yield from situation.arm.hold(1)
     if not situation.scene.holds(subgoal.expression):
         raise PlanningError(
             f"'{' '.join(subgoal.expression)}' still fails after {_ATTEMPTS} tries."

@@ -16,6 +16,7 @@ _APPROACH = 0.06
 _MOVED = 0.003
 _LIFTED = 0.01
 _ABOVE = 0.05
+_TIGHT = 0.055
 
 
 @register("on")
@@ -70,7 +71,11 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
     for _ in range(_ATTEMPTS):
         seen = scene.position(name)
         grasp = find_grasp(scene, situation.kinematics, name, wish)
-        yield from travel(situation, grasp.pose.shifted(_APPROACH * UP), pass_by=True)
+        tight = grasp.width > _TIGHT
+        yield from travel(situation, grasp.pose.shifted(_APPROACH * UP), pass_by=not tight)
+        if tight:  # the fingers just fit: arrive without momentum
+            yield from arm.hold(3)
+            yield from arm.move([grasp.pose.shifted(_APPROACH * UP)], tolerance=0.003, noisy=False)
         if np.linalg.norm(scene.position(name) - seen) < _MOVED:
             break
     yield from arm.move([grasp.pose], tolerance=0.004, noisy=False)
