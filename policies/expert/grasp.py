@@ -23,6 +23,7 @@ MAX_GAP = 0.0774
 _DEPTHS = (0.012, 0.018, 0.024, 0.030, 0.036)
 _WISHED_DEPTH = 0.030
 _PAD_HALF_WIDTH = 0.008
+_SPACING = 0.004
 _PAD_HEIGHT = 0.016
 _MAX_WIDTH = 0.068
 _MIN_AREA = 80e-6
@@ -145,8 +146,8 @@ def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Itera
             ]
         )
         rotation = _nearer(closing, wish.home)
-        count = int(np.abs(v).max() / 0.006)
-        for offset in np.arange(-count, count + 1) * 0.006:
+        count = int(np.abs(v).max() / _SPACING)
+        for offset in np.arange(-count, count + 1) * _SPACING:
             band = np.abs(v - offset) < _PAD_HALF_WIDTH
             for centre, tip, width, tilt, depth in face_pairs(faces[:, band]):
                 position = middle + centre * closing + offset * side

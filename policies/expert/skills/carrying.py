@@ -8,6 +8,7 @@ from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.motion import CLOSE, OPEN, Actions
 from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at
 from policies.expert.pose import rotation_vector
+from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
 from tasks.observation import FloatArray
 
@@ -34,7 +35,12 @@ def place_object(situation: Situation, subgoal: Subgoal) -> Actions:
     if others and support in scene.env.object_sites_dict:
         low, high = scene.object_boxes(name).bounds()
         place = apart(scene.position(name), scene.position(others[0]), high - low, place)
-    yield from transfer(situation, name, place)
+    try:
+        yield from transfer(situation, name, place)
+    except PlanningError:
+        if not draggable(situation, name, place):
+            raise
+        yield from drag(situation, name, place)
 
 
 def transfer(situation: Situation, name: str, place: Place) -> Actions:
@@ -78,7 +84,7 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
             yield from arm.move([grasp.pose.shifted(_APPROACH * UP)], tolerance=0.003, noisy=False)
         if np.linalg.norm(scene.position(name) - seen) < _MOVED:
             break
-    yield from arm.move([grasp.pose], tolerance=0.004, noisy=False)
+    yield from arm.move([grasp.pose], tolerance=0.002 if tight else 0.004, noisy=False)
     arm.gripper = CLOSE
     yield from close_fingers(situation)
     situation.grip = scene.position(name) - scene.hand_pose().position
