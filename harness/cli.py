@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from harness.commands.audit import audit_command
 from harness.commands.bench_env import bench_env_command
 from harness.commands.bench_eval import bench_eval_command
+from harness.commands.bench_expert import bench_expert_command
 from harness.commands.bench_policy import bench_policy_command
 from harness.commands.bench_train import bench_train_command
 from harness.commands.collect import collect_command
@@ -73,9 +74,10 @@ app.command(audit_command, name="audit")
 app.command(parity_command, name="parity")
 app.command(encode_language_command, name="encode-language")
 
-bench = App(name="bench", help="Measure speed against the official code's, in the same run.")
+bench = App(name="bench", help="Measure speed against the official code's; and the expert.")
 bench.command(bench_env_command, name="env")
 bench.command(bench_eval_command, name="eval")
+bench.command(bench_expert_command, name="expert")
 bench.command(bench_policy_command, name="policy")
 bench.command(bench_train_command, name="train")
 app.command(bench)

@@ -5,19 +5,15 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.playback import Motion, cached_simulator, record
-from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import Task
 
-_HELD_STEPS = 10
-_STILL_STEPS = 40
 _START_SEED = 100_000
 _SLID = 0.02
 
@@ -89,42 +85,15 @@ def _plan(
     simulator: Simulator, config: CollectionConfig, start: SampledStart | IndexedStart
 ) -> Motion | str:
     """Let the expert act without cameras; return its motion, or why it is no demo."""
+    from harness.demonstrations.strict_episode import play_strictly
     from policies.expert import ExpertPolicy
-    from policies.interface import PlanRequest
 
-    expert = ExpertPolicy(speed=config.speed, noise=config.noise)
     simulator.begin(start)
     if simulator.settling_shift > _SLID:
         return f"an object slid {simulator.settling_shift:.2f} m before the start"
-    expert.begin(simulator, start.seed)
-    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=start.seed)
-    limit = simulator.protocol.step_limit(simulator.task.suite)
-    actions: list[FloatArray] = []
-    intended: list[FloatArray] = []
-    states: list[FloatArray] = []
-    held = 0
-    while held <= _HELD_STEPS:
-        if expert.failure is not None:
-            return expert.failure
-        if len(actions) >= limit:
-            return f"no success within {limit} steps"
-        states.append(simulator.get_state())
-        actions.append(expert.plan([request])[0][0])
-        intended.append(expert.intended)
-        simulator.step(actions[-1])
-        held = held + 1 if simulator.success() else 0
-    for _ in range(_STILL_STEPS):
-        simulator.step(expert.plan([request])[0][0])
-    if not simulator.success():
-        return f"success did not last {_STILL_STEPS} steps"
-    if expert.failed_grasp:
-        return "a grasp failed on the way"
-    return Motion(
-        start=start,
-        actions=np.stack(actions),
-        intended=np.stack(intended),
-        states=np.stack(states),
-    )
+    expert = ExpertPolicy(speed=config.speed, noise=config.noise)
+    outcome = play_strictly(simulator, expert, start)
+    return outcome.reason if outcome.motion is None else outcome.motion
 
 
 def demo_start(config: CollectionConfig, task: Task, attempt: int) -> SampledStart | IndexedStart:

@@ -11,9 +11,10 @@ from tasks.observation import FloatArray
 
 _FLAT = 0.04
 _LEVEL = 0.04
-_FLOOR_GAP = 0.004
+_FLOOR_GAP = 0.002
+_PRESS = 0.015
 _ABOVE = 0.06
-_LEAD = 0.03
+_LEAD = 0.05
 _ARRIVED = 0.006
 _STEPS = 120
 
@@ -47,8 +48,9 @@ def drag(situation: Situation, name: str, place: Place) -> Actions:
         left = float(np.linalg.norm(way))
         if left < _ARRIVED:
             break
-        ahead = scene.hand_pose().position[:2] + min(_LEAD, 0.01 + left) * way / left
-        yield arm.toward(Pose(np.append(ahead, floor), situation.home))
+        ahead = scene.hand_pose().position[:2] + min(_LEAD, 0.02 + left) * way / left
+        # Without weight the fingers would slide up the slanting rim and over it.
+        yield arm.toward(Pose(np.append(ahead, floor - _PRESS), situation.home))
     up = scene.hand_pose().shifted(0.1 * UP)
     yield from arm.move([Pose(up.position, situation.home)], tolerance=0.03, noisy=False)
 

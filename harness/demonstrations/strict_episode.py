@@ -8,30 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.demonstrations.playback import Motion
 from policies.expert import ExpertPolicy
 from policies.interface import PlanRequest
 from tasks.observation import FloatArray
 from tasks.simulation.simulator import Simulator
+from tasks.starts import IndexedStart, SampledStart
 
 HELD_STEPS = 10
 """Control steps for which the goal must hold without a break."""
 
 STILL_STEPS = 40
 """Control steps later at which it must still hold."""
-
-
-class Motion(NamedTuple):
-    """A motion that succeeded, T steps.
-
-    Attributes:
-        actions: (T, 7) as executed.
-        intended: (T, 7) as they would have been without noise.
-        states: (T, D) of the simulator before each action.
-    """
-
-    actions: FloatArray
-    intended: FloatArray
-    states: FloatArray
 
 
 class Outcome(NamedTuple):
@@ -48,19 +36,21 @@ class Outcome(NamedTuple):
     steps: int
 
 
-def play_strictly(simulator: Simulator, expert: ExpertPolicy, seed: int) -> Outcome:
-    """Let the expert act from the simulator's present state until its success is certain or lost.
+def play_strictly(
+    simulator: Simulator, expert: ExpertPolicy, start: SampledStart | IndexedStart
+) -> Outcome:
+    """Let the expert act until its success is certain or lost.
 
     Args:
-        simulator: Reset and settled.
+        simulator: Its episode has begun there.
         expert: Any episode of its own ends here.
-        seed: Of the expert's noise.
+        start: Where the episode began; its seed is that of the expert's noise as well.
 
     Raises:
         UnsupportedGoalError: The expert has no skill for the task.
     """
-    expert.begin(simulator, seed)
-    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=seed)
+    expert.begin(simulator, start.seed)
+    request = PlanRequest(window=[], instruction=simulator.task.instruction, seed=start.seed)
     limit = simulator.protocol.step_limit(simulator.task.suite)
     actions: list[FloatArray] = []
     intended: list[FloatArray] = []
@@ -82,5 +72,10 @@ def play_strictly(simulator: Simulator, expert: ExpertPolicy, seed: int) -> Outc
         return Outcome(None, f"success did not last {STILL_STEPS} steps", len(actions))
     if expert.failed_grasp:
         return Outcome(None, "a grasp failed on the way", len(actions))
-    motion = Motion(np.stack(actions), np.stack(intended), np.stack(states))
+    motion = Motion(
+        start=start,
+        actions=np.stack(actions),
+        intended=np.stack(intended),
+        states=np.stack(states),
+    )
     return Outcome(motion, "", len(actions))
