@@ -1,6 +1,6 @@
 """Where to let go of a gripped object: how it is turned and how far it is off the middle."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,7 @@ _YAWS = np.arange(-4, 5) * np.pi / 8
 _SHARES = (0.0, -0.4, 0.4, -0.8, 0.8)
 _EDGE = 0.012
 _ON_TOP = 0.10
+_UPRIGHT = 0.95
 _SURROUNDINGS = 0.02
 _MAX_RISE = 0.25
 _UP = np.array([0.0, 0.0, 1.0])
@@ -32,12 +33,16 @@ class Place:
         spread: (2,) how far from it the origin may be along the world's x and y, metres.
         low: Lowest height of the origin, metres.
         high: Highest height.
+        predicate: ``on`` or ``in``.
+        region: BDDL name of the region; empty for an object.
     """
 
     target: FloatArray
     spread: FloatArray
     low: float = -np.inf
     high: float = np.inf
+    predicate: str = "on"
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,10 @@ def place_of(scene: Scene, predicate: str, support: str) -> Place:
     middle, extent = scene.region(support)
     spread = np.maximum(extent[:2] - _EDGE, 0.0)
     if predicate == "in":
-        return Place(middle, spread, middle[2] - extent[2] - 0.01, middle[2] + extent[2])
-    return Place(middle, spread, middle[2], middle[2] + extent[2] + _ON_TOP)
+        low, high = middle[2] - extent[2] - 0.01, middle[2] + extent[2]
+    else:
+        low, high = middle[2], middle[2] + extent[2] + _ON_TOP
+    return Place(middle, spread, low, high, predicate, support)
 
 
 def release_at(scene: Scene, name: str, spot: Spot) -> Release:
@@ -114,6 +121,21 @@ def release_at(scene: Scene, name: str, spot: Spot) -> Release:
     shift[2] = max(rises)
     pose = Pose(turn @ (hand.position - origin) + origin + shift, turn @ hand.rotation)
     return Release(pose, shift[2] - rises[0], float(origin[2]) + rises[0])
+
+
+def stands_wrongly(scene: Scene, name: str, place: Place) -> bool:
+    """Tell whether an object put down upright could not be where its goal wants it.
+
+    Regions that slope need it to lie; others may lie above where it would stand.
+
+    Args:
+        scene: The scene; the object is gripped.
+        name: The gripped object.
+        place: A region.
+    """
+    if place.predicate == "on":
+        return float(np.abs(scene.region_axes(place.region)[2]).max()) < _UPRIGHT
+    return release_at(scene, name, Spot(place.target)).rest < place.low
 
 
 def clearing_rise(scene: Scene, name: str, release: Pose) -> float:
@@ -176,4 +198,4 @@ def apart(own: FloatArray, other: FloatArray, size: FloatArray, place: Place) ->
     axis = int(np.argmin(size[:2]))
     offset = np.zeros(3)
     offset[axis] = np.copysign(0.75 * place.spread[axis], own[axis] - other[axis])
-    return Place(place.target + offset, np.zeros(2), place.low, place.high)
+    return replace(place, target=place.target + offset, spread=np.zeros(2))

@@ -85,6 +85,27 @@ class Scene:
         """Give an object's body origin, (3,) metres."""
         return np.array(self.data.xpos[self.body(name)])
 
+    def rotation(self, name: str) -> FloatArray:
+        """Give an object's orientation, (3, 3)."""
+        return np.array(self.data.xmat[self.body(name)]).reshape(3, 3)
+
+    def region_axes(self, name: str) -> FloatArray:
+        """Give a region's orientation, (3, 3); the columns are its axes."""
+        return np.array(self.data.site_xmat[self.model.site(name).id]).reshape(3, 3)
+
+    def fits(self, predicate: str, region: str, position: FloatArray) -> bool:
+        """Tell whether ``on`` or ``in`` would hold for an object's origin in a region.
+
+        Args:
+            predicate: ``on`` or ``in``; contact is not looked at.
+            region: BDDL name of the region.
+            position: (3,) metres.
+        """
+        site = self.env.object_sites_dict[region]
+        test = site.in_box if predicate == "in" else site.under
+        middle = np.array(self.data.site_xpos[self.model.site(region).id])
+        return bool(test(middle, self.region_axes(region), position))
+
     def region(self, name: str) -> tuple[FloatArray, FloatArray]:
         """Give a region's centre (3,) and its half extents along the world axes (3,), metres."""
         site = self.model.site(name).id

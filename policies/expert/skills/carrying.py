@@ -5,8 +5,9 @@ import numpy as np
 from policies.expert.errors import PlanningError
 from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
+from policies.expert.laying import RETREAT, Lying, find_lying
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at
+from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at, stands_wrongly
 from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
@@ -17,6 +18,7 @@ _APPROACH = 0.06
 _MOVED = 0.003
 _LIFTED = 0.01
 _ABOVE = 0.05
+_OVER = 0.12
 _TIGHT = 0.055
 
 
@@ -102,6 +104,11 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
         place: Where to.
     """
     scene, arm = situation.scene, situation.arm
+    if place.region and stands_wrongly(scene, name, place):
+        lying = find_lying(scene, situation.kinematics, name, place.predicate, place.region)
+        if lying is not None:
+            yield from lay_down(situation, name, lying)
+            return
     spot = find_spot(scene, situation.kinematics, name, place)
     release = release_at(scene, name, spot).pose
     carried = scene.object_boxes(name)
@@ -124,3 +131,29 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
             break
     up = scene.hand_pose().shifted(0.07 * UP)
     yield from arm.move([up], tolerance=0.03, noisy=False)
+
+
+def lay_down(situation: Situation, name: str, lying: Lying) -> Actions:
+    """Bring the gripped object into a tilted pose, let go and draw back along the fingers.
+
+    Args:
+        situation: The episode.
+        name: The gripped object.
+        lying: Its pose when it is let go.
+    """
+    scene, arm = situation.scene, situation.arm
+    hand = scene.hand_pose()
+    own = scene.object_boxes(name).moved(hand.rotation.T, -hand.rotation.T @ hand.position)
+    above = lying.hand(scene, name).shifted(_OVER * UP)
+    yield from travel(situation, above, carried=own, held=name)
+    if not situation.holding(name):
+        situation.failed_grasp = True
+        return
+    for rise in (_OVER, 0.0):  # the object may have turned in the grip: look again
+        pose = lying.hand(scene, name).shifted(rise * UP)
+        yield from arm.move([pose], tolerance=0.003, turn_tolerance=0.03, noisy=False)
+    arm.gripper = OPEN
+    yield from arm.hold(8)
+    hand = scene.hand_pose()
+    back = hand.shifted(-RETREAT * hand.rotation[:, 2])
+    yield from arm.move([back], tolerance=0.015, noisy=False)

@@ -1,0 +1,64 @@
+"""What would happen if an object were let go: physics on a scratch copy of the simulator's data."""
+
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from policies.expert.scene import Scene
+from tasks.observation import FloatArray
+
+_SECONDS = 1.2
+_STILL = 0.05
+
+
+class Imagination:
+    """Drops objects in a copy of the scene; the live data is only read.
+
+    The robot stands still where it is now, so the object must not be imagined inside it.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        """Prepare a scratch copy.
+
+        Args:
+            scene: The scene.
+        """
+        self._scene = scene
+        self._model: Any = scene.model
+        self._scratch: Any = mujoco.MjData(scene.model)
+        robot = [
+            joint
+            for joint in range(self._model.njnt)
+            if str(self._model.joint(joint).name).startswith(("robot0_", "gripper0_"))
+        ]
+        self._robot_qpos = self._model.jnt_qposadr[robot]
+        self._robot_dofs = self._model.jnt_dofadr[robot]
+
+    def rest(self, name: str, position: FloatArray, rotation: FloatArray) -> FloatArray | None:
+        """Find where an object comes to rest when it is let go.
+
+        Args:
+            name: The object.
+            position: (3,) of its origin when it is let go, metres.
+            rotation: (3, 3) of its body then.
+
+        Returns:
+            (3,) of its origin after a second; None if it still moves.
+        """
+        data, model = self._scratch, self._model
+        mujoco.mj_resetData(model, data)
+        data.qpos[:] = self._scene.data.qpos
+        joint = int(model.body_jntadr[self._scene.body(name)])
+        address, dof = int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint])
+        quaternion = np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation).ravel())
+        data.qpos[address : address + 7] = [*position, *quaternion]
+        robot = data.qpos[self._robot_qpos].copy()
+        for _ in range(int(_SECONDS / model.opt.timestep)):
+            data.qpos[self._robot_qpos] = robot
+            data.qvel[self._robot_dofs] = 0.0
+            mujoco.mj_step(model, data)
+        if float(np.linalg.norm(data.qvel[dof : dof + 3])) > _STILL:
+            return None
+        return np.array(data.qpos[address : address + 3])
