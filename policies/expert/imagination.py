@@ -10,6 +10,7 @@ from tasks.observation import FloatArray
 
 _SECONDS = 1.2
 _STILL = 0.05
+_SLACKS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
 
 class Imagination:
@@ -62,3 +63,21 @@ class Imagination:
         if float(np.linalg.norm(data.qvel[dof : dof + 3])) > _STILL:
             return None
         return np.array(data.qpos[address : address + 3])
+
+    def stays(
+        self, name: str, position: FloatArray, rotation: FloatArray, predicate: str, region: str
+    ) -> bool:
+        """Tell whether an object ends in a region, also if it is let go a little off.
+
+        Args:
+            name: The object.
+            position: (3,) of its origin when it is let go, metres.
+            rotation: (3, 3) of its body then.
+            predicate: ``on`` or ``in``.
+            region: BDDL name of the region.
+        """
+        for slack in _SLACKS:
+            rest = self.rest(name, position + slack, rotation)
+            if rest is None or not self._scene.fits(predicate, region, rest):
+                return False
+        return True

@@ -24,7 +24,7 @@ _MAX_YAW = 2.0
 _HIGH, _STEP = 0.20, 0.005
 _FAR = 0.09
 _TOUCH = 0.002
-_SLACK = 0.004
+_LEVEL = 0.5
 _MARGIN = 0.06
 _UP = np.array([0.0, 0.0, 1.0])
 
@@ -75,10 +75,10 @@ def find_lying(
     own = scene.object_boxes(name)
     near = nearby(others, Boxes.concatenate([own.moved(np.eye(3), middle - scene.position(name))]))
     gripper = scene.gripper_boxes(MAX_GAP)
-    for lying, way in _candidates(scene, name, region):
+    for lying in _candidates(scene, name, region):
         hand = lying.hand(scene, name)
-        if not kinematics.reach(hand).reached:
-            continue
+        if abs(hand.rotation[2, 0]) > _LEVEL or not kinematics.reach(hand).reached:
+            continue  # a finger that opens downwards would push against what is below
         lowered = _lowered(own, scene, name, lying, near)
         if lowered is None or np.linalg.norm(lowered.position - lying.position) > _FAR:
             continue
@@ -89,17 +89,12 @@ def find_lying(
         reaches = [kinematics.reach(pose) for pose in (hand, back)]
         if not all(r.reached and r.margin > _MARGIN for r in reaches):
             continue
-        # It must also work out if the hand is a little off.
-        rests = (
-            imagination.rest(name, lowered.position + slack * way, lowered.rotation)
-            for slack in (0.0, _SLACK, -_SLACK)
-        )
-        if all(rest is not None and scene.fits(predicate, region, rest) for rest in rests):
+        if imagination.stays(name, lowered.position, lowered.rotation, predicate, region):
             return lowered
     return None
 
 
-def _candidates(scene: Scene, name: str, region: str) -> Iterator[tuple[Lying, FloatArray]]:
+def _candidates(scene: Scene, name: str, region: str) -> Iterator[Lying]:
     """Poses with the object's sides along the region's, leaning along them."""
     middle, extent = scene.region(region)
     frame = scene.region_axes(region)
@@ -112,10 +107,16 @@ def _candidates(scene: Scene, name: str, region: str) -> Iterator[tuple[Lying, F
     yaws = np.remainder(angle + _QUARTERS + np.pi / 4, 2 * np.pi) - np.pi / 4
     turns = sorted({round(float(np.remainder(y + np.pi, 2 * np.pi) - np.pi), 6) for y in yaws}, key=abs)
     turns = [yaw for yaw in turns if abs(yaw) < _MAX_YAW]
-    for tilt, yaw, way, share in product(_TILTS, turns, ways, _SHARES):
+    # On a slope the object lies along it; in a narrow compartment it leans.
+    steep = [t for t in frame[2] if 0.1 < abs(t) < 0.95]
+    tilts = _TILTS
+    if steep:
+        lying = float(np.arccos(min(abs(t) for t in steep)))
+        tilts = tuple(sorted(_TILTS, key=lambda tilt: abs(tilt - lying)))
+    for tilt, yaw, way, share in product(tilts, turns, ways, _SHARES):
         rotation = axis_rotation(np.cross(_UP, way), tilt) @ axis_rotation(_UP, yaw or 1e-9)
         offset = share * float(np.abs(way) @ extent) * way
-        yield Lying(middle + offset, rotation @ scene.rotation(name)), way
+        yield Lying(middle + offset, rotation @ scene.rotation(name))
 
 
 def _lowered(

@@ -7,6 +7,7 @@ import numpy as np
 
 from policies.expert.geometry import Boxes, support_height
 from policies.expert.grasp import MAX_GAP
+from policies.expert.imagination import Imagination
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
@@ -19,6 +20,7 @@ _SHARES = (0.0, -0.4, 0.4, -0.8, 0.8)
 _EDGE = 0.012
 _ON_TOP = 0.10
 _UPRIGHT = 0.95
+_MAX_TRIES = 8
 _SURROUNDINGS = 0.02
 _MAX_RISE = 0.25
 _UP = np.array([0.0, 0.0, 1.0])
@@ -120,22 +122,24 @@ def release_at(scene: Scene, name: str, spot: Spot) -> Release:
         rises.append(rise)
     shift[2] = max(rises)
     pose = Pose(turn @ (hand.position - origin) + origin + shift, turn @ hand.rotation)
-    return Release(pose, shift[2] - rises[0], float(origin[2]) + rises[0])
+    return Release(pose, shift[2] - rises[0], float(origin[2]) + rises[0] - _DROP)
 
 
-def stands_wrongly(scene: Scene, name: str, place: Place) -> bool:
-    """Tell whether an object put down upright could not be where its goal wants it.
+def slopes(scene: Scene, region: str) -> bool:
+    """Tell whether a region is no level surface: what is put on it must lie along it."""
+    return float(np.abs(scene.region_axes(region)[2]).max()) < _UPRIGHT
 
-    Regions that slope need it to lie; others may lie above where it would stand.
+
+def stands_too_low(scene: Scene, name: str, place: Place) -> bool:
+    """Tell whether a gripped object standing in a place would be under it, however turned.
 
     Args:
         scene: The scene; the object is gripped.
         name: The gripped object.
-        place: A region.
+        place: The place.
     """
-    if place.predicate == "on":
-        return float(np.abs(scene.region_axes(place.region)[2]).max()) < _UPRIGHT
-    return release_at(scene, name, Spot(place.target)).rest < place.low
+    rests = [release_at(scene, name, Spot(place.target, float(yaw))).rest for yaw in _YAWS]
+    return min(rests) < place.low
 
 
 def clearing_rise(scene: Scene, name: str, release: Pose) -> float:
@@ -155,7 +159,7 @@ def clearing_rise(scene: Scene, name: str, release: Pose) -> float:
     return min(_MAX_RISE, around + _DROP - float(moved.bounds()[0][2]))
 
 
-def find_spot(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> Spot:
+def find_spot(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> Spot | None:
     """Find how to put a gripped object down so that it comes to rest where it should.
 
     Over the middle as it is held if that works; otherwise with the least turn and offset.
@@ -165,6 +169,9 @@ def find_spot(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> 
         kinematics: Of its robot.
         name: The gripped object.
         place: Where its origin may be.
+
+    Returns:
+        None if it would come to rest outside in every way.
     """
     usual = Spot(place.target)
     if _settles(release_at(scene, name, usual), place):
@@ -174,11 +181,20 @@ def find_spot(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> 
         offset = np.array([x * place.spread[0], y * place.spread[1], 0.0])
         cost = 0.1 * abs(yaw) + 2.0 * float(np.linalg.norm(offset))
         spots.append((cost, Spot(place.target + offset, float(yaw))))
+    imagination, tried = Imagination(scene), 0
     for _, spot in sorted(spots, key=lambda item: item[0]):
         release = release_at(scene, name, spot)
-        if _settles(release, place) and kinematics.reach(release.pose).reached:
+        if not _settles(release, place) or not kinematics.reach(release.pose).reached:
+            continue
+        turn = axis_rotation(_UP, spot.yaw or 1e-9)
+        start = np.append(spot.target[:2], release.rest + _DROP + max(release.fall, 0.0))
+        rotation = turn @ scene.rotation(name)
+        if imagination.stays(name, start, rotation, place.predicate, place.region):
             return spot
-    return usual
+        tried += 1
+        if tried == _MAX_TRIES:
+            break
+    return None
 
 
 def _settles(release: Release, place: Place) -> bool:

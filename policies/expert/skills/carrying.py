@@ -7,7 +7,7 @@ from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.laying import RETREAT, Lying, find_lying
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at, stands_wrongly
+from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at, slopes, stands_too_low
 from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
@@ -89,7 +89,7 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
     yield from arm.move([grasp.pose], tolerance=0.002 if tight else 0.004, noisy=False)
     arm.gripper = CLOSE
     yield from close_fingers(situation)
-    situation.grip = scene.position(name) - scene.hand_pose().position
+    situation.grip = situation.in_hand(name)
     yield from arm.move([grasp.pose.shifted(0.05 * UP)], tolerance=0.015, noisy=False)
     if scene.position(name)[2] < seen[2] + _LIFTED:
         situation.grip = None
@@ -104,12 +104,14 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
         place: Where to.
     """
     scene, arm = situation.scene, situation.arm
-    if place.region and stands_wrongly(scene, name, place):
+    sloping = place.region and slopes(scene, place.region)
+    spot = None if sloping else find_spot(scene, situation.kinematics, name, place)
+    if sloping or (spot is None and stands_too_low(scene, name, place)):
         lying = find_lying(scene, situation.kinematics, name, place.predicate, place.region)
         if lying is not None:
             yield from lay_down(situation, name, lying)
             return
-    spot = find_spot(scene, situation.kinematics, name, place)
+    spot = spot or Spot(place.target)
     release = release_at(scene, name, spot).pose
     carried = scene.object_boxes(name)
     hand = scene.hand_pose()

@@ -29,7 +29,7 @@ class Situation:
         home: (3, 3) orientation of the hand at the start, turned upright.
         base: (3,) position of the robot's base, metres.
         failed_grasp: Whether a grasp had to be tried again.
-        grip: (3,) from the hand to the object's origin when the fingers closed, metres.
+        grip: (3,) the object's origin in the hand's frame when the fingers closed, metres.
     """
 
     scene: Scene
@@ -47,8 +47,12 @@ class Situation:
         """
         if self.grip is None or self.scene.touching_fingers(name) == 0:
             return False
-        now = self.scene.position(name) - self.scene.hand_pose().position
-        return float(np.linalg.norm(now - self.grip)) < _SLIPPED
+        return float(np.linalg.norm(self.in_hand(name) - self.grip)) < _SLIPPED
+
+    def in_hand(self, name: str) -> FloatArray:
+        """Give an object's origin in the hand's frame, (3,) metres."""
+        hand = self.scene.hand_pose()
+        return np.asarray(hand.rotation.T @ (self.scene.position(name) - hand.position))
 
 
 Skill = Callable[[Situation, Subgoal], Actions]
