@@ -10,6 +10,7 @@ from policies.expert.geometry import Boxes, any_overlap
 from policies.expert.grasp import MAX_GAP, nearby
 from policies.expert.imagination import Imagination
 from policies.expert.kinematics import Kinematics
+from policies.expert.placing import aligning_yaws
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
@@ -19,7 +20,6 @@ RETREAT = 0.08
 
 _TILTS = (0.55, 1.0, 0.65, 0.8, 1.15, 0.45)
 _SHARES = (0.0, 0.4, -0.4)
-_QUARTERS = np.arange(-2, 3) * np.pi / 2
 _MAX_YAW = 2.0
 _HIGH, _STEP = 0.20, 0.005
 _FAR = 0.09
@@ -100,13 +100,7 @@ def _candidates(scene: Scene, name: str, region: str) -> Iterator[Lying]:
     frame = scene.region_axes(region)
     flat = [axis * [1.0, 1.0, 0.0] for axis in frame.T if np.hypot(axis[0], axis[1]) > 0.4]
     ways = [sign * axis / np.linalg.norm(axis) for axis in flat for sign in (1.0, -1.0)]
-    boxes = scene.object_boxes(name)
-    side = boxes.axes[int(np.argmax(np.prod(boxes.half, axis=1)))]
-    level = min(side.T, key=lambda axis: abs(axis[2]))
-    angle = float(np.arctan2(ways[0][1], ways[0][0]) - np.arctan2(level[1], level[0]))
-    yaws = np.remainder(angle + _QUARTERS + np.pi / 4, 2 * np.pi) - np.pi / 4
-    turns = sorted({round(float(np.remainder(y + np.pi, 2 * np.pi) - np.pi), 6) for y in yaws}, key=abs)
-    turns = [yaw for yaw in turns if abs(yaw) < _MAX_YAW]
+    turns = [yaw for yaw in aligning_yaws(scene, name, region) if abs(yaw) < _MAX_YAW]
     # On a slope the object lies along it; in a narrow compartment it leans.
     steep = [t for t in frame[2] if 0.1 < abs(t) < 0.95]
     tilts = _TILTS

@@ -16,7 +16,7 @@ from tasks.observation import FloatArray
 _DROP = 0.005
 _MAX_FALL = 0.09
 _YAWS = np.arange(-4, 5) * np.pi / 8
-_SHARES = (0.0, -0.4, 0.4, -0.8, 0.8)
+_SHARES = (0.0, -0.2, 0.2, -0.4, 0.4, -0.8, 0.8)
 _EDGE = 0.012
 _ON_TOP = 0.10
 _UPRIGHT = 0.95
@@ -130,16 +130,22 @@ def slopes(scene: Scene, region: str) -> bool:
     return float(np.abs(scene.region_axes(region)[2]).max()) < _UPRIGHT
 
 
-def stands_too_low(scene: Scene, name: str, place: Place) -> bool:
-    """Tell whether a gripped object standing in a place would be under it, however turned.
+def aligning_yaws(scene: Scene, name: str, region: str) -> list[float]:
+    """Give the turns that bring an object's sides along a region's, smallest first, rad.
 
     Args:
-        scene: The scene; the object is gripped.
-        name: The gripped object.
-        place: The place.
+        scene: The scene.
+        name: The object; its largest box tells its sides.
+        region: BDDL name of the region.
     """
-    rests = [release_at(scene, name, Spot(place.target, float(yaw))).rest for yaw in _YAWS]
-    return min(rests) < place.low
+    boxes = scene.object_boxes(name)
+    side = boxes.axes[int(np.argmax(np.prod(boxes.half, axis=1)))]
+    own = max(side.T, key=lambda axis: float(np.hypot(*axis[:2])))
+    axis = max(scene.region_axes(region).T, key=lambda axis: float(np.hypot(*axis[:2])))
+    angle = float(np.arctan2(axis[1], axis[0]) - np.arctan2(own[1], own[0]))
+    quarter = np.pi / 2
+    least = float(np.remainder(angle + quarter / 2, quarter) - quarter / 2)
+    return sorted((least + turn * quarter for turn in (-1, 0, 1)), key=abs)
 
 
 def clearing_rise(scene: Scene, name: str, release: Pose) -> float:
@@ -159,42 +165,65 @@ def clearing_rise(scene: Scene, name: str, release: Pose) -> float:
     return min(_MAX_RISE, around + _DROP - float(moved.bounds()[0][2]))
 
 
-def find_spot(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> Spot | None:
+@dataclass(frozen=True)
+class Standing:
+    """How a gripped object can be put down upright.
+
+    Attributes:
+        spot: Where; None if it would come to rest outside its place in every way.
+        usual: Whether that is over the middle, as it is held.
+        too_low: Whether it would somewhere stand lower than it must.
+    """
+
+    spot: Spot | None
+    usual: bool
+    too_low: bool = False
+
+
+def find_standing(scene: Scene, kinematics: Kinematics, name: str, place: Place) -> Standing:
     """Find how to put a gripped object down so that it comes to rest where it should.
 
-    Over the middle as it is held if that works; otherwise with the least turn and offset.
+    Over the middle as it is held if that works; otherwise with the least turn and offset with
+    which it ends there in imagination.
 
     Args:
         scene: The scene; the object is gripped.
         kinematics: Of its robot.
         name: The gripped object.
         place: Where its origin may be.
-
-    Returns:
-        None if it would come to rest outside in every way.
     """
     usual = Spot(place.target)
-    if _settles(release_at(scene, name, usual), place):
-        return usual
+    if not place.region or _settles(release_at(scene, name, usual), place):
+        return Standing(usual, usual=True)
     spots = []
-    for yaw, x, y in product(_YAWS, _SHARES, _SHARES):
+    yaws = [*_YAWS, *aligning_yaws(scene, name, place.region)]
+    for yaw, x, y in product(yaws, _SHARES, _SHARES):
         offset = np.array([x * place.spread[0], y * place.spread[1], 0.0])
         cost = 0.1 * abs(yaw) + 2.0 * float(np.linalg.norm(offset))
         spots.append((cost, Spot(place.target + offset, float(yaw))))
-    imagination, tried = Imagination(scene), 0
+    imagination, tried, too_low = Imagination(scene), 0, False
+    found = None
     for _, spot in sorted(spots, key=lambda item: item[0]):
         release = release_at(scene, name, spot)
-        if not _settles(release, place) or not kinematics.reach(release.pose).reached:
+        too_low = too_low or release.rest < place.low
+        if found is not None or tried >= _MAX_TRIES or not _settles(release, place):
             continue
-        turn = axis_rotation(_UP, spot.yaw or 1e-9)
-        start = np.append(spot.target[:2], release.rest + _DROP + max(release.fall, 0.0))
-        rotation = turn @ scene.rotation(name)
-        if imagination.stays(name, start, rotation, place.predicate, place.region):
-            return spot
-        tried += 1
-        if tried == _MAX_TRIES:
-            break
-    return None
+        if kinematics.reach(release.pose).reached:
+            tried += 1
+            position, rotation = resting_pose(scene, name, spot, release)
+            region = place.region
+            if imagination.stays(name, position, rotation, place.predicate, region):
+                found = spot
+    return Standing(found, usual=False, too_low=too_low)
+
+
+def resting_pose(
+    scene: Scene, name: str, spot: Spot, release: Release
+) -> tuple[FloatArray, FloatArray]:
+    """Give a gripped object's origin (3,) and orientation (3, 3) when it is let go at a spot."""
+    height = release.rest + _DROP + max(release.fall, 0.0)
+    turn = axis_rotation(_UP, spot.yaw) if spot.yaw else np.eye(3)
+    return np.append(spot.target[:2], height), turn @ scene.rotation(name)
 
 
 def _settles(release: Release, place: Place) -> bool:

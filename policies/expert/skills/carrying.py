@@ -7,7 +7,7 @@ from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.laying import RETREAT, Lying, find_lying
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.placing import Place, Spot, apart, clearing_rise, find_spot, place_of, release_at, slopes, stands_too_low
+from policies.expert.placing import Place, Spot, apart, clearing_rise, find_standing, place_of, release_at, resting_pose, slopes
 from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
@@ -104,14 +104,11 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
         place: Where to.
     """
     scene, arm = situation.scene, situation.arm
-    sloping = place.region and slopes(scene, place.region)
-    spot = None if sloping else find_spot(scene, situation.kinematics, name, place)
-    if sloping or (spot is None and stands_too_low(scene, name, place)):
-        lying = find_lying(scene, situation.kinematics, name, place.predicate, place.region)
-        if lying is not None:
-            yield from lay_down(situation, name, lying)
-            return
-    spot = spot or Spot(place.target)
+    pose = _special_pose(situation, name, place)
+    if pose is not None:
+        yield from lay_down(situation, name, pose)
+        return
+    spot = Spot(place.target)
     release = release_at(scene, name, spot).pose
     carried = scene.object_boxes(name)
     hand = scene.hand_pose()
@@ -133,6 +130,24 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
             break
     up = scene.hand_pose().shifted(0.07 * UP)
     yield from arm.move([up], tolerance=0.03, noisy=False)
+
+
+def _special_pose(situation: Situation, name: str, place: Place) -> Lying | None:
+    """Find how else to let go where an object over the middle of its place would not stay."""
+    scene, kinematics = situation.scene, situation.kinematics
+    sloping = bool(place.region) and slopes(scene, place.region)
+    spot = None
+    if not sloping:
+        standing = find_standing(scene, kinematics, name, place)
+        spot = standing.spot
+        if standing.usual or (spot is None and not standing.too_low):
+            return None
+        if not standing.too_low and spot is not None:
+            return Lying(*resting_pose(scene, name, spot, release_at(scene, name, spot)))
+    lying = find_lying(scene, kinematics, name, place.predicate, place.region)
+    if lying is None and spot is not None:
+        return Lying(*resting_pose(scene, name, spot, release_at(scene, name, spot)))
+    return lying
 
 
 def lay_down(situation: Situation, name: str, lying: Lying) -> Actions:
