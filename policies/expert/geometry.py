@@ -123,7 +123,9 @@ def _meeting(first: Boxes, second: Boxes, rows: IdArray, columns: IdArray) -> Bo
             j1, j2 = (j + 1) % 3, (j + 2) % 3
             reach_a = a[:, i1] * magnitude[:, i2, j] + a[:, i2] * magnitude[:, i1, j]
             reach_b = b[:, j1] * magnitude[:, i, j2] + b[:, j2] * magnitude[:, i, j1]
-            distance = np.abs(offset[:, i2] * rotation[:, i1, j] - offset[:, i1] * rotation[:, i2, j])
+            distance = np.abs(
+                offset[:, i2] * rotation[:, i1, j] - offset[:, i1] * rotation[:, i2, j]
+            )
             apart |= distance > reach_a + reach_b
     return np.asarray(~apart)
 

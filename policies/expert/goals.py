@@ -53,9 +53,7 @@ def order_goals(goals: Sequence[Sequence[str]], supported: frozenset[str]) -> li
     return [*opening, *early, *_supports_first(placements), *late]
 
 
-def with_openings(
-    goals: Sequence[Sequence[str]], shut: Callable[[str], bool]
-) -> list[list[str]]:
+def with_openings(goals: Sequence[Sequence[str]], shut: Callable[[str], bool]) -> list[list[str]]:
     """Add what must be open before something can be put into it.
 
     Args:

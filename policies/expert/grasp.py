@@ -1,7 +1,7 @@
 """Where to grip an object from above: search, score, then check collisions and reach."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,12 +26,13 @@ _PAD_HALF_WIDTH = 0.008
 _SPACING = 0.004
 _PAD_HEIGHT = 0.016
 _MAX_WIDTH = 0.068
+_TIGHT_WIDTH = 0.055
 _MIN_AREA = 80e-6
 _MAX_TILT = 0.45
 _SWEEP = (0.0, 0.025, 0.05, 0.075)
 _GRIPPER_REACH = 0.25
 
-_PASSES = ((0.010, 0.2), (0.003, 0.06))
+_PASSES = ((0.010, 0.2), (0.007, 0.1), (0.005, 0.06), (0.003, 0.06))
 """Distance to other things, metres, and to joint limits, rad: first generous, then tight."""
 
 
@@ -43,11 +44,18 @@ class Grasp:
         pose: Of the grip site when the fingers close.
         cost: Smaller is better; see ``_cost``.
         width: Distance between the two faces, metres.
+        clearance: Distance to other things on the way down, metres; 0 where it is not known.
     """
 
     pose: Pose
     cost: float
     width: float
+    clearance: float = 0.0
+
+    @property
+    def tight(self) -> bool:
+        """Whether the hand must arrive exactly: the fingers just fit, or hardly pass by."""
+        return self.width > _TIGHT_WIDTH or self.clearance < _PASSES[0][0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +101,7 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
                 continue
             reach = kinematics.reach(grasp.pose)
             if reach.reached and reach.margin > margin:
-                return grasp
+                return replace(grasp, clearance=clearance)
     raise PlanningError(
         f"No grasp from above was found for '{name}': {len(candidates)} candidates, "
         "all blocked or out of reach."

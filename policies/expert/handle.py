@@ -50,9 +50,7 @@ class Hold:
         return self.pose.shifted(-RETREAT * self.pose.rotation[:, 2])
 
 
-def find_hold(
-    scene: Scene, kinematics: Kinematics, part: Articulation, home: FloatArray
-) -> Hold:
+def find_hold(scene: Scene, kinematics: Kinematics, part: Articulation, home: FloatArray) -> Hold:
     """Find the best grip on a part that is free and can be kept until the part is where it should.
 
     Args:

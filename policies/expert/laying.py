@@ -103,7 +103,7 @@ def _candidates(scene: Scene, name: str, region: str) -> Iterator[Lying]:
     turns = [yaw for yaw in aligning_yaws(scene, name, region) if abs(yaw) < _MAX_YAW]
     # On a slope the object lies along it; in a narrow compartment it leans.
     steep = [t for t in frame[2] if 0.1 < abs(t) < 0.95]
-    tilts = _TILTS
+    tilts: tuple[float, ...] = _TILTS
     if steep:
         lying = float(np.arccos(min(abs(t) for t in steep)))
         tilts = tuple(sorted(_TILTS, key=lambda tilt: abs(tilt - lying)))
@@ -113,9 +113,7 @@ def _candidates(scene: Scene, name: str, region: str) -> Iterator[Lying]:
         yield Lying(middle + offset, rotation @ scene.rotation(name))
 
 
-def _lowered(
-    own: Boxes, scene: Scene, name: str, lying: Lying, others: Boxes
-) -> Lying | None:
+def _lowered(own: Boxes, scene: Scene, name: str, lying: Lying, others: Boxes) -> Lying | None:
     """Lower an object from above until it nearly touches something."""
     turn = lying.rotation @ scene.rotation(name).T
     fat = others.inflated(_TOUCH)

@@ -21,6 +21,8 @@ _ROTATION_UNIT = 0.5
 _POSITION_GAIN = 2.0
 _ROTATION_GAIN = 1.5
 _NOISE_FREE = 0.03
+_DRIFT_GAIN = 0.15
+_MAX_DRIFT = 0.02
 _PUSH_STEPS = 8
 _PASS_DISTANCE = 0.025
 _SIDESTEPS = (0.04, 0.08, 0.14, 0.2)
@@ -122,6 +124,7 @@ class Arm:
         """
         for index, target in enumerate(waypoints):
             last = index == len(waypoints) - 1
+            drift = np.zeros(3)
             near = tolerance if last else _PASS_DISTANCE
             aligned = turn_tolerance if last else 0.5
             for _ in range(self._patience(target)):
@@ -129,8 +132,12 @@ class Arm:
                 distance = float(np.linalg.norm(target.position - now.position))
                 if distance < near and angle_between(now.rotation, target.rotation) < aligned:
                     break
+                if not noisy and distance < _NOISE_FREE:
+                    # Small errors move the arm too little: what remains is added up.
+                    drift += _DRIFT_GAIN * (target.position - now.position)
+                    drift *= min(1.0, _MAX_DRIFT / (float(np.linalg.norm(drift)) + 1e-9))
                 # Noise near an end would only be fought by the servo.
-                yield self.toward(target, noisy=noisy)
+                yield self.toward(target.shifted(drift), noisy=noisy)
 
     def _patience(self, target: Pose) -> int:
         now = self.scene.hand_pose()

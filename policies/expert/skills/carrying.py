@@ -7,7 +7,17 @@ from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.laying import RETREAT, Lying, find_lying
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.placing import Place, Spot, apart, clearing_rise, find_standing, place_of, release_at, resting_pose, slopes
+from policies.expert.placing import (
+    Place,
+    Spot,
+    apart,
+    clearing_rise,
+    find_standing,
+    place_of,
+    release_at,
+    resting_pose,
+    slopes,
+)
 from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
@@ -19,7 +29,7 @@ _MOVED = 0.003
 _LIFTED = 0.01
 _ABOVE = 0.05
 _OVER = 0.12
-_TIGHT = 0.055
+_LANDED = 0.01
 
 
 @register("on")
@@ -76,17 +86,24 @@ def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
     scene, arm = situation.scene, situation.arm
     wish = GraspWish(home=situation.home, drop=drop, base=situation.base)
     arm.gripper = OPEN
+    tight = False
     for _ in range(_ATTEMPTS):
         seen = scene.position(name)
         grasp = find_grasp(scene, situation.kinematics, name, wish)
-        tight = grasp.width > _TIGHT
-        yield from travel(situation, grasp.pose.shifted(_APPROACH * UP), pass_by=not tight)
-        if tight:  # the fingers just fit: arrive without momentum
+        tight = tight or grasp.tight
+        before = grasp.pose.shifted(_APPROACH * UP)
+        yield from travel(situation, before, pass_by=not tight)
+        if tight:  # arrive without momentum
             yield from arm.hold(3)
-            yield from arm.move([grasp.pose.shifted(_APPROACH * UP)], tolerance=0.003, noisy=False)
-        if np.linalg.norm(scene.position(name) - seen) < _MOVED:
+            yield from arm.move([before], tolerance=0.003, noisy=False)
+        if np.linalg.norm(scene.position(name) - seen) > _MOVED:
+            continue
+        near = 0.002 if tight else 0.004
+        yield from arm.move([grasp.pose], tolerance=near, noisy=False)
+        if scene.hand_pose().position[2] < grasp.pose.position[2] + _LANDED:
             break
-    yield from arm.move([grasp.pose], tolerance=0.002 if tight else 0.004, noisy=False)
+        tight = True  # a finger stands on something: up again, more exactly
+        yield from arm.move([before], tolerance=0.015, noisy=False)
     arm.gripper = CLOSE
     yield from close_fingers(situation)
     situation.grip = situation.in_hand(name)

@@ -1,7 +1,5 @@
 """Pushing drawers and doors shut."""
 
-import numpy as np
-
 from policies.expert.articulation import find_articulation
 from policies.expert.goals import Subgoal
 from policies.expert.motion import Actions

@@ -1,15 +1,11 @@
 """Opening drawers and doors by their handles, turning knobs."""
 
-import numpy as np
-
 from policies.expert.articulation import Articulation, find_articulation
 from policies.expert.goals import Subgoal
 from policies.expert.handle import RETREAT, find_hold
 from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.pose import Pose
 from policies.expert.skills.situation import (
     SKILLS,
-    UP,
     Situation,
     close_fingers,
     register,
