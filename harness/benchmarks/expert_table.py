@@ -1,7 +1,8 @@
 """How often the scripted expert solves each task: the sanity ceiling of every leaderboard.
 
-Episodes start from LIBERO's initial states and are judged strictly (``harness.demonstrations.strict_episode``).
-Each finished episode is a line of a JSONL file, so a killed measurement goes on where it stopped.
+Episodes start from LIBERO's initial states and are judged strictly, as demonstrations are
+(``harness.demonstrations.strict_episode``). Each finished episode is a line of a JSONL
+file, so a killed measurement goes on where it stopped.
 """
 
 import json
@@ -177,9 +178,7 @@ def play_episode(
     simulator = cached_simulator(task, get_protocol(config.protocol), images=False)
     # The fixtures are those of the protocol, the noise is the measurement's own.
     simulator.reset(init_state)
-    start_of = IndexedStart(
-        init_state=init_state, seed=config.seed * 1_000_000 + init_state
-    )
+    start_of = IndexedStart(init_state=init_state, seed=config.seed * 1_000_000 + init_state)
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
     try:
         outcome = play_strictly(simulator, expert, start_of)

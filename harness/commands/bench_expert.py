@@ -54,10 +54,10 @@ def bench_expert_command(
     json
         Print the table as JSON.
     """
-    from harness.commands.arguments import parse_tasks
-    from harness.display import progress_bar
     from harness.benchmarks.expert_table import ExpertTableConfig, measure_expert, table_rows
     from harness.benchmarks.expert_table import markdown as as_markdown
+    from harness.commands.arguments import parse_tasks
+    from harness.display import progress_bar
 
     names = [name.strip() for name in suites.split(",")]
     config = ExpertTableConfig(

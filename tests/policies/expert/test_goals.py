@@ -1,7 +1,7 @@
 import pytest
 
 from policies.expert.errors import UnsupportedGoalError
-from policies.expert.goals import order_goals
+from policies.expert.goals import order_goals, with_openings
 from tasks.errors import HarnessError
 
 ALL = frozenset({"open", "close", "on", "in", "turnon"})
@@ -48,3 +48,20 @@ def test_an_unsupported_goal_names_what_is_supported():
         order_goals([["turnon", "stove"]], frozenset({"close", "on", "in"}))
     assert "turnon stove" in str(raised.value)
     assert isinstance(raised.value, HarnessError)
+
+
+def test_a_shut_container_is_opened_before_it_is_filled():
+    goals = [["close", "drawer_region"], ["in", "bowl", "drawer_region"], ["on", "cup", "plate"]]
+    opened = with_openings(goals, lambda name: name == "drawer_region")
+    assert [" ".join(s.expression) for s in order_goals(opened, ALL)] == [
+        "open drawer_region",
+        "in bowl drawer_region",
+        "on cup plate",
+        "close drawer_region",
+    ]
+
+
+def test_what_is_open_or_opened_anyway_is_not_opened_again():
+    goals = [["In", "bowl", "drawer_region"], ["Open", "drawer_region"]]
+    assert with_openings(goals, lambda name: True) == goals
+    assert with_openings(goals[:1], lambda name: False) == goals[:1]

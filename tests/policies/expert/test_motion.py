@@ -109,3 +109,27 @@ def test_a_path_through_a_closed_room_is_an_error():
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])
     with pytest.raises(PlanningError, match="path"):
         plan_path(start, goal, shape, box([0.2, 0, 0], [0.01, 5, 5]))
+
+
+def test_from_under_something_a_path_leads_sideways():
+    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.5, 0, 0.4]), DOWN)
+    shape = box([0, 0, 0], [0.02, 0.02, 0.02])
+    roof = box([0.0, 0, 0.1], [0.08, 1.0, 0.02])
+    floor_to_goal = box([0.25, 0, 0.0], [0.02, 1.0, 0.3])
+    path = plan_path(start, goal, shape, Boxes.concatenate([roof, floor_to_goal]))
+    assert path[-1] is goal and abs(path[0].position[0]) > 0.1
+
+
+def test_a_lasting_error_is_added_up():
+    class Weak(Puppet):
+        """A hand that small actions do not move."""
+
+        def follow(self, action):
+            if np.linalg.norm(action[:3]) > 0.5:
+                super().follow(action * 0.3)
+
+    puppet = Weak()
+    target = Pose(np.array([0.01, 0, 0]), DOWN)
+    for action in arm(puppet).move([target], tolerance=0.004, noisy=False):
+        puppet.follow(action)
+    assert np.linalg.norm(puppet.pose.position - target.position) < 0.004

@@ -62,7 +62,16 @@ def test_planning_needs_an_episode():
 
 @pytest.mark.sim
 @pytest.mark.parametrize(
-    ("suite", "index", "limit"), [("libero_90", 1, 400), ("libero_object", 0, 280)]
+    ("suite", "index", "limit"),
+    [
+        ("libero_90", 1, 400),
+        ("libero_object", 0, 280),
+        pytest.param("libero_goal", 0, 300, id="opens a drawer by its handle"),
+        pytest.param("libero_goal", 7, 300, id="turns a knob"),
+        pytest.param("libero_goal", 5, 300, id="drags a plate"),
+        pytest.param("libero_goal", 9, 300, id="lays a bottle down"),
+        pytest.param("libero_90", 33, 400, id="shuts a door"),
+    ],
 )
 def test_the_expert_solves_a_task_and_success_lasts(suite, index, limit):
     env, _ = make_env(suite, index, init_state=0)
