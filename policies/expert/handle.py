@@ -25,9 +25,14 @@ _FROM_BEHIND = 0.5
 _PAD_HALF_WIDTH = 0.008
 _OFFSETS = 0.012
 _MAX_TURN = 2.0
-_PASSES = ((0.004, 0.15, False), (0.0, 0.06, False), (0.0, 0.06, True))
-"""Distance to other things, metres, to joint limits, rad, and whether loose objects may be nudged:
-the generous first."""
+_PASSES = (
+    (0.004, 0.15, False, 2.4),
+    (0.0, 0.06, False, 2.4),
+    (0.0, 0.06, True, 2.4),
+    (0.0, 0.06, True, 4.0),
+)
+"""Distance to other things, metres, to joint limits, rad, whether loose objects may be nudged, and
+the largest turn from home, rad: the generous first. Far turned, the arm may lock on the way."""
 
 _CHECKS = 4
 
@@ -65,11 +70,13 @@ def find_hold(scene: Scene, kinematics: Kinematics, part: Articulation, home: Fl
     moving = scene.body_boxes(part.bodies)
     holds = sorted(candidate_holds(moving, part, home), key=lambda hold: hold.cost)
     gripper = scene.gripper_boxes(MAX_GAP)
-    for clearance, margin, nudging in _PASSES:
+    for clearance, margin, nudging, turn in _PASSES:
         without = np.concatenate([part.bodies, scene.loose()]) if nudging else part.bodies
         obstacles = nearby(scene.obstacles(without=without), moving).inflated(clearance)
         blocks = Boxes.concatenate([moving, obstacles])
         for hold in holds:
+            if angle_between(home, hold.pose.rotation) > turn:
+                continue
             poses = [hold.pose.shifted(-b * hold.pose.rotation[:, 2]) for b in (0, 0.03, RETREAT)]
             if any(any_overlap(gripper.moved(p.rotation, p.position), blocks) for p in poses):
                 continue
