@@ -1,0 +1,8 @@
+"""Cases by theme: facts in which a rule fires, and facts in which it does not."""
+
+from tests.training.audit.cases.actions import CASES as ACTIONS
+from tests.training.audit.cases.checkpoints import CASES as CHECKPOINTS
+from tests.training.audit.cases.optimisation import CASES as OPTIMISATION
+from tests.training.audit.cases.pictures import CASES as PICTURES
+
+CASES = [*ACTIONS, *PICTURES, *OPTIMISATION, *CHECKPOINTS]
