@@ -46,7 +46,7 @@ def start_lines(start: "TrainingStart", loss: str) -> Iterator[RenderableType]:
 def weights_table(start: "TrainingStart") -> Table:
     """Return the weights of the loss as a table."""
     table = Table("slot", "what", box=None, pad_edge=False, title_justify="left")
-    table.title = "Weights of the loss"
+    table.title = "Weights of the loss; 1 is that of a slot in the plain mean over 128"
     for name in ("std", "weight"):
         table.add_column(name, justify="right")
     for row in start.loss_weights:

@@ -1,5 +1,6 @@
 """What is trained, and ways to compute that change no result."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_computing_blocks_twice_gives_the_same_gradients() -> None:
     assert kept.keys() == again.keys()
     for name, value in kept.items():
         torch.testing.assert_close(value, again[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="no compiler")
+def test_compiled_blocks_give_the_same_gradients() -> None:
+    plain, compiled = gradients(), gradients(compile=True)
+    assert plain.keys() == compiled.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(value, compiled[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_computing_blocks_twice_keeps_less() -> None:
