@@ -106,10 +106,11 @@ def _show(rows: "list[ExpertRow]", *, json: bool) -> None:
 def _table(rows: "list[ExpertRow]") -> "Table":
     from rich.table import Table
 
-    table = Table("task", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("task", no_wrap=True, min_width=40, overflow="ellipsis")
     for name in ("solved", "mean steps"):
-        table.add_column(name, justify="right")
-    table.add_column("first failure", overflow="ellipsis", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("first failure", overflow="ellipsis", no_wrap=True, max_width=40)
     for suite in dict.fromkeys(row.suite for row in rows):
         group = [row for row in rows if row.suite == suite]
         solved, played = sum(r.solved for r in group), sum(r.episodes for r in group)
