@@ -19,7 +19,7 @@ bench: setup
 
 test: setup
 	@$(BIN)/python -m tests.browser --install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -21,6 +21,9 @@ HELD_STEPS = 10
 STILL_STEPS = 40
 """Control steps later at which it must still hold."""
 
+_APART = 0.005
+"""Metres between fingers that hold something; closed on nothing they meet."""
+
 
 class Outcome(NamedTuple):
     """What became of an episode.
@@ -56,7 +59,8 @@ def play_strictly(
     intended: list[FloatArray] = []
     states: list[FloatArray] = []
     held = 0
-    while held <= HELD_STEPS:
+    # A goal such as In() can hold while the object is still gripped: a demonstration lets go.
+    while held <= HELD_STEPS or (held <= HELD_STEPS + STILL_STEPS and _grips(simulator, actions)):
         if expert.failure is not None:
             return Outcome(None, expert.failure, len(actions))
         if len(actions) >= limit:
@@ -79,3 +83,10 @@ def play_strictly(
         states=np.stack(states),
     )
     return Outcome(motion, "", len(actions))
+
+
+def _grips(simulator: Simulator, actions: list[FloatArray]) -> bool:
+    """Whether the gripper is told to close and something keeps its fingers apart."""
+    fingers = simulator.env.robots[0]._ref_gripper_joint_pos_indexes
+    qpos = np.asarray(simulator.env.sim.data.qpos)[fingers]
+    return bool(actions[-1][-1] > 0 and qpos[0] - qpos[1] > _APART)
