@@ -64,6 +64,10 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
+class WorkerDiedError(SimulatorError):
+    """A worker process ended before its work did."""
+
+
 @contextlib.contextmanager
 def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
     """Start worker processes; they are gone when the block is left, whatever they were doing.
@@ -72,7 +76,7 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
         count: Number of workers.
 
     Raises:
-        SimulatorError: A worker died.
+        WorkerDiedError: A worker died.
     """
     context = multiprocessing.get_context("spawn")
     with (
@@ -84,7 +88,7 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool as error:
-            raise SimulatorError(
+            raise WorkerDiedError(
                 "A worker process died, perhaps for lack of memory (each needs about 1.5 GB). "
                 "Finished work is kept. Fix: run it again, with fewer --workers."
             ) from error

@@ -20,13 +20,14 @@ from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.demonstration import Attempt, attempt_demo, attempt_file, attempt_seed
-from harness.processes import sole_writer, worker_pool
+from harness.processes import WorkerDiedError, sole_writer, worker_pool
 from policies.expert.errors import PlanningError
 from tasks.errors import ConfigError, SimulatorError, differing_settings
 from tasks.protocols import get_protocol
 from tasks.suites import Task, find_task
 
 _MAX_YIELD_LOSS = 4
+_RESTARTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +78,11 @@ def collect(
     Raises:
         ConfigError: Unknown suite or task, the folder holds demos made otherwise, or another
             process collects into it.
-        SimulatorError: A worker died.
+        WorkerDiedError: Workers died again and again.
     """
     every = [configs] if isinstance(configs, CollectionConfig) else list(configs)
     found: dict[tuple[str, int], Collected] = {}
-    lines: list[_Line] = []
+    wanted: list[tuple[CollectionConfig, Task]] = []
     for config in every:
         for index in config.tasks:
             task = find_task(config.suite, index)
@@ -89,13 +90,43 @@ def collect(
             if there is not None:
                 found[task.suite, index] = there
             else:
-                lines.append(_Line(config, task))
-    workers = min(every[0].workers, sum(line.config.demos for line in lines))
-    if lines:
+                wanted.append((config, task))
+    workers = min(every[0].workers, sum(config.demos for config, _ in wanted))
+    if wanted:
         with sole_writer(every[0].out / ".parts"):
-            for line in _run(lines, workers, progress):
-                found[line.task.suite, line.task.index] = line.close()
+            _collect(wanted, found, workers, _telling_once(progress))
     return [found[config.suite, index] for config in every for index in config.tasks]
+
+
+def _collect(
+    wanted: Sequence[tuple[CollectionConfig, Task]],
+    found: dict[tuple[str, int], Collected],
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Collect what is wanted; where a worker dies, new ones go on with what is not finished."""
+    for again in reversed(range(_RESTARTS + 1)):
+        left = [(c, task) for c, task in wanted if (task.suite, task.index) not in found]
+        try:
+            for line in _run([_Line(*each) for each in left], workers, progress):
+                found[line.task.suite, line.task.index] = line.close()
+            return
+        except WorkerDiedError:
+            if not again:
+                raise
+
+
+def _telling_once(progress: Progress | None) -> Progress:
+    """Leave out attempts that were told of before: new workers give finished ones once more."""
+    told: set[tuple[str, int, int]] = set()
+
+    def tell(task: Task, attempt: Attempt) -> None:
+        key = task.suite, task.index, attempt.index
+        if progress is not None and key not in told:
+            told.add(key)
+            progress(task, attempt)
+
+    return tell
 
 
 class _Line:
@@ -184,7 +215,7 @@ class _Line:
         return Counter(attempt.reason for attempt in self.attempts if not attempt.kept)
 
 
-def _run(lines: Sequence[_Line], workers: int, progress: Progress | None) -> Iterator[_Line]:
+def _run(lines: Sequence[_Line], workers: int, progress: Progress) -> Iterator[_Line]:
     """Work through the tasks in order, all workers busy; yield each when it is done."""
     for line in lines:
         line.parts.mkdir(parents=True, exist_ok=True)
@@ -199,8 +230,7 @@ def _run(lines: Sequence[_Line], workers: int, progress: Progress | None) -> Ite
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 line = pending.pop(future)
                 for attempt in line.finish(future):
-                    if progress is not None:
-                        progress(line.task, attempt)
+                    progress(line.task, attempt)
                 if line.done and line in waiting:
                     waiting.remove(line)
                     yield line
