@@ -24,6 +24,7 @@ from policies.rdt.encoders import (
 )
 from policies.rdt.model import RDTModel
 from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.shapes import Shape, shape_differences
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 
 CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
@@ -37,7 +38,6 @@ NEEDED = (CONFIG, ENCODERS_CONFIG, CONTRACT, MODEL, ENCODERS)
 """Files of a checkpoint; ``extra.json`` may be there too."""
 
 _FIX = "Fix: give the folder of a finished checkpoint."
-_SHOWN_KEYS = 3
 
 
 def save_checkpoint(
@@ -214,32 +214,16 @@ def _load_tensors(module: nn.Module, path: Path) -> None:
             f"'{path}' is damaged or not a safetensors file ({error}). {_FIX}"
         ) from error
     wanted = module.state_dict()
-    problems = [
-        _list_keys("missing", wanted.keys() - given.keys()),
-        _list_keys("unexpected", given.keys() - wanted.keys()),
-        _list_keys(
-            "wrong shape",
-            {
-                f"{key} {tuple(given[key].shape)} for {tuple(wanted[key].shape)}"
-                for key in wanted.keys() & given.keys()
-                if wanted[key].shape != given[key].shape
-            },
-        ),
-    ]
-    if found := [problem for problem in problems if problem]:
+    if found := shape_differences(_shapes(wanted), _shapes(given)):
         raise SpecMismatchError(
-            f"The tensors in '{path}' are not those of its config: {'; '.join(found)}. "
+            f"The tensors in '{path}' are not those of its config: {found}. "
             "Fix: keep weights and config.json of one checkpoint together."
         )
     module.load_state_dict(given, strict=True)
 
 
-def _list_keys(kind: str, keys: set[str]) -> str:
-    if not keys:
-        return ""
-    shown = ", ".join(sorted(keys)[:_SHOWN_KEYS])
-    rest = f", … ({len(keys)} in all)" if len(keys) > _SHOWN_KEYS else ""
-    return f"{kind}: {shown}{rest}"
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {key: tuple(value.shape) for key, value in tensors.items()}
 
 
 def _replaceable(folder: Path) -> bool:
