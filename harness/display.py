@@ -25,6 +25,11 @@ console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty(
 """Progress and messages go to standard error; standard output is for results."""
 
 
+def results_console() -> Console:
+    """Give a console on standard output, 120 columns wide where that is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
 _LINE_EVERY_S = 30.0
 
 

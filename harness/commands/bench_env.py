@@ -64,11 +64,10 @@ def bench_env_command(
 
         print(dumps([asdict(figures) for figures in found], indent=2))
         return
-    import sys
 
-    from rich.console import Console
+    from harness.display import results_console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = results_console()
     console.print(_main_table(found))
     console.print(_other_table(found))
 

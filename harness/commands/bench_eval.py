@@ -104,11 +104,10 @@ def _show(found: "list[EvaluationFigures]", counts: tuple[int, ...], *, json: bo
 
         print(dumps([asdict(figures) for figures in found], indent=2))
         return
-    import sys
 
-    from rich.console import Console
+    from harness.display import results_console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = results_console()
     console.print(_table(found, counts))
 
 

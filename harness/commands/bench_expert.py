@@ -95,11 +95,10 @@ def _show(rows: "list[ExpertRow]", *, json: bool) -> None:
 
         print(dumps([asdict(row) for row in rows], indent=2))
         return
-    import sys
 
-    from rich.console import Console
+    from harness.display import results_console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = results_console()
     console.print(_table(rows))
 
 

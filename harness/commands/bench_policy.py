@@ -148,12 +148,11 @@ def _as_dict(figures: "PolicyFigures") -> dict[str, object]:
 
 
 def _print_tables(found: "list[PolicyFigures]") -> None:
-    import sys
 
-    from rich.console import Console
+    from harness.display import results_console
 
     first = found[0]
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = results_console()
     many = "s" if first.threads > 1 else ""
     threads = f", {first.threads} thread{many}" if first.device == "CPU" else ""
     how = [word for word in ("compile", "cuda_graphs") if getattr(first.case, word)]

@@ -86,11 +86,9 @@ def collect_command(
 
         print(dumps([_plain(item) for item in collected], indent=2, ensure_ascii=False))
     else:
-        import sys
+        from harness.display import results_console
 
-        from rich.console import Console
-
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console = results_console()
         console.print(_table(collected))
         console.print(_speed(collected))
     return INCOMPLETE if any(item.problem for item in collected) else 0

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from training.demos.check import CheckLine
@@ -27,6 +26,7 @@ def demos_info_command(*paths: Path, json: Annotated[bool, Parameter(negative=()
         Print the statistics as JSON.
     """
     from harness.commands.arguments import parse_demo_files
+    from harness.display import results_console
     from training.demos.statistics import demo_statistics
 
     found = [demo_statistics(path) for path in parse_demo_files(paths)]
@@ -35,7 +35,7 @@ def demos_info_command(*paths: Path, json: Annotated[bool, Parameter(negative=()
 
         print(dumps([each.as_dict() for each in found], indent=2, ensure_ascii=False))
         return
-    console = _console()
+    console = results_console()
     for number, each in enumerate(found):
         console.print(_statistics_table(each))
         if number + 1 < len(found):
@@ -53,6 +53,7 @@ def demos_check_command(*paths: Path, json: Annotated[bool, Parameter(negative=(
         Print the lines as JSON.
     """
     from harness.commands.arguments import parse_demo_files
+    from harness.display import results_console
     from training.demos.check import check_demo_file, sound
 
     found = {path: check_demo_file(path) for path in parse_demo_files(paths)}
@@ -67,7 +68,7 @@ def demos_check_command(*paths: Path, json: Annotated[bool, Parameter(negative=(
         ]
         print(dumps({"sound": healthy, "files": plain}, indent=2, ensure_ascii=False))
     else:
-        console = _console()
+        console = results_console()
         for path, lines in found.items():
             console.print(str(path), style="bold", soft_wrap=True)
             console.print(_check_table(lines))
@@ -221,11 +222,3 @@ def _check_table(lines: "list[CheckLine]") -> "Table":
             words += f"\n[bold]Fix:[/bold] {escape(line.fix)}"
         table.add_row(f"[{_COLOURS[line.status]}]{line.status}[/]", line.name, words)
     return table
-
-
-def _console() -> "Console":
-    import sys
-
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)

@@ -133,13 +133,13 @@ def _check_workers(workers: int) -> None:
 
 
 def _print_replays(replays: "list[Replay]") -> None:
-    import sys
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    from harness.display import results_console
+
+    console = results_console()
     for path in dict.fromkeys(each.path for each in replays):
         mine = [each for each in replays if each.path == path]
         table = Table("demo", "steps", "outcome", "states", box=None, pad_edge=False)

@@ -113,10 +113,10 @@ def _as_dict(groups: "list[Instructions]", out: Path) -> dict[str, object]:
 
 
 def _print_table(groups: "list[Instructions]", out: Path) -> None:
-    import sys
 
-    from rich.console import Console
     from rich.table import Table
+
+    from harness.display import results_console
 
     said = _as_dict(groups, out)
     table = Table("instructions of", box=None, pad_edge=False)
@@ -126,7 +126,7 @@ def _print_table(groups: "list[Instructions]", out: Path) -> None:
         before = len(group.texts) - group.added - len(group.missing)
         missing = f"[red]{len(group.missing)}[/red]" if group.missing else "0"
         table.add_row(group.name, str(len(group.texts)), str(group.added), str(before), missing)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = results_console()
     console.print(table)
     lacking = dict.fromkeys(text for group in groups for text in group.missing)
     for text in lacking:
