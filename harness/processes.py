@@ -102,11 +102,8 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _become_worker(parent: int) -> None:
-    from tasks.suites import quiet_robosuite
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     end_with(parent)
-    quiet_robosuite()
 
 
 @contextlib.contextmanager

@@ -136,6 +136,16 @@ def test_a_libero_that_asks_at_its_first_import_is_answered(tmp_path: Path) -> N
         process.kill()
 
 
+def test_the_simulation_is_imported_without_a_word() -> None:
+    """Robosuite would ask for an optional file, in every process and in the middle of a bar."""
+    code = "import harness.demonstrations.collection, robosuite"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert "macro" not in done.stdout + done.stderr
+
+
 def test_pickled_init_states_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The original distribution keeps its initial states in that form."""
     import torch
