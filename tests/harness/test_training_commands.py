@@ -54,6 +54,7 @@ def test_augment_preview(tmp_path: Path) -> None:
         (["--sample-period", "5"], "--held-out 1"),
         (["--clip", "0"], "--clip: '0' given"),
         (["--key-share", "0.3"], "--sampling key-moments"),
+        (["--eval-episodes", "3"], "--eval-every 500"),
         (["--from-update", "5"], "is no training run"),
     ],
 )
