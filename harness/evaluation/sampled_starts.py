@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.evaluation.environments import Environment, LiberoRecipe
+from harness.evaluation.environments import LiberoRecipe
+from harness.evaluation.rollout import Environment
 from tasks.observation import FloatArray
 from tasks.starts import SampledStart
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from harness import training_judgement
@@ -21,7 +22,7 @@ from policies.rdt.checkpoint import load_checkpoint, load_extra
 from results.records import EpisodeRecord, Outcome
 from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError
-from tasks.protocols import PROTOCOLS, get_protocol
+from tasks.protocols import PROTOCOLS, Protocol, get_protocol
 from tasks.starts import SampledStart
 from tests.harness.doubles import EchoEnvironment, EchoRecipe, Trouble
 from tests.training.demo_files import write_official
@@ -256,8 +257,17 @@ def test_a_recipe_evaluates_the_checkpoint_that_success_chose(tmp_path: Path) ->
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_a_training_is_judged_in_libero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_official(tmp_path / "demos" / "a_demo.hdf5", size=32)
+def test_a_training_is_judged_in_libero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*, resolution: int) -> Protocol:
+        whole = get_protocol(resolution=resolution)
+        return dataclasses.replace(whole, max_steps={"libero_goal": 16})
+
+    monkeypatch.setattr(training_judgement, "get_protocol", short)
+    demos = write_official(tmp_path / "demos" / "a_demo.hdf5", size=32)
+    with h5py.File(demos, "a") as file:  # the tiny policy takes eight words
+        file["data"].attrs["bddl_file_name"] = "libero_goal/turn_on_the_stove.bddl"
     out = tmp_path / "run"
     words = ["train", "--demos", str(tmp_path / "demos"), "--out", str(out), "--updates", "2"]
     words += ["--checkpoint", str(save_tiny(tmp_path / "tiny", render_size=32))]
@@ -271,7 +281,7 @@ def test_a_training_is_judged_in_libero(tmp_path: Path, capsys: pytest.CaptureFi
     info, records = load_run(out / "evaluations" / "update-0000002")
     assert info.protocol["starts"] == STARTS
     assert [record.outcome for record in records] == ["failure", "failure"]
-    assert [record.steps for record in records] == [280, 280]
+    assert [record.steps for record in records] == [16, 16]
     assert len({record.scene_hash for record in records}) == 2
     assert load_extra(best)["success"]["n"] == 2
     assert main(["train-report", str(out)]) == 0
