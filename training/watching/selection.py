@@ -19,7 +19,7 @@ from training.watching.judging import SUCCESS, Candidate, Judge, Verdict, is_bet
 from training.watching.log import Log
 
 _PATIENCE = timedelta(days=30)
-"""How long other processes wait for an evaluation; a backend's own limit is ten minutes."""
+"""How long other processes wait for an evaluation; by themselves backends give up in minutes."""
 
 
 def check_judge(config: TrainingConfig, judge: Judge | None) -> None:
