@@ -129,7 +129,7 @@ def _tasks(axes: "Axes", judged: Entries) -> None:
         tasks = [(e["update"], e[SUCCESS]["per_task"].get(name)) for e in judged]
         _intervals(axes, [(u, rate) for u, rate in tasks if rate and rate["n"]], "-", label=name)
     axes.set(title="success by task, 95 % intervals", xlabel="update", ylim=(-0.03, 1.03))
-    axes.legend(fontsize="small", ncols=2)
+    axes.legend(fontsize="small", ncols=2, loc="upper left")
     axes.grid(alpha=0.3)
 
 
@@ -141,5 +141,13 @@ def _intervals(
     above = [max(rate["high"] - s, 0) for s, (_, rate) in zip(shares, rates, strict=True)]
     updates = [update for update, _ in rates]
     axes.errorbar(
-        updates, shares, [below, above], fmt=style, marker="o", markersize=4, capsize=3, label=label
+        updates,
+        shares,
+        [below, above],
+        fmt=style,
+        marker="o",
+        markersize=4,
+        capsize=3,
+        alpha=0.8,
+        label=label,
     )
