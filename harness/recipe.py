@@ -38,7 +38,8 @@ class Entry:
     label: str | None = None
     """How tables call it; the policy's name by default."""
     checkpoint: str | None = None
-    """A checkpoint; for ``rdt`` the one this recipe trains by default."""
+    """A checkpoint; for ``rdt`` by default the one this recipe trains, the best one where
+    ``[train]`` has ``eval_every``."""
     exec_horizons: tuple[int, ...] = ()
     """Execution horizons, a row of the table each; the policy's own by default."""
     fusion: str | None = None
@@ -171,7 +172,9 @@ class RecipeRun:
         if self.recipe.train is None:
             return None
         demos = self.recipe.demos or (self.out / "demos",)
-        settings = self.recipe.train.settings
+        settings = dict(self.recipe.train.settings)
+        if self.workers is not None and settings.get("eval_every"):
+            settings["eval_workers"] = self.workers
         return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
 
     def _evaluations(self) -> "Iterator[EvaluationConfig]":
@@ -189,7 +192,8 @@ class RecipeRun:
                         "Entry 'rdt' has no checkpoint and the recipe trains none. "
                         'Fix: add [train], or checkpoint = "folder" to the entry.'
                     )
-                checkpoint = str(self.out / "train" / "checkpoint")
+                chosen = "checkpoints/best" if self.training.eval_every else "checkpoint"
+                checkpoint = str(self.training.out / chosen)
             policy = PolicyRecipe(name=entry.policy, checkpoint=checkpoint, options=entry.options)
             for horizon in entry.exec_horizons or (None,):
                 for fusion in _fusions(entry):

@@ -16,7 +16,12 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
         HarnessError: A stage cannot be done as asked; what was finished stays.
         ResultsError: An evaluation's folder holds something else.
     """
-    from harness.stages import collect_with_bar, evaluate_with_bar, train_with_bar
+    from harness.stages import (
+        best_checkpoint,
+        collect_with_bar,
+        evaluate_with_bar,
+        train_with_bar,
+    )
     from tasks.rendering import check_rendering
 
     run.claim()
@@ -39,6 +44,15 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> None:
         what = f"fine-tune {name}, {run.training.updates} updates"
         _announce(number, total, what, run.recipe.train)
         console.print(f"  checkpoint: {train_with_bar(run.training)}")
+        if run.training.eval_every:
+            best = best_checkpoint(run.training)
+            if best is None:
+                raise SimulatorError(
+                    f"No checkpoint of '{run.training.out}' could be judged, so none is the best; "
+                    "its train.jsonl says why. Fix: mend that and give another --out, or drop "
+                    "eval_every from [train]."
+                )
+            console.print(f"  the best one: {best.resolve().name}")
     what = f"evaluate {len(run.evaluations)} times"
     _announce(number + 1, total, what, run.recipe.evaluate)
     for config in run.evaluations:

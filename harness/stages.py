@@ -41,6 +41,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
         from harness.training_display import describe, start_lines
+        from harness.training_judgement import SimulationJudge
         from training.progress import TrainingStart, TrainingStatus
         from training.trainer import train
 
@@ -51,9 +52,27 @@ def train_with_bar(config: "TrainingConfig") -> Path:
             for line in start_lines(start, config.loss):
                 console.print(line)
 
-        checkpoint = train(config, show, report)
+        def judging(update: int, status: "EvaluationStatus") -> None:
+            done = f"{status.done}/{status.total} episodes"
+            bar.at(update, note=f"judging update {update}: {done}, {status}")
+
+        judge = SimulationJudge(config, judging, _say) if config.eval_every else None
+        checkpoint = train(config, show, report, judge)
         bar.at(config.updates)
     return checkpoint
+
+
+def best_checkpoint(config: "TrainingConfig") -> Path | None:
+    """Return the checkpoint of a run that success or the sampled error chose, if there is one."""
+    from training.checkpoints.shelf import BEST
+    from training.run_folder import RunFolder
+
+    shelf = RunFolder(config.out).shelf
+    return None if shelf.best is None else shelf.folder / BEST
+
+
+def _say(words: str) -> None:
+    console.print(f"  {words}", markup=False, soft_wrap=True)
 
 
 def evaluate_with_bar(config: "EvaluationConfig") -> Path:

@@ -21,6 +21,9 @@ def describe(status: "TrainingStatus") -> str:
     ]
     if status.sampled is not None:
         words.append(f"sampled {status.sampled.overall:.4f}")
+    if status.verdict is not None and (success := status.verdict.success) is not None:
+        best = ", best" if status.verdict.best else ""
+        words.append(f"success {success.overall} at update {status.verdict.update}{best}")
     return ", ".join(words)
 
 

@@ -19,6 +19,7 @@ from training.watching.settings import WatchingSettings
 VOLATILE = (
     *("out", "save_every", "keep", "from_update", "threads", "workers", "pictures"),
     *("log_every", "sample_period", "sample_windows", "track"),
+    *("eval_every", "eval_episodes", "eval_exec_horizon", "eval_workers"),
     *("siglip", "t5", "language_cache"),
 )
 """Settings that may change when a run is resumed, as no weight depends on them."""

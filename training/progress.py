@@ -1,10 +1,12 @@
 """What a run says of itself while it goes on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from training.losses.weights import Row
+from training.watching.judging import Verdict
 from training.watching.sampled_error import SampledError
 
 
@@ -22,6 +24,7 @@ class TrainingStatus:
         samples_per_s: Windows per second over all processes since this process started.
         data_wait: Share of the time spent waiting for batches since this process started.
         sampled: The latest error of sampled plans, if it is measured.
+        verdict: What the latest evaluation in simulation came to, if there was one.
     """
 
     update: int
@@ -34,6 +37,7 @@ class TrainingStatus:
     data_wait: float
 
     sampled: SampledError | None
+    verdict: Verdict | None = None
 
 
 Progress = Callable[[TrainingStatus], None]
@@ -87,6 +91,15 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self._waited += time.perf_counter() - self._since
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out the time of a block, which is not spent on training."""
+        since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - since
 
     def read(self, step: int) -> dict[str, float]:
         """Return the fields of ``TrainingStatus`` that are about time."""

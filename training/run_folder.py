@@ -15,7 +15,7 @@ class RunFolder:
     """Paths and files of a training run.
 
     ``train.json`` holds the settings, ``train.jsonl`` what was logged, ``checkpoints/`` what to go
-    on from, ``checkpoint/`` the finished policy.
+    on from, ``evaluations/`` what judged them, ``checkpoint/`` the finished policy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,6 +24,10 @@ class RunFolder:
         self.log = path / "train.jsonl"
         self.shelf = Shelf(path / "checkpoints")
         self.checkpoint = path / "checkpoint"
+
+    def evaluation(self, update: int) -> Path:
+        """Return the folder of an update's evaluation, which need not be there."""
+        return self.path / "evaluations" / self.shelf.place(update).name
 
     def claim(self, config: TrainingConfig) -> None:
         """Make the folder this run's, or check that it is; roll back if that is asked.
@@ -39,6 +43,9 @@ class RunFolder:
                     "Fix: give the --out of one, or drop --from-update."
                 )
             self.shelf.forget_after(config.from_update)
+            for later in self.path.glob("evaluations/*"):
+                if later.name > self.evaluation(config.from_update).name:
+                    shutil.rmtree(later)
             shutil.rmtree(self.checkpoint, ignore_errors=True)
             write_json(self.settings, config.identity())
             self.append_log({"event": "rollback", "update": config.from_update})

@@ -31,15 +31,20 @@ from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
 from training.starting import batches, describe_contract, read_windows, start_network
+from training.watching.judging import Judge
 from training.watching.log import Log
 from training.watching.sampled_error import SampledError, sampled_error
+from training.watching.selection import Selection, check_judge
 
 _SMOOTHING = 0.95
 _TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
 def train(
-    config: TrainingConfig, progress: Progress | None = None, report: Report | None = None
+    config: TrainingConfig,
+    progress: Progress | None = None,
+    report: Report | None = None,
+    judge: Judge | None = None,
 ) -> Path:
     """Train until done; resume where a killed run stopped; do nothing if it is finished.
 
@@ -47,13 +52,16 @@ def train(
         config: The run.
         progress: Called after every update, in the main process.
         report: Called before the first one, in the main process.
+        judge: Evaluates checkpoints in simulation, if ``config.eval_every`` asks for that.
 
     Returns:
         The folder of the finished checkpoint.
 
     Raises:
-        ConfigError: Bad demos or checkpoint, or the output folder is another run's.
+        ConfigError: Bad demos or checkpoint, the output folder is another run's, or a judge is
+            lacking.
     """
+    check_judge(config, judge)
     folder = RunFolder(config.out)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -72,20 +80,29 @@ def train(
     accelerator.wait_for_everyone()
     if folder.finished:
         return folder.checkpoint
-    return _Training(config, folder, accelerator).run(progress, report)
+    selection = Selection(config, folder, judge, accelerator)
+    return _Training(config, folder, accelerator, selection).run(progress, report)
 
 
 class _Training:
     """One training run in one process."""
 
-    def __init__(self, config: TrainingConfig, folder: RunFolder, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: RunFolder,
+        accelerator: Accelerator,
+        selection: Selection,
+    ) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
+        self.selection = selection
         set_seed(config.seed)
         network, start_contract = start_network(config, accelerator.device)
         self.layout = get_layout(config.layout)
         self.data = read_windows(config, network)
         self.held_out = read_windows(config, network, held_out=True) if config.held_out else None
         self.contract = describe_contract(config, network, self.data, start_contract)
+        selection.check(self.contract)
         optimizer = torch.optim.AdamW(
             prepare_network(network, config),
             lr=config.learning_rate,
@@ -117,6 +134,7 @@ class _Training:
         clock, smooth = Clock(self.step, self._samples()), math.nan
         stream = iter(self._loader())
         try:
+            self._judge(clock, saved=True)  # where a kill came before that was done
             while self.step < self.config.updates:
                 loss, norm, rate = self._update(stream, clock)
                 smooth = loss if math.isnan(smooth) else _SMOOTHING * smooth + 0.05 * loss
@@ -127,6 +145,7 @@ class _Training:
                         "on from an earlier checkpoint."
                     )
                 self._watch()
+                self._judge(clock)
                 status = TrainingStatus(
                     update=self.step,
                     updates=self.config.updates,
@@ -134,6 +153,7 @@ class _Training:
                     learning_rate=rate,
                     gradient_norm=norm,
                     sampled=self.sampled,
+                    verdict=self.selection.verdict,
                     **clock.read(self.step),
                 )
                 self._after_update(status, progress)
@@ -259,16 +279,25 @@ class _Training:
             self.raw.train()
         if self.log is not None:
             self.log.write({"update": self.step, "sampled": self.sampled.as_dict()})
-        if self.sampled.overall < self.best:
+        if self.sampled.overall < self.best and not self.config.eval_every:
             self.best = self.sampled.overall
             self.folder.shelf.put(self.step, self._write)
             self.folder.shelf.point_best(self.step)
             self.folder.shelf.prune(self.config.keep)
 
+    def _judge(self, clock: Clock, *, saved: bool = False) -> None:
+        """Save the policy as it is and have it judged in simulation when it is time."""
+        if self.selection.due(self.step):
+            with clock.paused():
+                if not saved:
+                    self._save()
+                self.selection.decide(self.step, self.log)
+
     def _after_update(self, status: TrainingStatus, progress: Progress | None) -> None:
         if self.log is not None:
             self.log.note(status)
-        if self.step % self.config.save_every == 0 and self.step < self.config.updates:
+        due = self.step % self.config.save_every == 0 and self.step < self.config.updates
+        if due and not self.selection.due(self.step):  # what is judged is saved
             self._save()
         if progress is not None and self.accelerator.is_main_process:
             progress(status)

@@ -16,6 +16,10 @@ class EnvironmentRecipe(Interface):
     def suite(self) -> str:
         """Name of the suite."""
 
+    @property
+    def starts(self) -> str | None:
+        """What episodes start from where that is not the task's initial states, in a few words."""
+
     def task_names(self) -> tuple[str, ...]:
         """Return the names of all its tasks, in order."""
 
@@ -47,6 +51,11 @@ class LiberoRecipe:
     suite: str
     protocol: Protocol
     hold_steps: int = 0
+
+    @property
+    def starts(self) -> str | None:
+        """None: LIBERO's initial states."""
+        return None
 
     def task_names(self) -> tuple[str, ...]:
         """Return the names of the suite's tasks.

@@ -237,6 +237,8 @@ def _describe(
         tasks, states = config.tasks or (), config.init_states or ()
         described["starts_sha256"] = policy.check_episodes(config.suite, tasks, states)
         protocol = protocol.starting_from(policy.starts)
+    elif places.starts is not None:
+        protocol = protocol.starting_from(places.starts)
     if device := getattr(policy, "device", None):
         described["device"] = str(device).split(":")[0]
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))

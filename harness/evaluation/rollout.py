@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 class Environment(Protocol):
     """What a rollout needs of an environment; ``tasks.environment.LiberoEnv`` has it."""
 
-    max_steps: int
-    elapsed: int
+    @property
+    def max_steps(self) -> int:
+        """Control steps an episode may last."""
+
+    @property
+    def elapsed(self) -> int:
+        """Control steps executed in this episode."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

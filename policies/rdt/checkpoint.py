@@ -158,6 +158,25 @@ def load_extra(folder: Path | str) -> dict[str, Any]:
     return _read_json(folder / EXTRA) if (folder / EXTRA).exists() else {}
 
 
+def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
+    """Replace what a checkpoint says besides its weights; a reader sees the old or the new.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+        extra: Anything JSON can say.
+
+    Raises:
+        ConfigError: The folder is not a whole checkpoint.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    writing = folder / f".{EXTRA}.writing"
+    _write_json(writing, extra)
+    _fsync(writing)
+    writing.replace(folder / EXTRA)
+    _fsync(folder)
+
+
 def _check_files(folder: Path) -> None:
     if not folder.exists():
         raise ConfigError(f"There is no checkpoint '{folder}'. {_FIX}")

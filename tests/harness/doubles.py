@@ -155,6 +155,7 @@ class EchoRecipe:
     troubles: dict[tuple[int, int], Trouble] = field(default_factory=dict)
     unbuildable: bool = False
     states: int = 10
+    starts: str | None = None
 
     def task_names(self) -> tuple[str, ...]:
         return ("zero", "one", "two")

@@ -1,5 +1,6 @@
 """Commands around training, on a tiny run."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from harness.training_display import describe
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.progress import TrainingStatus
+from training.watching.judging import Rate, Success, Verdict
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def test_augment_preview(tmp_path: Path) -> None:
         (["--sample-period", "5"], "--held-out 1"),
         (["--clip", "0"], "--clip: '0' given"),
         (["--key-share", "0.3"], "--sampling key-moments"),
+        (["--eval-episodes", "3"], "--eval-every 500"),
         (["--from-update", "5"], "is no training run"),
     ],
 )
@@ -78,4 +81,12 @@ def test_the_bar_says_how_fast_and_how_good() -> None:
         data_wait=0.03,
         sampled=None,
     )
-    assert describe(status) == "loss 0.5000, grad 1.5, lr 1.0e-04, 64 samples/s, data 3%"
+    said = "loss 0.5000, grad 1.5, lr 1.0e-04, 64 samples/s, data 3%"
+    assert describe(status) == said
+    rate = Rate(k=1, n=5, low=0.036, high=0.624)
+    success = Success(overall=rate, per_task={}, errors=0, conditions="a")
+    verdict = Verdict(update=1, success=success, best=True)
+    judged = dataclasses.replace(status, verdict=verdict)
+    assert describe(judged) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
+    unjudged = dataclasses.replace(status, verdict=Verdict(update=1, problem="no EGL"))
+    assert describe(unjudged) == said  # it was told when it happened

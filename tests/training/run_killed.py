@@ -1,4 +1,4 @@
-"""Trains as it is told and is killed after some update, without a word, as a machine that fails.
+"""Trains as told, judged by a double; killed after some update without a word, as machines fail.
 
 python -m tests.training.run_killed SETTINGS.json UPDATE, 0 for never.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from tests.training.judges import ScriptedJudge
 from training.config import TrainingConfig
 from training.progress import TrainingStatus
 from training.trainer import train
@@ -21,7 +22,9 @@ def main(settings: Path, last: int) -> None:
         if status.update == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train(TypeAdapter(TrainingConfig).validate_python(json.loads(settings.read_text())), progress)
+    config = TypeAdapter(TrainingConfig).validate_python(json.loads(settings.read_text()))
+    judge = ScriptedJudge() if config.eval_every else None
+    train(config, progress, judge=judge)
 
 
 if __name__ == "__main__":

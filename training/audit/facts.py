@@ -141,6 +141,9 @@ class Training:
     """Checkpoints that are kept."""
     sample_every: int | None = None
     """Updates between measurements of the sampled action error; 0 or less for none."""
+    judge_every: int | None = None
+    """Updates between evaluations in simulation, by which the best checkpoint is chosen and kept;
+    None where that is not done."""
     loader_workers: int | None = None
     seeded: bool | None = None
 

@@ -1,1 +1,1 @@
-"""Looking at a run: its log, trackers, the error of sampled plans, and a report of it all."""
+"""Looking at a run: log, trackers, error of sampled plans, success in simulation, and a report."""

@@ -57,6 +57,23 @@ class Log:
             numbers |= {f"sampled/slot_{slot}": float(value) for slot, value in slots.items()}
             self._tracker.log(numbers, int(entry["update"]))
 
+    def success(self, update: int, entry: Mapping[str, Any]) -> None:
+        """Write down what an evaluation in simulation came to.
+
+        Args:
+            update: Of the checkpoint.
+            entry: ``Success`` as plain data, and whatever else is known.
+        """
+        self._folder.append_log({"update": update, "success": entry})
+        if self._tracker is not None:
+            rates = {"all": entry, **entry["per_task"]}
+            shares = {
+                f"success/{name.replace(' ', '_')}": each["k"] / each["n"]
+                for name, each in rates.items()
+                if each["n"]
+            }
+            self._tracker.log(shares, update)
+
     def close(self) -> None:
         """Let the tracker write what is left."""
         if self._tracker is not None:

@@ -81,6 +81,8 @@ def rare_checkpoints(facts: Facts) -> Found | None:
     given = facts.training
     updates = known(given.updates, "the number of updates")
     every = known(given.save_every, "the updates between checkpoints")
+    if given.judge_every:
+        return _rarely_judged(updates, given.judge_every)
     if given.code == "libero-bench" and "training.keep" not in facts.said:
         return None  # these are states to resume from, of which one is kept
     count = updates // every
@@ -94,9 +96,25 @@ def rare_checkpoints(facts: Facts) -> Found | None:
         why="Success goes up and down between checkpoints, and on few demonstrations the best is "
         "often not the last. The action error does not rank them: .0042 gave 1/3, .0082 gave 3/3.",
         source="rdt-small, measured here; finetune.sh saves every 1,000 of 200,000",
-        fix=f"--save-every {max(updates // 50, 1)}"
+        fix=f"--save-every {max(updates // 50, 1)}, or --eval-every {max(updates // 20, 1)}"
         if ours
         else f"--checkpointing_period={max(updates // 50, 1)}",
+    )
+
+
+def _rarely_judged(updates: int, every: int) -> Found | None:
+    """Few evaluations for success to choose from; each keeps its checkpoint if it is the best."""
+    count = updates // every + bool(updates % every)
+    if count >= _HARDLY_ANY:
+        return None
+    return Found(
+        severity="minor",
+        found=f"a policy judged every {every:,} of {updates:,} updates: {count} to choose from",
+        expected=f"{_HARDLY_ANY} or more",
+        why="Success goes up and down between checkpoints, and on few demonstrations the best is "
+        "often not the last.",
+        source="rdt-small, measured here",
+        fix=f"--eval-every {max(updates // (2 * _HARDLY_ANY), 1)}",
     )
 
 
@@ -122,7 +140,7 @@ def limit_ignored(facts: Facts) -> Found | None:
             source="accelerate.Accelerator.save_state; train/train.py",
             fix="watch the disk, and remove old ones yourself (early ones may be the best)",
         )
-    if saved is None or given.keep * 2 >= saved:
+    if saved is None or given.keep * 2 >= saved or given.judge_every:
         return None
     return Found(
         severity="minor",
@@ -136,7 +154,9 @@ def limit_ignored(facts: Facts) -> Found | None:
 
 
 def unwatched(facts: Facts) -> Found | None:
-    """No measurement of the sampled error."""
+    """No measurement of the sampled error, nor of success."""
+    if facts.training.judge_every:
+        return None
     if facts.training.code == "libero-bench" and facts.training.sample_every is None:
         return None
     every = known(facts.training.sample_every, "the updates between sampled errors")

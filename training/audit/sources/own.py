@@ -86,6 +86,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     "keep_checkpoints": _count("training.keep"),
     # Without it success in simulation is the judge, as with rdt-small: no fault by itself.
     "sample_period": Target("training.sample_every", lambda value: _whole(value) or None),
+    "eval_every": Target("training.judge_every", lambda value: _whole(value) or None),
     "seed": Target("training.seeded", lambda value: value is not None),
     "normalisation": _named("trained.normalisation"),
     "control_hz": _amount("trained.control_hz"),
@@ -105,6 +106,7 @@ _WITHOUT_RULES = frozenset(
         *("key_share", "key_radius", "late_weight", "curriculum", "curriculum_share", "tail"),
         *("mask_state", "mask_agentview", "mask_wrist", "mask_frequency", "mask_language"),
         *("mask_elements", "pictures", "log_every", "sample_windows", "track"),
+        *("eval_episodes", "eval_exec_horizon", "eval_workers"),
         *("siglip", "t5", "language_cache", *_CHANGES),
     )
 )

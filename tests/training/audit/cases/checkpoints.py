@@ -53,6 +53,20 @@ CASES = [
         training(OWN, updates=100_000, save_every=50_000),
     ),
     Case(
+        "checkpoints/rare",
+        training(OWN, updates=10_000, save_every=250, judge_every=5000),
+        "minor",
+        "2 to choose from",
+        training(OWN, updates=10_000, save_every=9_000, keep=1, judge_every=1000),
+    ),
+    Case(
+        "checkpoints/unwatched",
+        training(OWN, sample_every=0),
+        "minor",
+        "never measured",
+        training(OWN, sample_every=0, judge_every=500),
+    ),
+    Case(
         "checkpoints/unwatched",
         training(sample_every=-1),
         "minor",
@@ -72,6 +86,13 @@ CASES = [
         "minor",
         "none before update 900",
         training(OWN, keep=60, updates=1000, save_every=10),
+    ),
+    Case(
+        "checkpoints/limit-ignored",
+        training(OWN, keep=10, updates=1000, save_every=10),
+        "minor",
+        "10 of 100 checkpoints kept",
+        training(OWN, keep=10, updates=1000, save_every=10, judge_every=100),
     ),
     Case("checkpoints/seed", training(seeded=False), "info", "no seed", training(seeded=True)),
     Case(
