@@ -39,6 +39,7 @@ def start_lines(start: "TrainingStart", loss: str) -> Iterator[RenderableType]:
         f"{start.passes} pass{'es' if start.passes > 1 else ''})"
         + (f"; going on from update {start.update}" if start.update else "")
     )
+    yield from start.notes
     if loss != "plain":
         yield weights_table(start)
 

@@ -54,6 +54,8 @@ class TrainingStart:
         samples: Windows per update.
         device: Where.
         loss_weights: A row per slot of an action: ``slot``, ``what``, ``std``, ``weight``.
+        notes: What is not as in RDT's recipe, or not as in the checkpoint it starts from, a
+            sentence each.
     """
 
     update: int
@@ -66,6 +68,7 @@ class TrainingStart:
     samples: int
     device: str
     loss_weights: list[Row]
+    notes: tuple[str, ...] = ()
 
 
 Report = Callable[[TrainingStart], None]

@@ -8,21 +8,25 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
-from policies.rdt.checkpoint import load_checkpoint
+from policies.rdt.checkpoint import load_checkpoint, load_contract
 from policies.rdt.contract import Contract
 from policies.rdt.encoders import EncodersConfig, EncoderSources
 from policies.rdt.frozen_encoders import load_frozen_encoders
 from policies.rdt.layout import get_layout
 from policies.rdt.loading import load_network
 from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.normalisation import Normalisation
 from policies.rdt.official import is_own
 from policies.rdt.presets import build_network, get_preset
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
+from training.data.normalising import choose_normalisation
 from training.data.order import EndlessBatches
 from training.data.sampling import DrawnBatches, WindowWeights
+from training.data.selection import demos_to_train_on
 from training.data.windows import DemoWindows
 from training.demos.reader import read_provenance
+from training.run_folder import RunFolder
 
 
 def start_network(
@@ -75,14 +79,43 @@ def _start(
     return RDTPolicyNetwork(shape, encoders), None
 
 
+def find_normalisation(
+    config: TrainingConfig, folder: RunFolder, start: Contract | None
+) -> Normalisation:
+    """Say how a run normalises; see ``normalising.choose_normalisation``.
+
+    Args:
+        config: The run.
+        folder: Its folder, which may hold checkpoints to go on from.
+        start: The contract of the checkpoint it starts from.
+
+    Raises:
+        ConfigError: A file cannot be used, or the run normalised otherwise before.
+    """
+    there = folder.shelf.updates
+    before = load_contract(folder.shelf.place(there[-1])).normalisation if there else None
+    return choose_normalisation(
+        config,
+        get_layout(config.layout),
+        demos_to_train_on(config.demos, config),
+        start=Normalisation() if start is None else start.normalisation,
+        before=before,
+    )
+
+
 def read_windows(
-    config: TrainingConfig, network: RDTPolicyNetwork, *, held_out: bool = False
+    config: TrainingConfig,
+    network: RDTPolicyNetwork,
+    normalisation: Normalisation | None = None,
+    *,
+    held_out: bool = False,
 ) -> DemoWindows:
     """Read the demonstrations as this network takes them.
 
     Args:
         config: The run.
         network: Whose encoders prepare pictures and words.
+        normalisation: Of states and actions; none by default.
         held_out: Read those that are held out instead of those to train on.
 
     Raises:
@@ -97,6 +130,7 @@ def read_windows(
         history=network.history,
         horizon=network.config.pred_horizon,
         settings=config,
+        normalisation=normalisation,
         held_out=held_out,
     )
 
@@ -165,8 +199,29 @@ def describe_contract(
         layout=config.layout,
         render_size=data.render_size,
         orientation="rotate180",
+        normalisation=data.normalisation,
         demos=description,
     )
+
+
+def starting_notes(contract: Contract, start: Contract | None) -> tuple[str, ...]:
+    """Say what a user should know of a run that its settings may not say.
+
+    Args:
+        contract: Of what it will give.
+        start: Of the checkpoint that it starts from.
+    """
+    notes = []
+    ours, before = contract.normalisation, start.normalisation if start else Normalisation()
+    if ours.method != "none":
+        whose = "the checkpoint's numbers" if ours == before else "its numbers in these demos"
+        notes.append(f"States and actions are normalised: {ours.method}, {whose}.")
+    if before.method != "none" and ours != before:
+        notes.append(
+            f"The checkpoint to start from was trained under another normalisation "
+            f"({before.method}), so much is learnt anew; without --normalise its own is kept."
+        )
+    return tuple(notes)
 
 
 def _label(data: DemoWindows, made: list[dict[str, Any]]) -> str:

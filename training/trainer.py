@@ -30,7 +30,14 @@ from training.optimisation.freezing import prepare_network
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import batches, describe_contract, read_windows, start_network
+from training.starting import (
+    batches,
+    describe_contract,
+    find_normalisation,
+    read_windows,
+    start_network,
+    starting_notes,
+)
 from training.watching.log import Log
 from training.watching.sampled_error import SampledError, sampled_error
 
@@ -83,9 +90,13 @@ class _Training:
         set_seed(config.seed)
         network, start_contract = start_network(config, accelerator.device)
         self.layout = get_layout(config.layout)
-        self.data = read_windows(config, network)
-        self.held_out = read_windows(config, network, held_out=True) if config.held_out else None
+        scales = find_normalisation(config, folder, start_contract)
+        self.data = read_windows(config, network, scales)
+        self.held_out = (
+            read_windows(config, network, scales, held_out=True) if config.held_out else None
+        )
         self.contract = describe_contract(config, network, self.data, start_contract)
+        self.notes = starting_notes(self.contract, start_contract)
         optimizer = torch.optim.AdamW(
             prepare_network(network, config),
             lr=config.learning_rate,
@@ -159,6 +170,7 @@ class _Training:
             samples=self._samples(),
             device=str(self.accelerator.device),
             loss_weights=self.table,
+            notes=self.notes,
         )
 
     def _samples(self) -> int:

@@ -69,7 +69,7 @@ def check_contract(
         ),
         _compared(
             "layout",
-            f"{contract.layout} ({contract.mapping.hash})",
+            f"{contract.layout} ({contract.plain_layout.hash})",
             f"{layout.name} ({layout.hash})",
             f"give --layout {contract.layout}",
         ),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from policies.rdt.vector import Method
 from tasks.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -57,6 +58,11 @@ class DataSettings:
     state_noise_db: Annotated[float, Field(ge=0, le=200)] | None = None
     """Signal-to-noise ratio of noise on the state, dB, by the deviations within a demonstration:
     40 is a hundredth of them; none by default."""
+    normalise: Method | None = None
+    """How states and actions are normalised, each by its own numbers in these demonstrations, the
+    gripper as it is: none, as in RDT's recipe; meanstd: mean 0, deviation 1; minmax, quantile: -1
+    to 1 from the smallest to the largest value, or from the 1 % to the 99 % quantile. By default as
+    the checkpoint to start from has it, its numbers included, and none for a fresh network."""
     pictures: Literal["auto", "memory", "lazy"] = "auto"
     """Pictures are kept in memory at the encoder's size, or read when they are needed; auto keeps
     them up to 2 GiB."""

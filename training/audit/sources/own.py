@@ -87,6 +87,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     # Without it success in simulation is the judge, as with rdt-small: no fault by itself.
     "sample_period": Target("training.sample_every", lambda value: _whole(value) or None),
     "seed": Target("training.seeded", lambda value: value is not None),
+    "normalise": Target("trained.normalisation", lambda method: _statistics(method)),
     "normalisation": _named("trained.normalisation"),
     "control_hz": _amount("trained.control_hz"),
     "cameras": Target("trained.cameras", lambda names: _cameras(names)),
@@ -157,6 +158,7 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
     changed = any(_flag(settings.get(name, 0)) for name in _CHANGES)
     reading.imply("training", augmentation=bool(shift) or changed)
     _start(settings, reading, beside)
+    _normalisation(settings, reading, beside)
     _layout(settings.get("layout") or plain["layout"], reading)
 
 
@@ -303,6 +305,13 @@ def _in_updates(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[s
     return given
 
 
+def _statistics(method: Any) -> str | None:
+    """Return whose statistics a way of normalising uses; None where none is asked for."""
+    if method is None:
+        return None
+    return "none" if method == "none" else "action"
+
+
 def _cameras(names: Any) -> tuple[str, ...]:
     listed = names.split(",") if isinstance(names, str) else names
     return tuple(camera_name(name) for name in listed)
@@ -327,10 +336,24 @@ def _start(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
         reading.say("training", network=known)
 
 
+def _normalisation(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
+    """Note how is normalised; an evaluation undoes it, as the contract has the numbers."""
+    how = reading.said["trained"].get("normalisation", "none")
+    start = settings.get("checkpoint")
+    if start and settings.get("normalise") is None:
+        for folder in (Path(str(start)), beside / Path(str(start))):
+            try:
+                text = (folder / "contract.json").read_text(encoding="utf-8")
+                kept = json.loads(text)["normalisation"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            how = _statistics(kept["method"] if isinstance(kept, dict) else kept)
+    reading.imply("trained", normalisation=how)
+    reading.imply("evaluated", normalisation=how)
+
+
 def _layout(name: Any, reading: Reading) -> None:
     """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
-    reading.imply("trained", normalisation="none")
-    reading.imply("evaluated", normalisation="none")
     try:
         layout = get_layout(str(name))
     except ConfigError as error:
