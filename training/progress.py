@@ -49,6 +49,7 @@ class TrainingStart:
         held_out: Demonstrations held out.
         windows: Windows to train on.
         weights: Numbers that are trained.
+        all_weights: Those and the ones that stay; without those of large encoders.
         processes: Processes that train together.
         passes: Forward passes per process and update.
         samples: Windows per update.
@@ -63,6 +64,7 @@ class TrainingStart:
     held_out: int
     windows: int
     weights: int
+    all_weights: int
     processes: int
     passes: int
     samples: int

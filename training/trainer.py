@@ -27,6 +27,7 @@ from training.losses.weights import slot_weights, weight_table
 from training.optimisation.accumulation import accumulation
 from training.optimisation.averaging import WeightAverage
 from training.optimisation.freezing import prepare_network
+from training.optimisation.lora import merged
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
@@ -158,13 +159,14 @@ class _Training:
         return self._finish()
 
     def _start(self) -> TrainingStart:
-        trained = [p.numel() for p in self.raw.parameters() if p.requires_grad]
+        weights = [(each.numel(), each.requires_grad) for each in self.raw.parameters()]
         return TrainingStart(
             update=self.step,
             demos=self.data.demos,
             held_out=self.held_out.demos if self.held_out else 0,
             windows=len(self.data),
-            weights=sum(trained),
+            weights=sum(count for count, trained in weights if trained),
+            all_weights=sum(count for count, _ in weights),
             processes=self.accelerator.num_processes,
             passes=self.passes,
             samples=self._samples(),
@@ -314,7 +316,7 @@ class _Training:
         }
         if self.sampled is not None:
             extra["sampled"] = self.sampled.as_dict()
-        with self.average.applied(self.raw):
+        with self.average.applied(self.raw), merged(self.raw):
             save_checkpoint(folder, self.raw, self.contract, extra=extra)
 
     def _resume(self) -> int:

@@ -36,6 +36,7 @@ Orientation = Literal["rotate180", "raw"]
 
 _FIXES = {
     "cameras": "let the evaluation show these cameras",
+    "missing_cameras": "hide and show the same cameras as in training",
     "orientation": "choose a protocol with this orientation",
     "render_size": "choose a protocol with this resolution, or train on demos rendered at yours",
     "image_size": "use the encoder size the checkpoint was trained with",
@@ -62,7 +63,10 @@ class Contract:
     """Identity of the text encoder and its vocabulary."""
 
     cameras: tuple[str, ...] = field(default=CAMERAS)
-    """Cameras, in order."""
+    """Cameras that the encoder has a place for, in order."""
+
+    missing_cameras: tuple[str, ...] = ()
+    """Those of them whose place shows the background, in training and so in evaluation."""
 
     orientation: Orientation = "rotate180"
     """``rotate180``: upright pictures; ``raw``: as the simulator renders them."""
@@ -100,6 +104,11 @@ class Contract:
 
     demos: dict[str, Any] = field(default_factory=dict)
     """Provenance: what the policy was trained on. Not compared."""
+
+    @property
+    def shown_cameras(self) -> tuple[str, ...]:
+        """Cameras that the policy sees; no other need be rendered."""
+        return tuple(camera for camera in self.cameras if camera not in self.missing_cameras)
 
     @property
     def mapping(self) -> Layout:
@@ -203,6 +212,12 @@ class Contract:
                 f"'{contract.mapping.name}'. Fix: use the contract.json the checkpoint was saved "
                 "with."
             )
+        if not contract.shown_cameras or set(contract.missing_cameras) - set(contract.cameras):
+            raise ConfigError(
+                f"The contract's missing_cameras are {_show(contract.missing_cameras)}. Allowed: "
+                f"some of its cameras {_show(contract.cameras)}, not all. Fix: use the "
+                "contract.json the checkpoint was saved with."
+            )
         return contract
 
     @classmethod
@@ -219,7 +234,7 @@ class Contract:
             network: What is going to be trained.
             layout: Mapping to the unified vector, by its name or file, or itself.
             **others: Fields that the network does not know: ``render_size``, ``orientation``,
-                ``control_hz``, ``normalisation``, ``demos``.
+                ``control_hz``, ``missing_cameras``, ``normalisation``, ``demos``.
 
         Returns:
             The contract.

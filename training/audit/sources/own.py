@@ -64,6 +64,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     "accumulation": _count("training.accumulation"),
     "gradient_accumulation": _count("training.accumulation"),
     "effective_batch_size": _count("training.effective_batch"),
+    "lora_rank": _count("training.lora_rank"),
     "learning_rate": _amount("training.learning_rate"),
     "schedule": _named("training.scheduler"),
     "scheduler": _named("training.scheduler"),
@@ -102,6 +103,7 @@ _WITHOUT_RULES = frozenset(
     (
         *("demos", "out", "weight_decay", "threads", "workers", "json", "note", "minutes"),
         *("ema_warmup", "freeze", "gradient_checkpointing", "compile", "from_update"),
+        *("lora_alpha", "lora_dropout", "lora_targets", "lora_train_adaptors"),
         *("std_min", "std_max", "rotation_cap", "gripper_factor", "held_out", "sampling"),
         *("key_share", "key_radius", "late_weight", "curriculum", "curriculum_share", "tail"),
         *("mask_state", "mask_agentview", "mask_wrist", "mask_frequency", "mask_language"),
