@@ -31,14 +31,8 @@ from training.optimisation.lora import merged
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import (
-    batches,
-    describe_contract,
-    find_normalisation,
-    read_windows,
-    start_network,
-    starting_notes,
-)
+from training.starting import batches, read_windows, start_network
+from training.terms import describe_contract, find_terms, starting_notes
 from training.watching.log import Log
 from training.watching.sampled_error import SampledError, sampled_error
 
@@ -91,10 +85,10 @@ class _Training:
         set_seed(config.seed)
         network, start_contract = start_network(config, accelerator.device)
         self.layout = get_layout(config.layout)
-        scales = find_normalisation(config, folder, start_contract)
-        self.data = read_windows(config, network, scales)
+        terms = find_terms(config, folder, network, start_contract)
+        self.data = read_windows(config, network, terms)
         self.held_out = (
-            read_windows(config, network, scales, held_out=True) if config.held_out else None
+            read_windows(config, network, terms, held_out=True) if config.held_out else None
         )
         self.contract = describe_contract(config, network, self.data, start_contract)
         self.notes = starting_notes(self.contract, start_contract)
@@ -233,7 +227,12 @@ class _Training:
         ready["images"] = augment_images(ready["images"], self.config)
         add_state_noise(ready, self.config.state_noise_db)
         mask_conditions(
-            ready, self.config, self.contract.cameras, self.data.mean_state, self.data.no_text
+            ready,
+            self.config,
+            self.contract.cameras,
+            self.data.mean_state,
+            self.data.no_text,
+            missing=self.contract.missing_cameras,
         )
         return ready
 

@@ -229,12 +229,10 @@ class RDTPolicy:
 
     def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
         """Stack (cameras, H, W, 3), the background where a camera is missing."""
-        places = self.contract.cameras
-        pictures = np.full((len(places), *shape), BACKGROUND, dtype=np.uint8)
-        for place, camera in enumerate(places):
-            if camera not in self.contract.missing_cameras:
-                pictures[place] = seen[camera]  # type: ignore[literal-required]
-        return pictures
+        blank, missing = np.full(shape, BACKGROUND, np.uint8), self.contract.missing_cameras
+        return np.stack(
+            [blank if camera in missing else seen[camera] for camera in self.contract.cameras]  # type: ignore[literal-required]
+        )
 
     def _frame_shape(self, seen: Observation) -> tuple[int, ...]:
         side = self.contract.render_size

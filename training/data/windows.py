@@ -17,7 +17,7 @@ from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
 from policies.rdt.normalisation import Normalisation
 from tasks.errors import ConfigError
-from training.data.pictures import KeptPictures, LazyPictures, Pictures, look
+from training.data.pictures import KeptPictures, LazyPictures, Pictures, Places, look
 from training.data.selection import choose_demos
 from training.data.settings import DataSettings
 from training.data.transitions import first_motion, transitions
@@ -77,6 +77,7 @@ class DemoWindows(Dataset[Window]):
         horizon: int,
         settings: DataSettings | None = None,
         normalisation: Normalisation | None = None,
+        missing_cameras: Sequence[str] = (),
         held_out: bool = False,
     ) -> None:
         """Read the demonstrations.
@@ -91,6 +92,7 @@ class DemoWindows(Dataset[Window]):
             horizon: Actions in a sample.
             settings: Which demonstrations, what follows their end, where pictures are kept.
             normalisation: Laid over the layout; none by default.
+            missing_cameras: Cameras whose place shows the background.
             held_out: Take the demonstrations that are held out instead of those to train on.
 
         Raises:
@@ -101,9 +103,10 @@ class DemoWindows(Dataset[Window]):
         self.normalisation = normalisation or Normalisation()
         self._layout = self.normalisation.laid_over(layout)
         self._history, self._horizon = history, horizon
-        self._cameras, self._prepare = tuple(cameras), image_encoder.prepare
+        self._places = Places(cameras=tuple(cameras), missing=tuple(missing_cameras))
+        self._prepare = image_encoder.prepare
         self.files = sorted({file for path in paths for file in find_demo_files(path)})
-        seen = [look(file, self._cameras) for file in self.files]
+        seen = [look(file, self._places.shown) for file in self.files]
         self.render_sizes = set().union(*(sizes for _, _, sizes in seen))
         self._lazy = self._reads_late(sum(frames for _, frames, _ in seen))
         self.entries: list[IndexedDemo] = []
@@ -113,7 +116,7 @@ class DemoWindows(Dataset[Window]):
         instructions: list[str] = []
         for file, (there, _, _) in zip(self.files, seen, strict=True):
             chosen = choose_demos(file, there, self._settings, held_out=held_out)
-            demos = read_demos(file, pictures=not self._lazy)
+            demos = read_demos(file, pictures=not self._lazy, cameras=self._places.shown)
             for place, demo in enumerate(islice(demos, chosen.stop)):
                 if place in chosen:
                     self._add(demo, file, place - chosen.start, len(chosen))
@@ -144,9 +147,9 @@ class DemoWindows(Dataset[Window]):
 
     def _add(self, demo: Demo, file: Path, rank: int, of: int) -> None:
         if self._lazy:
-            self._pictures.append(LazyPictures(demo, file, self._cameras, self._prepare))
+            self._pictures.append(LazyPictures(demo, file, self._places, self._prepare))
         else:
-            self._pictures.append(KeptPictures(demo, self._cameras, self._prepare))
+            self._pictures.append(KeptPictures(demo, self._places, self._prepare))
         self._states.append(torch.from_numpy(self._layout.encode_state(**_robot(demo))))
         self._actions.append(self._targets(demo))
         self.entries.append(
@@ -200,6 +203,11 @@ class DemoWindows(Dataset[Window]):
         """Return (rows, horizon) bool: which actions of these windows a demonstration has."""
         left = [self.entries[demo].steps - step for demo, step in self.index[list(rows)]]
         return torch.arange(horizon) < torch.tensor(left)[:, None]
+
+    @property
+    def missing_cameras(self) -> tuple[str, ...]:
+        """Cameras whose place shows the background."""
+        return self._places.missing
 
     @property
     def render_size(self) -> int:

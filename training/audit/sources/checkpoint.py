@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from training.audit.sources.own import network_of, read_training
+from training.audit.sources.origin import network_of
+from training.audit.sources.own import read_training
 from training.audit.sources.reading import Reading, describe_layout
 
 
@@ -42,7 +43,7 @@ def read_checkpoint(source: Path | str, reading: Reading) -> None:
     normalised = "none" if contract.normalisation.method == "none" else "action"
     reading.say(
         "trained",
-        cameras=contract.cameras,
+        cameras=contract.shown_cameras,
         orientation=contract.orientation,
         render_size=contract.render_size,
         image_size=contract.image_size,

@@ -5,7 +5,6 @@ What a setting means is one line of a table, under the name it has in ``Training
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from training.audit.sources.cameras import camera_name
 from training.audit.sources.command import Invocation
 from training.audit.sources.launch import processes
 from training.audit.sources.official import put
+from training.audit.sources.origin import read_origin, statistics_of
 from training.audit.sources.reading import Reading, Target, describe_layout
 from training.config import TrainingConfig
 from training.optimisation.settings import DEFAULT_WARMUP
@@ -32,9 +32,6 @@ HISTORY = 2
 
 EXEC_HORIZON = 16
 """Steps that the policy ``rdt`` executes unless the user says otherwise; it lives beside torch."""
-
-_HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
-"""Widths of the published networks."""
 
 
 def _whole(value: Any) -> int:
@@ -88,7 +85,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     # Without it success in simulation is the judge, as with rdt-small: no fault by itself.
     "sample_period": Target("training.sample_every", lambda value: _whole(value) or None),
     "seed": Target("training.seeded", lambda value: value is not None),
-    "normalise": Target("trained.normalisation", lambda method: _statistics(method)),
+    "normalise": Target("trained.normalisation", statistics_of),
     "normalisation": _named("trained.normalisation"),
     "control_hz": _amount("trained.control_hz"),
     "cameras": Target("trained.cameras", lambda names: _cameras(names)),
@@ -159,8 +156,7 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
     shift = reading.said["training"].get("shift", reading.implied["training"].get("shift", 0))
     changed = any(_flag(settings.get(name, 0)) for name in _CHANGES)
     reading.imply("training", augmentation=bool(shift) or changed)
-    _start(settings, reading, beside)
-    _normalisation(settings, reading, beside)
+    read_origin(settings, reading, beside)
     _layout(settings.get("layout") or plain["layout"], reading)
 
 
@@ -280,16 +276,6 @@ def read_run(info: Mapping[str, Any], reading: Reading) -> None:
     )
 
 
-def network_of(folder: Path) -> str | None:
-    """Return the preset of RDT that a checkpoint's config has; None where that is not known."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        hidden = int(config["rdt"]["hidden_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return _HIDDEN.get(hidden, "rdt-small" if hidden < min(_HIDDEN) else None)
-
-
 def _warmup(settings: Mapping[str, Any]) -> int:
     """Return the updates of warm-up where none are asked for."""
     return 0 if settings["schedule"] == "constant" else DEFAULT_WARMUP
@@ -307,14 +293,9 @@ def _in_updates(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[s
     return given
 
 
-def _statistics(method: Any) -> str | None:
-    """Return whose statistics a way of normalising uses; None where none is asked for."""
-    if method is None:
+def _cameras(names: Any) -> tuple[str, ...] | None:
+    if names is None:
         return None
-    return "none" if method == "none" else "action"
-
-
-def _cameras(names: Any) -> tuple[str, ...]:
     listed = names.split(",") if isinstance(names, str) else names
     return tuple(camera_name(name) for name in listed)
 
@@ -324,34 +305,6 @@ def _limit(protocol: Protocol, suite: str | None) -> int | None:
         return None if suite is None else protocol.step_limit(suite)
     except ConfigError:
         return None
-
-
-def _start(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
-    start = settings.get("checkpoint")
-    reading.say("training", start=str(start) if start else "")
-    if start:
-        # The preset is that of the checkpoint, whatever the setting's default says.
-        for section in (reading.said, reading.implied):
-            section["training"].pop("network", None)
-        folders = (Path(start), beside / Path(start))
-        known = next((name for name in map(network_of, folders) if name), None)
-        reading.say("training", network=known)
-
-
-def _normalisation(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
-    """Note how is normalised; an evaluation undoes it, as the contract has the numbers."""
-    how = reading.said["trained"].get("normalisation", "none")
-    start = settings.get("checkpoint")
-    if start and settings.get("normalise") is None:
-        for folder in (Path(str(start)), beside / Path(str(start))):
-            try:
-                text = (folder / "contract.json").read_text(encoding="utf-8")
-                kept = json.loads(text)["normalisation"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            how = _statistics(kept["method"] if isinstance(kept, dict) else kept)
-    reading.imply("trained", normalisation=how)
-    reading.imply("evaluated", normalisation=how)
 
 
 def _layout(name: Any, reading: Reading) -> None:
