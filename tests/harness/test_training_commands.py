@@ -45,7 +45,7 @@ def test_an_export_brings_the_numbers_that_undo_the_normalisation(
     assert "normalised: quantile" in capsys.readouterr().err
     checkpoint, out = str(tmp_path / "run" / "checkpoint"), tmp_path / "official"
     assert main(["export-checkpoint", checkpoint, "--out", str(out)]) == 0
-    assert "quantile" in capsys.readouterr().out
+    assert "quantile" in capsys.readouterr().err
     contract = json.loads((tmp_path / "run" / "checkpoint" / "contract.json").read_text())
     numbers = json.loads((out / "normalisation.json").read_text())
     assert numbers == contract["normalisation"]
