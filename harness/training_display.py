@@ -35,13 +35,16 @@ def start_lines(start: "TrainingStart", loss: str) -> Iterator[RenderableType]:
         loss: Name of the loss; weights are shown where it has some.
     """
     held_out = f", {start.held_out} held out" if start.held_out else ""
+    all_weights = start.all_weights / 1e6
+    frozen = f" of {all_weights:.2f} M" if start.weights < start.all_weights else ""
     yield (
         f"{start.demos} demonstrations{held_out}, {start.windows:,} windows; "
-        f"{start.weights / 1e6:.2f} M weights on {start.device}; {start.samples} windows per "
-        f"update ({start.processes} process{'es' if start.processes > 1 else ''} × "
+        f"{start.weights / 1e6:.2f} M{frozen} weights on {start.device}; {start.samples} windows "
+        f"per update ({start.processes} process{'es' if start.processes > 1 else ''} × "
         f"{start.passes} pass{'es' if start.passes > 1 else ''})"
         + (f"; going on from update {start.update}" if start.update else "")
     )
+    yield from start.notes
     if loss != "plain":
         yield weights_table(start)
 

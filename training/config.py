@@ -66,6 +66,15 @@ class TrainingConfig(
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_adapters(self) -> Self:
+        if self.lora_rank and self.checkpoint is None:
+            raise ConfigError(
+                f"--lora-rank {self.lora_rank} without --checkpoint: the trunk would stay as it "
+                "was drawn at random. Fix: give the --checkpoint to adapt, or drop --lora-rank."
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to be resumed, as plain data."""
         plain = asdict(self)

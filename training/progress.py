@@ -53,11 +53,14 @@ class TrainingStart:
         held_out: Demonstrations held out.
         windows: Windows to train on.
         weights: Numbers that are trained.
+        all_weights: Those and the ones that stay; without those of large encoders.
         processes: Processes that train together.
         passes: Forward passes per process and update.
         samples: Windows per update.
         device: Where.
         loss_weights: A row per slot of an action: ``slot``, ``what``, ``std``, ``weight``.
+        notes: What is not as in RDT's recipe, or not as in the checkpoint it starts from, a
+            sentence each.
     """
 
     update: int
@@ -65,11 +68,13 @@ class TrainingStart:
     held_out: int
     windows: int
     weights: int
+    all_weights: int
     processes: int
     passes: int
     samples: int
     device: str
     loss_weights: list[Row]
+    notes: tuple[str, ...] = ()
 
 
 Report = Callable[[TrainingStart], None]

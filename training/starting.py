@@ -1,9 +1,4 @@
-"""What a run starts from: its network, its data, and the contract of what it will give."""
-
-import hashlib
-import json
-from pathlib import Path
-from typing import Any
+"""What a run starts from: its network and its data."""
 
 import torch
 from torch.utils.data import Sampler
@@ -22,7 +17,7 @@ from training.config import TrainingConfig
 from training.data.order import EndlessBatches
 from training.data.sampling import DrawnBatches, WindowWeights
 from training.data.windows import DemoWindows
-from training.demos.reader import read_provenance
+from training.terms import Terms
 
 
 def start_network(
@@ -76,18 +71,24 @@ def _start(
 
 
 def read_windows(
-    config: TrainingConfig, network: RDTPolicyNetwork, *, held_out: bool = False
+    config: TrainingConfig,
+    network: RDTPolicyNetwork,
+    terms: Terms | None = None,
+    *,
+    held_out: bool = False,
 ) -> DemoWindows:
     """Read the demonstrations as this network takes them.
 
     Args:
         config: The run.
         network: Whose encoders prepare pictures and words.
+        terms: How they are normalised, and which cameras are missing; neither by default.
         held_out: Read those that are held out instead of those to train on.
 
     Raises:
         ConfigError: A file cannot be used.
     """
+    terms = terms or Terms()
     return DemoWindows(
         config.demos,
         layout=get_layout(config.layout),
@@ -97,6 +98,8 @@ def read_windows(
         history=network.history,
         horizon=network.config.pred_horizon,
         settings=config,
+        normalisation=terms.normalisation,
+        missing_cameras=terms.missing_cameras,
         held_out=held_out,
     )
 
@@ -128,53 +131,3 @@ def batches(
         return EndlessBatches(len(data), config.batch_size, **place)
     weights = WindowWeights(data, config)
     return DrawnBatches(weights, config.batch_size, together=together, **place)
-
-
-def describe_contract(
-    config: TrainingConfig, network: RDTPolicyNetwork, data: DemoWindows, start: Contract | None
-) -> Contract:
-    """Say what the finished policy will need.
-
-    Args:
-        config: The run.
-        network: What is trained.
-        data: What it is trained on.
-        start: The contract of the checkpoint it starts from.
-
-    Raises:
-        SpecMismatchError: The data does not fit that contract.
-    """
-    if start is not None:
-        start.check({"render_size": data.render_size})
-    made = [read_provenance(file) for file in data.files]
-    description: dict[str, Any] = {
-        "files": [file.name for file in data.files],
-        "sha256": [_digest(file) for file in data.files],
-        "demos": data.demos,
-        "windows": len(data),
-        "instructions": data.instructions,
-        "made_by": [json.dumps(m, sort_keys=True) if m else "unknown" for m in made],
-    }
-    label = _label(data, made)
-    if start is not None:
-        description["before"] = start.demos
-        label += f" after {start.demos.get('label', 'unknown demos')}"
-    description["label"] = label
-    return Contract.describe(
-        network,
-        layout=config.layout,
-        render_size=data.render_size,
-        orientation="rotate180",
-        demos=description,
-    )
-
-
-def _label(data: DemoWindows, made: list[dict[str, Any]]) -> str:
-    """Say in a few words which demonstrations these are: results must."""
-    makers = {str(m.get("expert")) if m else "of unknown origin" for m in made}
-    return f"{data.demos} {' and '.join(sorted(makers))}"
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]

@@ -27,10 +27,12 @@ from training.losses.weights import slot_weights, weight_table
 from training.optimisation.accumulation import accumulation
 from training.optimisation.averaging import WeightAverage
 from training.optimisation.freezing import prepare_network
+from training.optimisation.lora import merged
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import batches, describe_contract, read_windows, start_network
+from training.starting import batches, read_windows, start_network
+from training.terms import describe_contract, find_terms, starting_notes
 from training.watching.judging import Judge
 from training.watching.log import Log
 from training.watching.sampled_error import SampledError, sampled_error
@@ -99,10 +101,14 @@ class _Training:
         set_seed(config.seed)
         network, start_contract = start_network(config, accelerator.device)
         self.layout = get_layout(config.layout)
-        self.data = read_windows(config, network)
-        self.held_out = read_windows(config, network, held_out=True) if config.held_out else None
+        terms = find_terms(config, folder, network, start_contract)
+        self.data = read_windows(config, network, terms)
+        self.held_out = (
+            read_windows(config, network, terms, held_out=True) if config.held_out else None
+        )
         self.contract = describe_contract(config, network, self.data, start_contract)
         selection.check(self.contract)
+        self.notes = starting_notes(self.contract, start_contract)
         optimizer = torch.optim.AdamW(
             prepare_network(network, config),
             lr=config.learning_rate,
@@ -167,18 +173,20 @@ class _Training:
         return self._finish()
 
     def _start(self) -> TrainingStart:
-        trained = [p.numel() for p in self.raw.parameters() if p.requires_grad]
+        weights = [(each.numel(), each.requires_grad) for each in self.raw.parameters()]
         return TrainingStart(
             update=self.step,
             demos=self.data.demos,
             held_out=self.held_out.demos if self.held_out else 0,
             windows=len(self.data),
-            weights=sum(trained),
+            weights=sum(count for count, trained in weights if trained),
+            all_weights=sum(count for count, _ in weights),
             processes=self.accelerator.num_processes,
             passes=self.passes,
             samples=self._samples(),
             device=str(self.accelerator.device),
             loss_weights=self.table,
+            notes=self.notes,
         )
 
     def _samples(self) -> int:
@@ -239,7 +247,12 @@ class _Training:
         ready["images"] = augment_images(ready["images"], self.config)
         add_state_noise(ready, self.config.state_noise_db)
         mask_conditions(
-            ready, self.config, self.contract.cameras, self.data.mean_state, self.data.no_text
+            ready,
+            self.config,
+            self.contract.cameras,
+            self.data.mean_state,
+            self.data.no_text,
+            missing=self.contract.missing_cameras,
         )
         return ready
 
@@ -331,7 +344,7 @@ class _Training:
         }
         if self.sampled is not None:
             extra["sampled"] = self.sampled.as_dict()
-        with self.average.applied(self.raw):
+        with self.average.applied(self.raw), merged(self.raw):
             save_checkpoint(folder, self.raw, self.contract, extra=extra)
 
     def _resume(self) -> int:

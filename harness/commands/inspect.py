@@ -123,6 +123,16 @@ def _numbers(seen: "Inspection") -> str:
     return f"NaN or infinity in {len(seen.nonfinite)} tensors: {shown}"
 
 
+def _normalised(seen: "Inspection") -> str:
+    given = seen.contract.normalisation
+    if given.method == "none":
+        return "no" if seen.kind == "libero-bench" else "no (assumed, the file does not say)"
+    return (
+        f"{given.method}, {len(given.state.slots)} slots of the state and "
+        f"{len(given.action.slots)} of the action; undone when plans are read"
+    )
+
+
 def _use_rows(seen: "Inspection") -> list[tuple[str, str]]:
     config, contract = seen.config, seen.contract
     schedule = config.noise_scheduler
@@ -141,6 +151,7 @@ def _use_rows(seen: "Inspection") -> list[tuple[str, str]]:
         ),
         ("Encoders", f"{contract.image_encoder}; {contract.text_encoder}"),
         ("Layout", f"{contract.layout}, {contract.control_hz:g} Hz{said}"),
+        ("Normalised", _normalised(seen)),
         ("Trained on", str(demos)),
         ("Needs", "; ".join(seen.needs) or "nothing else"),
     ]

@@ -48,7 +48,7 @@ def check_contract(
     size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
     fits = contract.render_size in (ANY_SIZE, protocol.resolution)
     rows = [
-        _compared("cameras", ", ".join(contract.cameras), ", ".join(CAMERAS), "train with both"),
+        _cameras(contract),
         _compared(
             "orientation",
             contract.orientation,
@@ -69,7 +69,7 @@ def check_contract(
         ),
         _compared(
             "layout",
-            f"{contract.layout} ({contract.mapping.hash})",
+            f"{contract.layout} ({contract.plain_layout.hash})",
             f"{layout.name} ({layout.hash})",
             f"give --layout {contract.layout}",
         ),
@@ -81,6 +81,18 @@ def check_contract(
         ),
     ]
     return rows
+
+
+def _cameras(contract: Contract) -> Row:
+    known = all(camera in CAMERAS for camera in contract.shown_cameras)
+    few = len(contract.shown_cameras) < len(CAMERAS)
+    return Row(
+        check="checkpoint: cameras",
+        demo=", ".join(contract.shown_cameras) + ("; the background elsewhere" * few),
+        environment=", ".join(CAMERAS) + ("; those are rendered that it sees" * few),
+        verdict="ok" if known else "failed",
+        fix="" if known else f"train with {', '.join(CAMERAS)}, or one of them",
+    )
 
 
 def _compared(name: str, needs: str, has: str, fix: str) -> Row:

@@ -71,7 +71,7 @@ def examine_demo(
     if layout is not None or contract is None:
         mapping = get_layout(layout or DEFAULT_LAYOUT)
     else:
-        mapping = contract.mapping
+        mapping = contract.plain_layout
     report("opening the task")
     simulator = Simulator(found, _at_size_of(recording, rules))
     try:
@@ -94,19 +94,22 @@ def compare(
         recording: The demonstration.
         simulator: Of its task, with the resolution of its pictures.
         protocol: The evaluation's.
-        layout: Mapping to the unified vector.
-        contract: Of a checkpoint, if there is one.
+        layout: Mapping to the unified vector, nothing normalised.
+        contract: Of a checkpoint, if there is one; what goes through its layout is compared as it
+            is normalised there.
 
     Raises:
         ConfigError: The demonstration is another task's.
     """
     evidence = gather(recording, Rehearsal(recording, simulator))
+    own = contract is not None and contract.plain_layout.hash == layout.hash
+    mapping = contract.mapping if contract is not None and own else layout
     rows = [
         *check_task(evidence, simulator.task),
         *check_pictures(evidence, protocol),
         *check_robot(evidence),
         *check_actions(evidence),
-        *check_layout(evidence, layout),
+        *check_layout(evidence, mapping),
     ]
     if contract is not None:
         rows += check_contract(contract, evidence, protocol, layout)

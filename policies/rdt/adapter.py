@@ -122,7 +122,7 @@ class RDTPolicy:
             name="rdt",
             horizon=self.contract.horizon,
             history=self.contract.history,
-            cameras=self.contract.cameras,
+            cameras=self.contract.shown_cameras,
             exec_horizon=min(EXEC_HORIZON, self.contract.horizon),
         )
 
@@ -209,7 +209,7 @@ class RDTPolicy:
 
     def _frames(self, rows: Sequence[PlanRequest]) -> Image:
         """Stack (B, history, cameras, H, W, 3) and fill up histories that are too short."""
-        history, cameras = self.contract.history, self.contract.cameras
+        history, cameras = self.contract.history, self.contract.shown_cameras
         windows = [list(row.window[-history:]) for row in rows]
         if not all(windows):
             raise SpecMismatchError(
@@ -220,18 +220,25 @@ class RDTPolicy:
         for window in windows:
             for seen in window:
                 _check_pictures(seen, cameras, wanted)
-            pictures = [np.stack([seen[camera] for camera in cameras]) for seen in window]  # type: ignore[literal-required]
+            pictures = [self._by_place(seen, wanted) for seen in window]
             blank = np.full_like(pictures[0], BACKGROUND)
             first = self.network.encoders_config.missing_history == "first"
             missing = [pictures[0] if first else blank] * (history - len(pictures))
             stacks.append(np.stack(missing + pictures))
         return np.stack(stacks)
 
+    def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
+        """Stack (cameras, H, W, 3), the background where a camera is missing."""
+        blank, missing = np.full(shape, BACKGROUND, np.uint8), self.contract.missing_cameras
+        return np.stack(
+            [blank if camera in missing else seen[camera] for camera in self.contract.cameras]  # type: ignore[literal-required]
+        )
+
     def _frame_shape(self, seen: Observation) -> tuple[int, ...]:
         side = self.contract.render_size
         if side != ANY_SIZE:
             return side, side, 3
-        return tuple(getattr(seen.get(self.contract.cameras[0]), "shape", ()))
+        return tuple(getattr(seen.get(self.contract.shown_cameras[0]), "shape", ()))
 
 
 def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:

@@ -139,12 +139,26 @@ def load_rdt(folder: Path | str) -> RDTModel:
         SpecMismatchError: Its parts do not belong together.
     """
     folder = Path(folder)
-    _check_files(folder)
-    contract = Contract.from_json(_read_text(folder / CONTRACT))
+    contract = load_contract(folder)
     with torch.random.fork_rng(devices=[]):
         model = RDTModel(RDTConfig.from_hub(_read_json(folder / CONFIG)), norm=contract.norm)
     _load_tensors(model, folder / MODEL)
     return model.eval()
+
+
+def load_contract(folder: Path | str) -> Contract:
+    """Read what a checkpoint needs.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there.
+        SpecMismatchError: A newer version wrote it.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    return Contract.from_json(_read_text(folder / CONTRACT))
 
 
 def load_extra(folder: Path | str) -> dict[str, Any]:

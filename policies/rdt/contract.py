@@ -13,6 +13,7 @@ from policies.rdt.config import Norm, RDTConfig
 from policies.rdt.layout import DEFAULT_LAYOUT, Layout, get_layout
 from policies.rdt.layout_file import parse_layout
 from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.normalisation import Normalisation, StoredNormalisation
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake, unknown_name
 from tasks.observation import CAMERAS, CONTROL_HZ
 
@@ -35,6 +36,7 @@ Orientation = Literal["rotate180", "raw"]
 
 _FIXES = {
     "cameras": "let the evaluation show these cameras",
+    "missing_cameras": "hide and show the same cameras as in training",
     "orientation": "choose a protocol with this orientation",
     "render_size": "choose a protocol with this resolution, or train on demos rendered at yours",
     "image_size": "use the encoder size the checkpoint was trained with",
@@ -61,7 +63,10 @@ class Contract:
     """Identity of the text encoder and its vocabulary."""
 
     cameras: tuple[str, ...] = field(default=CAMERAS)
-    """Cameras, in order."""
+    """Cameras that the encoder has a place for, in order."""
+
+    missing_cameras: tuple[str, ...] = ()
+    """Those of them whose place shows the background, in training and so in evaluation."""
 
     orientation: Orientation = "rotate180"
     """``rotate180``: upright pictures; ``raw``: as the simulator renders them."""
@@ -85,8 +90,8 @@ class Contract:
     """That mapping as data, so that a layout of the user's own travels with the checkpoint; empty
     in older contracts, whose layout is a shipped one. Compared by what it does."""
 
-    normalisation: Literal["none"] = "none"
-    """How states and actions were normalised."""
+    normalisation: StoredNormalisation = field(default_factory=Normalisation)
+    """How states and actions were normalised, on top of the layout."""
 
     control_hz: float = Field(default=CONTROL_HZ, gt=0)
     """Control frequency, Hz."""
@@ -101,8 +106,18 @@ class Contract:
     """Provenance: what the policy was trained on. Not compared."""
 
     @property
+    def shown_cameras(self) -> tuple[str, ...]:
+        """Cameras that the policy sees; no other need be rendered."""
+        return tuple(camera for camera in self.cameras if camera not in self.missing_cameras)
+
+    @property
     def mapping(self) -> Layout:
-        """The layout itself."""
+        """What states and actions go through: the layout, normalised as in training."""
+        return self.normalisation.laid_over(self.plain_layout)
+
+    @property
+    def plain_layout(self) -> Layout:
+        """The layout itself, nothing normalised."""
         if not self.layout_rules:
             return get_layout(self.layout)
         return parse_layout(self.layout_rules, f"contract: {self.layout}")
@@ -114,7 +129,7 @@ class Contract:
             SpecMismatchError: Its name is another, or it does something else.
         """
         self.check({"layout": layout.name})
-        if layout.hash != (own := self.mapping.hash):
+        if layout.hash != (own := self.plain_layout.hash):
             raise SpecMismatchError(
                 f"The layout '{layout.name}' does something else ({layout.hash}) than the one of "
                 f"that name in the checkpoint ({own}). Fix: leave the layout out; the checkpoint "
@@ -158,7 +173,8 @@ class Contract:
 
     def to_json(self) -> str:
         """Give the contract as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        plain = asdict(self) | {"normalisation": self.normalisation.as_plain()}
+        return json.dumps(plain, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Contract":
@@ -166,7 +182,8 @@ class Contract:
 
         Raises:
             ConfigError: It is not a contract, or its layout is not known.
-            SpecMismatchError: It was written by a newer version.
+            SpecMismatchError: It was written by a newer version, or its normalisation is of another
+                layout.
         """
         try:
             raw = json.loads(text)
@@ -195,6 +212,12 @@ class Contract:
                 f"'{contract.mapping.name}'. Fix: use the contract.json the checkpoint was saved "
                 "with."
             )
+        if not contract.shown_cameras or set(contract.missing_cameras) - set(contract.cameras):
+            raise ConfigError(
+                f"The contract's missing_cameras are {_show(contract.missing_cameras)}. Allowed: "
+                f"some of its cameras {_show(contract.cameras)}, not all. Fix: use the "
+                "contract.json the checkpoint was saved with."
+            )
         return contract
 
     @classmethod
@@ -211,7 +234,7 @@ class Contract:
             network: What is going to be trained.
             layout: Mapping to the unified vector, by its name or file, or itself.
             **others: Fields that the network does not know: ``render_size``, ``orientation``,
-                ``control_hz``, ``demos``.
+                ``control_hz``, ``missing_cameras``, ``normalisation``, ``demos``.
 
         Returns:
             The contract.

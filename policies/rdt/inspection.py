@@ -159,7 +159,10 @@ def _needs(contract: Contract) -> tuple[str, ...]:
 
 def _camera_slots(seen: Inspection) -> tuple[str | None, ...]:
     """List what fills RDT's picture slots of one control step; None shows the background."""
-    return seen.contract.cameras if seen.kind == "libero-bench" else OFFICIAL_CAMERAS
+    if seen.kind != "libero-bench":
+        return OFFICIAL_CAMERAS
+    missing = seen.contract.missing_cameras
+    return tuple(None if camera in missing else camera for camera in seen.contract.cameras)
 
 
 def _same_shape(preset: RDTConfig, config: RDTConfig) -> bool:

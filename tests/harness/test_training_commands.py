@@ -40,6 +40,25 @@ def test_train_report_and_export(
     assert json.loads((out / "config.json").read_text())["pred_horizon"] == 8
 
 
+def test_an_export_brings_the_numbers_that_undo_the_normalisation(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*run, "--normalise", "quantile"]) == 0
+    assert "normalised: quantile" in capsys.readouterr().err
+    checkpoint, out = str(tmp_path / "run" / "checkpoint"), tmp_path / "official"
+    assert main(["export-checkpoint", checkpoint, "--out", str(out)]) == 0
+    assert "quantile" in capsys.readouterr().err
+    contract = json.loads((tmp_path / "run" / "checkpoint" / "contract.json").read_text())
+    numbers = json.loads((out / "normalisation.json").read_text())
+    assert numbers == contract["normalisation"]
+    assert len(numbers["action"]["slots"]) == 6
+    assert main(["inspect", checkpoint]) == 0
+    assert "6 of the action" in " ".join(capsys.readouterr().out.split())
+    assert main(["audit", str(tmp_path / "run"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["facts"]
+    assert said["trained"]["normalisation"] == said["evaluated"]["normalisation"] == "action"
+
+
 def test_augment_preview(tmp_path: Path) -> None:
     demos = write_file(tmp_path / "a.hdf5")
     out = tmp_path / "sheet.png"

@@ -15,6 +15,7 @@ def write_file(
     size: int = 16,
     convention: str | None = None,
     steady: bool = False,
+    cameras: tuple[str, ...] = ("agentview_rgb", "eye_in_hand_rgb"),
 ) -> Path:
     rng = np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ def write_file(
             group["states"] = rng.normal(size=(steps, 20))
             group["robot_states"] = robot
             group["obs/joint_states"] = rng.normal(size=(steps, 7))
-            for name in ("agentview_rgb", "eye_in_hand_rgb"):
+            for name in cameras:
                 group[f"obs/{name}"] = rng.integers(0, 255, (steps, size, size, 3), dtype=np.uint8)
     return path
 

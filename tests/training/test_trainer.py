@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from policies.rdt.checkpoint import load_checkpoint
+from policies.rdt.contract import Contract
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
+from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
 from training.optimisation.schedule import learning_rate
 from training.progress import TrainingStatus
@@ -102,6 +104,31 @@ def test_fine_tuning_starts_from_a_checkpoint_of_the_same_contract(
     larger = write_file(tmp_path / "larger" / "b.hdf5", size=48)
     with pytest.raises(SpecMismatchError, match="render_size"):
         train(config(larger, tmp_path / "refused", checkpoint=start))
+
+
+def test_a_normalisation_travels_with_the_weights(tmp_path: Path) -> None:
+    demos = write_file(tmp_path / "demos" / "a.hdf5", demos=3)
+    notes: list[str] = []
+
+    def tune(name: str, start: Path, **changes: object) -> Contract:
+        settings = {"updates": 2, "batch_size": 2, "warmup": 0, "threads": 1, "checkpoint": start}
+        run = TrainingConfig(demos=(demos,), out=tmp_path / name, **(settings | changes))
+        notes[:] = []
+        train(run, report=lambda start: notes.extend(start.notes))
+        return load_checkpoint(tmp_path / name / "checkpoint")[1]
+
+    first = tune("first", save_tiny(tmp_path / "tiny"), normalise="meanstd", demos_per_task=2)
+    assert first.normalisation.method == "meanstd"
+    assert "its numbers in these demos" in notes[0]
+    start = tmp_path / "first" / "checkpoint"
+    kept = tune("kept", start)
+    assert kept.normalisation == first.normalisation
+    assert "the checkpoint's numbers" in notes[0]
+    other = tune("other", start, normalise="meanstd")
+    assert other.normalisation != first.normalisation
+    assert "another normalisation" in notes[1]
+    assert tune("without", start, normalise="none").normalisation.method == "none"
+    assert "another normalisation" in notes[0]
 
 
 def test_the_learning_rate_rises_then_falls() -> None:

@@ -36,6 +36,7 @@ def base(tmp_path: Path) -> dict[str, object]:
         "threads": 1,
         "image_shift": 2,
         "condition_mask": 0.2,
+        "normalise": "quantile",
     }
 
 

@@ -95,6 +95,8 @@ class Training:
     """Samples per update, where that is what is set."""
     updates: int | None = None
     """Optimiser updates."""
+    lora_rank: int | None = None
+    """Rank of low-rank adapters; 0 where the weights themselves are trained."""
     learning_rate: float | None = None
     scale_lr: bool | None = None
     """Whether the learning rate is multiplied by the effective batch."""

@@ -30,6 +30,8 @@ def mask_conditions(
     cameras: Sequence[str],
     mean_state: Tensor,
     no_text: tuple[Tensor, Tensor] | None,
+    *,
+    missing: Sequence[str] = (),
 ) -> None:
     """Hide parts of what a plan depends on, each independently, as RDT's own training does.
 
@@ -43,10 +45,12 @@ def mask_conditions(
         cameras: Names, in the order of the pictures.
         mean_state: (V,) mean of the training data's states.
         no_text: Tokens and mask of the empty instruction; needed where language is hidden.
+        missing: Cameras that are always hidden, whatever augmentation did to their background.
     """
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
-    chances = torch.tensor([settings.mask(camera) for camera in cameras], device=device)
+    likely = [1.0 if camera in missing else settings.mask(camera) for camera in cameras]
+    chances = torch.tensor(likely, device=device)
     if chances.any():
         hidden = torch.rand(images.shape[:3], device=device) < chances
         batch["images"] = images.masked_fill(hidden[..., None, None, None], BACKGROUND)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.rdt.images import BACKGROUND
 from tasks.errors import ConfigError
-from training.demos.file import open_demo_file
+from training.demos.file import DemoFile, open_demo_file
 from training.demos.format import PICTURES
 from training.demos.reader import Demo
 
@@ -27,22 +29,49 @@ class Pictures(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The pictures of a control step, in the order of the encoder.
+
+    Attributes:
+        cameras: Cameras that the encoder has a place for.
+        missing: Those of them whose place shows the background.
+    """
+
+    cameras: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Cameras whose pictures are needed."""
+        return tuple(camera for camera in self.cameras if camera not in self.missing)
+
+    def fill(self, seen: Tensor) -> Tensor:
+        """Put (T, shown, 3, S, S) in place: (T, cameras, 3, S, S)."""
+        if not self.missing:
+            return seen
+        whole = seen.new_full((len(seen), len(self.cameras), *seen.shape[2:]), BACKGROUND)
+        whole[:, [self.cameras.index(camera) for camera in self.shown]] = seen
+        return whole
+
+
 class KeptPictures:
     """Pictures in memory at the encoder's size."""
 
-    def __init__(self, demo: Demo, cameras: Sequence[str], prepare: Prepare) -> None:
-        self._kept = torch.stack([prepare(demo.pictures[camera]) for camera in cameras], dim=1)
+    def __init__(self, demo: Demo, places: Places, prepare: Prepare) -> None:
+        self._places = places
+        self._kept = torch.stack([prepare(demo.pictures[name]) for name in places.shown], dim=1)
 
     def rows(self, steps: Sequence[int]) -> Tensor:
         """Return (steps, cameras, 3, S, S) uint8."""
-        return self._kept[list(steps)]
+        return self._places.fill(self._kept[list(steps)])
 
 
 class LazyPictures:
     """Pictures read for every sample; each process opens the files for itself."""
 
-    def __init__(self, demo: Demo, path: Path, cameras: Sequence[str], prepare: Prepare) -> None:
-        self._path, self._cameras, self._prepare = path, tuple(cameras), prepare
+    def __init__(self, demo: Demo, path: Path, places: Places, prepare: Prepare) -> None:
+        self._path, self._places, self._prepare = path, places, prepare
         self._name = demo.name
 
     def rows(self, steps: Sequence[int]) -> Tensor:
@@ -57,7 +86,7 @@ class LazyPictures:
         stacked = []
         try:
             group = _opened(self._path)[f"data/{self._name}/obs"]
-            for camera in self._cameras:
+            for camera in self._places.shown:
                 frames = group[PICTURES[camera]][wanted][back][:, ::-1, ::-1]
                 stacked.append(self._prepare(np.ascontiguousarray(frames)))
         except (OSError, KeyError, ValueError) as error:
@@ -65,7 +94,7 @@ class LazyPictures:
                 f"The pictures of '{self._path}:{self._name}' can no longer be read ({error}). "
                 "Fix: leave demo files alone while training, or give --pictures memory."
             ) from error
-        return torch.stack(stacked, dim=1)
+        return self._places.fill(torch.stack(stacked, dim=1))
 
 
 def look(path: Path, cameras: Sequence[str]) -> tuple[int, int, set[int]]:
@@ -75,17 +104,30 @@ def look(path: Path, cameras: Sequence[str]) -> tuple[int, int, set[int]]:
         How many demonstrations it has, how many pictures of these cameras, and their heights.
 
     Raises:
-        ConfigError: It cannot be used.
+        ConfigError: It cannot be used, or lacks a camera.
     """
     frames, sizes = 0, set()
     with open_demo_file(path) as file:
         names = file.demos()
         for name in names:
+            _check_cameras(file, f"data/{name}/obs", cameras)
             for camera in cameras:
                 shape = file.pictures(f"data/{name}/obs/{PICTURES[camera]}").shape
                 frames += shape[0]
                 sizes.add(int(shape[1]))
     return len(names), frames, sizes
+
+
+def _check_cameras(file: DemoFile, place: str, cameras: Sequence[str]) -> None:
+    there = [camera for camera, key in PICTURES.items() if file.has(f"{place}/{key}")]
+    lacking = [camera for camera in cameras if camera not in there]
+    usable = [camera for camera in cameras if camera in there]
+    if lacking and usable:
+        raise ConfigError(
+            f"The demo file '{file.path}' has no pictures of the camera {', '.join(lacking)} "
+            f"({place}/{PICTURES[lacking[0]]}). There: {', '.join(there)}. Fix: --cameras "
+            f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
+        )
 
 
 _files: dict[tuple[int, Path], h5py.File] = {}

@@ -1,14 +1,18 @@
 """Settings of the data."""
 
 import dataclasses
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from policies.rdt.vector import Method
 from tasks.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
+
+Camera = Literal["agentview", "wrist"]
+"""Names of ``tasks.observation.CAMERAS``."""
 
 _KEY_MOMENTS = ("key_share", "key_radius", "late_weight")
 
@@ -57,6 +61,15 @@ class DataSettings:
     state_noise_db: Annotated[float, Field(ge=0, le=200)] | None = None
     """Signal-to-noise ratio of noise on the state, dB, by the deviations within a demonstration:
     40 is a hundredth of them; none by default."""
+    normalise: Method | None = None
+    """How states and actions are normalised, each by its own numbers in these demonstrations, the
+    gripper as it is: none, as in RDT's recipe; meanstd: mean 0, deviation 1; minmax, quantile: -1
+    to 1 from the smallest to the largest value, or from the 1 % to the 99 % quantile. By default as
+    the checkpoint to start from has it, its numbers included, and none for a fresh network."""
+    cameras: tuple[Camera, ...] | None = None
+    """Cameras that the policy sees, in training and evaluation; the places of others show the
+    background, and demonstrations need not have them. By default those of the checkpoint to start
+    from, and all for a fresh network."""
     pictures: Literal["auto", "memory", "lazy"] = "auto"
     """Pictures are kept in memory at the encoder's size, or read when they are needed; auto keeps
     them up to 2 GiB."""
@@ -79,6 +92,24 @@ class DataSettings:
                 "--curriculum-share without a curriculum: it would be ignored. "
                 "Fix: --curriculum late-first or few-first, or drop it."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> Self:
+        if self.cameras is None:
+            return self
+        allowed = get_args(Camera)
+        if not self.cameras or len(set(self.cameras)) < len(self.cameras):
+            raise ConfigError(
+                f"--cameras {' '.join(self.cameras) or 'without a name'} is not allowed. Allowed: "
+                f"{', '.join(allowed)}, each once. Fix: --cameras {allowed[0]}."
+            )
+        for name in allowed:
+            if name not in self.cameras and getattr(self, f"mask_{name}") is not None:
+                raise ConfigError(
+                    f"--mask-{name} without the camera {name}: it is hidden always, so it would "
+                    f"be ignored. Fix: drop it, or add {name} to --cameras."
+                )
         return self
 
     def mask(self, what: str) -> float:

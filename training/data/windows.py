@@ -15,8 +15,10 @@ from policies.rdt.arm import RobotState
 from policies.rdt.encoders import ImageEncoder, TextEncoder
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
+from policies.rdt.normalisation import Normalisation
 from tasks.errors import ConfigError
-from training.data.pictures import KeptPictures, LazyPictures, Pictures, look
+from training.data.pictures import KeptPictures, LazyPictures, Pictures, Places, look
+from training.data.selection import choose_demos
 from training.data.settings import DataSettings
 from training.data.transitions import first_motion, transitions
 from training.demos.file import find_demo_files
@@ -74,6 +76,8 @@ class DemoWindows(Dataset[Window]):
         history: int,
         horizon: int,
         settings: DataSettings | None = None,
+        normalisation: Normalisation | None = None,
+        missing_cameras: Sequence[str] = (),
         held_out: bool = False,
     ) -> None:
         """Read the demonstrations.
@@ -87,6 +91,8 @@ class DemoWindows(Dataset[Window]):
             history: Pictures per camera in a sample.
             horizon: Actions in a sample.
             settings: Which demonstrations, what follows their end, where pictures are kept.
+            normalisation: Laid over the layout; none by default.
+            missing_cameras: Cameras whose place shows the background.
             held_out: Take the demonstrations that are held out instead of those to train on.
 
         Raises:
@@ -94,10 +100,13 @@ class DemoWindows(Dataset[Window]):
                 demonstrations.
         """
         self._settings = settings or DataSettings()
-        self._layout, self._history, self._horizon = layout, history, horizon
-        self._cameras, self._prepare = tuple(cameras), image_encoder.prepare
+        self.normalisation = normalisation or Normalisation()
+        self._layout = self.normalisation.laid_over(layout)
+        self._history, self._horizon = history, horizon
+        self._places = Places(cameras=tuple(cameras), missing=tuple(missing_cameras))
+        self._prepare = image_encoder.prepare
         self.files = sorted({file for path in paths for file in find_demo_files(path)})
-        seen = [look(file, self._cameras) for file in self.files]
+        seen = [look(file, self._places.shown) for file in self.files]
         self.render_sizes = set().union(*(sizes for _, _, sizes in seen))
         self._lazy = self._reads_late(sum(frames for _, frames, _ in seen))
         self.entries: list[IndexedDemo] = []
@@ -106,8 +115,8 @@ class DemoWindows(Dataset[Window]):
         self._actions: list[Tensor] = []
         instructions: list[str] = []
         for file, (there, _, _) in zip(self.files, seen, strict=True):
-            chosen = _choose(file, there, self._settings, held_out=held_out)
-            demos = read_demos(file, pictures=not self._lazy)
+            chosen = choose_demos(file, there, self._settings, held_out=held_out)
+            demos = read_demos(file, pictures=not self._lazy, cameras=self._places.shown)
             for place, demo in enumerate(islice(demos, chosen.stop)):
                 if place in chosen:
                     self._add(demo, file, place - chosen.start, len(chosen))
@@ -138,9 +147,9 @@ class DemoWindows(Dataset[Window]):
 
     def _add(self, demo: Demo, file: Path, rank: int, of: int) -> None:
         if self._lazy:
-            self._pictures.append(LazyPictures(demo, file, self._cameras, self._prepare))
+            self._pictures.append(LazyPictures(demo, file, self._places, self._prepare))
         else:
-            self._pictures.append(KeptPictures(demo, self._cameras, self._prepare))
+            self._pictures.append(KeptPictures(demo, self._places, self._prepare))
         self._states.append(torch.from_numpy(self._layout.encode_state(**_robot(demo))))
         self._actions.append(self._targets(demo))
         self.entries.append(
@@ -196,21 +205,14 @@ class DemoWindows(Dataset[Window]):
         return torch.arange(horizon) < torch.tensor(left)[:, None]
 
     @property
+    def missing_cameras(self) -> tuple[str, ...]:
+        """Cameras whose place shows the background."""
+        return self._places.missing
+
+    @property
     def render_size(self) -> int:
         """Height and width at which the pictures were rendered, pixels."""
         return next(iter(self.render_sizes))
-
-
-def _choose(file: Path, there: int, settings: DataSettings, *, held_out: bool) -> range:
-    """Return the places in a file of ``there`` demonstrations of those to take."""
-    first = there - settings.held_out
-    wanted = settings.demos_per_task or max(first, 1)
-    if first < wanted:
-        raise ConfigError(
-            f"'{file}' has {there} demonstrations; {settings.held_out} held out and {wanted} "
-            f"to train on are asked for. Fix: lower --held-out or --demos-per-task."
-        )
-    return range(first, there) if held_out else range(wanted)
 
 
 def _deviations(states: Tensor) -> Tensor:

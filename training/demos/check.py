@@ -205,9 +205,10 @@ def _instant(contents: _Contents) -> CheckLine:
 def _pictures(contents: _Contents) -> CheckLine:
     sizes: set[tuple[int, ...]] = set()
     views: list[Any] = []
+    there = [c for c, key in PICTURES.items() if _everywhere(contents, f"obs/{key}")]
     for name in contents.names:
         steps = len(contents.arrays[name].get("actions", ())) or None
-        for key in PICTURES.values():
+        for key in (PICTURES[camera] for camera in there or PICTURES):
             dataset = contents.file.pictures(f"data/{name}/obs/{key}", steps=steps)
             sizes.add(dataset.shape[1:3])
             if key == PICTURES["agentview"] and len(views) < 5:
@@ -218,6 +219,13 @@ def _pictures(contents: _Contents) -> CheckLine:
         return _line("", "failed", f"several sizes: {sorted(sizes)}", "Render them alike")
     height, width = next(iter(sizes))
     view = camera_view(views)
+    if view in (None, "raw") and len(there) < len(PICTURES):
+        return _line(
+            "",
+            "warning",
+            f"{height}×{width}, of {', '.join(there)} alone",
+            f"Train with --cameras {' '.join(there)}, or render all: libero-bench demos regenerate",
+        )
     if view is None:
         return _line(
             "", "warning", f"{height}×{width}; too little moves to tell how they are turned"
@@ -230,6 +238,10 @@ def _pictures(contents: _Contents) -> CheckLine:
         f"{height}×{width}, agentview is {view}; LIBERO's files have it upside down",
         "Flip the pictures vertically" if view == "upright" else "Turn the pictures by 180°",
     )
+
+
+def _everywhere(contents: _Contents, key: str) -> bool:
+    return all(contents.file.has(f"data/{name}/{key}") for name in contents.names)
 
 
 def _endings(contents: _Contents) -> CheckLine:

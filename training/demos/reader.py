@@ -1,6 +1,6 @@
 """Reading demonstrations from LIBERO's HDF5 files, with every check before use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -63,7 +63,11 @@ class Demo:
 
 
 def read_demos(
-    path: Path, *, convention: Convention | None = None, pictures: bool = True
+    path: Path,
+    *,
+    convention: Convention | None = None,
+    pictures: bool = True,
+    cameras: Sequence[str] = tuple(PICTURES),
 ) -> Iterator[Demo]:
     """Read one file, a demonstration at a time.
 
@@ -73,6 +77,7 @@ def read_demos(
             index; by default what the file says, and ``after_action`` where it says nothing, as
             in the official files.
         pictures: Whether to read them.
+        cameras: Whose pictures; others need not be there.
 
     Raises:
         ConfigError: The file is truncated, foreign or holds impossible values.
@@ -81,7 +86,7 @@ def read_demos(
         instruction = demo_instruction(file)
         after = (convention or stated_convention(file)) == "after_action"
         for name in file.demos():
-            arrays = read_arrays(file, name, pictures=pictures)
+            arrays = read_arrays(file, name, cameras=cameras if pictures else ())
             noted = file.json(file.group(f"data/{name}"), PHASES_ATTRIBUTE)
             yield _demo(file, name, instruction, arrays, noted, after=after)
 
@@ -111,13 +116,15 @@ def stated_convention(file: DemoFile) -> Convention:
     return known[written]
 
 
-def read_arrays(file: DemoFile, name: str, *, pictures: bool = True) -> dict[str, Any]:
+def read_arrays(
+    file: DemoFile, name: str, *, cameras: Sequence[str] = tuple(PICTURES)
+) -> dict[str, Any]:
     """Read what a policy is trained on, by LIBERO's names.
 
     Args:
         file: The open file.
         name: The demonstration, ``demo_0``.
-        pictures: Whether to read the pictures, too.
+        cameras: Whose pictures to read, too.
 
     Raises:
         ConfigError: Something is missing or impossible.
@@ -129,7 +136,7 @@ def read_arrays(file: DemoFile, name: str, *, pictures: bool = True) -> dict[str
         arrays[INTENDED] = _actions(file, f"{place}/{INTENDED}", steps)
     arrays["robot_states"] = file.numbers(f"{place}/robot_states", (9,), steps=steps)
     arrays["obs/joint_states"] = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
-    for key in PICTURES.values() if pictures else ():
+    for key in (PICTURES[camera] for camera in cameras):
         dataset = file.pictures(f"{place}/obs/{key}", steps=steps)
         arrays[f"obs/{key}"] = file.read(dataset)
     return arrays

@@ -31,7 +31,7 @@ class DemoStatistics:
         action_std: (7,).
         gripper_switches: Mean number of changes of the gripper's command in a demonstration.
         noops: Share of the steps whose action changes nothing, as OpenVLA's filter sees it.
-        pictures: Per camera (height, width).
+        pictures: Per camera that is there (height, width).
         convention: Whether observations were recorded before or after the action of their index.
         convention_stated: Whether the file says so; official files do not.
         intended: Whether the actions without the demonstrator's noise are there.
@@ -76,6 +76,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
         sizes = {
             camera: file.pictures(f"data/{names[0]}/obs/{key}").shape[1:3]
             for camera, key in PICTURES.items()
+            if file.has(f"data/{names[0]}/obs/{key}")
         }
         stated = file.attribute(file.data, "obs_convention") is not None
         provenance = file.provenance()

@@ -17,7 +17,8 @@ class LossSettings:
 
     loss: Literal["plain", "masked", "weighted"] = "plain"
     """plain: mean over all 128 slots, as RDT is trained; masked: over the action's slots; weighted:
-    over the action's slots, each divided by the variance its values have in the demonstrations."""
+    over the action's slots, each divided by the variance its values have in the demonstrations,
+    after --normalise."""
     std_min: Annotated[float, Field(gt=0)] = 0.01
     """weighted: smaller standard deviations count as this one."""
     std_max: Annotated[float, Field(gt=0)] = 1.0

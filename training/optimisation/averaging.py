@@ -24,13 +24,13 @@ def decay(updates: int, most: float, *, warmup: bool) -> float:
 
 
 class WeightAverage:
-    """A running average of all floating tensors in a module's state dict."""
+    """A running average of the floating tensors in a module's state dict; not of frozen weights."""
 
     def __init__(self, module: nn.Module, most: float, *, warmup: bool = False) -> None:
         """Start from nothing: the first update copies the weights.
 
         Args:
-            module: What to average.
+            module: What to average; what is frozen now must stay so.
             most: Decay; 0 keeps no average at all.
             warmup: See ``decay``.
         """
@@ -83,7 +83,12 @@ class WeightAverage:
 
 
 def _floating(module: nn.Module) -> list[tuple[str, Tensor]]:
-    return [(n, v.detach()) for n, v in module.state_dict().items() if v.is_floating_point()]
+    frozen = {name for name, each in module.named_parameters() if not each.requires_grad}
+    return [
+        (name, value.detach())
+        for name, value in module.state_dict().items()
+        if value.is_floating_point() and name not in frozen
+    ]
 
 
 @torch.no_grad()

@@ -4,13 +4,14 @@ from torch import nn
 
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError
+from training.optimisation.lora import add_adapters
 from training.optimisation.settings import OptimisationSettings
 
 
 def prepare_network(
     network: RDTPolicyNetwork, settings: OptimisationSettings
 ) -> list[nn.Parameter]:
-    """Freeze what is to stay, switch on what saves memory or time.
+    """Freeze what is to stay, add adapters, switch on what saves memory or time.
 
     Args:
         network: Changed in place; its weights become fp32.
@@ -21,6 +22,7 @@ def prepare_network(
 
     Raises:
         ConfigError: Nothing is left to train.
+        PrerequisiteError: Adapters are asked for, and the package that makes them is missing.
     """
     network.float()
     frozen: list[nn.Module] = []
@@ -32,6 +34,8 @@ def prepare_network(
         module.requires_grad_(False)
     if settings.freeze == "trunk":
         network.rdt.model.final_layer.requires_grad_(True)
+    if settings.lora_rank:
+        add_adapters(network, settings)
     network.rdt.model.recompute = settings.gradient_checkpointing
     if settings.compile:
         network.rdt.model.compile()

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasks.errors import ConfigError
+from training.optimisation.lora_settings import LoraSettings
 
 ScheduleName = Literal["constant", "constant_with_warmup", "cosine", "linear"]
 
@@ -14,7 +15,7 @@ DEFAULT_WARMUP = 100
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class OptimisationSettings:
+class OptimisationSettings(LoraSettings):
     """How weights change."""
 
     updates: Annotated[int, Field(ge=1)] = 2000
@@ -75,5 +76,15 @@ class OptimisationSettings:
                 f"--warmup {self.warmup:g} is neither a number of updates nor a share. Allowed: "
                 "whole updates from 1, or a share below 1. Fix: --warmup "
                 f"{round(self.warmup)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_freezing(self) -> Self:
+        if self.lora_rank and self.freeze == "trunk":
+            raise ConfigError(
+                f"--lora-rank {self.lora_rank} with --freeze trunk: adapters are how a trunk that "
+                "stays as it is learns after all. Allowed with them: --freeze none, encoders. "
+                "Fix: drop one of the two."
             )
         return self

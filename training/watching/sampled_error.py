@@ -18,6 +18,8 @@ _ROWS = 16
 class SampledError:
     """Mean squared errors in the unified vector, before a demonstration's end.
 
+    They are in the layout's own units, whatever the normalisation, so that runs compare.
+
     Attributes:
         overall: Over an action's slots and all time steps.
         per_slot: By the number of the slot.
@@ -61,13 +63,14 @@ def sampled_error(
     chosen = [(2 * i + 1) * len(data) // (2 * count) for i in range(count)]
     generator = torch.Generator().manual_seed(0)
     shape = network.config.pred_horizon, network.config.action_dim
+    units = torch.from_numpy(data.normalisation.action_units)
     sums, counts = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape[0])
     for first in range(0, count, _ROWS):
         rows = chosen[first : first + _ROWS]
         batch = move(default_collate([data[row] for row in rows]))
         noise = torch.randn(len(rows), *shape, generator=generator)
         plans = network.sample(batch, noise.to(batch["state"].device))
-        errors = (plans.float() - batch["actions"]).square().cpu().double()
+        errors = ((plans.float() - batch["actions"]).cpu() * units).square().double()
         valid = data.before_end(rows, shape[0])
         sums += (errors * valid[..., None]).sum(0)
         counts += valid.sum(0)

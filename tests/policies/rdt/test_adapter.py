@@ -1,5 +1,7 @@
 """RDT as a policy."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from policies.interface import PlanRequest, Policy
 from policies.rdt.adapter import RDTPolicy
 from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.contract import Contract
+from policies.rdt.contract import ANY_SIZE, Contract
+from policies.rdt.images import BACKGROUND
 from policies.rdt.network import RDTPolicyNetwork
 from policies.rdt.presets import build_network
 from policies.rdt.sampling import SamplingOptions
@@ -134,6 +137,31 @@ def test_pictures_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None
         policy.plan([ask(0, window=[])])
     with pytest.raises(ConfigError, match="13 words"):
         policy.plan([ask(0, instruction="word " * 13)])
+
+
+@pytest.mark.parametrize("size", [48, ANY_SIZE])
+def test_a_missing_camera_is_not_asked_for_and_shows_the_background(
+    network: RDTPolicyNetwork, size: int
+) -> None:
+    both = Contract.describe(network, render_size=size)
+    one = replace(both, missing_cameras=("agentview",))
+    assert Contract.from_json(one.to_json()) == one
+    blind = RDTPolicy(network, one, batch_size=2)
+    assert blind.spec.cameras == ("wrist",)
+    asked, gray = ask(4), ask(4)
+    for seen in asked.window:
+        del seen["agentview"]
+    for seen in gray.window:
+        seen["agentview"] = np.full((48, 48, 3), BACKGROUND, np.uint8)
+    (plan,) = blind.plan([asked])
+    np.testing.assert_array_equal(plan, RDTPolicy(network, both, batch_size=2).plan([gray])[0])
+    assert not np.array_equal(plan, RDTPolicy(network, both, batch_size=2).plan([ask(4)])[0])
+    with pytest.raises(SpecMismatchError, match="missing_cameras"):
+        one.check({"missing_cameras": ()})
+    for wrong in (["agentview", "wrist"], ["front"]):
+        text = json.dumps(json.loads(one.to_json()) | {"missing_cameras": wrong})
+        with pytest.raises(ConfigError, match="missing_cameras"):
+            Contract.from_json(text)
 
 
 def test_batch_size_must_be_positive(network: RDTPolicyNetwork, contract: Contract) -> None:

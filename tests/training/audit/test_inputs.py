@@ -14,7 +14,7 @@ from results.folder import write_info
 from results.records import RunInfo
 from tests.policies.rdt.official_files import build_model
 from tests.training.audit.test_audit import problems, remarks, run_audit
-from training.audit.sources import own
+from training.audit.sources import origin, own
 from training.config import TrainingConfig
 from training.run_folder import RunFolder
 
@@ -262,7 +262,7 @@ def test_numbers_that_live_beside_torch() -> None:
     assert build_network("rdt-small").history == own.HISTORY
     assert EXEC_HORIZON == own.EXEC_HORIZON
     for name, preset in PRESETS.items():
-        assert own._HIDDEN.get(preset.rdt.hidden_size, "rdt-small") == name
+        assert origin._HIDDEN.get(preset.rdt.hidden_size, "rdt-small") == name
 
 
 def test_reading_scripts_takes_no_torch() -> None:

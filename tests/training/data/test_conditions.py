@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from policies.rdt.images import BACKGROUND
+from tasks.errors import ConfigError
 from training.data.conditions import add_state_noise, mask_conditions
 from training.data.settings import DataSettings
 
@@ -23,12 +24,13 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def hidden(**settings: float) -> dict[str, float]:
+def hidden(missing: tuple[str, ...] = (), **settings: float) -> dict[str, float]:
     torch.manual_seed(0)
     given = batch()
     before = dict(given)
     no_text = torch.tensor([1, 0, 0]), torch.tensor([True, False, False])
-    mask_conditions(given, DataSettings(**settings), CAMERAS, torch.ones(5), no_text)
+    chances = DataSettings(**settings)
+    mask_conditions(given, chances, CAMERAS, torch.ones(5), no_text, missing=missing)
     assert before["images"].sum() == 0
     pictures = (given["images"] == BACKGROUND).float().flatten(3)
     assert torch.equal(pictures.amin(3), pictures.amax(3))  # a picture is hidden whole or not
@@ -56,6 +58,23 @@ def test_each_has_its_own(what: str) -> None:
     assert hidden(**{f"mask_{what}": 0.3}) == pytest.approx(expected, abs=0.03)
     rest = dict.fromkeys(hidden(), 0.2) | {what: 0.0}
     assert hidden(condition_mask=0.2, **{f"mask_{what}": 0.0}) == pytest.approx(rest, abs=0.03)
+
+
+def test_a_missing_camera_is_always_hidden() -> None:
+    expected = dict.fromkeys(hidden(), 0.0) | {"wrist": 1.0}
+    assert hidden(missing=("wrist",)) == expected
+    some = hidden(missing=("agentview",), condition_mask=0.2)
+    assert some["agentview"] == 1.0
+    assert some["wrist"] == pytest.approx(0.2, abs=0.02)
+
+
+def test_cameras_are_known_and_their_masks_have_an_effect() -> None:
+    assert DataSettings(cameras=("wrist",)).cameras == ("wrist",)
+    for bad in ((), ("wrist", "wrist")):
+        with pytest.raises(ConfigError, match=r"--cameras .* is not allowed.*Fix"):
+            DataSettings(cameras=bad)
+    with pytest.raises(ConfigError, match="--mask-wrist without the camera wrist"):
+        DataSettings(cameras=("agentview",), mask_wrist=0.1)
 
 
 def test_nothing_is_hidden_by_default() -> None:

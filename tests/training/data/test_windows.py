@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.rdt.encoders import EncodersConfig, build_encoders
-from policies.rdt.images import resize_frames
+from policies.rdt.images import BACKGROUND, resize_frames
 from policies.rdt.layout import get_layout
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
@@ -18,7 +18,14 @@ from training.demos.reader import read_demos
 LAYOUT = get_layout("eef-velocity")
 
 
-def windows(path: Path, horizon: int = 8, *, of_rest: bool = False, **settings) -> DemoWindows:
+def windows(
+    path: Path,
+    horizon: int = 8,
+    *,
+    of_rest: bool = False,
+    missing: tuple[str, ...] = (),
+    **settings,
+) -> DemoWindows:
     encoders = build_encoders(EncodersConfig(image_size=16))
     return DemoWindows(
         [path],
@@ -29,6 +36,7 @@ def windows(path: Path, horizon: int = 8, *, of_rest: bool = False, **settings) 
         history=2,
         horizon=horizon,
         settings=DataSettings(**settings),
+        missing_cameras=missing,
         held_out=of_rest,
     )
 
@@ -65,6 +73,30 @@ def test_pictures_are_the_same_kept_or_read(tmp_path: Path, convention: str) -> 
     loader = torch.utils.data.DataLoader(lazy, batch_size=4, num_workers=2)
     together = torch.cat([batch["images"] for batch in loader])
     assert torch.equal(together, torch.stack([kept[i]["images"] for i in range(len(kept))]))
+
+
+@pytest.mark.parametrize("pictures", ["memory", "lazy"])
+@pytest.mark.parametrize("camera", ["agentview", "wrist"])
+def test_the_place_of_a_missing_camera_has_the_background(
+    tmp_path: Path, pictures: str, camera: str
+) -> None:
+    path = write_file(tmp_path / "a.hdf5", size=24)
+    whole, blind = windows(path), windows(path, pictures=pictures, missing=(camera,))
+    hidden = ("agentview", "wrist").index(camera)
+    for index in (0, 7):
+        seen, expected = blind[index]["images"], whole[index]["images"]
+        assert (seen[:, hidden] == BACKGROUND).all()
+        assert torch.equal(seen[:, 1 - hidden], expected[:, 1 - hidden])
+
+
+@pytest.mark.parametrize("pictures", ["memory", "lazy"])
+def test_demonstrations_need_only_the_cameras_that_are_shown(tmp_path: Path, pictures: str) -> None:
+    path = write_file(tmp_path / "a.hdf5", cameras=("agentview_rgb",))
+    assert windows(path, pictures=pictures, missing=("wrist",))[3]["images"].shape[1] == 2
+    with pytest.raises(ConfigError, match=r"no pictures of the camera wrist.*--cameras agentview"):
+        windows(path, pictures=pictures)
+    with pytest.raises(ConfigError, match=r"eye_in_hand_rgb is missing"):
+        windows(path, pictures=pictures, missing=("agentview",))
 
 
 def test_the_tail_as_asked(tmp_path: Path) -> None:

@@ -172,3 +172,23 @@ def test_statistics_are_those_of_the_arrays(tmp_path: Path) -> None:
     assert found.instruction == "lift it"
     assert not found.intended
     assert found.phases["close"] == found.phases["open"] == 3
+
+
+@pytest.mark.parametrize(
+    ("missing", "there"), [("agentview_rgb", "wrist"), ("eye_in_hand_rgb", "agentview")]
+)
+def test_a_missing_camera_is_named_with_the_way_to_train(
+    tmp_path: Path, missing: str, there: str
+) -> None:
+    path = write_official(tmp_path / "a.hdf5")
+    with h5py.File(path, "a") as file:
+        for name in file["data"]:
+            del file[f"data/{name}/obs/{missing}"]
+    (line,) = (line for line in check_demo_file(path) if line.name == "pictures")
+    assert line.status == "warning"
+    assert f"--cameras {there}" in line.fix
+    assert list(demo_statistics(path).pictures) == [there]
+    with h5py.File(path, "a") as file:
+        for name in file["data"]:
+            del file[f"data/{name}/obs"]["agentview_rgb" if there == "agentview" else "eye_in_hand_rgb"]
+    assert statuses(path)["pictures"] == "failed"

@@ -18,6 +18,7 @@ from training.config import TrainingConfig
 from training.progress import TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
 from training.starting import read_windows, start_network
+from training.terms import find_terms
 from training.trainer import train
 from training.watching.report import draw_report, read_log
 from training.watching.sampled_error import sampled_error
@@ -44,16 +45,22 @@ def settings(tmp_path: Path) -> dict[str, object]:
     }
 
 
-def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object]) -> None:
-    config = TrainingConfig(**settings)
-    network, _ = start_network(config)
-    data = read_windows(config, network.eval(), held_out=True)
+@pytest.mark.parametrize("method", ["none", "meanstd"])
+def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], method: str) -> None:
+    config = TrainingConfig(**settings, normalise=method)
+    network, contract = start_network(config)
+    terms = find_terms(config, RunFolder(config.out), network, contract)
+    data = read_windows(config, network.eval(), terms, held_out=True)
     assert data.demos == 1
     rows = [1, 4, 6, 9]  # of 11 windows, evenly spread
     found = sampled_error(network, data, LAYOUT, windows=4, move=lambda batch: batch)
     noise = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0))
     samples = torch.utils.data.default_collate([data[row] for row in rows])
-    errors = (network.sample(samples, noise) - samples["actions"]).square().double()
+    errors = network.sample(samples, noise) - samples["actions"]
+    scales = terms.normalisation.action
+    for slot, scale in zip(scales.slots, scales.scale, strict=True):
+        errors[..., slot] *= scale  # in LIBERO's units, whatever the network is given
+    errors = errors.square().double()
     by_step: list[list[float]] = [[] for _ in range(8)]
     slots = sorted(LAYOUT.action_slots)
     for place, row in enumerate(rows):

@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     Rule("actions/loss-weights", actions.loss_weights),
     Rule("optimisation/learning-rate", optimisation.learning_rate),
     Rule("optimisation/effective-batch", optimisation.effective_batch),
+    Rule("optimisation/low-rank", optimisation.low_rank),
     Rule("optimisation/ignored-warmup", optimisation.scheduler_ignores_warmup),
     Rule("optimisation/schedule-per-process", optimisation.schedule_per_process),
     Rule("evaluation/exec-horizon", evaluation.exec_horizon),

@@ -126,7 +126,7 @@ def normalisation(facts: Facts) -> Found | None:
             why="Deltas are about 1e-2 where positions are about 1: divided by the state's spread "
             "they vanish beside the other slots, and decoding multiplies what noise is left.",
             source="a LIBERO attempt at 0 % names this first; dataset_stat.json holds states only",
-            fix="normalise with action statistics, or not at all",
+            fix="normalise with action statistics (--normalise meanstd), or not at all",
         )
     if shown is not None and shown != trained:
         return Found(
@@ -163,7 +163,8 @@ def loss_weights(facts: Facts) -> Found | None:
     if loss == "weighted":
         return None
     reasons = []
-    if facts.trained.rotation == "delta-6d":
+    # Each number of a normalised action spreads as far as the others.
+    if facts.trained.rotation == "delta-6d" and facts.trained.normalisation != "action":
         reasons.append("a tiny delta as a 6-D rotation is about (1, 0, 0, 0, 1, 0) whatever it is")
     spread = facts.training.action_std
     if spread is not None and min(spread) > 0 and (max(spread) / min(spread)) ** 2 > _UNEVEN:
@@ -180,7 +181,8 @@ def loss_weights(facts: Facts) -> Found | None:
         why="The error of the small parts is lost beside the gripper's and the large parts'. A "
         "policy can have a small loss and never turn its hand.",
         source="models/rdt_runner.py (unweighted mean over 64 x 128); a LIBERO attempt at 0 %",
-        fix="--layout eef-velocity; or --loss weighted where rotations must stay so",
+        fix="--layout eef-velocity; or --normalise meanstd, or --loss weighted, where rotations "
+        "must stay so",
     )
 
 

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from training.audit.sources.own import network_of, read_training
+from training.audit.sources.origin import network_of
+from training.audit.sources.own import read_training
 from training.audit.sources.reading import Reading, describe_layout
 
 
@@ -39,19 +40,20 @@ def read_checkpoint(source: Path | str, reading: Reading) -> None:
             read_training(settings, reading)
     # After the settings: what the checkpoint promises weighs more than a layout's name.
     layout = contract.mapping
+    normalised = "none" if contract.normalisation.method == "none" else "action"
     reading.say(
         "trained",
-        cameras=contract.cameras,
+        cameras=contract.shown_cameras,
         orientation=contract.orientation,
         render_size=contract.render_size,
         image_size=contract.image_size,
         control_hz=contract.control_hz,
         norm=contract.norm,
-        normalisation=contract.normalisation,
+        normalisation=normalised,
         text_encoder=contract.text_encoder,
         **describe_layout(layout, training=True),
     )
-    reading.imply("evaluated", **describe_layout(layout, training=False))
+    reading.imply("evaluated", normalisation=normalised, **describe_layout(layout, training=False))
     demos = contract.demos.get("demos")
     reading.say("training", demos=demos if isinstance(demos, int) else None)
     windows = contract.demos.get("windows")

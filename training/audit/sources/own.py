@@ -5,7 +5,6 @@ What a setting means is one line of a table, under the name it has in ``Training
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from training.audit.sources.cameras import camera_name
 from training.audit.sources.command import Invocation
 from training.audit.sources.launch import processes
 from training.audit.sources.official import put
+from training.audit.sources.origin import read_origin, statistics_of
 from training.audit.sources.reading import Reading, Target, describe_layout
 from training.config import TrainingConfig
 from training.optimisation.settings import DEFAULT_WARMUP
@@ -32,9 +32,6 @@ HISTORY = 2
 
 EXEC_HORIZON = 16
 """Steps that the policy ``rdt`` executes unless the user says otherwise; it lives beside torch."""
-
-_HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
-"""Widths of the published networks."""
 
 
 def _whole(value: Any) -> int:
@@ -64,6 +61,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     "accumulation": _count("training.accumulation"),
     "gradient_accumulation": _count("training.accumulation"),
     "effective_batch_size": _count("training.effective_batch"),
+    "lora_rank": _count("training.lora_rank"),
     "learning_rate": _amount("training.learning_rate"),
     "schedule": _named("training.scheduler"),
     "scheduler": _named("training.scheduler"),
@@ -88,6 +86,7 @@ TRAINING_SETTINGS: dict[str, Target] = {
     "sample_period": Target("training.sample_every", lambda value: _whole(value) or None),
     "eval_every": Target("training.judge_every", lambda value: _whole(value) or None),
     "seed": Target("training.seeded", lambda value: value is not None),
+    "normalise": Target("trained.normalisation", statistics_of),
     "normalisation": _named("trained.normalisation"),
     "control_hz": _amount("trained.control_hz"),
     "cameras": Target("trained.cameras", lambda names: _cameras(names)),
@@ -102,6 +101,7 @@ _WITHOUT_RULES = frozenset(
     (
         *("demos", "out", "weight_decay", "threads", "workers", "json", "note", "minutes"),
         *("ema_warmup", "freeze", "gradient_checkpointing", "compile", "from_update"),
+        *("lora_alpha", "lora_dropout", "lora_targets", "lora_train_adaptors"),
         *("std_min", "std_max", "rotation_cap", "gripper_factor", "held_out", "sampling"),
         *("key_share", "key_radius", "late_weight", "curriculum", "curriculum_share", "tail"),
         *("mask_state", "mask_agentview", "mask_wrist", "mask_frequency", "mask_language"),
@@ -158,7 +158,7 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
     shift = reading.said["training"].get("shift", reading.implied["training"].get("shift", 0))
     changed = any(_flag(settings.get(name, 0)) for name in _CHANGES)
     reading.imply("training", augmentation=bool(shift) or changed)
-    _start(settings, reading, beside)
+    read_origin(settings, reading, beside)
     _layout(settings.get("layout") or plain["layout"], reading)
 
 
@@ -278,16 +278,6 @@ def read_run(info: Mapping[str, Any], reading: Reading) -> None:
     )
 
 
-def network_of(folder: Path) -> str | None:
-    """Return the preset of RDT that a checkpoint's config has; None where that is not known."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        hidden = int(config["rdt"]["hidden_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return _HIDDEN.get(hidden, "rdt-small" if hidden < min(_HIDDEN) else None)
-
-
 def _warmup(settings: Mapping[str, Any]) -> int:
     """Return the updates of warm-up where none are asked for."""
     return 0 if settings["schedule"] == "constant" else DEFAULT_WARMUP
@@ -305,7 +295,9 @@ def _in_updates(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[s
     return given
 
 
-def _cameras(names: Any) -> tuple[str, ...]:
+def _cameras(names: Any) -> tuple[str, ...] | None:
+    if names is None:
+        return None
     listed = names.split(",") if isinstance(names, str) else names
     return tuple(camera_name(name) for name in listed)
 
@@ -317,22 +309,8 @@ def _limit(protocol: Protocol, suite: str | None) -> int | None:
         return None
 
 
-def _start(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
-    start = settings.get("checkpoint")
-    reading.say("training", start=str(start) if start else "")
-    if start:
-        # The preset is that of the checkpoint, whatever the setting's default says.
-        for section in (reading.said, reading.implied):
-            section["training"].pop("network", None)
-        folders = (Path(start), beside / Path(start))
-        known = next((name for name in map(network_of, folders) if name), None)
-        reading.say("training", network=known)
-
-
 def _layout(name: Any, reading: Reading) -> None:
     """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
-    reading.imply("trained", normalisation="none")
-    reading.imply("evaluated", normalisation="none")
     try:
         layout = get_layout(str(name))
     except ConfigError as error:

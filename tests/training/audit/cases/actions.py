@@ -86,6 +86,16 @@ CASES = [
     ),
     Case(
         "actions/loss-weights",
+        facts(training={"loss": "masked"}, trained={"rotation": "delta-6d"}),
+        "major",
+        "masked MSE",
+        facts(
+            training={"loss": "masked"},
+            trained={"rotation": "delta-6d", "normalisation": "action"},
+        ),
+    ),
+    Case(
+        "actions/loss-weights",
         facts(training={"loss": "plain", "action_std": (0.01, 0.5)}),
         "major",
         "from 0.01 to 0.5",

@@ -116,4 +116,18 @@ CASES = [
         # Said by another rule: here a warm-up was asked for.
         training(scheduler="constant", updates=1000, warmup=100),
     ),
+    Case(
+        "optimisation/low-rank",
+        training(lora_rank=16),
+        "major",
+        "rank 16",
+        training(OWN, lora_rank=16),
+    ),
+    Case(
+        "optimisation/low-rank",
+        training(lora_rank=128),
+        "minor",
+        "rank 128",
+        training(lora_rank=0),
+    ),
 ]

@@ -1,0 +1,39 @@
+"""Which demonstrations of a file are trained on, and which are held out."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from tasks.errors import ConfigError
+from training.data.settings import DataSettings
+from training.demos.file import find_demo_files, open_demo_file
+from training.demos.reader import Demo, read_demos
+
+
+def choose_demos(file: Path, there: int, settings: DataSettings, *, held_out: bool) -> range:
+    """Return the places in a file of ``there`` demonstrations of those to take.
+
+    Raises:
+        ConfigError: There are too few.
+    """
+    first = there - settings.held_out
+    wanted = settings.demos_per_task or max(first, 1)
+    if first < wanted:
+        raise ConfigError(
+            f"'{file}' has {there} demonstrations; {settings.held_out} held out and {wanted} "
+            f"to train on are asked for. Fix: lower --held-out or --demos-per-task."
+        )
+    return range(first, there) if held_out else range(wanted)
+
+
+def demos_to_train_on(paths: Sequence[Path | str], settings: DataSettings) -> Iterator[Demo]:
+    """Read the demonstrations that are trained on, without their pictures.
+
+    Raises:
+        ConfigError: A file cannot be used, or has too few demonstrations.
+    """
+    for path in sorted({file for given in paths for file in find_demo_files(given)}):
+        with open_demo_file(path) as file:
+            there = len(file.demos())
+        chosen = choose_demos(path, there, settings, held_out=False)
+        yield from islice(read_demos(path, pictures=False), chosen.stop)

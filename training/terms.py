@@ -1,0 +1,152 @@
+"""What a run keeps to from its start to every evaluation, and the contract that says so."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from policies.rdt.checkpoint import load_contract
+from policies.rdt.contract import Contract
+from policies.rdt.layout import get_layout
+from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.normalisation import Normalisation
+from tasks.errors import ConfigError
+from training.config import TrainingConfig
+from training.data.normalising import choose_normalisation
+from training.data.selection import demos_to_train_on
+from training.data.windows import DemoWindows
+from training.demos.reader import read_provenance
+from training.run_folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What is neither the network's nor the layout's, and must be the same in evaluation.
+
+    Attributes:
+        normalisation: Of states and actions.
+        missing_cameras: Cameras whose place shows the background.
+    """
+
+    normalisation: Normalisation = field(default_factory=Normalisation)
+    missing_cameras: tuple[str, ...] = ()
+
+
+def find_terms(
+    config: TrainingConfig, folder: RunFolder, network: RDTPolicyNetwork, start: Contract | None
+) -> Terms:
+    """Say what a run keeps to: what is asked, or what its start kept to.
+
+    Args:
+        config: The run.
+        folder: Its folder; where it holds checkpoints to go on from, their normalisation is kept.
+        network: What is trained.
+        start: The contract of the checkpoint it starts from.
+
+    Raises:
+        ConfigError: A file cannot be used, the run normalised otherwise before, or the network has
+            no place for a camera.
+    """
+    there = folder.shelf.updates
+    before = load_contract(folder.shelf.place(there[-1])).normalisation if there else None
+    return Terms(
+        normalisation=choose_normalisation(
+            config,
+            get_layout(config.layout),
+            demos_to_train_on(config.demos, config),
+            start=Normalisation() if start is None else start.normalisation,
+            before=before,
+        ),
+        missing_cameras=_missing(config, network.encoders_config.cameras, start),
+    )
+
+
+def _missing(
+    config: TrainingConfig, places: tuple[str, ...], start: Contract | None
+) -> tuple[str, ...]:
+    if config.cameras is None:
+        return () if start is None else start.missing_cameras
+    if foreign := [camera for camera in config.cameras if camera not in places]:
+        raise ConfigError(
+            f"--cameras {' '.join(config.cameras)}: the network has no place for "
+            f"{', '.join(foreign)}. Allowed: {', '.join(places)}. Fix: give some of these."
+        )
+    return tuple(camera for camera in places if camera not in config.cameras)
+
+
+def describe_contract(
+    config: TrainingConfig, network: RDTPolicyNetwork, data: DemoWindows, start: Contract | None
+) -> Contract:
+    """Say what the finished policy will need.
+
+    Args:
+        config: The run.
+        network: What is trained.
+        data: What it is trained on.
+        start: The contract of the checkpoint it starts from.
+
+    Raises:
+        SpecMismatchError: The data does not fit that contract.
+    """
+    if start is not None:
+        start.check({"render_size": data.render_size})
+    made = [read_provenance(file) for file in data.files]
+    description: dict[str, Any] = {
+        "files": [file.name for file in data.files],
+        "sha256": [_digest(file) for file in data.files],
+        "demos": data.demos,
+        "windows": len(data),
+        "instructions": data.instructions,
+        "made_by": [json.dumps(m, sort_keys=True) if m else "unknown" for m in made],
+    }
+    label = _label(data, made)
+    if start is not None:
+        description["before"] = start.demos
+        label += f" after {start.demos.get('label', 'unknown demos')}"
+    description["label"] = label
+    return Contract.describe(
+        network,
+        layout=config.layout,
+        render_size=data.render_size,
+        orientation="rotate180",
+        normalisation=data.normalisation,
+        missing_cameras=data.missing_cameras,
+        demos=description,
+    )
+
+
+def starting_notes(contract: Contract, start: Contract | None) -> tuple[str, ...]:
+    """Say what a user should know of a run that its settings may not say.
+
+    Args:
+        contract: Of what it will give.
+        start: Of the checkpoint that it starts from.
+    """
+    notes = []
+    ours, before = contract.normalisation, start.normalisation if start else Normalisation()
+    if ours.method != "none":
+        whose = "the checkpoint's numbers" if ours == before else "its numbers in these demos"
+        notes.append(f"States and actions are normalised: {ours.method}, {whose}.")
+    if before.method != "none" and ours != before:
+        notes.append(
+            f"The checkpoint to start from was trained under another normalisation "
+            f"({before.method}), so much is learnt anew; without --normalise its own is kept."
+        )
+    if contract.missing_cameras:
+        notes.append(
+            f"Only {', '.join(contract.shown_cameras)} is shown; the place of "
+            f"{', '.join(contract.missing_cameras)} has the background, in evaluation too."
+        )
+    return tuple(notes)
+
+
+def _label(data: DemoWindows, made: list[dict[str, Any]]) -> str:
+    """Say in a few words which demonstrations these are: results must."""
+    makers = {str(m.get("expert")) if m else "of unknown origin" for m in made}
+    return f"{data.demos} {' and '.join(sorted(makers))}"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
