@@ -1,16 +1,15 @@
 """Fine-tuning an RDT policy on demonstrations, through accelerate."""
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast, set_seed
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from policies.rdt.checkpoint import save_checkpoint
@@ -22,10 +21,10 @@ from training.checkpoints.shelf import STATE
 from training.checkpoints.state import read_state, write_state
 from training.config import TrainingConfig
 from training.data.conditions import add_state_noise, mask_conditions
-from training.data.windows import Window
+from training.data.windows import DemoWindows, Window
+from training.distribution.launch import open_accelerator
+from training.distribution.weights import Gathered, TrainedWeights
 from training.losses.weights import slot_weights, weight_table
-from training.optimisation.accumulation import accumulation
-from training.optimisation.averaging import WeightAverage
 from training.optimisation.freezing import prepare_network
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
@@ -35,7 +34,6 @@ from training.watching.log import Log
 from training.watching.sampled_error import SampledError, sampled_error
 
 _SMOOTHING = 0.95
-_TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
 def train(
@@ -52,21 +50,13 @@ def train(
         The folder of the finished checkpoint.
 
     Raises:
-        ConfigError: Bad demos or checkpoint, or the output folder is another run's.
+        ConfigError: Bad demos or checkpoint, the output folder is another run's, or accelerate is
+            set to something that the trainer does not do.
     """
     folder = RunFolder(config.out)
     if config.threads:
         torch.set_num_threads(config.threads)
-    # Known before accelerate starts: its wrappers want the accumulation from the beginning.
-    passes = accumulation(config, int(os.environ.get("WORLD_SIZE", "1")))
-    AcceleratorState._reset_state()  # or a second run in a process keeps the first one's precision
-    accelerator = Accelerator(mixed_precision=config.precision, gradient_accumulation_steps=passes)
-    if accelerator.distributed_type.value not in _TOGETHER:
-        raise ConfigError(
-            f"accelerate is set to {accelerator.distributed_type.value}. Allowed: one process, or "
-            "data parallel on CPUs or GPUs (MULTI_CPU, MULTI_GPU). Fix: accelerate launch "
-            "--multi_gpu --num_processes N -m harness.cli train ..."
-        )
+    accelerator = open_accelerator(config)
     if accelerator.is_main_process:
         folder.claim(config)
     accelerator.wait_for_everyone()
@@ -86,13 +76,9 @@ class _Training:
         self.data = read_windows(config, network)
         self.held_out = read_windows(config, network, held_out=True) if config.held_out else None
         self.contract = describe_contract(config, network, self.data, start_contract)
-        optimizer = torch.optim.AdamW(
-            prepare_network(network, config),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
-        self.average = WeightAverage(self.raw, config.ema, warmup=config.ema_warmup)
+        trained = prepare_network(network, config)
+        self.trained = TrainedWeights(network, trained, config, accelerator)
+        self.network, self.optimizer = self.trained.network, self.trained.optimizer
         weights = slot_weights(config, self.layout, self.data.action_std)
         self.table = weight_table(self.layout, self.data.action_std, weights)
         self.weights = weights.to(accelerator.device)
@@ -101,14 +87,8 @@ class _Training:
         self.best = math.inf
         self.sampled: SampledError | None = None
         self.step = self._resume()
-        self.log = Log(folder, config) if accelerator.is_main_process else None
+        self.log = Log(folder, config, self.step) if accelerator.is_main_process else None
         self._whole = True
-
-    @property
-    def raw(self) -> RDTPolicyNetwork:
-        """The network itself, with the weights that the optimiser moves."""
-        unwrapped: RDTPolicyNetwork = self.accelerator.unwrap_model(self.network)
-        return unwrapped
 
     def run(self, progress: Progress | None, report: Report | None) -> Path:
         if report is not None and self.accelerator.is_main_process:
@@ -138,7 +118,9 @@ class _Training:
                 )
                 self._after_update(status, progress)
         except KeyboardInterrupt:
-            if self._whole and self.step not in self.folder.shelf.updates:
+            # Put together by all processes or by none, and nobody knows where the others stopped.
+            alone = self._whole and not self.trained.sharded
+            if alone and self.step not in self.folder.shelf.updates:
                 self._save()
             raise
         finally:
@@ -147,7 +129,7 @@ class _Training:
         return self._finish()
 
     def _start(self) -> TrainingStart:
-        trained = [p.numel() for p in self.raw.parameters() if p.requires_grad]
+        trained = [p.numel() for p in self.trained.raw.parameters() if p.requires_grad]
         return TrainingStart(
             update=self.step,
             demos=self.data.demos,
@@ -200,14 +182,15 @@ class _Training:
                 weights = self.weights
                 if "valid" in ready:
                     weights = weights * ready["valid"][..., None]
-                loss, _ = self.network(ready, weights=weights)
+                with self.accelerator.autocast():
+                    loss, _ = self.network(ready, weights=weights)
                 self.accelerator.backward(loss)
                 total += loss.detach()
                 if self.accelerator.sync_gradients:
                     norm = float(self._clip())
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.raw)
+        self.trained.average.update(self.trained.raw)
         self.step += 1
         self._whole = True
         mean = self.accelerator.reduce(total / self.passes, "mean")
@@ -238,32 +221,38 @@ class _Training:
             self.network.parameters(), self.config.clip
         )
         assert norm is not None  # None is for wrappers that are refused
-        return norm
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _watch(self) -> None:
         """Sample plans on held-out demonstrations when it is time; keep the best weights."""
         period = self.config.sample_period
         if self.held_out is None or not period or self.step % period:
             return
-        if not self.accelerator.is_main_process:
-            return
-        with self.average.applied(self.raw), torch.random.fork_rng():
-            self.raw.eval()
+        whole = self.trained.gather(resumable=False)
+        if whole is not None:
+            with whole.averaged(computing=True) as network:
+                self._sample(network, self.held_out)
+        better = self.sampled is not None and self.sampled.overall < self.best
+        if self._agreed(better):
+            if self.sampled is not None:
+                self.best = self.sampled.overall
+            self._save(best=True)
+
+    def _sample(self, network: RDTPolicyNetwork, data: DemoWindows) -> None:
+        """Measure the error of sampled plans; in the main process."""
+        network.eval()
+        with torch.random.fork_rng():
             self.sampled = sampled_error(
-                self.raw,
-                self.held_out,
-                self.layout,
-                windows=self.config.sample_windows,
-                move=self._moved,
+                network, data, self.layout, windows=self.config.sample_windows, move=self._moved
             )
-            self.raw.train()
+        network.train()
         if self.log is not None:
             self.log.write({"update": self.step, "sampled": self.sampled.as_dict()})
-        if self.sampled.overall < self.best:
-            self.best = self.sampled.overall
-            self.folder.shelf.put(self.step, self._write)
-            self.folder.shelf.point_best(self.step)
-            self.folder.shelf.prune(self.config.keep)
+
+    def _agreed(self, choice: bool) -> bool:
+        """Return what the main process chose; in all processes."""
+        chosen = torch.tensor(int(choice), device=self.accelerator.device)
+        return bool(broadcast(chosen))
 
     def _after_update(self, status: TrainingStatus, progress: Progress | None) -> None:
         if self.log is not None:
@@ -273,28 +262,24 @@ class _Training:
         if progress is not None and self.accelerator.is_main_process:
             progress(status)
 
-    def _save(self) -> None:
-        if not self.accelerator.is_main_process:
+    def _save(self, *, best: bool = False) -> None:
+        """Add a checkpoint, and perhaps call it the best; in all processes."""
+        whole = self.trained.gather()
+        if whole is None:
             return
-        self.folder.shelf.put(self.step, self._write)
+        self.folder.shelf.put(self.step, lambda folder: self._write(folder, whole))
+        if best:
+            self.folder.shelf.point_best(self.step)
         self.folder.shelf.prune(self.config.keep)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, whole: Gathered) -> None:
         """Write the policy as it is and, beside it, all that is needed to go on."""
-        self._write_policy(folder)
-        state = {
-            "step": self.step,
-            "samples": self._samples(),
-            "best": self.best,
-            "network": self.raw.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        if self.accelerator.scaler is not None:
-            state["scaler"] = self.accelerator.scaler.state_dict()
-        write_state(folder / STATE, state)
+        with whole.averaged() as network:
+            self._write_policy(folder, network)
+        noted = {"step": self.step, "samples": self._samples(), "best": self.best}
+        write_state(folder / STATE, noted | (whole.state or {}))
 
-    def _write_policy(self, folder: Path) -> None:
+    def _write_policy(self, folder: Path, network: RDTPolicyNetwork) -> None:
         extra: dict[str, Any] = {
             "update": self.step,
             "training": self.config.identity(),
@@ -302,8 +287,7 @@ class _Training:
         }
         if self.sampled is not None:
             extra["sampled"] = self.sampled.as_dict()
-        with self.average.applied(self.raw):
-            save_checkpoint(folder, self.raw, self.contract, extra=extra)
+        save_checkpoint(folder, network, self.contract, extra=extra)
 
     def _resume(self) -> int:
         """Take up the newest checkpoint of the run, if there is one; return its update."""
@@ -311,19 +295,19 @@ class _Training:
         if not there:
             return 0
         path = self.folder.shelf.place(there[-1]) / STATE
-        state = read_state(path, self._samples(), self.accelerator.device)
+        # In pieces, nobody has room for all of it, nor needs more of it than a tensor at a time.
+        device = None if self.trained.sharded else self.accelerator.device
+        state = read_state(path, self._samples(), device)
         with state.restoring():
-            self.raw.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.trained.load(state)
             self.best = float(state["best"])
-            if self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
         return there[-1]
 
     def _finish(self) -> Path:
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            self._write_policy(self.folder.checkpoint)
+        whole = self.trained.gather(resumable=False)
+        if whole is not None:
+            with whole.averaged() as network:
+                self._write_policy(self.folder.checkpoint, network)
         self.accelerator.wait_for_everyone()
         return self.folder.checkpoint
