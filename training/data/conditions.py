@@ -35,7 +35,7 @@ def mask_conditions(
 
     A hidden picture becomes the uniform background, a hidden state the data's mean, a hidden
     frequency 0, a hidden instruction the empty one, and which slots mean something all zeros.
-    Targets stay.
+    Targets stay. Pictures that a window says are not ``shown`` are hidden always.
 
     Args:
         batch: Changed in place.
@@ -44,6 +44,9 @@ def mask_conditions(
         mean_state: (V,) mean of the training data's states.
         no_text: Tokens and mask of the empty instruction; needed where language is hidden.
     """
+    if "shown" in batch:
+        unseen = ~batch["shown"][:, :, None, None, None, None]
+        batch["images"] = batch["images"].masked_fill(unseen, BACKGROUND)
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
     chances = torch.tensor([settings.mask(camera) for camera in cameras], device=device)

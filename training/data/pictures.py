@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.demo_file import open_demo_file
 from tasks.errors import ConfigError
-from training.demos.file import open_demo_file
 from training.demos.format import PICTURES
 from training.demos.reader import Demo
 
