@@ -26,11 +26,11 @@ from results.errors import ResultsError
 from results.records import EpisodeRecord
 from results.statistics import wilson_interval
 from results.store import load_run
+from tasks.demo_file import find_demo_files, open_demo_file
 from tasks.errors import ConfigError, SimulatorError
 from tasks.protocols import Protocol, get_protocol
 from tasks.rendering import advice, probe
 from training.config import TrainingConfig
-from training.demos.file import find_demo_files, open_demo_file
 from training.demos.task import demo_task
 from training.watching.judging import Candidate, Rate, Success, Verdict
 

@@ -6,12 +6,11 @@ on other versions and some drift off (LIBERO's issue 16).
 
 Only what is executed is read from a file, in LIBERO's HDF5 format: ``data/demo_<n>`` with
 ``actions`` and ``states``, and the attributes ``model_file`` and, where the collector noted it,
-``scene_seed``.
+``scene_seed``. A file may be anybody's, so it is opened with the guards of ``tasks.demo_file``.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +22,7 @@ from pydantic import Field
 from policies.baselines import HORIZON
 from policies.interface import PlanRequest, PolicySpec
 from tasks.actions import check_actions
+from tasks.demo_file import DemoFile, open_demo_file
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 from tasks.starts import SampledStart, Start, StoredStart
@@ -202,51 +202,43 @@ def read_replayed(path: Path, task: "Task", number: int) -> ReplayedDemo:
         ConfigError: The file is damaged or has no such demonstration.
         SpecMismatchError: It is another task's.
     """
-    with _opened(path) as data:
-        _check_task(path, data, task)
-        names = sorted(
-            (name for name in data if name.removeprefix("demo_").isdigit()),
-            key=lambda name: int(name.removeprefix("demo_")),
-        )
+    with open_demo_file(path) as file:
+        _check_task(file, task)
+        names = file.demos()
         if number >= len(names):
             raise ConfigError(
                 f"'{path}' has no demonstration {number}, it holds {len(names)}. "
                 f"Allowed: 0 to {len(names) - 1}, so at most --episodes {len(names)}."
             )
-        group = data[names[number]]
-        actions = group["actions"][...].astype(np.float64)
-        if not actions.size:
-            raise ConfigError(f"'{path}' has no action in {names[number]}. Fix: collect it anew.")
-        seed = group.attrs.get("scene_seed")
+        place = f"data/{names[number]}"
+        actions = file.numbers(f"{place}/actions", (ACTION_DIM,)).astype(np.float64)
+        first = file.numbers(f"{place}/states", (None,), steps=len(actions), rows=0)
+        group = file.group(place)
+        model_xml = file.attribute(group, "model_file")
         return ReplayedDemo(
             source=f"'{path}' {names[number]}",
             actions=np.clip(check_actions(actions), -1.0, 1.0),
-            state=group["states"][0].astype(np.float64),
-            model_xml=str(group.attrs.get("model_file", "")),
-            scene_seed=None if seed is None else int(seed),
+            state=first.astype(np.float64),
+            model_xml=model_xml if isinstance(model_xml, str) else "",
+            scene_seed=_seed(file, group),
         )
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.Group]:
-    """Open a demo file's group of demonstrations."""
-    fix = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
-    try:
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get("data"), h5py.Group):
-                raise ConfigError(f"'{path}' has no group 'data', so it holds no demos. {fix}")
-            yield file["data"]
-    except (OSError, KeyError, RuntimeError) as error:  # h5py's words for what is damaged or absent
-        raise ConfigError(f"The demo file '{path}' cannot be read ({error}). {fix}") from error
+def _seed(file: DemoFile, group: h5py.Group) -> int | None:
+    seed = file.attribute(group, "scene_seed")
+    if seed is None or (type(seed) is int and 0 <= seed < 1 << 32):
+        return seed
+    raise file.refuse(f"the scene_seed of {group.name} is {str(seed)[:50]}, no seed of NumPy's")
 
 
-def _check_task(path: Path, data: h5py.Group, task: "Task") -> None:
+def _check_task(file: DemoFile, task: "Task") -> None:
     """Refuse another task's file: by its BDDL file, else by its own name."""
-    bddl = str(data.attrs.get("bddl_file_name", ""))
-    of = PurePosixPath(bddl).stem if bddl else path.stem.removesuffix("_demo")
-    wanted = task.bddl_file.stem if bddl else task.name
+    bddl = file.attribute(file.data, "bddl_file_name")
+    named = isinstance(bddl, str) and bool(bddl)
+    of = PurePosixPath(bddl).stem if named else file.path.stem.removesuffix("_demo")
+    wanted = task.bddl_file.stem if named else task.name
     if of != wanted:
         raise SpecMismatchError(
-            f"'{path}' holds demos of '{of}', but {task.suite} task {task.index} is '{wanted}'. "
-            "Fix: give that task with --tasks, or a folder with a file for each task."
+            f"'{file.path}' holds demos of '{of}', but {task.suite} task {task.index} is "
+            f"'{wanted}'. Fix: give that task with --tasks, or a folder with a file for each task."
         )

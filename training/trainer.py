@@ -1,16 +1,15 @@
 """Fine-tuning an RDT policy on demonstrations, through accelerate."""
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast, set_seed
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from policies.rdt.checkpoint import save_checkpoint
@@ -22,10 +21,10 @@ from training.checkpoints.shelf import STATE
 from training.checkpoints.state import read_state, write_state
 from training.config import TrainingConfig
 from training.data.conditions import add_state_noise, mask_conditions
-from training.data.windows import Window
+from training.data.windows import DemoWindows, Window
+from training.distribution.launch import open_accelerator
+from training.distribution.weights import Gathered, TrainedWeights
 from training.losses.weights import slot_weights, weight_table
-from training.optimisation.accumulation import accumulation
-from training.optimisation.averaging import WeightAverage
 from training.optimisation.freezing import prepare_network
 from training.optimisation.lora import merged
 from training.optimisation.schedule import learning_rate
@@ -39,7 +38,6 @@ from training.watching.sampled_error import SampledError, sampled_error
 from training.watching.selection import Selection, check_judge
 
 _SMOOTHING = 0.95
-_TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
 def train(
@@ -60,23 +58,14 @@ def train(
         The folder of the finished checkpoint.
 
     Raises:
-        ConfigError: Bad demos or checkpoint, the output folder is another run's, or a judge is
-            lacking.
+        ConfigError: Bad demos or checkpoint, the output folder is another run's, a judge is lacking,
+            or accelerate is set to something that the trainer does not do.
     """
     check_judge(config, judge)
     folder = RunFolder(config.out)
     if config.threads:
         torch.set_num_threads(config.threads)
-    # Known before accelerate starts: its wrappers want the accumulation from the beginning.
-    passes = accumulation(config, int(os.environ.get("WORLD_SIZE", "1")))
-    AcceleratorState._reset_state()  # or a second run in a process keeps the first one's precision
-    accelerator = Accelerator(mixed_precision=config.precision, gradient_accumulation_steps=passes)
-    if accelerator.distributed_type.value not in _TOGETHER:
-        raise ConfigError(
-            f"accelerate is set to {accelerator.distributed_type.value}. Allowed: one process, or "
-            "data parallel on CPUs or GPUs (MULTI_CPU, MULTI_GPU). Fix: accelerate launch "
-            "--multi_gpu --num_processes N -m harness.cli train ..."
-        )
+    accelerator = open_accelerator(config)
     if accelerator.is_main_process:
         folder.claim(config)
     accelerator.wait_for_everyone()
@@ -109,13 +98,9 @@ class _Training:
         self.contract = describe_contract(config, network, self.data, start_contract)
         selection.check(self.contract)
         self.notes = starting_notes(self.contract, start_contract)
-        optimizer = torch.optim.AdamW(
-            prepare_network(network, config),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
-        self.average = WeightAverage(self.raw, config.ema, warmup=config.ema_warmup)
+        trained = prepare_network(network, config)
+        self.trained = TrainedWeights(network, trained, config, accelerator)
+        self.network, self.optimizer = self.trained.network, self.trained.optimizer
         weights = slot_weights(config, self.layout, self.data.action_std)
         self.table = weight_table(self.layout, self.data.action_std, weights)
         self.weights = weights.to(accelerator.device)
@@ -124,14 +109,8 @@ class _Training:
         self.best = math.inf
         self.sampled: SampledError | None = None
         self.step = self._resume()
-        self.log = Log(folder, config) if accelerator.is_main_process else None
+        self.log = Log(folder, config, self.step) if accelerator.is_main_process else None
         self._whole = True
-
-    @property
-    def raw(self) -> RDTPolicyNetwork:
-        """The network itself, with the weights that the optimiser moves."""
-        unwrapped: RDTPolicyNetwork = self.accelerator.unwrap_model(self.network)
-        return unwrapped
 
     def run(self, progress: Progress | None, report: Report | None) -> Path:
         if report is not None and self.accelerator.is_main_process:
@@ -164,7 +143,9 @@ class _Training:
                 )
                 self._after_update(status, progress)
         except KeyboardInterrupt:
-            if self._whole and self.step not in self.folder.shelf.updates:
+            # Put together by all processes or by none, and nobody knows where the others stopped.
+            alone = self._whole and not self.trained.sharded
+            if alone and self.step not in self.folder.shelf.updates:
                 self._save()
             raise
         finally:
@@ -173,7 +154,7 @@ class _Training:
         return self._finish()
 
     def _start(self) -> TrainingStart:
-        weights = [(each.numel(), each.requires_grad) for each in self.raw.parameters()]
+        weights = [(each.numel(), each.requires_grad) for each in self.trained.raw.parameters()]
         return TrainingStart(
             update=self.step,
             demos=self.data.demos,
@@ -228,14 +209,15 @@ class _Training:
                 weights = self.weights
                 if "valid" in ready:
                     weights = weights * ready["valid"][..., None]
-                loss, _ = self.network(ready, weights=weights)
+                with self.accelerator.autocast():
+                    loss, _ = self.network(ready, weights=weights)
                 self.accelerator.backward(loss)
                 total += loss.detach()
                 if self.accelerator.sync_gradients:
                     norm = float(self._clip())
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.raw)
+        self.trained.average.update(self.trained.raw)
         self.step += 1
         self._whole = True
         mean = self.accelerator.reduce(total / self.passes, "mean")
@@ -271,32 +253,39 @@ class _Training:
             self.network.parameters(), self.config.clip
         )
         assert norm is not None  # None is for wrappers that are refused
-        return norm
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _watch(self) -> None:
         """Sample plans on held-out demonstrations when it is time; keep the best weights."""
         period = self.config.sample_period
         if self.held_out is None or not period or self.step % period:
             return
-        if not self.accelerator.is_main_process:
-            return
-        with self.average.applied(self.raw), torch.random.fork_rng():
-            self.raw.eval()
+        whole = self.trained.gather(resumable=False)
+        if whole is not None:
+            with whole.averaged(computing=True) as network:
+                self._sample(network, self.held_out)
+        better = self.sampled is not None and self.sampled.overall < self.best
+        better = better and not self.config.eval_every  # success chooses then
+        if self._agreed(better):
+            if self.sampled is not None:
+                self.best = self.sampled.overall
+            self._save(best=True)
+
+    def _sample(self, network: RDTPolicyNetwork, data: DemoWindows) -> None:
+        """Measure the error of sampled plans; in the main process."""
+        network.eval()
+        with torch.random.fork_rng():
             self.sampled = sampled_error(
-                self.raw,
-                self.held_out,
-                self.layout,
-                windows=self.config.sample_windows,
-                move=self._moved,
+                network, data, self.layout, windows=self.config.sample_windows, move=self._moved
             )
-            self.raw.train()
+        network.train()
         if self.log is not None:
             self.log.write({"update": self.step, "sampled": self.sampled.as_dict()})
-        if self.sampled.overall < self.best and not self.config.eval_every:
-            self.best = self.sampled.overall
-            self.folder.shelf.put(self.step, self._write)
-            self.folder.shelf.point_best(self.step)
-            self.folder.shelf.prune(self.config.keep)
+
+    def _agreed(self, choice: bool) -> bool:
+        """Return what the main process chose; in all processes."""
+        chosen = torch.tensor(int(choice), device=self.accelerator.device)
+        return bool(broadcast(chosen))
 
     def _judge(self, clock: Clock, *, saved: bool = False) -> None:
         """Save the policy as it is and have it judged in simulation when it is time."""
@@ -315,28 +304,24 @@ class _Training:
         if progress is not None and self.accelerator.is_main_process:
             progress(status)
 
-    def _save(self) -> None:
-        if not self.accelerator.is_main_process:
+    def _save(self, *, best: bool = False) -> None:
+        """Add a checkpoint, and perhaps call it the best; in all processes."""
+        whole = self.trained.gather()
+        if whole is None:
             return
-        self.folder.shelf.put(self.step, self._write)
+        self.folder.shelf.put(self.step, lambda folder: self._write(folder, whole))
+        if best:
+            self.folder.shelf.point_best(self.step)
         self.folder.shelf.prune(self.config.keep)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, whole: Gathered) -> None:
         """Write the policy as it is and, beside it, all that is needed to go on."""
-        self._write_policy(folder)
-        state = {
-            "step": self.step,
-            "samples": self._samples(),
-            "best": self.best,
-            "network": self.raw.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        if self.accelerator.scaler is not None:
-            state["scaler"] = self.accelerator.scaler.state_dict()
-        write_state(folder / STATE, state)
+        with whole.averaged() as network:
+            self._write_policy(folder, network)
+        noted = {"step": self.step, "samples": self._samples(), "best": self.best}
+        write_state(folder / STATE, noted | (whole.state or {}))
 
-    def _write_policy(self, folder: Path) -> None:
+    def _write_policy(self, folder: Path, network: RDTPolicyNetwork) -> None:
         extra: dict[str, Any] = {
             "update": self.step,
             "training": self.config.identity(),
@@ -344,8 +329,8 @@ class _Training:
         }
         if self.sampled is not None:
             extra["sampled"] = self.sampled.as_dict()
-        with self.average.applied(self.raw), merged(self.raw):
-            save_checkpoint(folder, self.raw, self.contract, extra=extra)
+        with merged(network):
+            save_checkpoint(folder, network, self.contract, extra=extra)
 
     def _resume(self) -> int:
         """Take up the newest checkpoint of the run, if there is one; return its update."""
@@ -353,19 +338,19 @@ class _Training:
         if not there:
             return 0
         path = self.folder.shelf.place(there[-1]) / STATE
-        state = read_state(path, self._samples(), self.accelerator.device)
+        # In pieces, nobody has room for all of it, nor needs more of it than a tensor at a time.
+        device = None if self.trained.sharded else self.accelerator.device
+        state = read_state(path, self._samples(), device)
         with state.restoring():
-            self.raw.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.trained.load(state)
             self.best = float(state["best"])
-            if self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
         return there[-1]
 
     def _finish(self) -> Path:
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            self._write_policy(self.folder.checkpoint)
+        whole = self.trained.gather(resumable=False)
+        if whole is not None:
+            with whole.averaged() as network:
+                self._write_policy(self.folder.checkpoint, network)
         self.accelerator.wait_for_everyone()
         return self.folder.checkpoint

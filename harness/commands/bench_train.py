@@ -40,8 +40,8 @@ def bench_train_command(
     """
     from harness.benchmarks.training_speed import SIDES, compare_training
     from harness.display import progress_bar
+    from tasks.demo_file import find_demo_files
     from tasks.errors import ConfigError
-    from training.demos.file import find_demo_files
 
     if min(updates, batch_size, repeats) < 1:
         raise ConfigError("--updates, --batch-size and --repeats must be at least 1.")

@@ -31,8 +31,9 @@ def collect_command(
 ) -> int:
     """Let the scripted expert demonstrate tasks; write LIBERO's HDF5 format.
 
-    Only demonstrations whose success lasts are kept. A killed collection resumes. The exit code is
-    1 if a task could not be collected; the others are.
+    Only demonstrations whose success lasts are kept. A killed collection resumes; where fewer
+    demonstrations are there than asked for, the others are added. The exit code is 1 if a task
+    could not be collected; the others are.
 
     Parameters
     ----------
@@ -139,7 +140,8 @@ def _table(collected: "Sequence[Collected]") -> "Table":
 
 def _speed(collected: "Sequence[Collected]") -> str:
     """Say what a demonstration costs in the workers, so what cores it takes to be faster."""
-    kept = sum(attempt.kept for item in collected for attempt in item.attempts)
+    attempts = [attempt for item in collected for attempt in item.attempts]
+    kept = sum(attempt.kept and attempt.plan[0] > 0 for attempt in attempts)  # not made before
     if not kept:
         return ""
     spent = _seconds(collected)

@@ -94,7 +94,7 @@ def demos_regenerate_command(
     from harness.commands.arguments import parse_demo_files
     from harness.demonstrations.regeneration import RegenerationConfig, Remade, regenerate
     from harness.display import progress_bar
-    from training.demos.file import open_demo_file
+    from tasks.demo_file import open_demo_file
 
     config = RegenerationConfig(
         resolution=resolution, noops=noops, settle_steps=settle_steps, workers=workers

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.demonstration import Attempt, attempt_demo, attempt_file, attempt_seed
+from harness.demonstrations.extension import asks_for_more, take_apart
 from harness.processes import WorkerDiedError, sole_writer, worker_pool
 from policies.expert.errors import PlanningError
 from tasks.errors import ConfigError, SimulatorError, differing_settings
@@ -38,7 +39,7 @@ class Collected:
         suite: The suite's name.
         task: Index in the suite.
         name: The task's name.
-        path: The demo file; it exists unless there was a problem.
+        path: The demo file; where there was a problem it is not there, or as it was before.
         kept: Demonstrations in it.
         tried: Attempts it took.
         rejected: How many attempts were not kept, by reason.
@@ -66,6 +67,9 @@ def collect(
     configs: CollectionConfig | Sequence[CollectionConfig], progress: Progress | None = None
 ) -> list[Collected]:
     """Collect demonstrations of every task; finished ones are not collected again.
+
+    Where fewer are there than asked for, the others are added: the file then holds what it would
+    if all had been asked for at once.
 
     Args:
         configs: What to collect, one for each suite, into one folder; the first one's workers do
@@ -134,6 +138,7 @@ class _Line:
 
     def __init__(self, config: CollectionConfig, task: Task) -> None:
         self.config, self.task = config, task
+        self.path = config.out / task.demo_file
         self.parts = _parts_folder(config, task)
         self.attempts: list[Attempt] = []
         self.problem = ""
@@ -181,8 +186,7 @@ class _Line:
         """Join the demonstrations in one file and forget the parts."""
         from training.demos.writer import merge_demos
 
-        config, task = self.config, self.task
-        path = config.out / task.demo_file
+        config, task, path = self.config, self.task, self.path
         rejected = dict(sorted(self._rejected().items()))
         if not self.problem:
             kept = [a.index for a in self.attempts if a.kept]
@@ -219,6 +223,8 @@ def _run(lines: Sequence[_Line], workers: int, progress: Progress) -> Iterator[_
     """Work through the tasks in order, all workers busy; yield each when it is done."""
     for line in lines:
         line.parts.mkdir(parents=True, exist_ok=True)
+        if line.path.exists():
+            take_apart(line.config, line.path, line.parts)
     pending: dict[Future[Attempt], _Line] = {}
     waiting = list(lines)
     with worker_pool(workers) as pool:
@@ -243,7 +249,11 @@ def _parts_folder(config: CollectionConfig, task: Task) -> Path:
 
 
 def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
-    """Return a task whose file is there; refuse a file that was made with other settings."""
+    """Return a task whose file has all that is asked for.
+
+    A file of which more is asked, and nothing else, is added to; one that was made with other
+    settings is refused.
+    """
     from training.demos.reader import read_provenance
 
     path = config.out / task.demo_file
@@ -251,9 +261,12 @@ def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
         return None
     made = read_provenance(path)
     differing = differing_settings(made, config.recipe())
+    if asks_for_more(config, made):
+        return None
     if differing:
         raise ConfigError(
             f"'{path}' holds demos made otherwise ({differing}). "
+            "Allowed: the same settings with as many --demos or more. "
             "Fix: give another --out, or remove the file."
         )
     return Collected(

@@ -60,7 +60,7 @@ class Attempt:
 
 def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
     """Run one attempt in a worker, unless its file is there already."""
-    note = parts / f"attempt_{index:05d}.json"
+    note = attempt_note(parts, index)
     if note.exists():
         return Attempt(**json.loads(note.read_text()))
     watch = Stopwatch()
@@ -75,10 +75,16 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
         record(simulator, attempt_file(parts, index), motion)
         attempt = Attempt(index=index, kept=True, steps=len(motion.actions))
     attempt = replace(attempt, build=built, plan=planned, render=watch.lap())
+    write_attempt(parts, attempt)
+    return attempt
+
+
+def write_attempt(parts: Path, attempt: Attempt) -> None:
+    """Note that an attempt is finished; its file, if it was kept, must be there."""
+    note = attempt_note(parts, attempt.index)
     writing = note.with_suffix(".writing")
     writing.write_text(json.dumps(asdict(attempt)))
     writing.replace(note)
-    return attempt
 
 
 def _plan(
@@ -112,3 +118,8 @@ def attempt_seed(config: CollectionConfig, attempt: int) -> int:
 def attempt_file(parts: Path, index: int) -> Path:
     """Return the file of an attempt that became a demonstration."""
     return parts / f"attempt_{index:05d}.hdf5"
+
+
+def attempt_note(parts: Path, index: int) -> Path:
+    """Return the file that says that an attempt is finished, and how."""
+    return parts / f"attempt_{index:05d}.json"

@@ -91,7 +91,7 @@ def _unreachable(task: Task, out: Path, error: Exception) -> PrerequisiteError:
 
 def _check(path: Path) -> None:
     """Refuse what is no demo file, such as a page that a proxy answered with."""
-    from training.demos.file import open_demo_file
+    from tasks.demo_file import open_demo_file
 
     try:
         with open_demo_file(path) as file:

@@ -21,11 +21,11 @@ from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import sole_writer, worker_pool
+from tasks.demo_file import DemoFile, open_demo_file
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.observation import FloatArray
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demos.file import DemoFile, open_demo_file
 from training.demos.format import INTENDED
 from training.demos.noops import noops, pauses
 

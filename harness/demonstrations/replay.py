@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from harness.processes import worker_pool
+from tasks.demo_file import DemoFile, open_demo_file
 from tasks.errors import ConfigError, HarnessError
 from tasks.protocols import Protocol, get_protocol
 from tasks.starts import StoredStart
-from training.demos.file import DemoFile, open_demo_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,11 +161,19 @@ class Block(nn.Module):
         self.norm3 = RmsNorm(hidden_size, norm)
 
     def forward(
-        self, x_BNH: Tensor, keys_values: tuple[Tensor, Tensor], mask_BL: Tensor | None
+        self, x_BNH: Tensor, condition: Tensor | tuple[Tensor, Tensor], mask_BL: Tensor | None
     ) -> Tensor:
-        """Return the sequence (B, N, H) after this block."""
+        """Return the sequence (B, N, H) after this block.
+
+        Args:
+            x_BNH: The sequence before it.
+            condition: The adapted condition (B, L, H), or its keys and values if they are known.
+            mask_BL: bool, True where the condition counts; None for everywhere.
+        """
+        if isinstance(condition, Tensor):
+            condition = self.cross_attn.keys_values(condition)
         x_BNH = x_BNH + self.attn(self.norm1(x_BNH))
-        x_BNH = x_BNH + self.cross_attn(self.norm2(x_BNH), keys_values, mask_BL)
+        x_BNH = x_BNH + self.cross_attn(self.norm2(x_BNH), condition, mask_BL)
         out_BNH: Tensor = x_BNH + self.ffn(self.norm3(x_BNH))
         return out_BNH
 

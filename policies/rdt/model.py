@@ -139,39 +139,22 @@ class RDTTrunk(nn.Module):
         img_BNH: Tensor,
         lang_mask_BL: Tensor | None = None,
     ) -> Tensor:
-        """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``."""
-        if self.recompute and torch.is_grad_enabled():
-            return self._frugal(x_BNH, ctrl_freqs_B, t, lang_BLH, img_BNH, lang_mask_BL)
-        keys_values = self.project_conditions(lang_BLH, img_BNH)
-        return self.denoise(x_BNH, ctrl_freqs_B, t, keys_values, lang_mask_BL)
+        """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``.
 
-    def _frugal(
-        self,
-        x_BNH: Tensor,
-        ctrl_freqs_B: Tensor,
-        t: Tensor,
-        lang_BLH: Tensor,
-        img_BNH: Tensor,
-        lang_mask_BL: Tensor | None,
-    ) -> Tensor:
-        """Do as ``forward`` does, keeping only what goes into each block.
-
-        A block's keys and values are computed again with it: over all image tokens they take more
-        memory than anything else.
+        Each block's weights are used within its own call alone, so that they can be kept in pieces
+        and put together for just as long.
         """
         conditions = (
             lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]],
-            (img_BNH + self.img_cond_pos_embed),
+            img_BNH + self.img_cond_pos_embed,
         )
+        frugal = self.recompute and torch.is_grad_enabled()
         x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
-
-        def run(block: Block, x: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:
-            out: Tensor = block(x, block.cross_attn.keys_values(condition), mask)
-            return out
-
         for index, block in enumerate(self.blocks):
-            mask = None if index % 2 else lang_mask_BL
-            x_BNH = checkpoint(run, block, x_BNH, conditions[index % 2], mask, use_reentrant=False)
+            inputs = (x_BNH, conditions[index % 2], None if index % 2 else lang_mask_BL)
+            # What is computed again includes a block's keys and values: over all image tokens they
+            # take more memory than anything else.
+            x_BNH = checkpoint(block, *inputs, use_reentrant=False) if frugal else block(*inputs)
         out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
         return out_BTV
 

@@ -1,6 +1,8 @@
 """Replaying demonstrations: which one, what of it, and mistakes; no simulator is built."""
 
 import pickle
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,15 +172,86 @@ def test_damaged_files_are_refused(folder: Path) -> None:
     refused("NaN")
     with h5py.File(path, "r+") as file:
         del file["data/demo_2/actions"]
-    refused(r"cannot be read.*actions.*Fix")
+    refused(r"demo_2/actions is missing.*Fix")
     with h5py.File(path, "r+") as file:
         file["data/demo_2/actions"] = np.zeros((0, 7))
-    refused("no action in demo_2")
+    refused(r"shape \(0, 7\)")
     with h5py.File(path, "r+") as file:
         del file["data"]
     refused("no group 'data'")
     path.write_bytes(b"no HDF5")
-    refused(r"cannot be read.*Fix")
+    refused(r"it is no HDF5 file.*Fix")
+
+
+def _trillion_rows(group: h5py.Group, other: Path) -> None:
+    del group["actions"]
+    group.create_dataset("actions", (10**12, 7), "f8", chunks=(4096, 7), compression="gzip")
+
+
+def _wide_states(group: h5py.Group, other: Path) -> None:
+    del group["states"]
+    group.create_dataset("states", (70, 10**9), "f8", chunks=(1, 1024), compression="gzip")
+
+
+def _nan_at_the_start(group: h5py.Group, other: Path) -> None:
+    group["states"][0, 3] = np.nan
+
+
+def _elsewhere(group: h5py.Group, other: Path) -> None:
+    del group["states"]
+    group["states"] = h5py.ExternalLink(str(other), "data/demo_2/states")
+
+
+def _fewer_states(group: h5py.Group, other: Path) -> None:
+    del group["states"]
+    group["states"] = np.zeros((69, 12))
+
+
+def _words_for_a_seed(group: h5py.Group, other: Path) -> None:
+    group.attrs["scene_seed"] = "seven"
+
+
+def _no_seed_of_numpy(group: h5py.Group, other: Path) -> None:
+    group.attrs["scene_seed"] = -1
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_trillion_rows, r"shape \(1000000000000, 7\)"),
+        (_wide_states, "declares 560,000,000,000 bytes"),
+        (_nan_at_the_start, "NaN or infinity"),
+        (_elsewhere, "is a link"),
+        (_fewer_states, "69 rows, actions has 70"),
+        (_words_for_a_seed, "scene_seed of .*demo_2 is seven"),
+        (_no_seed_of_numpy, "is -1, no seed"),
+    ],
+)
+def test_hostile_files_are_refused_before_memory_is_taken(
+    folder: Path, damage: Callable[[h5py.Group, Path], None], words: str
+) -> None:
+    path = file_of(folder, 0)
+    with h5py.File(path, "r+") as file:
+        damage(file["data/demo_2"], file_of(folder, 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match=words) as caught:
+            build(path).check_episodes(SUITE, (0,), (0,))
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value)
+    assert "Fix:" in str(caught.value)
+
+
+def test_a_demo_without_attributes_replays_from_its_state(folder: Path) -> None:
+    path = file_of(folder, 0)
+    with h5py.File(path, "r+") as file:
+        for name in ("model_file", "scene_seed"):
+            del file["data/demo_2"].attrs[name]
+    start = build(path).start(SUITE, 0, 0)
+    assert isinstance(start, StoredStart)
+    assert start.model_xml == ""
 
 
 def test_bad_options() -> None:

@@ -5,16 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint import load_checkpoint, save_checkpoint
-from policies.rdt.config import RDTConfig
-from policies.rdt.contract import Contract
+from policies.rdt.checkpoint import load_checkpoint
 from policies.rdt.encoders import EncoderSources
-from policies.rdt.frozen_encoders import load_frozen_encoders
-from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError
 from tests.policies.rdt.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file
-from tests.training.tiny import save_tiny
+from tests.training.tiny import save_tiny, save_tiny_frozen
 from training.config import TrainingConfig
 from training.trainer import train
 
@@ -23,26 +19,10 @@ def test_frozen_encoders_feed_rdt_and_stay_out_of_the_checkpoint(tmp_path: Path)
     sources = EncoderSources(
         siglip=str(write_siglip(tmp_path / "siglip")), t5=str(write_t5(tmp_path / "t5"))
     )
-    encoders = load_frozen_encoders(sources, max_words=64)
-    steps = encoders.config.tokens_per_step
-    shape = RDTConfig(
-        hidden_size=32,
-        depth=2,
-        num_heads=2,
-        pred_horizon=8,
-        lang_token_dim=encoders.config.text_token_dim,
-        img_token_dim=encoders.config.image_token_dim,
-        max_lang_cond_len=64,
-        img_cond_len=2 * steps,
-        lang_pos_embed_config=(("lang", -64),),
-        img_pos_embed_config=(("image", (2, 3, -(steps // 3))),),
-    )
-    network = RDTPolicyNetwork(shape, encoders)
-    contract = Contract.describe(network, render_size=16, orientation="rotate180")
-    start = save_checkpoint(tmp_path / "start", network, contract)
+    network = save_tiny_frozen(tmp_path / "start", sources)
     config = TrainingConfig(
         demos=(write_file(tmp_path / "a.hdf5", size=16),),
-        checkpoint=start,
+        checkpoint=tmp_path / "start",
         out=tmp_path / "run",
         updates=3,
         batch_size=2,

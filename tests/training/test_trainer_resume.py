@@ -1,8 +1,6 @@
 """Runs that are killed, rolled back or spread over processes, against one that is not."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import torch
 
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
+from tests.training.runs import flat, run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.checkpoints.shelf import STATE
 from training.config import TrainingConfig
@@ -17,8 +16,6 @@ from training.data.windows import DemoWindows
 from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -42,36 +39,6 @@ def base(tmp_path: Path) -> dict[str, object]:
 
 def run(settings: dict[str, object], progress=None) -> Path:
     return train(TrainingConfig(**settings), progress)
-
-
-def run_apart(settings: dict[str, object], last: int = 0, launch: tuple[str, ...] = ()) -> int:
-    note = Path(str(settings["out"])).with_suffix(".json")
-    note.write_text(json.dumps(settings))
-    words = [sys.executable, "-m", *launch, "tests.training.run_killed", str(note), str(last)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode > 0:
-        raise AssertionError(done.stderr)
-    return done.returncode
-
-
-def state(out: Path, update: int) -> dict[str, object]:
-    return torch.load(RunFolder(out).shelf.place(update) / STATE, weights_only=True)
-
-
-def flat(value: object, name: str = "") -> dict[str, object]:
-    if isinstance(value, dict):
-        return {k: v for key, each in value.items() for k, v in flat(each, f"{name}.{key}").items()}
-    if isinstance(value, list):
-        return flat(dict(enumerate(value)), name)
-    return {name: value}
-
-
-def same(first: object, second: object) -> bool:
-    ours, theirs = flat(first), flat(second)
-    return ours.keys() == theirs.keys() and all(
-        torch.equal(one, theirs[k]) if isinstance(one, torch.Tensor) else one == theirs[k]
-        for k, one in ours.items()
-    )
 
 
 def test_a_killed_run_ends_in_the_same_bits(

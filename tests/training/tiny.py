@@ -7,7 +7,8 @@ import torch
 from policies.rdt.checkpoint import save_checkpoint
 from policies.rdt.config import RDTConfig
 from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncodersConfig
+from policies.rdt.encoders import EncodersConfig, EncoderSources
+from policies.rdt.frozen_encoders import load_frozen_encoders
 from policies.rdt.network import RDTPolicyNetwork
 
 HORIZON = 8
@@ -37,3 +38,25 @@ def save_tiny(folder: Path, *, render_size: int = 16) -> Path:
         network = tiny_network()
     contract = Contract.describe(network, render_size=render_size, orientation="rotate180")
     return save_checkpoint(folder, network, contract)
+
+
+def save_tiny_frozen(folder: Path, sources: EncoderSources) -> RDTPolicyNetwork:
+    """Write a checkpoint of a fresh network that takes large encoders; return the network."""
+    encoders = load_frozen_encoders(sources, max_words=64)
+    steps = encoders.config.tokens_per_step
+    shape = RDTConfig(
+        hidden_size=32,
+        depth=2,
+        num_heads=2,
+        pred_horizon=HORIZON,
+        lang_token_dim=encoders.config.text_token_dim,
+        img_token_dim=encoders.config.image_token_dim,
+        max_lang_cond_len=64,
+        img_cond_len=2 * steps,
+        lang_pos_embed_config=(("lang", -64),),
+        img_pos_embed_config=(("image", (2, 3, -(steps // 3))),),
+    )
+    network = RDTPolicyNetwork(shape, encoders)
+    contract = Contract.describe(network, render_size=16, orientation="rotate180")
+    save_checkpoint(folder, network, contract)
+    return network

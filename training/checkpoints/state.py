@@ -37,20 +37,21 @@ class State:
             raise _refuse(self._path, str(error)) from error
 
 
-def read_state(path: Path, samples: int, device: torch.device) -> State:
+def read_state(path: Path, samples: int, device: torch.device | None) -> State:
     """Read a state.
 
     Args:
         path: The file.
         samples: Windows per update now, over all processes.
-        device: Where tensors go.
+        device: Where tensors go; without one they stay in the file, to be read when they are used.
 
     Raises:
         ConfigError: It is damaged, or the run had another number of windows per update, so that
             the order of the data would not go on where it stopped.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        place = "cpu" if device is None else device
+        content = torch.load(path, map_location=place, mmap=device is None, weights_only=True)
         before = int(content["samples"])
     except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
         raise _refuse(path, str(error)) from error

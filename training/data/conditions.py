@@ -37,7 +37,7 @@ def mask_conditions(
 
     A hidden picture becomes the uniform background, a hidden state the data's mean, a hidden
     frequency 0, a hidden instruction the empty one, and which slots mean something all zeros.
-    Targets stay.
+    Targets stay. Pictures that a window says are not ``shown`` are hidden always.
 
     Args:
         batch: Changed in place.
@@ -47,6 +47,9 @@ def mask_conditions(
         no_text: Tokens and mask of the empty instruction; needed where language is hidden.
         missing: Cameras that are always hidden, whatever augmentation did to their background.
     """
+    if "shown" in batch:
+        unseen = ~batch["shown"][:, :, None, None, None, None]
+        batch["images"] = batch["images"].masked_fill(unseen, BACKGROUND)
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
     likely = [1.0 if camera in missing else settings.mask(camera) for camera in cameras]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from policies.rdt.images import BACKGROUND
+from tasks.demo_file import DemoFile, open_demo_file
 from tasks.errors import ConfigError
-from training.demos.file import DemoFile, open_demo_file
 from training.demos.format import PICTURES
 from training.demos.reader import Demo
 

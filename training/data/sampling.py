@@ -39,8 +39,8 @@ class WindowWeights:
         self._of = np.array([entry.of for entry in entries])[demo]
         self._base: Weights = np.ones(len(demo))
         if settings.sampling == "official":
-            moving = np.array([entry.first_motion for entry in entries])[demo]
-            usable = (self._step >= moving - 1) & (self._steps >= OFFICIAL_STEPS)
+            first = np.array([entry.first_usable for entry in entries])[demo]
+            usable = (self._step >= first) & (self._steps >= OFFICIAL_STEPS)
             if not usable.any():
                 raise ConfigError(
                     f"--sampling official drops demonstrations below {OFFICIAL_STEPS} steps, and "

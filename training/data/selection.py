@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from tasks.demo_file import find_demo_files, open_demo_file
 from tasks.errors import ConfigError
 from training.data.settings import DataSettings
-from training.demos.file import find_demo_files, open_demo_file
 from training.demos.reader import Demo, read_demos
 
 

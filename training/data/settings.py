@@ -28,7 +28,8 @@ class DataSettings:
     """Demonstrations of each file that are never trained on: the last so many."""
     sampling: Literal["uniform", "official", "key-moments"] = "uniform"
     """uniform: every window once per epoch; official: drawn as RDT's code draws, none before the
-    arm moves, no demonstration below 128 steps; key-moments: drawn, more around transitions."""
+    arm moves, no demonstration below 128 steps, pictures of what was before hidden; key-moments:
+    drawn, more around transitions."""
     key_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """key-moments: share of the samples that start near a transition."""
     key_radius: Annotated[int, Field(ge=0)] = 10

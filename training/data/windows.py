@@ -16,12 +16,12 @@ from policies.rdt.encoders import ImageEncoder, TextEncoder
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
 from policies.rdt.normalisation import Normalisation
+from tasks.demo_file import find_demo_files
 from tasks.errors import ConfigError
 from training.data.pictures import KeptPictures, LazyPictures, Pictures, Places, look
 from training.data.selection import choose_demos
 from training.data.settings import DataSettings
 from training.data.transitions import first_motion, transitions
-from training.demos.file import find_demo_files
 from training.demos.reader import Demo, read_demos
 
 _KEPT_BYTES = 2 << 30
@@ -32,10 +32,13 @@ class Window(Batch):
 
     Keys:
         valid: (B, T) bool, True before the demonstration's end; only where the tail is masked.
+        shown: (B, history) bool, False where pictures are to be hidden as RDT's loader hides what
+            is before a demonstration's first usable step; only under official sampling.
         state_std: (B, V) deviations of the state within the demonstration.
     """
 
     valid: NotRequired[Tensor]
+    shown: NotRequired[Tensor]
     state_std: Tensor
 
 
@@ -56,6 +59,11 @@ class IndexedDemo:
     steps: int
     transitions: tuple[int, ...]
     first_motion: int
+
+    @property
+    def first_usable(self) -> int:
+        """The step before the first motion, the earliest that RDT's code draws."""
+        return max(self.first_motion - 1, 0)
 
 
 class DemoWindows(Dataset[Window]):
@@ -105,6 +113,8 @@ class DemoWindows(Dataset[Window]):
         self._history, self._horizon = history, horizon
         self._places = Places(cameras=tuple(cameras), missing=tuple(missing_cameras))
         self._prepare = image_encoder.prepare
+        # Those that are held out are to be seen as in an evaluation, which hides nothing.
+        self._hides_start = self._settings.sampling == "official" and not held_out
         self.files = sorted({file for path in paths for file in find_demo_files(path)})
         seen = [look(file, self._places.shown) for file in self.files]
         self.render_sizes = set().union(*(sizes for _, _, sizes in seen))
@@ -184,10 +194,10 @@ class DemoWindows(Dataset[Window]):
 
     def __getitem__(self, index: int) -> Window:
         demo, step = self.index[index].tolist()
-        seen = [max(step - back, 0) for back in range(self._history - 1, -1, -1)]
+        steps = range(step - self._history + 1, step + 1)
         text = self._text_row[demo]
         sample: Window = {
-            "images": self._pictures[demo].rows(seen),
+            "images": self._pictures[demo].rows([max(each, 0) for each in steps]),
             "token_ids": self._token_ids[text],
             "token_mask": self._token_mask[text],
             "state": self._states[demo][step],
@@ -197,6 +207,9 @@ class DemoWindows(Dataset[Window]):
         }
         if self._settings.tail == "masked":
             sample["valid"] = self.before_end([index], self._horizon)[0]
+        if self._hides_start:
+            first = self.entries[demo].first_usable
+            sample["shown"] = torch.tensor([each >= first or each == step for each in steps])
         return sample
 
     def before_end(self, rows: Sequence[int], horizon: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from tasks.errors import ConfigError
 from tasks.observation import CONTROL_HZ
 from training.demos.conventions import camera_view, gripper_agreement, observation_instant
-from training.demos.file import DemoFile, open_demo_file
+from tasks.demo_file import DemoFile, open_demo_file
 from training.demos.format import (
     CONVENTION_ATTRIBUTE,
     INTENDED,

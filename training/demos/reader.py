@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.observation import ACTION_DIM, FloatArray, Image
-from training.demos.file import DemoFile, find_demo_files, open_demo_file
+from tasks.demo_file import DemoFile, find_demo_files, open_demo_file
 from training.demos.format import (
     CONVENTION_ATTRIBUTE,
     INTENDED,

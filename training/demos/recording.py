@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.observation import FloatArray
-from training.demos.file import DemoFile, open_demo_file
+from tasks.demo_file import DemoFile, open_demo_file
 from training.demos.format import CONVENTION_ATTRIBUTE, Convention
 from training.demos.reader import Demo, read_demos, stated_convention
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.observation import CONTROL_HZ
 from tasks.starts import IndexedStart, SampledStart, Start, StoredStart
-from training.demos.file import DemoFile
+from tasks.demo_file import DemoFile
 from training.demos.format import SEED_ATTRIBUTE, START_ATTRIBUTE
 
 _MAX_SETTLING = 200

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tasks.observation import ACTION_DIM, FloatArray
-from training.demos.file import open_demo_file
+from tasks.demo_file import open_demo_file
 from training.demos.format import PICTURES, Convention
 from training.demos.reader import read_demos, stated_convention
 from training.demos.noops import noops

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 from tasks.errors import HarnessError
 from tasks.suites import ORIGINAL_SUITES, SUITES, Task, suite_tasks
-from training.demos.file import DemoFile
+from tasks.demo_file import DemoFile
 
 _ENDING = "_demo"
 

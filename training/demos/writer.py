@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tasks.observation import FloatArray, Observation
+from tasks.demo_file import DemoFile
+from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
 from tasks.suites import Task
@@ -102,6 +103,27 @@ def merge_demos(
         data.attrs["provenance"] = json.dumps(dict(provenance), sort_keys=True)
         for key, value in _task_attributes(task, protocol).items():
             data.attrs[key] = value
+
+
+def split_demo(file: DemoFile, name: str, path: Path) -> int:
+    """Write one demonstration of a file that ``merge_demos`` made as it was before, atomically.
+
+    Args:
+        file: The open file.
+        name: The demonstration, ``demo_0``.
+        path: The file to write, as of ``write_demo``.
+
+    Returns:
+        Its length in control steps.
+
+    Raises:
+        ConfigError: The demonstration is damaged.
+    """
+    steps = len(file.dataset(f"data/{name}/actions", (ACTION_DIM,)))
+    group = file.group(f"data/{name}")
+    with _Replacing(path) as part:
+        file.data.copy(group, part, name="demo")
+    return steps
 
 
 def _task_attributes(task: Task, protocol: Protocol) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from training.distribution.sharding import piece
+
 _POWER = 0.75
 
 
@@ -24,7 +26,10 @@ def decay(updates: int, most: float, *, warmup: bool) -> float:
 
 
 class WeightAverage:
-    """A running average of the floating tensors in a module's state dict; not of frozen weights."""
+    """A running average of the floating tensors in a module's state dict; not of frozen weights.
+
+    Where they are in pieces, each process averages its own.
+    """
 
     def __init__(self, module: nn.Module, most: float, *, warmup: bool = False) -> None:
         """Start from nothing: the first update copies the weights.
@@ -47,8 +52,8 @@ class WeightAverage:
             return
         keep = decay(self.updates, self._most, warmup=self._warmup)
         names, values = zip(*_floating(module), strict=True)
-        averages = [self.tensors[name] for name in names]
-        torch._foreach_lerp_(averages, [value.float() for value in values], 1.0 - keep)
+        averages = [piece(self.tensors[name]) for name in names]
+        torch._foreach_lerp_(averages, [piece(value).float() for value in values], 1.0 - keep)
         self.updates += 1
 
     @contextmanager
@@ -78,7 +83,7 @@ class WeightAverage:
         if not isinstance(tensors, dict) or tensors.keys() != self.tensors.keys():
             raise ValueError("the averages are of other weights")
         for name, tensor in tensors.items():
-            self.tensors[name].copy_(tensor)
+            piece(self.tensors[name]).copy_(piece(tensor))
         self.updates = int(str(updates))
 
 
@@ -94,4 +99,4 @@ def _floating(module: nn.Module) -> list[tuple[str, Tensor]]:
 @torch.no_grad()
 def _put(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     for name, value in _floating(module):
-        value.copy_(tensors[name])
+        piece(value).copy_(piece(tensors[name]))

@@ -14,14 +14,26 @@ if TYPE_CHECKING:
 class Log:
     """Writes ``train.jsonl`` and feeds the tracker."""
 
-    def __init__(self, folder: RunFolder, config: TrainingConfig) -> None:
+    def __init__(self, folder: RunFolder, config: TrainingConfig, done: int = 0) -> None:
         """Open the log of a run.
+
+        Args:
+            folder: Of the run.
+            config: The run.
+            done: Updates done before.
 
         Raises:
             PrerequisiteError: The tracker is not installed.
+            ConfigError: The tracker does not start.
         """
         self._folder, self._every, self._clip = folder, config.log_every, config.clip
-        self._tracker = open_tracker(config.track, folder.path, config.identity())
+        self._tracker = open_tracker(
+            config.track,
+            folder.path,
+            config.identity(),
+            done=done,
+            anew=config.from_update is not None,
+        )
         self._seen = self._clipped = 0
 
     def note(self, status: "TrainingStatus") -> None:

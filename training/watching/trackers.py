@@ -1,10 +1,14 @@
-"""Writing what is logged for other programs to show."""
+"""Writing what is logged for other programs to show. None of them may cost a training."""
 
+import uuid
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.errors import PrerequisiteError
+from tasks.errors import ConfigError, PrerequisiteError
+
+_IDENTITY = "wandb.id"
 
 
 class Tracker(Protocol):
@@ -20,25 +24,37 @@ class Tracker(Protocol):
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder))
+        # What an earlier process wrote of updates that are now done again is not shown.
+        purge = done + 1 if folder.is_dir() else None
+        self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
 
     def log(self, values: Mapping[str, float], update: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, update)
+        self._writer.flush()  # a process that is killed writes nothing more
 
     def close(self) -> None:
         self._writer.close()
 
 
 class _Wandb:
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool) -> None:
         import wandb
 
+        note = folder / _IDENTITY
+        if anew or not note.exists():
+            note.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
+        # Of updates that are done again, wandb keeps what it has: it takes none that are not new.
         self._run: Any = wandb.init(
-            project="libero-bench", name=folder.name, dir=str(folder), config=dict(settings)
+            project="libero-bench",
+            name=folder.name,
+            id=note.read_text(encoding="utf-8").strip(),
+            resume="allow",
+            dir=str(folder),
+            config=dict(settings),
         )
 
     def log(self, values: Mapping[str, float], update: int) -> None:
@@ -48,25 +64,67 @@ class _Wandb:
         self._run.finish()
 
 
-def open_tracker(name: str, folder: Path, settings: Mapping[str, Any]) -> Tracker | None:
+class Careful:
+    """A tracker that gives up, with a warning, where the one that it guards fails."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker: Tracker | None = tracker
+
+    def log(self, values: Mapping[str, float], update: int) -> None:
+        """Take values of an update."""
+        if self._tracker is not None:
+            try:
+                self._tracker.log(values, update)
+            except Exception as error:
+                self._give_up(error)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._tracker is not None:
+            try:
+                self._tracker.close()
+            except Exception as error:
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        name, self._tracker = type(self._tracker).__name__.strip("_"), None
+        warnings.warn(
+            f"{name} failed ({error}); training goes on, and train.jsonl has everything. To track "
+            "it again, stop and give the same command.",
+            stacklevel=3,
+        )
+
+
+def open_tracker(
+    name: str, folder: Path, settings: Mapping[str, Any], *, done: int = 0, anew: bool = False
+) -> Tracker | None:
     """Open a tracker.
 
     Args:
         name: ``tensorboard``, ``wandb``, or ``none``.
         folder: Of the run.
         settings: Of the run.
+        done: Updates done before; what is tracked goes on from there.
+        anew: Whether what follows differs from what an earlier process tracked.
 
     Raises:
         PrerequisiteError: It is not installed.
+        ConfigError: It does not start.
     """
     if name == "none":
         return None
     try:
         if name == "tensorboard":
-            return _TensorBoard(folder / "tensorboard")
-        return _Wandb(folder, settings)
+            return Careful(_TensorBoard(folder / "tensorboard", done))
+        return Careful(_Wandb(folder, settings, anew=anew))
     except ImportError as error:
         raise PrerequisiteError(
             f"--track {name} needs the package {name}, which is not installed. "
             f"Fix: pip install 'libero-bench[{name}]'."
+        ) from error
+    except Exception as error:
+        offline = ", or set WANDB_MODE=offline" if name == "wandb" else ""
+        raise ConfigError(
+            f"--track {name} does not start ({' '.join(str(error).split())[:200]}). "
+            f"Fix: what it says{offline}, or drop --track."
         ) from error

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from policies.rdt.images import BACKGROUND, resize_frames
 from policies.rdt.layout import get_layout
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
+from training.data.conditions import mask_conditions
 from training.data.settings import DataSettings
 from training.data.windows import DemoWindows
 from training.demos.reader import read_demos
@@ -138,3 +140,27 @@ def test_deviations_do_not_count_what_is_next_to_zero(tmp_path: Path) -> None:
     expected = states[:, slot].std(correction=0)
     assert data[0]["state_std"][slot].item() == pytest.approx(expected.item(), rel=1e-5)
     assert data[0]["state_std"][127] == 0
+
+
+def test_the_official_way_hides_what_was_before_the_first_usable_step(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", demos=2, steps=12, convention="before_action")
+    with h5py.File(path, "r+") as file:
+        joints = np.zeros((12, 7))
+        joints[5:] = 0.02  # more than 0.01 rad: step 5 moves first, so step 4 may be drawn
+        file["data/demo_0/obs/joint_states"][...] = joints
+        file["data/demo_1/obs/joint_states"][...] = 0.0
+    data, plain = windows(path, sampling="official"), windows(path)
+    assert [data[step]["shown"].tolist() for step in (4, 5, 11)] == [
+        [False, True],
+        [True, True],
+        [True, True],
+    ]
+    assert data[12]["shown"].tolist() == [False, True]  # what is before the beginning
+    assert "shown" not in plain[4]
+    assert "shown" not in windows(path, sampling="official", of_rest=True, held_out=1)[4]
+    for step in (4, 12):
+        batch = {name: value[None].clone() for name, value in data[step].items()}
+        batch["images"] += 1  # as augmentation may
+        mask_conditions(batch, DataSettings(), ("agentview", "wrist"), data.mean_state, None)
+        assert (batch["images"][0, 0] == BACKGROUND).all()
+        assert torch.equal(batch["images"][0, 1], plain[step]["images"][1] + 1)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from policies.rdt.checkpoint import load_checkpoint, load_extra
 from policies.rdt.layout import get_layout
-from tasks.errors import ConfigError, PrerequisiteError
+from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -22,7 +22,6 @@ from training.terms import find_terms
 from training.trainer import train
 from training.watching.report import draw_report, read_log
 from training.watching.sampled_error import sampled_error
-from training.watching.trackers import open_tracker
 
 LAYOUT = get_layout("eef-velocity")
 
@@ -123,12 +122,3 @@ def test_the_report_is_a_picture_of_the_log(tmp_path: Path) -> None:
     assert [entry["loss"] for entry in entries] == [1 / 10, 1 / 20, 7.0]
     drawn = draw_report(tmp_path, tmp_path / "plots" / "r.png")
     assert np.asarray(Image.open(drawn)).std() > 5
-
-
-def test_a_tracker_that_is_not_installed_names_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
-    with pytest.raises(PrerequisiteError, match=r"libero-bench\[wandb\]"):
-        open_tracker("wandb", tmp_path, {})
-    assert open_tracker("none", tmp_path, {}) is None

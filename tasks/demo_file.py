@@ -134,13 +134,13 @@ class DemoFile:
             self._check_storage(place, dataset)
         return dataset
 
-    def numbers(self, place: str, row: Shape, *, steps: int | None = None) -> Any:
-        """Read a dataset of finite floating-point numbers, (T, *row)."""
+    def numbers(self, place: str, row: Shape, *, steps: int | None = None, rows: Any = ...) -> Any:
+        """Read a dataset of finite floating-point numbers, (T, *row), or some rows of it."""
         dataset = self.dataset(place, row, steps=steps)
         if dataset.dtype.kind != "f":
             raise self.refuse(f"{place} is {dataset.dtype}, not floating point")
         with self._reading(place):
-            array = dataset[...]
+            array = dataset[rows]
         if not np.isfinite(array).all():
             where = np.argwhere(~np.isfinite(array))[0].tolist()
             raise self.refuse(f"{place} holds NaN or infinity, first at {where}")

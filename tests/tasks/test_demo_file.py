@@ -217,7 +217,7 @@ def test_provenance_that_is_none(tmp_path: Path) -> None:
     "start", ['{"seed": "x"}', '{"state": [1, "y"]}', "[]", '{"state": [NaN]}']
 )
 def test_a_start_that_makes_no_sense_is_refused(tmp_path: Path, start: str) -> None:
-    from training.demos.file import open_demo_file
+    from tasks.demo_file import open_demo_file
 
     path = write_official(tmp_path / "a.hdf5")
     with h5py.File(path, "r+") as file:

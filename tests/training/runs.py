@@ -1,0 +1,65 @@
+"""Runs in processes of their own, and what they leave behind, to compare."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from training.checkpoints.shelf import STATE
+from training.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 200
+"""Seconds after which a run hangs."""
+
+
+def run_apart(
+    settings: dict[str, object],
+    last: int = 0,
+    launch: tuple[str, ...] = (),
+    program: str = "tests.training.run_killed",
+) -> int:
+    note = Path(str(settings["out"])).with_suffix(".json")
+    note.write_text(json.dumps(settings))
+    words = [sys.executable, "-m", *launch, program, str(note), str(last)]
+    # A group of its own: where it hangs, what a launcher started must not outlive it.
+    group = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said = group.communicate(timeout=LONGEST)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(group.pid, signal.SIGKILL)
+        raise
+    if group.returncode > 0:
+        raise AssertionError(said)
+    return group.returncode
+
+
+def state(out: Path, update: int) -> dict[str, object]:
+    return torch.load(RunFolder(out).shelf.place(update) / STATE, weights_only=True)
+
+
+def flat(value: object, name: str = "") -> dict[str, object]:
+    if isinstance(value, dict):
+        return {k: v for key, each in value.items() for k, v in flat(each, f"{name}.{key}").items()}
+    if isinstance(value, list):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def same(first: object, second: object) -> bool:
+    ours, theirs = flat(first), flat(second)
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(one, theirs[k]) if isinstance(one, torch.Tensor) else one == theirs[k]
+        for k, one in ours.items()
+    )

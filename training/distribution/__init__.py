@@ -1,0 +1,1 @@
+"""Training on several processes: what they may be, weights in pieces, and weights put together."""
