@@ -58,8 +58,8 @@ def train(
         The folder of the finished checkpoint.
 
     Raises:
-        ConfigError: Bad demos or checkpoint, the output folder is another run's, a judge is lacking,
-            or accelerate is set to something that the trainer does not do.
+        ConfigError: Bad demos or checkpoint, the output folder is another run's, a judge is
+            lacking, or accelerate is set to something that the trainer does not do.
     """
     check_judge(config, judge)
     folder = RunFolder(config.out)
