@@ -99,9 +99,11 @@ def scattered_moments(whole: Mapping[str, Any], optimizer: torch.optim.Optimizer
     """Take an optimiser's whole state apart as its parameters are.
 
     Raises:
-        IndexError: It is of more parameters.
+        ValueError: It is of more parameters.
     """
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    if len(whole["state"]) > len(parameters):
+        raise ValueError(f"moments of {len(whole['state'])} weights, there are {len(parameters)}")
     taken = {
         place: {
             name: scattered(value, parameters[place]) if _like(value, parameters[place]) else value

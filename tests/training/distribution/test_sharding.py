@@ -96,6 +96,16 @@ def test_frozen_encoders_are_whole_everywhere(base: dict[str, object], tmp_path:
     assert_close(state(one, 3), state(two, 3))
 
 
+def test_adapters_in_halves_do_as_whole_ones(base: dict[str, object], tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    one, two = tmp_path / "one", tmp_path / "two"
+    base |= {"lora_rank": 4}
+    train(TrainingConfig(**base, out=one))
+    sharded(base | {"out": str(two)})
+    assert_close(state(one, 3), state(two, 3))
+    assert_close(weights(one), weights(two))
+
+
 def test_bf16_halves_move_as_one_does(base: dict[str, object], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     base |= {"precision": "bf16"}
