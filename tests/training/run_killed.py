@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from tests.training.judges import ScriptedJudge
 from training.config import TrainingConfig
-from training.progress import TrainingStatus
+from training.progress import TrainingStart, TrainingStatus
 from training.trainer import train
 
 
@@ -22,9 +22,12 @@ def main(settings: Path, last: int) -> None:
         if status.update == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def report(start: TrainingStart) -> None:
+        settings.with_suffix(".processes").write_text(str(start.processes))
+
     config = TypeAdapter(TrainingConfig).validate_python(json.loads(settings.read_text()))
     judge = ScriptedJudge() if config.eval_every else None
-    train(config, progress, judge=judge)
+    train(config, progress, report, judge)
 
 
 if __name__ == "__main__":

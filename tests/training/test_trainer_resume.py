@@ -68,8 +68,11 @@ def test_a_killed_run_ends_in_the_same_bits(
 def test_two_processes_do_as_one(base: dict[str, object], tmp_path: Path) -> None:
     base |= {"effective_batch_size": 8, "updates": 6, "save_every": 3, "ema": 0.9}
     run(base | {"out": tmp_path / "one"})
-    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m")
+    # With --cpu accelerate would start one process, whatever it is told.
+    launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+    launch += ("--main_process_port", "0", "-m")
     run_apart(base | {"out": str(tmp_path / "two")}, launch=launch)
+    assert (tmp_path / "two.processes").read_text() == "2"
     one, two = (flat(state(tmp_path / name, 3)) for name in ("one", "two"))
     assert one.keys() == two.keys()
     for name, value in one.items():

@@ -117,7 +117,7 @@ def open_accelerator(config: TrainingConfig) -> Accelerator:
         raise ConfigError(
             f"{processes} processes were launched and {accelerator.num_processes} train together"
             f"{', which cannot share weights out' if sharded else ''}. Fix: start them with "
-            f"accelerate launch{'' if sharded else ' --cpu or --multi_gpu'}, or one without it."
+            "accelerate launch --multi_gpu or --use_fsdp, or one without it."
         )
     return accelerator
 

@@ -96,10 +96,10 @@ def test_frozen_encoders_are_whole_everywhere(base: dict[str, object], tmp_path:
     assert_close(state(one, 3), state(two, 3))
 
 
-def test_adapters_in_halves_do_as_whole_ones(base: dict[str, object], tmp_path: Path) -> None:
+def test_adapters_are_in_halves_and_saved_merged(base: dict[str, object], tmp_path: Path) -> None:
     pytest.importorskip("peft")
     one, two = tmp_path / "one", tmp_path / "two"
-    base |= {"lora_rank": 4}
+    base |= {"lora_rank": 2, "lora_targets": "all-linear", "normalise": "meanstd"}
     train(TrainingConfig(**base, out=one))
     sharded(base | {"out": str(two)})
     assert_close(state(one, 3), state(two, 3))

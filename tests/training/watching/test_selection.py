@@ -201,9 +201,11 @@ def test_rolling_back_forgets_later_evaluations(settings: dict[str, Any]) -> Non
 
 
 def test_two_processes_wait_for_one_judgement(settings: dict[str, Any]) -> None:
-    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m")
+    launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+    launch += ("--main_process_port", "0", "-m")
     run_apart(settings | {"updates": 4, "keep": 0}, launch=launch)
     folder = RunFolder(Path(settings["out"]))
+    assert folder.path.with_suffix(".processes").read_text() == "2"
     assert folder.finished
     assert folder.shelf.best == 4
     assert [calls(folder.evaluation(update)) for update in (3, 4)] == [1, 1]
