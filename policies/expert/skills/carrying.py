@@ -25,6 +25,8 @@ from policies.expert.skills.situation import UP, Situation, register, travel
 
 _ABOVE = 0.05
 _OVER = 0.12
+_RETREAT = 0.07
+_OUT = 0.05
 
 
 @register("on")
@@ -104,7 +106,9 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
         if step >= 3 and scene.touching_fingers(name) == 0:
             break
     hand = scene.hand_pose()
-    back = hand.shifted(-0.07 * hand.rotation[:, 2])
+    top = float(scene.object_boxes(name).bounds()[1][2])
+    length = max(_RETREAT, top - float(hand.position[2]) + _OUT)
+    back = hand.shifted(-length * hand.rotation[:, 2])
     yield from arm.move([back], tolerance=0.03, noisy=False)
 
 

@@ -3,8 +3,11 @@
 from policies.expert.insertion import LENGTH, find_insertion
 from policies.expert.motion import OPEN, Actions
 from policies.expert.placing import Place
+from policies.expert.pose import Pose
 from policies.expert.skills.gripping import grip
-from policies.expert.skills.situation import Situation, travel
+from policies.expert.skills.situation import UP, Situation, travel
+
+_RISE = 0.08
 
 
 def insert(situation: Situation, name: str, place: Place) -> Actions:
@@ -35,3 +38,6 @@ def insert(situation: Situation, name: str, place: Place) -> Actions:
     yield from arm.hold(8)
     back = scene.hand_pose().shifted(before)
     yield from arm.move([back], tolerance=0.02, noisy=False)
+    # With the wrist turned back the next goal is easier to reach.
+    upright = Pose(scene.hand_pose().position + _RISE * UP, situation.home)
+    yield from arm.move([upright], tolerance=0.03, turn_tolerance=0.3, noisy=False)
