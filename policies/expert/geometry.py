@@ -69,6 +69,11 @@ class Boxes:
         corners = self.corners().reshape(-1, 3)
         return corners.min(0), corners.max(0)
 
+    def middle(self) -> FloatArray:
+        """Give the middle of the axis-aligned bounds, (3,) metres."""
+        low, high = self.bounds()
+        return np.asarray((low + high) / 2)
+
     def extent_along(self, direction: FloatArray) -> float:
         """Give the largest coordinate of any corner along a (3,) direction, metres."""
         return float((self.corners() @ direction).max())
@@ -213,14 +218,31 @@ def support_height(scene: Boxes, footprint: Boxes, default: float) -> float:
     Returns:
         Height of the highest scene box under the footprint, metres.
     """
+    heights = support_heights(scene, footprint, default)
+    return float(heights.max()) if len(heights) else default
+
+
+def support_heights(scene: Boxes, footprint: Boxes, default: float) -> FloatArray:
+    """Find the same for each box of a footprint alone, (N,) metres.
+
+    Args:
+        scene: What may be below.
+        footprint: N boxes, anywhere above.
+        default: Height where nothing is below, metres.
+    """
+    heights = np.full(len(footprint), default)
     if not len(scene):
-        return default
-    tall = Boxes(
-        footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), _flat(footprint)
-    )
-    hit = overlapping(tall, scene).any(0)
-    tops = scene.corners()[:, :, 2].max(1)
-    return float(max([default, *tops[hit]]))
+        return heights
+    half = _flat(footprint)
+    columns = Boxes(footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), half)
+    corners = scene.corners()
+    low, high = corners[:, :, :2].min(1), corners[:, :, :2].max(1)
+    near = columns.center[:, None, :2] + half[:, None, :2] >= low[None] - 1e-9
+    near &= columns.center[:, None, :2] - half[:, None, :2] <= high[None] + 1e-9
+    rows, parts = np.nonzero(near.all(-1))
+    hit = _meeting(columns, scene, rows, parts)
+    np.maximum.at(heights, rows[hit], corners[:, :, 2].max(1)[parts[hit]])
+    return heights
 
 
 def _flat(boxes: Boxes) -> FloatArray:

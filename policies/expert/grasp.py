@@ -1,12 +1,14 @@
-"""Where to grip an object from above: search, score, then check collisions and reach."""
+"""Where to grip an object: search, score, then check collisions and reach."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from policies.expert.errors import PlanningError
-from policies.expert.geometry import Boxes, any_overlap, sample_surface
+from policies.expert.geometry import Boxes, Surface, any_overlap, sample_surface
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, angle_between, hand_rotation
 from policies.expert.scene import Scene
@@ -29,6 +31,11 @@ _MAX_WIDTH = 0.068
 _TIGHT_WIDTH = 0.055
 _MIN_AREA = 80e-6
 _MAX_TILT = 0.45
+_LAST = 0.010
+_CLOSING_STEPS = 4
+_DEEPER = 0.004
+_TILTS = (0.35, 0.6)
+_AZIMUTHS = 8
 _SWEEP = (0.0, 0.025, 0.05, 0.075)
 _GRIPPER_REACH = 0.25
 
@@ -66,15 +73,17 @@ class GraspWish:
         home: (3, 3) orientation the hand should stay close to.
         drop: (3,) where the object's origin will go, or None.
         base: (3,) of the robot; a drop farther from it is worse.
+        leaning: Whether the hand may lean where it cannot grip from straight above.
     """
 
     home: FloatArray
     drop: FloatArray | None
     base: FloatArray
+    leaning: bool = False
 
 
 def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish) -> Grasp:
-    """Find the best grasp from above that touches nothing and can be reached.
+    """Find the best grasp that touches nothing and can be reached, from above if possible.
 
     Args:
         scene: The scene as it is now.
@@ -86,26 +95,54 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
         PlanningError: If none of the candidates is possible.
     """
     own = scene.object_boxes(name)
+    origin = scene.position(name)
+    count = 0
+    for enumerate_grasps in (candidate_grasps, leaning_grasps)[: 1 + wish.leaning]:
+        candidates = enumerate_grasps(own, origin, wish)
+        ordered = sorted(candidates, key=lambda grasp: grasp.cost)
+        count += len(ordered)
+        grasp = _first_free(scene, kinematics, name, ordered)
+        if grasp is not None:
+            return grasp
+    raise PlanningError(
+        f"No grasp from above was found for '{name}': {count} candidates, "
+        "all blocked or out of reach."
+    )
+
+
+def _first_free(
+    scene: Scene, kinematics: Kinematics, name: str, candidates: Sequence[Grasp]
+) -> Grasp | None:
+    """Of grasps in order, the first that touches nothing and can be reached."""
+    own = scene.object_boxes(name)
     near = nearby(scene.obstacles(without=scene.subtree(scene.body(name))), own)
     gripper = scene.gripper_boxes(MAX_GAP)
-    candidates = sorted(
-        candidate_grasps(own, scene.position(name), wish), key=lambda grasp: grasp.cost
-    )
     for clearance, margin in _PASSES:
         blocks = Boxes.concatenate([own, near.inflated(clearance)])
         for grasp in candidates:
-            blocked = any(
-                any_overlap(_placed(gripper, grasp.pose, rise), blocks) for rise in _SWEEP
-            )
-            if blocked:
+            if any(any_overlap(_placed(gripper, grasp.pose, back), blocks) for back in _SWEEP):
+                continue
+            if not closes_freely(scene, grasp, own):
                 continue
             reach = kinematics.reach(grasp.pose)
             if reach.reached and reach.margin > margin:
                 return replace(grasp, clearance=clearance)
-    raise PlanningError(
-        f"No grasp from above was found for '{name}': {len(candidates)} candidates, "
-        "all blocked or out of reach."
-    )
+    return None
+
+
+def closes_freely(scene: Scene, grasp: Grasp, own: Boxes) -> bool:
+    """Tell whether the closing fingers meet nothing of an object before the faces they hold.
+
+    Args:
+        scene: Of the gripper.
+        grasp: How it grips.
+        own: Boxes of the object.
+    """
+    for gap in np.linspace(MAX_GAP, grasp.width + _LAST, _CLOSING_STEPS):
+        fingers = scene.gripper_boxes(min(gap, MAX_GAP), hand=False)
+        if any_overlap(_placed(fingers, grasp.pose, -_DEEPER), own):
+            return False
+    return True
 
 
 def nearby(boxes: Boxes, around: Boxes) -> Boxes:
@@ -122,8 +159,8 @@ def nearby(boxes: Boxes, around: Boxes) -> Boxes:
     return Boxes(boxes.center[keep], boxes.axes[keep], boxes.half[keep])
 
 
-def _placed(gripper: Boxes, pose: Pose, rise: float) -> Boxes:
-    return gripper.moved(pose.rotation, pose.position + np.array([0.0, 0.0, rise]))
+def _placed(gripper: Boxes, pose: Pose, back: float) -> Boxes:
+    return gripper.moved(pose.rotation, pose.position - back * pose.rotation[:, 2])
 
 
 def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterator[Grasp]:
@@ -135,34 +172,99 @@ def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Itera
         wish: Preferences.
     """
     surface = sample_surface(boxes)
-    low, high = boxes.bounds()
-    middle = (low + high) / 2
+    middle = boxes.middle()
     for yaw in _yaws(boxes, wish.home):
         closing = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-        side = np.array([-closing[1], closing[0], 0.0])
-        useful = np.abs(surface.normals @ closing) > np.cos(_MAX_TILT)
-        if not useful.any():
-            continue
-        points = surface.points[useful] - middle
-        v = points @ side
-        faces = np.stack(
-            [
-                points @ closing,
-                surface.points[useful, 2],
-                surface.normals[useful] @ closing,
-                surface.areas[useful],
-            ]
-        )
         rotation = _nearer(closing, wish.home)
-        count = int(np.abs(v).max() / _SPACING)
-        for offset in np.arange(-count, count + 1) * _SPACING:
-            band = np.abs(v - offset) < _PAD_HALF_WIDTH
-            for centre, tip, width, tilt, depth in face_pairs(faces[:, band]):
-                position = middle + centre * closing + offset * side
-                position[2] = tip + TIP_LENGTH
-                away = float(np.hypot(centre, offset))
-                pose = Pose(position, rotation)
-                yield Grasp(pose, _cost(pose, tilt, depth, away, origin, wish), width)
+        for grip in grips_along(surface, middle, closing, DOWN):
+            pose = Pose(grip.position, rotation)
+            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width)
+
+
+def leaning_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterator[Grasp]:
+    """Enumerate grips of a hand that leans, where something above is in its way.
+
+    Args:
+        boxes: Of the object.
+        origin: (3,) its body origin, metres.
+        wish: Preferences.
+    """
+    surface, middle = sample_surface(boxes), boxes.middle()
+    for tilt, azimuth in product(_TILTS, np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS):
+        rotation = leaning(tilt, azimuth, wish.home)
+        for grip in grips_along(surface, middle, rotation[:, 0], rotation[:, 2]):
+            pose = Pose(grip.position, rotation)
+            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width)
+
+
+def leaning(tilt: float, azimuth: float, home: FloatArray) -> FloatArray:
+    """Turn the hand so that its fingers point down and aside and close level.
+
+    Args:
+        tilt: Of the fingers against straight down, rad.
+        azimuth: Direction they lean to, about the vertical, rad.
+        home: (3, 3) orientation to stay close to.
+
+    Returns:
+        (3, 3) rotation matrix.
+    """
+    aside = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+    closing = np.array([-aside[1], aside[0], 0.0])
+    approach = np.sin(tilt) * aside + np.cos(tilt) * DOWN
+    options = [hand_rotation(sign * closing, approach) for sign in (1.0, -1.0)]
+    return min(options, key=lambda rotation: angle_between(home, rotation))
+
+
+class Grip(NamedTuple):
+    """Two opposite faces between the fingers.
+
+    Attributes:
+        position: (3,) of the grip site, metres.
+        width: Distance between the faces, metres.
+        tilt: Mean angle between their normals and the closing axis, rad.
+        depth: How far the tips reach past the nearest of what lies between them, metres.
+        away: Distance of the site to the object's middle, across the approach, metres.
+    """
+
+    position: FloatArray
+    width: float
+    tilt: float
+    depth: float
+    away: float
+
+
+def grips_along(
+    surface: Surface, middle: FloatArray, closing: FloatArray, approach: FloatArray
+) -> Iterator[Grip]:
+    """Enumerate what fingers of one orientation can close on.
+
+    Args:
+        surface: Of the object.
+        middle: (3,) of the object, metres.
+        closing: (3,) unit vector along which the fingers close.
+        approach: (3,) unit vector the fingers point to, across the closing axis.
+    """
+    side = np.cross(-approach, closing)
+    useful = np.abs(surface.normals @ closing) > np.cos(_MAX_TILT)
+    if not useful.any():
+        return
+    points = surface.points[useful] - middle
+    v = points @ side
+    faces = np.stack(
+        [
+            points @ closing,
+            surface.points[useful] @ -approach,
+            surface.normals[useful] @ closing,
+            surface.areas[useful],
+        ]
+    )
+    across = middle - (middle @ approach) * approach
+    count = int(np.abs(v).max() / _SPACING)
+    for offset in np.arange(-count, count + 1) * _SPACING:
+        band = np.abs(v - offset) < _PAD_HALF_WIDTH
+        for centre, tip, width, tilt, depth in face_pairs(faces[:, band]):
+            position = across + centre * closing + offset * side - (tip + TIP_LENGTH) * approach
+            yield Grip(position, width, tilt, depth, float(np.hypot(centre, offset)))
 
 
 def face_pairs(faces: FloatArray) -> Iterator[tuple[float, float, float, float, float]]:
@@ -223,14 +325,16 @@ def _nearer(closing: FloatArray, home: FloatArray) -> FloatArray:
     return min(options, key=lambda rotation: angle_between(home, rotation))
 
 
-def _cost(
-    pose: Pose, tilt: float, depth: float, away: float, origin: FloatArray, wish: GraspWish
-) -> float:
+def _cost(pose: Pose, grip: Grip, origin: FloatArray, wish: GraspWish) -> float:
     """Weigh a grasp: skewed faces, off centre, shallow, turned, far at the drop."""
-    cost = 1.5 * tilt + 6.0 * away + 12.0 * max(0.0, _WISHED_DEPTH - depth)
-    cost += 8.0 * max(0.0, depth - _WISHED_DEPTH)
-    cost += 0.35 * angle_between(wish.home, pose.rotation)
+    cost = hold_cost(grip) + 0.35 * angle_between(wish.home, pose.rotation)
     if wish.drop is not None:
         hand = wish.drop + (pose.position - origin)
         cost += 1.0 * float(np.hypot(*(hand - wish.base)[:2]))
     return cost
+
+
+def hold_cost(grip: Grip) -> float:
+    """Weigh how well a grip holds: skewed faces, off centre, shallow or deep."""
+    cost = 1.5 * grip.tilt + 6.0 * grip.away + 12.0 * max(0.0, _WISHED_DEPTH - grip.depth)
+    return cost + 8.0 * max(0.0, grip.depth - _WISHED_DEPTH)

@@ -10,6 +10,7 @@ from tasks.observation import FloatArray
 
 _SECONDS = 1.2
 _STILL = 0.05
+_CALM = 0.002
 _SLACKS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
 
@@ -56,10 +57,12 @@ class Imagination:
         mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation).ravel())
         data.qpos[address : address + 7] = [*position, *quaternion]
         robot = data.qpos[self._robot_qpos].copy()
-        for _ in range(int(_SECONDS / model.opt.timestep)):
+        for step in range(int(_SECONDS / model.opt.timestep)):
             data.qpos[self._robot_qpos] = robot
             data.qvel[self._robot_dofs] = 0.0
             mujoco.mj_step(model, data)
+            if step % 50 == 49 and float(np.abs(data.qvel[dof : dof + 6]).max()) < _CALM:
+                break
         if float(np.linalg.norm(data.qvel[dof : dof + 3])) > _STILL:
             return None
         return np.array(data.qpos[address : address + 3])

@@ -1,5 +1,6 @@
 """Moving the hand: servoing to poses, and paths that clear the obstacles."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
@@ -24,6 +25,9 @@ _NOISE_FREE = 0.03
 _DRIFT_GAIN = 0.15
 _MAX_DRIFT = 0.02
 _PUSH_STEPS = 8
+_DAMPING = 0.15
+_SMOOTHING = 4
+_CALMING = 30
 _PASS_DISTANCE = 0.025
 _SIDESTEPS = (0.04, 0.08, 0.14, 0.2)
 _STEP_LENGTH = 0.015
@@ -58,14 +62,16 @@ class Arm:
         self._rng = rng
         self._push = np.zeros(ACTION_DIM)
         self._push_left = 0
+        self._velocities: deque[FloatArray] = deque(maxlen=_SMOOTHING)
         self.intended: FloatArray | None = None
 
-    def toward(self, target: Pose, *, noisy: bool = False) -> FloatArray:
+    def toward(self, target: Pose, *, noisy: bool = False, damping: float = 0.0) -> FloatArray:
         """Compute the action that servos to a pose.
 
         Args:
             target: Wished pose of the grip site.
             noisy: Whether noise may be added; it stays off close to the target.
+            damping: How far ahead the hand's own motion is counted as made, seconds.
 
         Returns:
             (7,) action.
@@ -73,6 +79,11 @@ class Arm:
         now = self.scene.hand_pose()
         error = target.position - now.position
         turn = rotation_vector(target.rotation @ now.rotation.T)
+        if damping > 0:
+            # The latest velocity alone would be answered too late, step by step the other way.
+            self._velocities.append(self.scene.hand_velocity())
+            velocity = np.mean(self._velocities, axis=0)
+            error, turn = error - damping * velocity[:3], turn - damping * velocity[3:]
         action = np.zeros(ACTION_DIM)
         action[:3] = self._limited(_POSITION_GAIN * error / _POSITION_UNIT)
         action[3:6] = self._limited(_ROTATION_GAIN * turn / _ROTATION_UNIT)
@@ -106,6 +117,11 @@ class Arm:
             action[6] = self.gripper
             yield action
 
+    def keep(self, pose: Pose, steps: int) -> Actions:
+        """Stay at a pose for some steps, against what would make the hand drift."""
+        for _ in range(steps):
+            yield self.toward(pose, damping=_DAMPING)
+
     def move(
         self,
         waypoints: Sequence[Pose],
@@ -120,14 +136,17 @@ class Arm:
             waypoints: Poses in order.
             tolerance: Distance that counts as arrived at the last one, metres.
             turn_tolerance: The same for the orientation, rad.
-            noisy: Whether noise may be added on the way.
+            noisy: Whether noise may be added on the way. Without it, an arm that swings about the
+                last waypoint, as it does when stretched out, is given time to calm down.
         """
         for index, target in enumerate(waypoints):
             last = index == len(waypoints) - 1
             drift = np.zeros(3)
             near = tolerance if last else _PASS_DISTANCE
             aligned = turn_tolerance if last else 0.5
-            for _ in range(self._patience(target)):
+            patience = self._patience(target)
+            calming = _CALMING if last and not noisy else 0
+            for step in range(patience + calming):
                 now = self.scene.hand_pose()
                 distance = float(np.linalg.norm(target.position - now.position))
                 if distance < near and angle_between(now.rotation, target.rotation) < aligned:
@@ -137,7 +156,8 @@ class Arm:
                     drift += _DRIFT_GAIN * (target.position - now.position)
                     drift *= min(1.0, _MAX_DRIFT / (float(np.linalg.norm(drift)) + 1e-9))
                 # Noise near an end would only be fought by the servo.
-                yield self.toward(target.shifted(drift), noisy=noisy)
+                damping = _DAMPING if step >= patience else 0.0
+                yield self.toward(target.shifted(drift), noisy=noisy, damping=damping)
 
     def _patience(self, target: Pose) -> int:
         now = self.scene.hand_pose()

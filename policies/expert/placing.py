@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from policies.expert.geometry import Boxes, support_height
+from policies.expert.geometry import Boxes, support_height, support_heights
 from policies.expert.grasp import MAX_GAP
 from policies.expert.imagination import Imagination
 from policies.expert.kinematics import Kinematics
@@ -94,7 +94,7 @@ def place_of(scene: Scene, predicate: str, support: str) -> Place:
     return Place(middle, spread, low, high, predicate, support)
 
 
-def release_at(scene: Scene, name: str, spot: Spot) -> Release:
+def release_at(scene: Scene, name: str, spot: Spot, others: Boxes | None = None) -> Release:
     """Find how low a gripped object can be brought at a spot before it is let go.
 
     Both the object and the opened fingers must stay clear of what is under them.
@@ -103,22 +103,21 @@ def release_at(scene: Scene, name: str, spot: Spot) -> Release:
         scene: The scene; the object is gripped.
         name: The gripped object.
         spot: Where.
+        others: All but the object and the robot, where that is at hand.
     """
     hand, origin = scene.hand_pose(), scene.position(name)
     turn = axis_rotation(_UP, spot.yaw) if spot.yaw else np.eye(3)
     shift = np.zeros(3)
     shift[:2] = (spot.target - origin)[:2]
     move = origin - turn @ origin + shift
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
+    if others is None:
+        others = scene.obstacles(without=scene.subtree(scene.body(name)))
     fingers = scene.gripper_boxes(MAX_GAP).moved(hand.rotation, hand.position)
     rises = []
     for shape in (scene.object_boxes(name), fingers):
         moved = shape.moved(turn, move)
-        rise = -np.inf
-        for index in range(len(moved)):
-            part = Boxes(*(a[index : index + 1] for a in (moved.center, moved.axes, moved.half)))
-            below = support_height(others, part, default=0.0)
-            rise = max(rise, below + _DROP - float(part.bounds()[0][2]))
+        below = support_heights(others, moved, default=0.0)
+        rise = float((below + _DROP - moved.corners()[:, :, 2].min(1)).max())
         rises.append(rise)
     shift[2] = max(rises)
     pose = Pose(turn @ (hand.position - origin) + origin + shift, turn @ hand.rotation)
@@ -195,6 +194,7 @@ def find_standing(scene: Scene, kinematics: Kinematics, name: str, place: Place)
     usual = Spot(place.target)
     if not place.region or _settles(release_at(scene, name, usual), place):
         return Standing(usual, usual=True)
+    others = scene.obstacles(without=scene.subtree(scene.body(name)))
     spots = []
     yaws = [*_YAWS, *aligning_yaws(scene, name, place.region)]
     for yaw, x, y in product(yaws, _SHARES, _SHARES):
@@ -204,7 +204,7 @@ def find_standing(scene: Scene, kinematics: Kinematics, name: str, place: Place)
     imagination, tried, too_low = Imagination(scene), 0, False
     found = None
     for _, spot in sorted(spots, key=lambda item: item[0]):
-        release = release_at(scene, name, spot)
+        release = release_at(scene, name, spot, others)
         too_low = too_low or release.rest < place.low
         if found is not None or tried >= _MAX_TRIES or not _settles(release, place):
             continue

@@ -17,6 +17,9 @@ from policies.interface import PlanRequest, PolicySpec
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
 
+_ROUNDS = 3
+_WAIT = 20
+
 
 class ExpertPolicy:
     """Solves a task from the simulator's state: geometry and goals, nothing learned.
@@ -98,8 +101,13 @@ class ExpertPolicy:
 
     def _run(self, situation: Situation, subgoals: Sequence[Any]) -> Actions:
         try:
-            for subgoal in subgoals:
-                yield from achieve(situation, subgoal)
+            for _ in range(_ROUNDS):
+                for subgoal in subgoals:
+                    yield from achieve(situation, subgoal)
+                # What stood for a moment may still fall over.
+                yield from situation.arm.hold(_WAIT)
+                if all(situation.scene.holds(subgoal.expression) for subgoal in subgoals):
+                    break
             self._finished = True
         except PlanningError as error:
             # An episode that cannot be solved is a failure to count, not a crash.

@@ -6,7 +6,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from policies.expert.geometry import Boxes, IdArray, slab_boxes
+from policies.expert.geometry import BoolArray, Boxes, IdArray, slab_boxes
 from policies.expert.pose import Pose
 from tasks.observation import FloatArray
 
@@ -67,6 +67,13 @@ class Scene:
         """Give the pose of the grip site."""
         rotation = self.data.site_xmat[self._site].reshape(3, 3)
         return Pose(self.data.site_xpos[self._site].copy(), rotation.copy())
+
+    def hand_velocity(self) -> FloatArray:
+        """Give the grip site's velocity, (6,): metres and rad per second, world axes."""
+        spatial = np.zeros(6)
+        kind = mujoco.mjtObj.mjOBJ_SITE
+        mujoco.mj_objectVelocity(self.model, self.data, kind, self._site, spatial, 0)
+        return np.concatenate([spatial[3:], spatial[:3]])
 
     def finger_gap(self) -> float:
         """Give the distance between the finger pads, metres (about 0.08 when open)."""
@@ -152,12 +159,17 @@ class Scene:
             without: (B,) ids of bodies to leave out as well.
         """
         bodies = self.model.geom_bodyid[self._solid]
-        roots = self._root[bodies]
-        keep = ~np.char.startswith(roots.astype(str), "robot0")
-        keep &= ~np.char.startswith(roots.astype(str), "mount0")
+        keep = self._lifeless.copy()
         if without is not None:
             keep &= ~np.isin(bodies, without)
         return Boxes.concatenate([self.boxes(self._solid[keep]), self._ground()])
+
+    @cached_property
+    def _lifeless(self) -> BoolArray:
+        """Which solid geoms are no part of the robot."""
+        roots = self._root[self.model.geom_bodyid[self._solid]].astype(str)
+        robot = np.char.startswith(roots, "robot0") | np.char.startswith(roots, "mount0")
+        return np.asarray(~robot)
 
     def _ground(self) -> Boxes:
         """Box the half-spaces below the planes, one metre deep."""

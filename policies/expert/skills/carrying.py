@@ -1,12 +1,11 @@
-"""Gripping objects, carrying them and putting them down."""
-
-import numpy as np
+"""Carrying objects and putting them down."""
 
 from policies.expert.errors import PlanningError
 from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
+from policies.expert.insertion import roofed
 from policies.expert.laying import RETREAT, Lying, find_lying
-from policies.expert.motion import CLOSE, OPEN, Actions
+from policies.expert.motion import OPEN, Actions
 from policies.expert.placing import (
     Place,
     Spot,
@@ -20,16 +19,14 @@ from policies.expert.placing import (
 )
 from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
-from policies.expert.skills.situation import UP, Situation, close_fingers, register, travel
-from tasks.observation import FloatArray
+from policies.expert.skills.gripping import grip
+from policies.expert.skills.inserting import insert
+from policies.expert.skills.situation import UP, Situation, register, travel
 
-_ATTEMPTS = 4
-_APPROACH = 0.06
-_MOVED = 0.003
-_LIFTED = 0.01
 _ABOVE = 0.05
 _OVER = 0.12
-_LANDED = 0.01
+_RETREAT = 0.07
+_OUT = 0.05
 
 
 @register("on")
@@ -47,69 +44,31 @@ def place_object(situation: Situation, subgoal: Subgoal) -> Actions:
     if others and support in scene.env.object_sites_dict:
         low, high = scene.object_boxes(name).bounds()
         place = apart(scene.position(name), scene.position(others[0]), high - low, place)
+    if roofed(scene, name, place):
+        yield from insert(situation, name, place)
+        return
+    flat = draggable(situation, name, place)
     try:
-        yield from transfer(situation, name, place)
+        yield from transfer(situation, name, place, leaning=not flat)
     except PlanningError:
-        if not draggable(situation, name, place):
+        if not flat:
             raise
         yield from drag(situation, name, place)
 
 
-def transfer(situation: Situation, name: str, place: Place) -> Actions:
+def transfer(situation: Situation, name: str, place: Place, *, leaning: bool) -> Actions:
     """Grip an object, carry it so that its origin is over a place, and let go.
 
     Args:
         situation: The episode.
         name: The object.
         place: Where to.
+        leaning: Whether the hand may lean where it cannot grip from straight above.
     """
-    for _ in range(_ATTEMPTS):
-        yield from pick(situation, name, place.target)
-        if situation.holding(name):
-            yield from put_down(situation, name, place)
-            return
-        situation.failed_grasp = True
-        situation.arm.gripper = OPEN
-        up = situation.scene.hand_pose().shifted(0.08 * UP)
-        yield from situation.arm.move([up], tolerance=0.01)
-    raise PlanningError(f"'{name}' could not be gripped in {_ATTEMPTS} attempts.")
-
-
-def pick(situation: Situation, name: str, drop: FloatArray) -> Actions:
-    """Go to an object, close the fingers on it and lift it a little.
-
-    Args:
-        situation: The episode.
-        name: The object.
-        drop: (3,) where it will go, metres; used to choose the side to grip.
-    """
-    scene, arm = situation.scene, situation.arm
-    wish = GraspWish(home=situation.home, drop=drop, base=situation.base)
-    arm.gripper = OPEN
-    tight = False
-    for _ in range(_ATTEMPTS):
-        seen = scene.position(name)
-        grasp = find_grasp(scene, situation.kinematics, name, wish)
-        tight = tight or grasp.tight
-        before = grasp.pose.shifted(_APPROACH * UP)
-        yield from travel(situation, before, pass_by=not tight)
-        if tight:  # arrive without momentum
-            yield from arm.hold(3)
-            yield from arm.move([before], tolerance=0.003, noisy=False)
-        if np.linalg.norm(scene.position(name) - seen) > _MOVED:
-            continue
-        near = 0.002 if tight else 0.004
-        yield from arm.move([grasp.pose], tolerance=near, noisy=False)
-        if scene.hand_pose().position[2] < grasp.pose.position[2] + _LANDED:
-            break
-        tight = True  # a finger stands on something: up again, more exactly
-        yield from arm.move([before], tolerance=0.015, noisy=False)
-    arm.gripper = CLOSE
-    yield from close_fingers(situation)
-    situation.grip = situation.in_hand(name)
-    yield from arm.move([grasp.pose.shifted(0.05 * UP)], tolerance=0.015, noisy=False)
-    if scene.position(name)[2] < seen[2] + _LIFTED:
-        situation.grip = None
+    scene, kinematics = situation.scene, situation.kinematics
+    wish = GraspWish(home=situation.home, drop=place.target, base=situation.base, leaning=leaning)
+    yield from grip(situation, name, lambda: find_grasp(scene, kinematics, name, wish))
+    yield from put_down(situation, name, place)
 
 
 def put_down(situation: Situation, name: str, place: Place) -> Actions:
@@ -141,12 +100,16 @@ def put_down(situation: Situation, name: str, place: Place) -> Actions:
     final = Spot(spot.target, float(left))
     yield from arm.move([release_at(scene, name, final).pose], tolerance=0.005, noisy=False)
     arm.gripper = OPEN
+    hand = scene.hand_pose()
     for step in range(10):
-        yield from arm.hold(1)
+        yield from arm.keep(hand, 1)
         if step >= 3 and scene.touching_fingers(name) == 0:
             break
-    up = scene.hand_pose().shifted(0.07 * UP)
-    yield from arm.move([up], tolerance=0.03, noisy=False)
+    hand = scene.hand_pose()
+    top = float(scene.object_boxes(name).bounds()[1][2])
+    length = max(_RETREAT, top - float(hand.position[2]) + _OUT)
+    back = hand.shifted(-length * hand.rotation[:, 2])
+    yield from arm.move([back], tolerance=0.03, noisy=False)
 
 
 def _special_pose(situation: Situation, name: str, place: Place) -> Lying | None:

@@ -44,7 +44,7 @@ def _move_part(situation: Situation, subgoal: Subgoal) -> Actions:
     yield from travel(situation, hold.before)
     yield from arm.move([hold.pose], tolerance=0.005, noisy=False)
     arm.gripper = CLOSE
-    yield from close_fingers(situation)
+    yield from close_fingers(situation, scene.hand_pose())
     yield from follow(situation, part)
     if part.remaining(scene) > 0 and not scene.holds(subgoal.expression):
         situation.failed_grasp = True

@@ -102,11 +102,11 @@ def travel(
     yield from situation.arm.move(path, tolerance=near, turn_tolerance=0.1)
 
 
-def close_fingers(situation: Situation) -> Actions:
-    """Hold still until the closing fingers no longer move."""
+def close_fingers(situation: Situation, at: Pose) -> Actions:
+    """Keep the hand at a pose until the closing fingers no longer move."""
     gap, still = situation.scene.finger_gap(), 0
     for step in range(18):
-        yield from situation.arm.hold(1)
+        yield from situation.arm.keep(at, 1)
         now = situation.scene.finger_gap()
         still = still + 1 if step > 2 and abs(now - gap) < 0.0004 else 0
         gap = now

@@ -9,6 +9,7 @@ from policies.expert.geometry import (
     sample_surface,
     slab_boxes,
     support_height,
+    support_heights,
 )
 from policies.expert.pose import axis_rotation
 
@@ -84,3 +85,22 @@ def test_slabs_follow_a_hull_that_narrows():
     slabs = slab_boxes(vertices, [0.5])
     assert np.allclose(slabs.half[:, 0], [1.0, 0.5])
     assert np.allclose(slabs.center[:, 2], [0.25, 0.75])
+
+
+def test_support_heights_are_those_of_each_box_alone():
+    rng = np.random.default_rng(2)
+    axes = np.stack([axis_rotation(rng.normal(size=3), a) for a in rng.uniform(0, 3, 30)])
+    boxes = Boxes(rng.uniform(-1, 1, (30, 3)), axes, rng.uniform(0.05, 0.3, (30, 3)))
+    scene, parts = (
+        Boxes(boxes.center[s], axes[s], boxes.half[s]) for s in (slice(20), slice(20, 30))
+    )
+    heights = support_heights(scene, parts, default=-2.0)
+    columns = [
+        box(c, [*np.abs(a) @ h])
+        for c, a, h in zip(parts.center, parts.axes, parts.half, strict=True)
+    ]
+    for height, column in zip(heights, columns, strict=True):
+        tall = Boxes(column.center, column.axes, column.half * [1, 1, 100])
+        below = overlapping(tall, scene)[0]
+        tops = scene.corners()[below, :, 2].max(1) if below.any() else np.array([])
+        assert height == pytest.approx(max([-2.0, *tops]))

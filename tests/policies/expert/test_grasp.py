@@ -1,9 +1,18 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from policies.expert.geometry import Boxes
-from policies.expert.grasp import DOWN, GraspWish, candidate_grasps
-from policies.expert.pose import axis_rotation, hand_rotation
+from policies.expert.grasp import (
+    DOWN,
+    Grasp,
+    GraspWish,
+    candidate_grasps,
+    closes_freely,
+    leaning,
+)
+from policies.expert.pose import Pose, axis_rotation, hand_rotation
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 
@@ -47,3 +56,26 @@ def test_a_wide_ring_is_gripped_by_its_wall_on_the_side_of_the_shorter_reach():
     grasp = best(Boxes.concatenate(walls), drop=np.array([0.0, -0.4, 0]))
     assert grasp.width == pytest.approx(0.004, abs=0.001)
     assert grasp.pose.position[1] == pytest.approx(0.05, abs=0.004)
+
+
+def test_fingers_must_not_land_beside_the_knob_they_close_on():
+    pot = Boxes.concatenate(
+        [box([0, 0, 0], [0.03, 0.03, 0.05]), box([0, 0, 0.06], [0.006, 0.006, 0.01])]
+    )
+
+    def fingers(gap, hand):
+        sides = [box([s * (gap / 2 + 0.005), 0, -0.02], [0.005, 0.01, 0.03]) for s in (1, -1)]
+        return Boxes.concatenate(sides)
+
+    scene = SimpleNamespace(gripper_boxes=fingers)
+    low, high = (Pose(np.array([0, 0, z + 0.01]), HOME) for z in (0.0505, 0.058))
+    assert not closes_freely(scene, Grasp(low, cost=0.0, width=0.012), pot)
+    assert closes_freely(scene, Grasp(high, cost=0.0, width=0.012), pot)
+
+
+def test_a_leaning_hand_still_closes_level():
+    rotation = leaning(0.6, 0.3, HOME)
+    assert np.allclose(rotation.T @ rotation, np.eye(3)) and np.linalg.det(rotation) > 0
+    assert rotation[2, 0] == pytest.approx(0.0)
+    expected = [np.sin(0.6) * np.cos(0.3), np.sin(0.6) * np.sin(0.3), -np.cos(0.6)]
+    assert np.allclose(rotation[:, 2], expected)

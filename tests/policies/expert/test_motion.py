@@ -133,3 +133,30 @@ def test_a_lasting_error_is_added_up():
     for action in arm(puppet).move([target], tolerance=0.004, noisy=False):
         puppet.follow(action)
     assert np.linalg.norm(puppet.pose.position - target.position) < 0.004
+
+
+def test_keep_brings_back_a_hand_that_drifts():
+    class Drifting(Puppet):
+        """A hand that something pushes at every step."""
+
+        def hand_velocity(self):
+            return np.zeros(6)
+
+        def follow(self, action):
+            super().follow(action)
+            self.pose = self.pose.shifted(np.array([0.002, 0.0, 0.0]))
+
+    kept, left = Drifting(), Drifting()
+    for action in arm(kept).keep(Pose(np.zeros(3), DOWN), 20):
+        kept.follow(action)
+    for action in arm(left).hold(20):
+        left.follow(action)
+    assert left.pose.position[0] > 0.03 > 0.01 > kept.pose.position[0]
+
+
+def test_damping_counts_the_motion_under_way_as_made():
+    puppet = Puppet()
+    puppet.hand_velocity = lambda: np.array([0.1, 0, 0, 0, 0, 0])
+    target = Pose(np.array([0.02, 0, 0]), DOWN)
+    plain, damped = (arm(puppet).toward(target, damping=d)[0] for d in (0.0, 0.15))
+    assert plain > 0 and damped == pytest.approx(plain + 2.0 * -0.015 / 0.05)
