@@ -19,6 +19,7 @@ from policies.rdt.layout import Layout, get_layout
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
+from training.demos.format import PHASES_ATTRIBUTE
 from training.demos.recording import read_recording
 from training.demos.writer import merge_demos
 
@@ -97,6 +98,7 @@ def test_official_files_pass_with_their_own_convention(examine) -> None:
     def make_official(file: h5py.File) -> None:
         del file["data"].attrs["obs_convention"], file["data/demo_0/intended_actions"]
         group = file["data/demo_0"]
+        del group.attrs[PHASES_ATTRIBUTE]
         steps = len(group["actions"])
         for name in ("robot_states", *(f"obs/{each}" for each in group["obs"])):
             rewrite(file, name, lambda values: values[1:])

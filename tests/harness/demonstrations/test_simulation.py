@@ -141,8 +141,17 @@ def test_regenerated_demos_have_no_pauses_and_repeat_themselves(
 
 @pytest.mark.sim
 def test_what_fails_without_its_waits_is_dropped_and_said(official: Path, tmp_path: Path) -> None:
-    """The expert waits for the fingers: where waits are left out, it never lets go."""
-    found = regenerate([official], tmp_path, RegenerationConfig(resolution=48, workers=1))[0]
+    """A hand that stands still for so long after its grip carries nothing to the goal."""
+    source = tmp_path / "source" / official.name
+    source.parent.mkdir()
+    source.write_bytes(official.read_bytes())
+    with h5py.File(source, "r+") as file:
+        actions = file["data/demo_0/actions"][...]
+        grip = int(np.argmax(actions[:, 6] > 0))
+        actions[grip : grip + 40, :6] = 0
+        file["data/demo_0/actions"][...] = actions
+    out = tmp_path / "out"
+    found = regenerate([source], out, RegenerationConfig(resolution=48, workers=1))[0]
     assert "none of 1 demonstrations succeeds any more" in found.problem
     assert found.demos[0].reason.startswith("the goal")
     assert not found.path.exists()
