@@ -18,7 +18,7 @@ from tasks.observation import FloatArray
 RETREAT = 0.08
 """How far the hand draws back along its fingers after it let go, metres."""
 
-_TILTS = (0.55, 1.0, 0.65, 0.8, 1.15, 0.45)
+_TILTS = (1.0, 0.8, 1.15, 0.65, 0.55, 0.45)
 _SHARES = (0.0, 0.4, -0.4)
 _MAX_YAW = 2.0
 _HIGH, _STEP = 0.20, 0.005

@@ -58,10 +58,11 @@ class Scene:
 
     def shut(self, region: str) -> bool:
         """Tell whether a region lies in a drawer or behind a door that is not open."""
-        site = self.env.object_sites_dict.get(region)
-        if site is None or not getattr(site, "joints", None):
-            return False
-        return not self.holds(["open", region])
+        return self.moves(region) and not self.holds(["open", region])
+
+    def moves(self, region: str) -> bool:
+        """Tell whether a region belongs to a drawer or another part on a joint."""
+        return bool(getattr(self.env.object_sites_dict.get(region), "joints", None))
 
     def hand_pose(self) -> Pose:
         """Give the pose of the grip site."""

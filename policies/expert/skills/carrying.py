@@ -21,12 +21,14 @@ from policies.expert.pose import rotation_vector
 from policies.expert.skills.dragging import drag, draggable
 from policies.expert.skills.gripping import grip
 from policies.expert.skills.inserting import insert
+from policies.expert.skills.nudging import leans, nudge
 from policies.expert.skills.situation import UP, Situation, register, travel
 
 _ABOVE = 0.05
 _OVER = 0.12
 _RETREAT = 0.07
 _OUT = 0.05
+_UPRIGHT = 0.98
 
 
 @register("on")
@@ -48,8 +50,11 @@ def place_object(situation: Situation, subgoal: Subgoal) -> Actions:
         yield from insert(situation, name, place)
         return
     flat = draggable(situation, name, place)
+    upright = scene.rotation(name).T @ UP
     try:
         yield from transfer(situation, name, place, leaning=not flat)
+        if scene.moves(support) and leans(situation, name, upright):
+            yield from nudge(situation, name, place_of(scene, subgoal.predicate, support))
     except PlanningError:
         if not flat:
             raise
@@ -150,7 +155,10 @@ def lay_down(situation: Situation, name: str, lying: Lying) -> Actions:
         pose = lying.hand(scene, name).shifted(rise * UP)
         yield from arm.move([pose], tolerance=0.003, turn_tolerance=0.03, noisy=False)
     arm.gripper = OPEN
-    yield from arm.hold(8)
+    hand = scene.hand_pose()
+    # A leaning hand must not swing while it lets go; an upright one gives way to what settles.
+    leaning = abs(float(hand.rotation[2, 2])) < _UPRIGHT
+    yield from arm.keep(hand, 8) if leaning else arm.hold(8)
     hand = scene.hand_pose()
     back = hand.shifted(-RETREAT * hand.rotation[:, 2])
     yield from arm.move([back], tolerance=0.015, noisy=False)
