@@ -26,7 +26,7 @@ from results.errors import ResultsError
 from results.records import EpisodeRecord
 from results.statistics import wilson_interval
 from results.store import load_run
-from tasks.demo_file import find_demo_files, open_demo_file
+from tasks.demo_file import find_all_demo_files, open_demo_file
 from tasks.errors import ConfigError, SimulatorError
 from tasks.protocols import Protocol, get_protocol
 from tasks.rendering import advice, probe
@@ -149,11 +149,10 @@ def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
         PrerequisiteError: LIBERO is not installed.
     """
     found: dict[str, set[int]] = {}
-    for path in config.demos:
-        for place in find_demo_files(path):
-            with open_demo_file(place) as file:
-                task = demo_task(file)
-            found.setdefault(task.suite, set()).add(task.index)
+    for path in find_all_demo_files(config.demos):
+        with open_demo_file(path) as file:
+            task = demo_task(file)
+        found.setdefault(task.suite, set()).add(task.index)
     return {suite: tuple(sorted(found[suite])) for suite in sorted(found)}
 
 

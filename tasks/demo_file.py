@@ -7,7 +7,7 @@ declared size has been compared with what is stored before anything of that size
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,15 @@ def find_demo_files(path: Path | str) -> list[Path]:
         what = "has no *.hdf5 file below it" if path.is_dir() else "does not exist"
         raise ConfigError(f"The demos '{path}' cannot be read: it {what}. {_FIX}")
     return files
+
+
+def find_all_demo_files(paths: Iterable[Path | str]) -> list[Path]:
+    """Return the demo files that several paths stand for, each once, in the order of the paths.
+
+    Raises:
+        ConfigError: Nothing is at one of them.
+    """
+    return list(dict.fromkeys(file for path in paths for file in find_demo_files(path)))
 
 
 @contextmanager

@@ -51,11 +51,11 @@ def parse_demo_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: None was named, or one does not exist.
     """
-    from tasks.demo_file import find_demo_files
+    from tasks.demo_file import find_all_demo_files
 
     if not paths:
         raise ConfigError("No demo file was named. Fix: name HDF5 files or folders of them.")
-    return list(dict.fromkeys(file for path in paths for file in find_demo_files(path)))
+    return find_all_demo_files(paths)
 
 
 def parse_options(given: Mapping[str, str]) -> dict[str, bool | int | float | str]:

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 
 from policies.rdt.images import resize_frames
+from tasks.demo_file import find_demo_files
 from tasks.observation import Image as Picture
 from training.augmentation.pipeline import augment_images
 from training.augmentation.settings import AugmentationSettings
-from training.demos.reader import find_demo_files, read_demos
+from training.demos.reader import read_demos
 
 _MOMENTS = 3
 _LEAST_SHOWN = 128

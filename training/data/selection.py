@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from tasks.demo_file import find_demo_files, open_demo_file
+from tasks.demo_file import find_all_demo_files, open_demo_file
 from tasks.errors import ConfigError
 from training.data.settings import DataSettings
 from training.demos.reader import Demo, read_demos
@@ -32,7 +32,7 @@ def demos_to_train_on(paths: Sequence[Path | str], settings: DataSettings) -> It
     Raises:
         ConfigError: A file cannot be used, or has too few demonstrations.
     """
-    for path in sorted({file for given in paths for file in find_demo_files(given)}):
+    for path in sorted(find_all_demo_files(paths)):
         with open_demo_file(path) as file:
             there = len(file.demos())
         chosen = choose_demos(path, there, settings, held_out=False)

@@ -1,6 +1,5 @@
 """Settings of the data."""
 
-import dataclasses
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
@@ -8,6 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from policies.rdt.vector import Method
 from tasks.errors import ConfigError
+from training.options import changed_options
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -80,17 +80,16 @@ class DataSettings:
 
     @model_validator(mode="after")
     def _check_sampling(self) -> Self:
-        defaults = {entry.name: entry.default for entry in dataclasses.fields(DataSettings)}
-        given = [name for name in _KEY_MOMENTS if getattr(self, name) != defaults[name]]
+        given = changed_options(self, _KEY_MOMENTS)
         if given and self.sampling != "key-moments":
-            words = ", ".join("--" + name.replace("_", "-") for name in given)
             raise ConfigError(
-                f"{words} with --sampling {self.sampling}: it would be ignored. "
+                f"{given} with --sampling {self.sampling}: it would be ignored. "
                 "Fix: --sampling key-moments, or drop it."
             )
-        if self.curriculum == "none" and self.curriculum_share != defaults["curriculum_share"]:
+        share = changed_options(self, ["curriculum_share"])
+        if share and self.curriculum == "none":
             raise ConfigError(
-                "--curriculum-share without a curriculum: it would be ignored. "
+                f"{share} without a curriculum: it would be ignored. "
                 "Fix: --curriculum late-first or few-first, or drop it."
             )
         return self

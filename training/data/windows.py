@@ -16,7 +16,7 @@ from policies.rdt.encoders import ImageEncoder, TextEncoder
 from policies.rdt.layout import Layout
 from policies.rdt.network import Batch
 from policies.rdt.normalisation import Normalisation
-from tasks.demo_file import find_demo_files
+from tasks.demo_file import find_all_demo_files
 from tasks.errors import ConfigError
 from training.data.pictures import KeptPictures, LazyPictures, Pictures, Places, look
 from training.data.selection import choose_demos
@@ -115,7 +115,7 @@ class DemoWindows(Dataset[Window]):
         self._prepare = image_encoder.prepare
         # Those that are held out are to be seen as in an evaluation, which hides nothing.
         self._hides_start = self._settings.sampling == "official" and not held_out
-        self.files = sorted({file for path in paths for file in find_demo_files(path)})
+        self.files = sorted(find_all_demo_files(paths))
         seen = [look(file, self._places.shown) for file in self.files]
         self.render_sizes = set().union(*(sizes for _, _, sizes in seen))
         self._lazy = self._reads_late(sum(frames for _, frames, _ in seen))

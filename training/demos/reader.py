@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.observation import ACTION_DIM, FloatArray, Image
-from tasks.demo_file import DemoFile, find_demo_files, open_demo_file
+from tasks.demo_file import DemoFile, open_demo_file
 from training.demos.format import (
     CONVENTION_ATTRIBUTE,
     INTENDED,
@@ -19,7 +19,7 @@ from training.demos.format import (
 from training.demos.task import demo_instruction
 from training.demos.phases import Phase, motion_phases, phases_from
 
-__all__ = ["Demo", "find_demo_files", "read_demos", "read_provenance"]
+__all__ = ["Demo", "read_demos", "read_provenance"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Settings of the loss."""
 
-import dataclasses
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasks.errors import ConfigError
+from training.options import changed_options
 
 _WEIGHTS = ("std_min", "std_max", "rotation_cap", "gripper_factor")
 
@@ -30,12 +30,10 @@ class LossSettings:
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
-        defaults = {entry.name: entry.default for entry in dataclasses.fields(LossSettings)}
-        given = [name for name in _WEIGHTS if getattr(self, name) != defaults[name]]
+        given = changed_options(self, _WEIGHTS)
         if given and self.loss != "weighted":
-            words = ", ".join("--" + name.replace("_", "-") for name in given)
             raise ConfigError(
-                f"{words} with --loss {self.loss}, which has no weights by deviation: it would be "
+                f"{given} with --loss {self.loss}, which has no weights by deviation: it would be "
                 "ignored. Fix: --loss weighted, or drop it."
             )
         if self.std_min > self.std_max:

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasks.errors import ConfigError
+from training.options import changed_options
 
 Targets = Literal["attention", "attention-ffn", "all-linear"]
 
@@ -32,15 +33,10 @@ class LoraSettings:
 
     @model_validator(mode="after")
     def _check_lora(self) -> Self:
-        given = [
-            entry.name
-            for entry in dataclasses.fields(LoraSettings)
-            if getattr(self, entry.name) != entry.default
-        ]
+        given = changed_options(self, (entry.name for entry in dataclasses.fields(LoraSettings)))
         if given and not self.lora_rank:
-            words = ", ".join("--" + name.replace("_", "-") for name in given)
             raise ConfigError(
-                f"{words} without --lora-rank: it would be ignored. "
+                f"{given} without --lora-rank: it would be ignored. "
                 "Fix: --lora-rank 16, or drop it."
             )
         return self

@@ -1,12 +1,12 @@
 """Settings of what is watched."""
 
-import dataclasses
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasks.errors import ConfigError
+from training.options import changed_options
 
 _JUDGING = ("eval_episodes", "eval_exec_horizon", "eval_workers")
 
@@ -37,12 +37,10 @@ class WatchingSettings:
 
     @model_validator(mode="after")
     def _check_judging(self) -> Self:
-        defaults = {entry.name: entry.default for entry in dataclasses.fields(WatchingSettings)}
-        given = [name for name in _JUDGING if getattr(self, name) != defaults[name]]
+        given = changed_options(self, _JUDGING)
         if given and not self.eval_every:
-            words = ", ".join("--" + name.replace("_", "-") for name in given)
             raise ConfigError(
-                f"{words} without --eval-every: nothing is evaluated, so it would be ignored. "
+                f"{given} without --eval-every: nothing is evaluated, so it would be ignored. "
                 "Fix: --eval-every 500, or drop it."
             )
         return self

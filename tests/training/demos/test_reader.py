@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tasks.demo_file import find_all_demo_files, find_demo_files
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.demos.reader import find_demo_files, read_demos
+from training.demos.reader import read_demos
 
 
 def test_official_files_pair_an_action_with_what_was_seen_before_it(tmp_path: Path) -> None:
@@ -137,6 +138,8 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
     assert find_demo_files(tmp_path) == [first]
     with pytest.raises(ConfigError, match="does not exist"):
         find_demo_files(tmp_path / "nothing")
+    second = write_file(tmp_path / "b_demo.hdf5")
+    assert find_all_demo_files([second, tmp_path, first]) == [second, first]
 
 
 def test_files_without_attributes_are_known_by_their_name(tmp_path: Path) -> None:
