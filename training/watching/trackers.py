@@ -1,5 +1,6 @@
 """Writing what is logged for other programs to show. None of them may cost a training."""
 
+import time
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ class _TensorBoard:
 
         # What an earlier process wrote of updates that are now done again is not shown.
         purge = done + 1 if folder.is_dir() else None
+        _wait_for_a_later_second(folder)
         self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
 
     def log(self, values: Mapping[str, float], update: int) -> None:
@@ -38,6 +40,18 @@ class _TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _wait_for_a_later_second(folder: Path) -> None:
+    """Wait until a file that is begun now sorts after those in a folder.
+
+    TensorBoard reads files in the order of their names, which begin with the second they were begun
+    in: of two in one second, the later one's purge might come first.
+    """
+    seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    begun = [int(second) for second in seconds if second.isdigit()]
+    while int(time.time()) in begun:
+        time.sleep(0.05)
 
 
 class _Wandb:

@@ -51,6 +51,17 @@ def test_a_killed_run_leaves_one_point_for_each_update(settings: dict[str, objec
     assert [point.step for point in events.Scalars("sampled/overall")] == [4, 8]
 
 
+def test_files_begun_at_once_are_read_in_their_order(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    seconds = []
+    for done in range(3):
+        open_tracker("tensorboard", tmp_path, {}, done=done).close()
+        names = sorted(path.name for path in (tmp_path / "tensorboard").iterdir())
+        seconds.append(names[-1].split(".")[3])
+        assert len(names) == done + 1
+    assert seconds == sorted(set(seconds))
+
+
 def test_wandb_without_a_network(
     settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
