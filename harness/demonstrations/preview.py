@@ -160,9 +160,9 @@ def _draw_curves(curves: Sequence["Axes"], demo: Demo) -> None:
     ):
         for offset, name in enumerate(names):
             axes.plot(demo.actions[:, first + offset], label=name, linewidth=1.0)
-            if not np.array_equal(demo.targets, demo.actions):
+            if not np.array_equal(demo.intended, demo.actions):
                 colour = axes.lines[-1].get_color()
-                axes.plot(demo.targets[:, first + offset], color=colour, linewidth=0.7, ls=":")
+                axes.plot(demo.intended[:, first + offset], color=colour, linewidth=0.7, ls=":")
         axes.set_ylim(-1.08, 1.08)
         axes.set_ylabel(label, fontsize=8)
         axes.legend(loc="upper right", fontsize=7, ncols=3, framealpha=0.7)

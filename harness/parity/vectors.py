@@ -60,16 +60,16 @@ def _round_trip(evidence: Evidence, layout: Layout) -> Row:
     robot = _whole(evidence)
     start = _at(robot, 0)
     if not layout.needs_state:
-        read = layout.decode_actions(layout.encode_actions(demo.targets))
-        error = float(np.abs(read - demo.targets)[:, :6].max())
-        wrong = int((read[:, 6] != np.sign(demo.targets[:, 6])).sum())
+        read = layout.decode_actions(layout.encode_actions(demo.actions))
+        error = float(np.abs(read - demo.actions)[:, :6].max())
+        wrong = int((read[:, 6] != np.sign(demo.actions[:, 6])).sum())
         found = f"arm at most {error:.1e} apart, gripper another in {wrong} of {demo.steps} steps"
         good = error <= _EXACT and not wrong
         fix = "" if good else "see the layout's gripper and scales, and the gripper command"
     else:
         # Not the demonstrator's commands, but some that lead where the demonstration went.
-        read = layout.decode_actions(layout.targets(demo.targets, robot), start)
-        wrong = int((read[:, 6] != np.sign(demo.targets[:, 6])).sum())
+        read = layout.decode_actions(layout.targets(demo.actions, robot), start)
+        wrong = int((read[:, 6] != np.sign(demo.actions[:, 6])).sum())
         clipped = float((np.abs(read[:, :6]) >= 1.0).mean())
         found = f"gripper another in {wrong} of {demo.steps} steps, {clipped:.0%} at the limits"
         good = not wrong and clipped < 0.5

@@ -12,6 +12,7 @@ from policies.rdt.normalisation import Normalisation, SlotScales, action_slots, 
 from policies.rdt.vector import Method
 from tasks.errors import ConfigError
 from training.data.settings import DataSettings
+from training.demos.format import Targets
 from training.demos.reader import Demo
 
 LEAST_SCALE = 1e-2
@@ -55,16 +56,17 @@ def choose_normalisation(
         return before
     if asked is None:
         return start
-    return Normalisation() if asked == "none" else measure(asked, layout, demos)
+    return Normalisation() if asked == "none" else measure(asked, layout, demos, settings.targets)
 
 
-def measure(method: Method, layout: Layout, demos: Iterable[Demo]) -> Normalisation:
+def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Targets) -> Normalisation:
     """Measure states and targets, each by itself, as the layout alone writes them.
 
     Args:
         method: Other than none.
         layout: Mapping to the unified vector.
         demos: What is measured: every state, and every target within a demonstration.
+        which: Which of their actions are the targets.
     """
     states, actions = [], []
     for demo in demos:
@@ -75,7 +77,7 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo]) -> Normalisat
             gripper_qpos=demo.gripper_qpos,
         )
         states.append(layout.encode_state(**robot)[:, list(state_slots(layout))])
-        actions.append(layout.targets(demo.targets, robot)[:, list(action_slots(layout))])
+        actions.append(layout.targets(demo.targets(which), robot)[:, list(action_slots(layout))])
     return Normalisation(
         method=method,
         state=scales(method, np.concatenate(states), state_slots(layout)),

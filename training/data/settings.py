@@ -7,6 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from policies.rdt.vector import Method
 from tasks.errors import ConfigError
+from training.demos.format import Targets
 from training.options import changed_options
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -41,6 +42,10 @@ class DataSettings:
     demonstration per file to all."""
     curriculum_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the updates after which a curriculum has reached everything."""
+    targets: Targets = "executed"
+    """executed: what the demonstrator did; intended: the same without the noise that was added to
+    it, where a file has that. What corrects the noise is in both, so that only the first leads a
+    plan of many steps to where the demonstration went."""
     tail: Literal["still", "official", "masked"] = "still"
     """Beyond a demonstration's end: still: no motion, the gripper as it was; official: the last
     action again; masked: as still, but not counted in the loss."""

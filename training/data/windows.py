@@ -175,9 +175,10 @@ class DemoWindows(Dataset[Window]):
     def _targets(self, demo: Demo) -> Tensor:
         """Return (T + horizon, V): what to predict, then what stands for the time after it."""
         robot = _robot(demo)
+        actions = demo.targets(self._settings.targets)
         if self._settings.tail != "official":
-            return torch.from_numpy(self._layout.targets(demo.targets, robot, tail=self._horizon))
-        given = torch.from_numpy(self._layout.targets(demo.targets, robot))
+            return torch.from_numpy(self._layout.targets(actions, robot, tail=self._horizon))
+        given = torch.from_numpy(self._layout.targets(actions, robot))
         return torch.cat([given, given[-1:].expand(self._horizon, -1)])
 
     def _read_text(self, encoder: TextEncoder, instructions: list[str]) -> None:

@@ -25,7 +25,10 @@ TAG = "libero-v1"
 
 INTENDED = "intended_actions"
 """Dataset that official files lack: the actions without the demonstrator's noise. ``actions`` is
-what was executed and leads through ``states``; this is what a policy should learn."""
+what was executed and leads through ``states``."""
+
+Targets = Literal["executed", "intended"]
+"""Which of the two a policy learns."""
 
 CONVENTION_ATTRIBUTE = "obs_convention"
 """Attribute of ``data`` that official files lack: see ``Convention``."""

@@ -15,11 +15,13 @@ from training.demos.format import (
     PHASES_ATTRIBUTE,
     PICTURES,
     Convention,
+    Targets,
 )
 from training.demos.task import demo_instruction
 from training.demos.phases import Phase, motion_phases, phases_from
 
 __all__ = ["Demo", "read_demos", "read_provenance"]
+
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,8 @@ class Demo:
         name: The group's name, ``demo_0``.
         instruction: The task in words.
         actions: (T, 7) float64 in [−1, 1], as executed.
-        targets: (T, 7) float64 in [−1, 1], what a policy should learn: the actions without the
-            demonstrator's noise where the file has them, otherwise the actions.
+        intended: (T, 7) float64 in [−1, 1], the actions without the demonstrator's noise where the
+            file has them, otherwise the actions.
         joint_pos: (T, 7) float64, rad.
         ee_pos: (T, 3) float64, metres.
         ee_quat: (T, 4) float64, xyzw.
@@ -47,7 +49,7 @@ class Demo:
     name: str
     instruction: str
     actions: FloatArray
-    targets: FloatArray
+    intended: FloatArray
     joint_pos: FloatArray
     ee_pos: FloatArray
     ee_quat: FloatArray
@@ -60,6 +62,10 @@ class Demo:
     def steps(self) -> int:
         """T."""
         return len(self.actions)
+
+    def targets(self, which: Targets) -> FloatArray:
+        """Return (T, 7): the actions that a policy is to learn."""
+        return self.actions if which == "executed" else self.intended
 
 
 def read_demos(
@@ -168,7 +174,7 @@ def _demo(
         name=name,
         instruction=instruction,
         actions=actions,
-        targets=np.clip(intended.astype(np.float64), -1.0, 1.0),
+        intended=np.clip(intended.astype(np.float64), -1.0, 1.0),
         joint_pos=arrays["obs/joint_states"][seen].astype(np.float64),
         gripper_qpos=robot[:, 0:2],
         ee_pos=robot[:, 2:5],

@@ -99,7 +99,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
         pictures={camera: (int(h), int(w)) for camera, (h, w) in sizes.items()},
         convention=convention,
         convention_stated=stated,
-        intended=any(demo.targets is not demo.actions and _differ(demo) for demo in demos),
+        intended=any(_differ(demo) for demo in demos),
         phases=dict(sorted(kinds.items())),
         phases_noted=all(demo.phases_noted for demo in demos),
         provenance=provenance,
@@ -107,7 +107,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
 
 
 def _differ(demo: Any) -> bool:
-    return not np.array_equal(demo.targets, demo.actions)
+    return not np.array_equal(demo.intended, demo.actions)
 
 
 def _row(values: FloatArray) -> tuple[float, ...]:

@@ -64,9 +64,9 @@ def test_states_and_actions_have_their_own_numbers(tmp_path: Path) -> None:
     settings = {"held_out": 1}
     demos = list(demos_to_train_on([path], DataSettings(**settings)))
     assert len(demos) == 2
-    found = measure("meanstd", LAYOUT, demos)
+    found = measure("meanstd", LAYOUT, demos, "executed")
     data, plain = windows(path, found, **settings), windows(path, **settings)
-    actions = np.concatenate([demo.targets[:, :6] for demo in read_demos(path)][:2])
+    actions = np.concatenate([demo.actions[:, :6] for demo in read_demos(path)][:2])
     joints = np.concatenate([demo.joint_pos for demo in read_demos(path)][:2])
     np.testing.assert_allclose(found.action.scale, actions.std(0), rtol=1e-5)
     np.testing.assert_allclose(found.state.offset[:7], joints.mean(0), rtol=1e-4, atol=1e-6)
@@ -86,7 +86,7 @@ def test_states_and_actions_have_their_own_numbers(tmp_path: Path) -> None:
 
 def test_beyond_the_end_nothing_moves(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
-    found = measure("quantile", LAYOUT, demos_to_train_on([path], DataSettings()))
+    found = measure("quantile", LAYOUT, demos_to_train_on([path], DataSettings()), "executed")
     last = windows(path, found)[11]["actions"].numpy()
     decoded = found.laid_over(LAYOUT).decode_actions(last)
     np.testing.assert_allclose(decoded[1:, :6], 0.0, atol=1e-6)
@@ -96,7 +96,7 @@ def test_beyond_the_end_nothing_moves(tmp_path: Path) -> None:
 def test_whose_normalisation_is_taken(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5")
     demos = list(demos_to_train_on([path], DataSettings()))
-    none, mean = Normalisation(), measure("meanstd", LAYOUT, demos)
+    none, mean = Normalisation(), measure("meanstd", LAYOUT, demos, "executed")
 
     def choose(asked: str | None, start=none, before=None) -> Normalisation:
         settings = DataSettings(normalise=asked)
@@ -104,9 +104,9 @@ def test_whose_normalisation_is_taken(tmp_path: Path) -> None:
 
     assert choose(None) == choose("none") == choose("none", start=mean) == none
     assert choose(None, start=mean) == mean
-    assert choose("quantile", start=mean) == measure("quantile", LAYOUT, demos)
+    assert choose("quantile", start=mean) == measure("quantile", LAYOUT, demos, "executed")
     # A run that goes on keeps its numbers, even if the demonstrations changed since.
-    other = measure("meanstd", LAYOUT, demos[:1])
+    other = measure("meanstd", LAYOUT, demos[:1], "executed")
     assert choose("meanstd", before=other) == choose(None, before=other) == other
     with pytest.raises(ConfigError, match=r"under 'meanstd'. Fix: --normalise meanstd"):
         choose("quantile", before=other)

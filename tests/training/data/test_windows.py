@@ -18,6 +18,7 @@ from training.data.windows import DemoWindows
 from training.demos.reader import read_demos
 
 LAYOUT = get_layout("eef-velocity")
+ARM = slice(39, 45)
 
 
 def windows(
@@ -111,6 +112,21 @@ def test_the_tail_as_asked(tmp_path: Path) -> None:
     )
     assert windows(path, tail="masked")[9]["valid"].tolist() == [True] * 3 + [False] * 5
     assert "valid" not in windows(path)[9]
+
+
+def test_what_was_executed_is_learnt_or_what_was_intended(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.hdf5", convention="before_action")
+    for targets in ("executed", "intended"):  # a file that does not have both
+        sample = windows(path, targets=targets)[0]["actions"]
+        assert torch.equal(sample, windows(path)[0]["actions"])
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():
+            demo["intended_actions"] = np.full(demo["actions"].shape, 0.25)
+    assert torch.equal(windows(path)[0]["actions"], sample)
+    intended = windows(path, targets="intended")
+    learnt = LAYOUT.decode_actions(intended[0]["actions"].numpy())
+    np.testing.assert_allclose(learnt[:, :6], 0.25, atol=1e-6)
+    np.testing.assert_allclose(intended.action_std[ARM], 0.0, atol=1e-6)
 
 
 def test_more_demonstrations_contain_fewer_and_none_that_is_held_out(tmp_path: Path) -> None:

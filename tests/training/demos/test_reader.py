@@ -35,15 +35,15 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(demo.pictures["agentview"], np.rot90(stored, 2, axes=(1, 2)))
 
 
-def test_intended_actions_are_what_is_learnt_where_a_file_has_them(tmp_path: Path) -> None:
+def test_intended_actions_are_read_where_a_file_has_them(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
     demo = next(read_demos(path))
-    np.testing.assert_array_equal(demo.targets, demo.actions)
+    np.testing.assert_array_equal(demo.intended, demo.actions)
     intended = np.full((12, 7), 0.25)
     with h5py.File(path, "r+") as file:
         file["data/demo_0/intended_actions"] = intended
     demo = next(read_demos(path))
-    np.testing.assert_array_equal(demo.targets, intended)
+    np.testing.assert_array_equal(demo.intended, intended)
     assert not np.array_equal(demo.actions, intended)
     with h5py.File(path, "r+") as file:
         del file["data/demo_0/intended_actions"]

@@ -104,6 +104,7 @@ _WITHOUT_RULES = frozenset(
         *("lora_alpha", "lora_dropout", "lora_targets", "lora_train_adaptors"),
         *("std_min", "std_max", "rotation_cap", "gripper_factor", "held_out", "sampling"),
         *("key_share", "key_radius", "late_weight", "curriculum", "curriculum_share", "tail"),
+        "targets",
         *("mask_state", "mask_agentview", "mask_wrist", "mask_frequency", "mask_language"),
         *("mask_elements", "pictures", "log_every", "sample_windows", "track"),
         *("eval_episodes", "eval_exec_horizon", "eval_workers"),
