@@ -10,18 +10,22 @@ from policies.expert.skills.situation import SKILLS, UP, Situation, register, tr
 _FIRM = 2.5
 _LEAD = 0.3
 _STALLED = 12
+_PRESS = 10
 
 
 @register("close")
 def close(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Push a drawer or door shut with the open hand and step back from it."""
+    """Push a drawer or door shut with the open hand, press on for a moment, and step back from it.
+
+    Who learns from a hand that turns back at once, and does so a step early, leaves it ajar.
+    """
     scene, arm = situation.scene, situation.arm
     part = find_articulation(scene, "close", subgoal.arguments[0], frozenset(SKILLS))
     push = find_push(scene, situation.kinematics, part, situation.home)
     yield from travel(situation, push.start, pass_by=True)
     first = before = part.remaining(scene)
-    stalled = 0
-    while part.remaining(scene) > 0 and stalled < _STALLED:
+    stalled = pressed = 0
+    while pressed < _PRESS and stalled < _STALLED:
         now = scene.hand_pose()
         if part.hinge:
             target = part.carried(push.touch, first - part.remaining(scene) + _LEAD)
@@ -36,7 +40,10 @@ def close(situation: Situation, subgoal: Subgoal) -> Actions:
             near = ahead < -0.01
         yield arm.toward(target)
         reached = part.remaining(scene)
-        stalled = 0 if near or before - reached > 0.0005 else stalled + 1
+        if reached <= 0:
+            pressed += 1
+        else:
+            stalled = 0 if near or before - reached > 0.0005 else stalled + 1
         before = reached
     back = part.direction(scene.hand_pose().position)
     retreat = scene.hand_pose().shifted(-0.05 * back + 0.03 * UP)
