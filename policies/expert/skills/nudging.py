@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from policies.expert.errors import PlanningError
 from policies.expert.grasp import DOWN, TIP_LENGTH
 from policies.expert.motion import CLOSE, Actions
 from policies.expert.placing import Place
@@ -31,7 +32,7 @@ def leans(situation: Situation, name: str, upright: FloatArray) -> bool:
 
 
 def nudge(situation: Situation, name: str, place: Place) -> Actions:
-    """Push an object level to the middle of its place.
+    """Push an object level to the middle of its place, unless the hand cannot get behind it.
 
     Args:
         situation: The episode.
@@ -48,7 +49,10 @@ def nudge(situation: Situation, name: str, place: Place) -> Actions:
     height = float(boxes.bounds()[1][2]) - _BELOW_TOP + TIP_LENGTH
     start = Pose(scene.position(name) - (rear + _BEFORE) * way, rotation).height(height)
     arm.gripper = CLOSE
-    yield from travel(situation, start)
+    try:
+        yield from travel(situation, start)
+    except PlanningError:
+        return
     for _ in range(_STEPS):
         hand = scene.hand_pose().position
         ahead = float((hand - start.position) @ way)
