@@ -38,6 +38,8 @@ _TILTS = (0.35, 0.6)
 _AZIMUTHS = 8
 _SWEEP = (0.0, 0.025, 0.05, 0.075)
 _GRIPPER_REACH = 0.25
+_SLIDES = (-0.5, 0.5, -0.8, 0.8)
+_SLIDE_COST = 0.2
 
 _PASSES = ((0.010, 0.2), (0.007, 0.1), (0.005, 0.06), (0.003, 0.06))
 """Distance to other things, metres, and to joint limits, rad: first generous, then tight."""
@@ -52,12 +54,14 @@ class Grasp:
         cost: Smaller is better; see ``_cost``.
         width: Distance between the two faces, metres.
         clearance: Distance to other things on the way down, metres; 0 where it is not known.
+        slide: (3,) how far the closing fingers push the object, metres; None for not at all.
     """
 
     pose: Pose
     cost: float
     width: float
     clearance: float = 0.0
+    slide: FloatArray | None = None
 
     @property
     def tight(self) -> bool:
@@ -97,7 +101,8 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
     own = scene.object_boxes(name)
     origin = scene.position(name)
     count = 0
-    for enumerate_grasps in (candidate_grasps, leaning_grasps)[: 1 + wish.leaning]:
+    ways = (candidate_grasps, leaning_grasps) if wish.leaning else (candidate_grasps,)
+    for enumerate_grasps in (*ways, sliding_grasps):
         candidates = enumerate_grasps(own, origin, wish)
         ordered = sorted(candidates, key=lambda grasp: grasp.cost)
         count += len(ordered)
@@ -138,6 +143,8 @@ def closes_freely(scene: Scene, grasp: Grasp, own: Boxes) -> bool:
         grasp: How it grips.
         own: Boxes of the object.
     """
+    if grasp.slide is not None:
+        own = own.moved(np.eye(3), grasp.slide)
     for gap in np.linspace(MAX_GAP, grasp.width + _LAST, _CLOSING_STEPS):
         fingers = scene.gripper_boxes(min(gap, MAX_GAP), hand=False)
         if any_overlap(_placed(fingers, grasp.pose, -_DEEPER), own):
@@ -195,6 +202,24 @@ def leaning_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterato
         for grip in grips_along(surface, middle, rotation[:, 0], rotation[:, 2]):
             pose = Pose(grip.position, rotation)
             yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width)
+
+
+def sliding_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterator[Grasp]:
+    """Enumerate grips from above beside the object, where something else is in the hand's way.
+
+    The finger that meets it first pushes it under the hand.
+
+    Args:
+        boxes: Of the object.
+        origin: (3,) its body origin, metres.
+        wish: Preferences.
+    """
+    for grasp in candidate_grasps(boxes, origin, wish):
+        room = (MAX_GAP - grasp.width) / 2 - _PASSES[-1][0]
+        for share in _SLIDES:
+            slide = share * room * grasp.pose.rotation[:, 0]
+            cost = grasp.cost + _SLIDE_COST * abs(share)
+            yield replace(grasp, pose=grasp.pose.shifted(slide), cost=cost, slide=slide)
 
 
 def leaning(tilt: float, azimuth: float, home: FloatArray) -> FloatArray:

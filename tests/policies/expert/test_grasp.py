@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from policies.expert.grasp import (
     candidate_grasps,
     closes_freely,
     leaning,
+    sliding_grasps,
 )
 from policies.expert.pose import Pose, axis_rotation, hand_rotation
 
@@ -71,6 +73,28 @@ def test_fingers_must_not_land_beside_the_knob_they_close_on():
     low, high = (Pose(np.array([0, 0, z + 0.01]), HOME) for z in (0.0505, 0.058))
     assert not closes_freely(scene, Grasp(low, cost=0.0, width=0.012), pot)
     assert closes_freely(scene, Grasp(high, cost=0.0, width=0.012), pot)
+
+
+def test_a_hand_beside_the_object_pushes_it_under_itself():
+    block = box([0, 0, 0], [0.06, 0.02, 0.05])
+    wish = GraspWish(home=HOME, drop=None, base=np.zeros(3))
+    straight = best(block)
+    grasps = list(sliding_grasps(block, np.zeros(3), wish))
+    beside = [g for g in grasps if np.allclose(g.pose.position - g.slide, straight.pose.position)]
+    assert {round(float(g.slide[1]) * 1000) for g in beside} >= {-13, -8, 8, 13}
+    for grasp in beside:
+        assert grasp.cost > straight.cost
+        # Open, the fingers still stand on both sides of it: (77.4 - 40) / 2 mm of room.
+        assert 0 < abs(float(grasp.slide[1])) < 0.0187
+
+    def fingers(gap, hand):
+        sides = [box([s * (gap / 2 + 0.005), 0, 0], [0.005, 0.01, 0.03]) for s in (1, -1)]
+        return Boxes.concatenate(sides)
+
+    scene = SimpleNamespace(gripper_boxes=fingers)
+    outermost = max(beside, key=lambda g: abs(float(g.slide[1])))
+    assert closes_freely(scene, outermost, block)
+    assert not closes_freely(scene, replace(outermost, slide=None), block)
 
 
 def test_a_leaning_hand_still_closes_level():
