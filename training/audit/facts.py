@@ -131,6 +131,8 @@ class Training:
     condition_mask: float | None = None
     """Probability of hiding each condition."""
     state_noise_db: float | None = None
+    targets: str | None = None
+    """Which of a demonstration's actions are learnt: executed or intended."""
     demos: int | None = None
     tasks: int | None = None
     demo_steps: int | None = None

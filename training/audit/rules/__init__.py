@@ -44,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     Rule("checkpoints/limit-ignored", checkpoints.limit_ignored),
     Rule("evaluation/few-episodes", evaluation.few_episodes),
     Rule("data/state-noise", data.state_noise),
+    Rule("data/intended-targets", data.intended_targets),
     Rule("actions/dataset-script", actions.not_in_the_command),
     Rule("data/short-episodes", data.short_episodes),
     Rule("evaluation/video-rate", evaluation.video_rate),

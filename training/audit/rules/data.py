@@ -72,6 +72,21 @@ def state_noise(facts: Facts) -> Found | None:
     )
 
 
+def intended_targets(facts: Facts) -> Found | None:
+    """Plans of many steps from actions without the noise that they correct."""
+    if facts.training.targets != "intended":
+        return None
+    return Found(
+        severity="minor",
+        found="intended actions as targets",
+        expected="executed ones, for plans that are executed for more than a few steps",
+        why="The intended actions still hold what corrects the demonstrator's noise, but not the "
+        "noise itself: added up over a plan they lead beside where the demonstration went.",
+        source="arithmetic; a push of 0.15 for 8 steps moves the hand by more than a centimetre",
+        fix="--targets executed",
+    )
+
+
 def condition_masking(facts: Facts) -> Found | None:
     """No hidden conditions in training, though something is missing in evaluation."""
     probability = known(facts.training.condition_mask, "the condition masking")

@@ -151,6 +151,13 @@ CASES = [
         training(state_noise_db=40),
     ),
     Case(
+        "data/intended-targets",
+        training(targets="intended"),
+        "minor",
+        "intended actions as targets",
+        training(targets="executed"),
+    ),
+    Case(
         "data/short-episodes",
         training(shortest_demo=100),
         "major",
