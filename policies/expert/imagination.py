@@ -5,12 +5,15 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from policies.expert.pose import Pose
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
 _SECONDS = 1.2
 _STILL = 0.05
 _CALM = 0.002
+_UPRIGHT = np.cos(0.15)
+_UP = np.array([0.0, 0.0, 1.0])
 _SLACKS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
 
@@ -37,7 +40,7 @@ class Imagination:
         self._robot_qpos = self._model.jnt_qposadr[robot]
         self._robot_dofs = self._model.jnt_dofadr[robot]
 
-    def rest(self, name: str, position: FloatArray, rotation: FloatArray) -> FloatArray | None:
+    def rest(self, name: str, position: FloatArray, rotation: FloatArray) -> Pose | None:
         """Find where an object comes to rest when it is let go.
 
         Args:
@@ -46,7 +49,7 @@ class Imagination:
             rotation: (3, 3) of its body then.
 
         Returns:
-            (3,) of its origin after a second; None if it still moves.
+            Of its body after a second; None if it still moves.
         """
         data, model = self._scratch, self._model
         mujoco.mj_resetData(model, data)
@@ -65,10 +68,19 @@ class Imagination:
                 break
         if float(np.linalg.norm(data.qvel[dof : dof + 3])) > _STILL:
             return None
-        return np.array(data.qpos[address : address + 3])
+        turned = np.zeros(9)
+        mujoco.mju_quat2Mat(turned, data.qpos[address + 3 : address + 7])
+        return Pose(np.array(data.qpos[address : address + 3]), turned.reshape(3, 3))
 
     def stays(
-        self, name: str, position: FloatArray, rotation: FloatArray, predicate: str, region: str
+        self,
+        name: str,
+        position: FloatArray,
+        rotation: FloatArray,
+        predicate: str,
+        region: str,
+        *,
+        upright: bool = False,
     ) -> bool:
         """Tell whether an object ends in a region, also if it is let go a little off.
 
@@ -78,9 +90,14 @@ class Imagination:
             rotation: (3, 3) of its body then.
             predicate: ``on`` or ``in``.
             region: BDDL name of the region.
+            upright: Whether it must end as level as it is let go: what leans on the front of a
+                drawer keeps it from being shut.
         """
+        up = rotation.T @ _UP
         for slack in _SLACKS:
             rest = self.rest(name, position + slack, rotation)
-            if rest is None or not self._scene.fits(predicate, region, rest):
+            if rest is None or not self._scene.fits(predicate, region, rest.position):
+                return False
+            if upright and float((rest.rotation @ up)[2]) < _UPRIGHT:
                 return False
         return True

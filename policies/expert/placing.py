@@ -212,7 +212,9 @@ def find_standing(scene: Scene, kinematics: Kinematics, name: str, place: Place)
             tried += 1
             position, rotation = resting_pose(scene, name, spot, release)
             region = place.region
-            if imagination.stays(name, position, rotation, place.predicate, region):
+            if imagination.stays(
+                name, position, rotation, place.predicate, region, upright=scene.moves(region)
+            ):
                 found = spot
     return Standing(found, usual=False, too_low=too_low)
 
