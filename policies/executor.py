@@ -18,12 +18,20 @@ class PlanExecutor:
         horizon: Steps in a plan.
         exec_horizon: Steps executed per plan, 1 to ``horizon``.
         fusion: The rule, or its text as ``policies.fusion.parse_fusion`` reads it.
+        width: Numbers in a row of a plan.
 
     Raises:
         ConfigError: ``exec_horizon`` is out of range, or the rule cannot be read.
     """
 
-    def __init__(self, horizon: int, exec_horizon: int, fusion: str | Fusion = "none") -> None:
+    def __init__(
+        self,
+        horizon: int,
+        exec_horizon: int,
+        fusion: str | Fusion = "none",
+        *,
+        width: int = ACTION_DIM,
+    ) -> None:
         if not 1 <= exec_horizon <= horizon:
             raise ConfigError(
                 f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
@@ -31,13 +39,14 @@ class PlanExecutor:
             )
         self.horizon = horizon
         self.exec_horizon = exec_horizon
+        self.width = width
         self.fusion = parse_fusion(fusion) if isinstance(fusion, str) else fusion
         self._plans: list[tuple[int, FloatArray]] = []  # first step and actions, oldest first
         self._now = 0
 
     @property
     def rest(self) -> FloatArray | None:
-        """What the latest plan says about the steps from now on, (n, 7); None if nothing."""
+        """What the latest plan says about the steps from now on, (n, width); None if nothing."""
         if not self._plans:
             return None
         first, plan = self._plans[-1]
@@ -48,19 +57,19 @@ class PlanExecutor:
         """Take the plan made at the current step and move on by ``exec_horizon`` steps.
 
         Args:
-            plan: (horizon, 7); its first row is for the current step.
+            plan: (horizon, width); its first row is for the current step.
 
         Returns:
-            The (exec_horizon, 7) actions to execute now.
+            The (exec_horizon, width) rows to execute now.
 
         Raises:
             SpecMismatchError: The plan has another shape.
         """
         plan = np.array(plan, dtype=np.float64)
-        if plan.shape != (self.horizon, ACTION_DIM):
+        if plan.shape != (self.horizon, self.width):
             raise SpecMismatchError(
                 f"The policy gave a plan of shape {plan.shape}. Needed: "
-                f"({self.horizon}, {ACTION_DIM}). Fix: return what the policy's spec promises."
+                f"({self.horizon}, {self.width}). Fix: return what the policy's spec promises."
             )
         begin, self._now = self._now, self._now + self.exec_horizon
         self._plans = [kept for kept in self._plans if kept[0] + self.horizon > begin]
@@ -70,7 +79,7 @@ class PlanExecutor:
         )
 
     def _said_about(self, step: int) -> FloatArray:
-        """Return what each plan says about a step, (k, 7), oldest plan first."""
+        """Return what each plan says about a step, (k, width), oldest plan first."""
         return np.stack(
             [plan[step - first] for first, plan in self._plans if step - first < self.horizon]
         )

@@ -10,7 +10,8 @@ Two decisions hold for every rule:
   would hold on to a decision that the newest plan, which has seen most, took back.
 - Position and axis-angle deltas are averaged as they are. An action of 1 turns LIBERO's hand by 0.5
   rad about an axis, and for such small rotations the mean of two axis-angle vectors is the mean
-  rotation to within 0.03 rad. Absolute orientations must not be averaged so.
+  rotation to within 0.03 rad. Goals hold six numbers of an orientation's matrix, whose mean is one
+  of a matrix between them.
 """
 
 import dataclasses
@@ -24,7 +25,6 @@ from pydantic.dataclasses import dataclass
 from tasks.errors import ConfigError, first_mistake, unknown_name
 from tasks.observation import FloatArray
 
-_GRIPPER = 6
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -38,7 +38,7 @@ class Fusion:
         """Weigh the plans.
 
         Args:
-            actions: (k, 7), what k ≥ 2 plans say about one step, oldest plan first.
+            actions: (k, width), what k ≥ 2 plans say about one step, oldest plan first.
 
         Returns:
             (k,) weights, not negative, of any sum above 0.
@@ -46,11 +46,11 @@ class Fusion:
         raise NotImplementedError
 
     def fuse(self, actions: FloatArray) -> FloatArray:
-        """Make one action (7,) of what k ≥ 1 plans say about one step, (k, 7), oldest first."""
+        """Make one row (width,) of what k ≥ 1 plans say about a step, (k, width), oldest first."""
         fused: FloatArray = actions[-1].copy()
         if len(actions) > 1:
             weights = self.weights(actions)
-            fused[:_GRIPPER] = weights @ actions[:, :_GRIPPER] / weights.sum()
+            fused[:-1] = weights @ actions[:, :-1] / weights.sum()
         return fused
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from tasks.observation import FloatArray, Observation
+from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.starts import Start
 
 
@@ -19,6 +19,7 @@ class PolicySpec:
         cameras: Cameras it wants, a subset of ``tasks.observation.CAMERAS``; empty for none.
         privileged: True if it reads the simulator itself and so runs beside it, in the worker.
         exec_horizon: Steps of a plan executed before the next plan, unless the user says otherwise.
+        width: Numbers in a row of a plan: ``tasks.observation.ACTION_DIM``, or ``GOAL_DIM``.
     """
 
     name: str
@@ -27,6 +28,7 @@ class PolicySpec:
     cameras: tuple[str, ...] = ()
     privileged: bool = False
     exec_horizon: int = 1
+    width: int = ACTION_DIM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class PlanRequest:
         seed: Determines all randomness of this plan: the same request gives the same plan
             whatever else is asked in the same batch, before it or after it.
         step: Control steps executed so far in the episode.
-        previous: What the plan before this one says about the steps from now on, (n, 7) with n
+        previous: What the plan before this one says about the steps from now on, (n, width) with n
             below the horizon, as the policy gave it; None where it says nothing.
     """
 
@@ -66,8 +68,9 @@ class Policy(Protocol):
             requests: One question per episode; they may belong to different tasks.
 
         Returns:
-            One plan per request, (horizon, 7) float64 in [−1, 1]: position and axis-angle deltas
-            and the gripper command (−1 open, +1 close).
+            One plan per request, (horizon, width) float64. Of width 7, in [−1, 1]: position and
+            axis-angle deltas and the gripper command (−1 open, +1 close). Of width 10: where the
+            hand is pulled to, which the simulation turns into a delta at every control step.
         """
 
 

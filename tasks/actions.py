@@ -3,23 +3,73 @@
 import numpy as np
 
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, FloatArray
+from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray
+from tasks.rotations import (
+    axisangle_to_matrix,
+    matrix_to_axisangle,
+    matrix_to_rot6d,
+    rot6d_to_matrix,
+)
+
+POSITION_UNIT = 0.05
+"""Metres that an action of 1 asks for (robosuite's OSC_POSE, ``output_max``)."""
+
+ROTATION_UNIT = 0.5
+"""Radians that an action of 1 asks for."""
 
 
 def check_actions(actions: FloatArray) -> FloatArray:
-    """Return actions as (n, 7) float64, or say what is wrong with them.
+    """Return actions as (n, 7), or goals as (n, 10) float64, or say what is wrong with them.
 
     Raises:
-        ConfigError: Wrong shape, or numbers that are not finite or not in [−1, 1].
+        ConfigError: Wrong shape, or numbers that are not finite, or actions not in [−1, 1].
     """
     array = np.asarray(actions, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != ACTION_DIM:
-        raise ConfigError(f"Actions of shape {array.shape} given. Allowed: (n, {ACTION_DIM}).")
+    if array.ndim != 2 or array.shape[1] not in (ACTION_DIM, GOAL_DIM):
+        raise ConfigError(
+            f"Actions of shape {array.shape} given. Allowed: (n, {ACTION_DIM}), or goals of the "
+            f"hand, (n, {GOAL_DIM})."
+        )
     if not np.isfinite(array).all():
         raise ConfigError("An action holds NaN or infinity. Allowed: numbers in [−1, 1].")
+    if array.shape[1] == GOAL_DIM:
+        return array
     if np.abs(array).max(initial=0.0) > 1.0 + 1e-6:
         raise ConfigError(
             f"An action holds {array.flat[int(np.abs(array).argmax())]:.3g}. "
             "Allowed: numbers in [−1, 1]; clip or rescale the policy's output."
         )
     return array
+
+
+def goals_of(actions: FloatArray, ee_pos: FloatArray, matrices: FloatArray) -> FloatArray:
+    """Say where actions pull the hand.
+
+    Args:
+        actions: (..., 7) in [−1, 1].
+        ee_pos: (..., 3) of the hand before each, metres, world frame.
+        matrices: (..., 3, 3) its orientations.
+
+    Returns:
+        (..., 10), see ``tasks.observation.GOAL_DIM``.
+    """
+    given = np.asarray(actions, dtype=np.float64)
+    turned = axisangle_to_matrix(ROTATION_UNIT * given[..., 3:6]) @ matrices
+    positions = ee_pos + POSITION_UNIT * given[..., :3]
+    return np.concatenate([positions, matrix_to_rot6d(turned), given[..., 6:]], axis=-1)
+
+
+def action_to(goal: FloatArray, ee_pos: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Give the action that pulls the hand to a goal from where it is; ``goals_of`` undone.
+
+    Args:
+        goal: (10,).
+        ee_pos: (3,) of the hand now, metres, world frame.
+        matrix: (3, 3) its orientation.
+
+    Returns:
+        (7,), clipped to [−1, 1].
+    """
+    turn = matrix_to_axisangle(rot6d_to_matrix(goal[3:9]) @ matrix.T)
+    action = np.concatenate([(goal[:3] - ee_pos) / POSITION_UNIT, turn / ROTATION_UNIT, goal[9:]])
+    return np.asarray(action.clip(-1.0, 1.0))

@@ -163,7 +163,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         """Execute a slice of a plan; stop early at success or at the step limit.
 
         Args:
-            actions: (n, 7) in [−1, 1].
+            actions: (n, 7) in [−1, 1]; or goals of the hand, (n, 10), see
+                ``tasks.observation.GOAL_DIM``, approached step by step from where the hand is.
             history: Steps at the end of the slice whose pictures are rendered.
             cameras: Cameras rendered there, all by default.
             record: Cameras rendered at every step.

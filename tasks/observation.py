@@ -11,6 +11,11 @@ CAMERAS = ("agentview", "wrist")
 ACTION_DIM = 7
 """Three position deltas, three axis-angle deltas, one gripper command (−1 open, +1 close)."""
 
+GOAL_DIM = 10
+"""Instead of an action, where its controller is to pull the hand: three numbers of a position in
+the world, metres, six of an orientation (the first two columns of its matrix), one gripper
+command."""
+
 CONTROL_HZ = 20.0
 """Control steps per simulated second."""
 

@@ -101,7 +101,7 @@ def _play(
     spec = policy.spec
     if spec.privileged:
         cast(Any, policy).begin(SimpleNamespace(env=env.env), plan_seed(key, -1))
-    executor = PlanExecutor(spec.horizon, exec_horizon or spec.exec_horizon)
+    executor = PlanExecutor(spec.horizon, exec_horizon or spec.exec_horizon, width=spec.width)
     window = deque([_observation(seen, task, protocol)], maxlen=spec.history)
     limit, steps, plans = protocol.step_limit(task.suite), 0, 0
     while steps < limit:

@@ -228,7 +228,7 @@ def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> Episo
         bench.environment(job.key.task),
         planner,
         setup.spec,
-        PlanExecutor(setup.spec.horizon, setup.exec_horizon, setup.fusion),
+        PlanExecutor(setup.spec.horizon, setup.exec_horizon, setup.fusion, width=setup.spec.width),
         key=job.key,
         task_name=job.task_name,
         attempt=job.attempt,

@@ -8,7 +8,9 @@ from harness.parity.evidence import Evidence
 from harness.parity.rows import Row, Verdict, graded
 from policies.rdt.arm import RobotState
 from policies.rdt.layout import Layout
+from tasks.actions import action_to
 from tasks.observation import FloatArray, Observation
+from tasks.rotations import quat_to_matrix
 
 _SLOTS = (0.02, 0.1)
 _EXACT = 1e-5
@@ -60,7 +62,12 @@ def _round_trip(evidence: Evidence, layout: Layout) -> Row:
     robot = _whole(evidence)
     start = _at(robot, 0)
     if not layout.needs_state:
-        read = layout.decode_actions(layout.encode_actions(demo.actions))
+        if layout.holds_goals:
+            goals = layout.decode_actions(layout.targets(demo.actions, robot))
+            hands = zip(goals, demo.ee_pos, quat_to_matrix(demo.ee_quat), strict=True)
+            read = np.stack([action_to(goal, pos, matrix) for goal, pos, matrix in hands])
+        else:
+            read = layout.decode_actions(layout.encode_actions(demo.actions))
         error = float(np.abs(read - demo.actions)[:, :6].max())
         wrong = int((read[:, 6] != np.sign(demo.actions[:, 6])).sum())
         found = f"arm at most {error:.1e} apart, gripper another in {wrong} of {demo.steps} steps"

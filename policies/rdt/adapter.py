@@ -124,6 +124,7 @@ class RDTPolicy:
             history=self.contract.history,
             cameras=self.contract.shown_cameras,
             exec_horizon=min(EXEC_HORIZON, self.contract.horizon),
+            width=self.layout.width,
         )
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
@@ -133,7 +134,8 @@ class RDTPolicy:
             requests: One question per episode.
 
         Returns:
-            One plan per request, (horizon, 7) float64 in [−1, 1], gripper −1 or +1.
+            One plan per request, (horizon, 7) float64 in [−1, 1], or (horizon, 10) for layouts of
+            goals; gripper −1 or +1.
 
         Raises:
             ConfigError: An instruction is too long, or a language cache lacks it.

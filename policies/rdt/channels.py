@@ -46,12 +46,15 @@ ActionSource = Literal[
     "future_axis_angle",
     "future_quat",
     "future_joint_pos",
+    "goal_pos",
+    "goal_rot6d",
     "gripper_opening",
     "gripper_command",
     "gripper_closing",
 ]
 """Parts of an action. ``delta_pos`` and ``delta_rot`` are LIBERO's own numbers in [−1, 1];
-``future_…`` is where the hand or the joints are one control step later, in the world; the gripper's
+``future_…`` is where the hand or the joints are one control step later, in the world; ``goal_…`` is
+where the controller is told to pull the hand, as a delta counts from where it is; the gripper's
 command is kept as an opening (1−g)/2, as LIBERO's g (−1 open, +1 close), or as (g+1)/2."""
 
 WIDTHS: dict[StateSource | ActionSource, int] = {
@@ -70,6 +73,8 @@ WIDTHS: dict[StateSource | ActionSource, int] = {
     "future_axis_angle": 3,
     "future_quat": 4,
     "future_joint_pos": 7,
+    "goal_pos": 3,
+    "goal_rot6d": 6,
     "gripper_opening": 1,
     "gripper_command": 1,
     "gripper_closing": 1,
@@ -165,11 +170,12 @@ def check_together(state: Sequence[StateChannel], action: Sequence[ActionChannel
     named = [channel.source for channel in action]
     arms: set[str] = {source for source in named if source not in GRIPPERS}
     poses = ({"future_pos", form} for form in ROTATION_FORMS)
-    allowed = [{"delta_pos", "delta_rot"}, {"future_joint_pos"}, *poses]
+    goals = {"goal_pos", "goal_rot6d"}
+    allowed = [{"delta_pos", "delta_rot"}, {"future_joint_pos"}, goals, *poses]
     if arms not in allowed or len(named) != len(arms) + 1:
         raise ValueError(
-            "an action needs one gripper source, and either delta_pos with delta_rot, future_pos "
-            "with one future rotation, or future_joint_pos; "
+            "an action needs one gripper source, and either delta_pos with delta_rot, goal_pos "
+            "with goal_rot6d, future_pos with one future rotation, or future_joint_pos; "
             f"given {', '.join(named) or 'nothing'}"
         )
 

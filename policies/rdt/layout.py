@@ -29,8 +29,9 @@ from policies.rdt.channels import (
     unscaled,
 )
 from policies.rdt.vector import Slots
+from tasks.actions import goals_of
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, FloatArray
+from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray
 from tasks.rotations import quat_to_matrix
 
 Vectors = npt.NDArray[np.float32]
@@ -97,6 +98,16 @@ class Layout:
         """Whether decoding needs to know where the robot is."""
         return any(channel.source.startswith("future_") for channel in self.action)
 
+    @property
+    def holds_goals(self) -> bool:
+        """Whether an action is where the hand is pulled to, in the world."""
+        return any(channel.source == "goal_pos" for channel in self.action)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row of a plan that is read: ``ACTION_DIM``, or ``GOAL_DIM`` for goals."""
+        return GOAL_DIM if self.holds_goals else ACTION_DIM
+
     @cached_property
     def mask(self) -> Vectors:
         """(128,) of 0 and 1, what RDT is given while acting."""
@@ -162,9 +173,9 @@ class Layout:
 
         Args:
             actions: (..., 7), or (..., T, 7) where a state is needed, in [−1, 1]; gripper −1 open,
-                +1 close.
+                +1 close. For layouts of goals also goals, (..., 10).
             state: The robot before the first action, (..., n) each, for layouts of future poses:
-                they hold where the actions lead from there.
+                they hold where the actions lead from there; and of goals, for actions.
 
         Returns:
             (..., 128) or (..., T, 128) float32.
@@ -175,6 +186,10 @@ class Layout:
         """
         given = np.asarray(actions)
         parts: dict[str, FloatArray] = {}
+        if self.holds_goals:
+            return self._put_goals(
+                given if given.shape[-1] == GOAL_DIM else self._ahead(given, state)
+            )
         if self.needs_state:
             self.check_encodes_actions()
             known = self._known(state)
@@ -205,12 +220,17 @@ class Layout:
             tail: Rows to add, in which the robot stands still with the gripper as it last was.
 
         Returns:
-            (T + tail, 128) float32: the actions, or for layouts of future poses and joints what
-            the robot measured one control step later, with the gripper's command.
+            (T + tail, 128) float32: the actions, where they pull the hand, or for layouts of future
+            poses and joints what the robot measured one control step later, with the gripper's
+            command.
         """
         still: FloatArray = np.zeros((tail, ACTION_DIM))
         still[:, _GRIPPER] = actions[-1, _GRIPPER]
         given = np.concatenate([actions, still])
+        if self.holds_goals:
+            here = np.minimum(np.arange(len(given)), len(actions) - 1)
+            turned = quat_to_matrix(np.asarray(state["ee_quat"])[here])
+            return self._put_goals(goals_of(given, np.asarray(state["ee_pos"])[here], turned))
         if not self.needs_state:
             return self.encode_actions(given)
         rows = np.minimum(np.arange(1, len(given) + 1), len(actions) - 1)
@@ -231,7 +251,7 @@ class Layout:
                 takes nothing else, so the elbow is the controller's own.
 
         Returns:
-            (..., 7) float64: deltas clipped to [−1, 1], gripper −1 or +1.
+            (..., width) float64: deltas clipped to [−1, 1], or goals; gripper −1 or +1.
 
         Raises:
             ConfigError: A state is needed and missing.
@@ -245,6 +265,9 @@ class Layout:
                 actions[..., _GRIPPER] = gripper_decisions(held[..., 0], channel)
             else:
                 parts[channel.source] = unscaled(held, channel)
+        if self.holds_goals:
+            grips = actions[..., _GRIPPER:]
+            return np.concatenate([parts["goal_pos"], parts["goal_rot6d"], grips], axis=-1)
         if not self.needs_state:
             actions[..., :3] = parts["delta_pos"].clip(-1.0, 1.0)
             actions[..., 3:_GRIPPER] = parts["delta_rot"].clip(-1.0, 1.0)
@@ -272,6 +295,21 @@ class Layout:
                 "known. Fix: give the current state."
             )
         return state
+
+    def _ahead(self, actions: FloatArray, state: RobotState | None) -> FloatArray:
+        """Say where actions will pull the hand, from where it is expected to be by then."""
+        known = self._known(state)
+        positions, matrices = arm.poses_after(actions[..., :_GRIPPER], known, self.response)
+        start = np.asarray(known["ee_pos"])[..., None, :]
+        turned = quat_to_matrix(np.asarray(known["ee_quat"]))[..., None, :, :]
+        before = np.concatenate([start, positions[..., :-1, :]], axis=-2)
+        return goals_of(
+            actions, before, np.concatenate([turned, matrices[..., :-1, :, :]], axis=-3)
+        )
+
+    def _put_goals(self, goals: FloatArray) -> Vectors:
+        parts = {"goal_pos": goals[..., :3], "goal_rot6d": goals[..., 3:9]}
+        return self._put(parts, goals[..., -1])
 
     def _put(self, parts: dict[str, FloatArray], grips: FloatArray) -> Vectors:
         vectors = _blank(grips.shape)

@@ -145,3 +145,14 @@ def test_the_rest_is_what_the_latest_plan_says_from_now_on() -> None:
     whole = PlanExecutor(8, 8)
     whole.add(first)
     assert whole.rest is None
+
+
+def test_rows_are_as_wide_as_the_policy_says() -> None:
+    executor = PlanExecutor(8, 2, "mean", width=10)
+    first, second = np.zeros((8, 10)), np.ones((8, 10))
+    np.testing.assert_array_equal(executor.add(first), first[:2])
+    fused = executor.add(second)
+    np.testing.assert_array_equal(fused[:, :9], 0.5)
+    np.testing.assert_array_equal(fused[:, 9], 1.0)
+    with pytest.raises(SpecMismatchError, match=r"\(8, 10\)"):
+        executor.add(np.zeros((8, 7)))

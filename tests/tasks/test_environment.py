@@ -6,9 +6,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import tasks
+from tasks.actions import check_actions, goals_of
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError, SimulatorError
-from tasks.observation import CAMERAS, FloatArray
+from tasks.observation import CAMERAS, GOAL_DIM, FloatArray
+from tasks.rotations import quat_to_matrix
 from tasks.suites import SUITES, find_task
 
 SIZE = 32
@@ -310,3 +312,33 @@ def test_vector_environments(mode: str) -> None:
 
 def vector_instruction() -> str:
     return "Pick the alphabet soup and place it in the basket"
+
+
+@pytest.mark.sim
+def test_goals_are_approached_from_where_the_hand_is(env) -> None:
+    actions = np.tile([0.4, -0.3, -0.5, 0.1, 0.05, -0.2, -1.0], (12, 1))
+    actions[6:, :3] *= -1
+    first, _ = env.reset(options={"init_state": 2})
+    made = env.unwrapped.execute(actions, cameras=()).observations
+    before = [first, *made[:-1]]
+    hands = quat_to_matrix(np.stack([seen["ee_quat"] for seen in before]))
+    goals = goals_of(actions, np.stack([seen["ee_pos"] for seen in before]), hands)
+    env.reset(options={"init_state": 2})
+    again = env.unwrapped.execute(goals, cameras=()).observations
+    for one, other in zip(made, again, strict=True):
+        np.testing.assert_allclose(other["joint_pos"], one["joint_pos"], atol=1e-7)
+    # Off its path the hand still comes to where the goals lead.
+    env.reset(options={"init_state": 2})
+    env.unwrapped.execute(np.tile([1.0, 1.0, 0, 0, 0, 0, -1], (3, 1)), cameras=())
+    still = np.repeat(goals[-1:], 40, axis=0)
+    reached = env.unwrapped.execute(still, cameras=()).observations[-1]
+    np.testing.assert_allclose(reached["ee_pos"], goals[-1, :3], atol=0.01)
+
+
+def test_goals_must_be_numbers_and_rows_of_one_kind() -> None:
+    goals = np.full((2, GOAL_DIM), 2.5)
+    np.testing.assert_array_equal(check_actions(goals), goals)
+    with pytest.raises(ConfigError, match="NaN"):
+        check_actions(goals * np.nan)
+    with pytest.raises(ConfigError, match=r"\(n, 7\), or goals of the hand, \(n, 10\)"):
+        check_actions(np.zeros((2, 8)))

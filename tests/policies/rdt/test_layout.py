@@ -11,7 +11,9 @@ from policies.rdt.arm import RobotState, commands_to, poses_after
 from policies.rdt.channels import ActionChannel, StateChannel, gripper_opening
 from policies.rdt.layout import Layout, get_layout
 from policies.rdt.layout_file import shipped_layouts
+from tasks.actions import action_to
 from tasks.errors import ConfigError
+from tasks.observation import GOAL_DIM
 
 LAYOUT = get_layout()
 LIMITS = np.array(
@@ -47,7 +49,7 @@ def random_state(count: int = 40, seed: int = 1) -> RobotState:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in shipped_layouts() if name != "joints"])
+@pytest.mark.parametrize("name", sorted({*shipped_layouts()} - {"joints", "eef-goal"}))
 def test_actions_come_back(name: str) -> None:
     layout = get_layout(name)
     state, actions = random_state(), random_actions(40, 16)
@@ -61,6 +63,30 @@ def test_actions_come_back(name: str) -> None:
     np.testing.assert_allclose(back, actions, atol=5e-5 if layout.needs_state else 1e-7)
     np.testing.assert_array_equal(back[..., 6], actions[..., 6])
     assert (np.delete(vectors, layout.action_slots, axis=-1) == 0).all()
+
+
+def test_goals_are_where_actions_pull_the_hand_and_come_back() -> None:
+    layout = get_layout("eef-goal")
+    state, actions = random_state(), random_actions(40)
+    assert (layout.width, layout.needs_state) == (GOAL_DIM, False)
+    vectors = layout.targets(actions, state, tail=3)
+    goals = layout.decode_actions(vectors)
+    assert goals.shape == (43, GOAL_DIM) and goals.dtype == np.float64
+    hands = Rotation.from_quat(state["ee_quat"])
+    turned = Rotation.from_rotvec(0.5 * actions[:, 3:6]) * hands
+    columns = turned.as_matrix()[:, :, :2].transpose(0, 2, 1).reshape(40, 6)
+    np.testing.assert_allclose(goals[:40, :3], state["ee_pos"] + 0.05 * actions[:, :3], atol=1e-6)
+    np.testing.assert_allclose(goals[:40, 3:9], columns, atol=1e-6)
+    np.testing.assert_allclose(goals[40:, :3], state["ee_pos"][[-1] * 3], atol=1e-6)
+    for row, (goal, action) in enumerate(zip(goals, actions, strict=False)):
+        back = action_to(goal, state["ee_pos"][row], hands.as_matrix()[row])
+        np.testing.assert_allclose(back, action, atol=1e-5)
+    # From the start alone: where the hand will be by then is expected, the first step is known.
+    ahead = layout.encode_actions(actions[None, :5], {k: v[:1] for k, v in state.items()})  # type: ignore[arg-type]
+    np.testing.assert_allclose(ahead[0, 0], vectors[0], atol=1e-6)
+    np.testing.assert_allclose(layout.encode_actions(goals), vectors, atol=1e-6)
+    with pytest.raises(ConfigError, match="give the current state"):
+        layout.encode_actions(actions)
 
 
 def test_the_default_is_what_checkpoints_were_trained_with() -> None:
