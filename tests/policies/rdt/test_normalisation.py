@@ -66,7 +66,7 @@ def test_what_a_layout_writes_is_shifted_and_scaled(name: str) -> None:
     start = {key: value[0] for key, value in robot().items()}
     read, again = layout.decode_actions(plain, start), laid.decode_actions(found, start)
     np.testing.assert_allclose(again, read, atol=1e-4)
-    assert set(np.unique(again[:, 6])) <= {-1.0, 1.0}
+    assert set(np.unique(again[:, -1])) <= {-1.0, 1.0}
     assert np.array_equal(laid.mask, layout.mask)
 
 
