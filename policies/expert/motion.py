@@ -10,6 +10,7 @@ from policies.expert.errors import PlanningError
 from policies.expert.geometry import Boxes, any_overlap
 from policies.expert.pose import Pose, angle_between, axis_rotation, rotation_vector
 from policies.expert.scene import Scene
+from tasks.actions import POSITION_UNIT, ROTATION_UNIT
 from tasks.observation import ACTION_DIM, FloatArray
 
 Actions = Iterator[FloatArray]
@@ -17,8 +18,6 @@ Actions = Iterator[FloatArray]
 
 OPEN, CLOSE = -1.0, 1.0
 
-_POSITION_UNIT = 0.05
-_ROTATION_UNIT = 0.5
 _POSITION_GAIN = 2.0
 _ROTATION_GAIN = 1.5
 _NOISE_FREE = 0.03
@@ -85,8 +84,8 @@ class Arm:
             velocity = np.mean(self._velocities, axis=0)
             error, turn = error - damping * velocity[:3], turn - damping * velocity[3:]
         action = np.zeros(ACTION_DIM)
-        action[:3] = self._limited(_POSITION_GAIN * error / _POSITION_UNIT)
-        action[3:6] = self._limited(_ROTATION_GAIN * turn / _ROTATION_UNIT)
+        action[:3] = self._limited(_POSITION_GAIN * error / POSITION_UNIT)
+        action[3:6] = self._limited(_ROTATION_GAIN * turn / ROTATION_UNIT)
         action[6] = self.gripper
         self.intended = np.asarray(np.clip(action, -1.0, 1.0))
         if noisy and self._noise > 0 and np.linalg.norm(error) > _NOISE_FREE:

@@ -11,16 +11,11 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from tasks.actions import POSITION_UNIT, ROTATION_UNIT
 from tasks.observation import FloatArray
 from tasks.rotations import axisangle_to_matrix, matrix_to_axisangle, quat_to_matrix
 
 Doubles = npt.NDArray[np.float64]
-
-POSITION_UNIT = 0.05
-"""Metres that an action of 1 asks for."""
-
-ROTATION_UNIT = 0.5
-"""Radians that an action of 1 asks for."""
 
 RESPONSE = 0.265
 """Share of a delta that the hand covers in one control step; see above."""
