@@ -9,10 +9,12 @@ from policies.expert.pose import Pose
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
+LEANING = 0.15
+"""Tilt from which an object leans instead of standing, rad."""
+
 _SECONDS = 1.2
 _STILL = 0.05
 _CALM = 0.002
-_UPRIGHT = np.cos(0.15)
 _UP = np.array([0.0, 0.0, 1.0])
 _SLACKS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
@@ -98,6 +100,6 @@ class Imagination:
             rest = self.rest(name, position + slack, rotation)
             if rest is None or not self._scene.fits(predicate, region, rest.position):
                 return False
-            if upright and float((rest.rotation @ up)[2]) < _UPRIGHT:
+            if upright and float((rest.rotation @ up)[2]) < np.cos(LEANING):
                 return False
         return True

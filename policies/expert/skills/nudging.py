@@ -4,13 +4,13 @@ import numpy as np
 
 from policies.expert.errors import PlanningError
 from policies.expert.grasp import DOWN, TIP_LENGTH
+from policies.expert.imagination import LEANING
 from policies.expert.motion import CLOSE, Actions
 from policies.expert.placing import Place
 from policies.expert.pose import Pose, angle_between, hand_rotation
 from policies.expert.skills.situation import UP, Situation, travel
 from tasks.observation import FloatArray
 
-_LEANING = 0.15
 _BEFORE = 0.03
 _BELOW_TOP = 0.012
 _LEAD = 0.03
@@ -28,7 +28,7 @@ def leans(situation: Situation, name: str, upright: FloatArray) -> bool:
         upright: (3,) what was straight up in the object's frame when it stood.
     """
     cosine = float((situation.scene.rotation(name) @ upright)[2])
-    return bool(np.arccos(np.clip(cosine, -1.0, 1.0)) > _LEANING)
+    return bool(np.arccos(np.clip(cosine, -1.0, 1.0)) > LEANING)
 
 
 def nudge(situation: Situation, name: str, place: Place) -> Actions:
