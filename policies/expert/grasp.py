@@ -24,6 +24,7 @@ MAX_GAP = 0.0774
 
 _DEPTHS = (0.012, 0.018, 0.024, 0.030, 0.036)
 _WISHED_DEPTH = 0.030
+_FIRM_DEPTH = 0.020
 _PAD_HALF_WIDTH = 0.008
 _SPACING = 0.004
 _PAD_HEIGHT = 0.016
@@ -53,6 +54,7 @@ class Grasp:
         pose: Of the grip site when the fingers close.
         cost: Smaller is better; see ``_cost``.
         width: Distance between the two faces, metres.
+        depth: How far the tips reach past the nearest of what lies between them, metres.
         clearance: Distance to other things on the way down, metres; 0 where it is not known.
         slide: (3,) how far the closing fingers push the object, metres; None for not at all.
     """
@@ -60,6 +62,7 @@ class Grasp:
     pose: Pose
     cost: float
     width: float
+    depth: float = _WISHED_DEPTH
     clearance: float = 0.0
     slide: FloatArray | None = None
 
@@ -106,9 +109,12 @@ def find_grasp(scene: Scene, kinematics: Kinematics, name: str, wish: GraspWish)
         candidates = enumerate_grasps(own, origin, wish)
         ordered = sorted(candidates, key=lambda grasp: grasp.cost)
         count += len(ordered)
-        grasp = _first_free(scene, kinematics, name, ordered)
-        if grasp is not None:
-            return grasp
+        # A rim held by its edge slips away: a firm grip is worth a tight way down.
+        firm = [grasp for grasp in ordered if grasp.depth >= _FIRM_DEPTH]
+        for choice in (firm, [grasp for grasp in ordered if grasp.depth < _FIRM_DEPTH]):
+            grasp = _first_free(scene, kinematics, name, choice)
+            if grasp is not None:
+                return grasp
     raise PlanningError(
         f"No grasp from above was found for '{name}': {count} candidates, "
         "all blocked or out of reach."
@@ -185,7 +191,7 @@ def candidate_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Itera
         rotation = _nearer(closing, wish.home)
         for grip in grips_along(surface, middle, closing, DOWN):
             pose = Pose(grip.position, rotation)
-            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width)
+            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width, grip.depth)
 
 
 def leaning_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterator[Grasp]:
@@ -201,7 +207,7 @@ def leaning_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterato
         rotation = leaning(tilt, azimuth, wish.home)
         for grip in grips_along(surface, middle, rotation[:, 0], rotation[:, 2]):
             pose = Pose(grip.position, rotation)
-            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width)
+            yield Grasp(pose, _cost(pose, grip, origin, wish), grip.width, grip.depth)
 
 
 def sliding_grasps(boxes: Boxes, origin: FloatArray, wish: GraspWish) -> Iterator[Grasp]:

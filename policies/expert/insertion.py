@@ -160,7 +160,7 @@ def _side_grasps(own: Boxes, azimuth: float, home: FloatArray) -> Iterator[Grasp
         grips = sorted(grips_along(surface, middle, rotation[:, 0], rotation[:, 2]), key=hold_cost)
         for grip in grips[:_GRIPS]:
             cost = hold_cost(grip) + 0.35 * tilt
-            yield Grasp(Pose(grip.position, rotation), cost, grip.width)
+            yield Grasp(Pose(grip.position, rotation), cost, grip.width, grip.depth)
 
 
 def _stands(
