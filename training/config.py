@@ -47,8 +47,9 @@ class TrainingConfig(
     """Shape of a fresh network; not used with ``checkpoint``."""
     checkpoint: Path | None = None
     """Weights to start from; a fresh network without."""
-    layout: str = "eef-velocity"
-    """Mapping of states and actions to RDT's 128-vector."""
+    layout: str | None = None
+    """Mapping of states and actions to RDT's 128-vector. By default that of the checkpoint to start
+    from, eef-velocity where an official one does not say, and eef-goal for a fresh network."""
 
     siglip: str | None = None
     """Folder or hub name of SigLIP, for policies with large frozen encoders."""

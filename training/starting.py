@@ -52,7 +52,8 @@ def _start(
     if config.checkpoint is not None:
         if is_own(config.checkpoint):
             network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
-            contract.check_layout(get_layout(config.layout))
+            if config.layout is not None:
+                contract.check_layout(get_layout(config.layout))
         else:
             network, contract = load_network(
                 config.checkpoint,
@@ -73,7 +74,7 @@ def _start(
 def read_windows(
     config: TrainingConfig,
     network: RDTPolicyNetwork,
-    terms: Terms | None = None,
+    terms: Terms,
     *,
     held_out: bool = False,
 ) -> DemoWindows:
@@ -82,16 +83,15 @@ def read_windows(
     Args:
         config: The run.
         network: Whose encoders prepare pictures and words.
-        terms: How they are normalised, and which cameras are missing; neither by default.
+        terms: Their layout, how they are normalised, and which cameras are missing.
         held_out: Read those that are held out instead of those to train on.
 
     Raises:
         ConfigError: A file cannot be used.
     """
-    terms = terms or Terms()
     return DemoWindows(
         config.demos,
-        layout=get_layout(config.layout),
+        layout=terms.layout,
         cameras=network.encoders_config.cameras,
         image_encoder=network.image_encoder,
         text_encoder=network.text_encoder,

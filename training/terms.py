@@ -8,7 +8,7 @@ from typing import Any
 
 from policies.rdt.checkpoint import load_contract
 from policies.rdt.contract import Contract
-from policies.rdt.layout import get_layout
+from policies.rdt.layout import FRESH_LAYOUT, Layout, get_layout
 from policies.rdt.network import RDTPolicyNetwork
 from policies.rdt.normalisation import Normalisation
 from tasks.errors import ConfigError
@@ -22,13 +22,15 @@ from training.run_folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What is neither the network's nor the layout's, and must be the same in evaluation.
+    """What is not the network's, and must be the same in evaluation.
 
     Attributes:
+        layout: Mapping of states and actions to RDT's vector.
         normalisation: Of states and actions.
         missing_cameras: Cameras whose place shows the background.
     """
 
+    layout: Layout
     normalisation: Normalisation = field(default_factory=Normalisation)
     missing_cameras: tuple[str, ...] = ()
 
@@ -48,14 +50,16 @@ def find_terms(
         ConfigError: A file cannot be used, the run normalised otherwise before, or the network has
             no place for a camera.
     """
+    layout = get_layout(config.layout or FRESH_LAYOUT) if start is None else start.plain_layout
     there = folder.shelf.updates
     before = load_contract(folder.shelf.place(there[-1])).normalisation if there else None
     return Terms(
+        layout=layout,
         normalisation=choose_normalisation(
             config,
-            get_layout(config.layout),
+            layout,
             demos_to_train_on(config.demos, config),
-            start=Normalisation() if start is None else start.normalisation,
+            start=None if start is None else start.normalisation,
             before=before,
         ),
         missing_cameras=_missing(config, network.encoders_config.cameras, start),
@@ -76,13 +80,13 @@ def _missing(
 
 
 def describe_contract(
-    config: TrainingConfig, network: RDTPolicyNetwork, data: DemoWindows, start: Contract | None
+    network: RDTPolicyNetwork, layout: Layout, data: DemoWindows, start: Contract | None
 ) -> Contract:
     """Say what the finished policy will need.
 
     Args:
-        config: The run.
         network: What is trained.
+        layout: Mapping of states and actions to RDT's vector.
         data: What it is trained on.
         start: The contract of the checkpoint it starts from.
 
@@ -107,7 +111,7 @@ def describe_contract(
     description["label"] = label
     return Contract.describe(
         network,
-        layout=config.layout,
+        layout=layout,
         render_size=data.render_size,
         orientation="rotate180",
         normalisation=data.normalisation,

@@ -13,7 +13,6 @@ from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.layout import get_layout
 from policies.rdt.network import RDTPolicyNetwork
 from tasks.errors import ConfigError
 from training.augmentation.pipeline import augment_images
@@ -89,13 +88,13 @@ class _Training:
         self.selection = selection
         set_seed(config.seed)
         network, start_contract = start_network(config, accelerator.device)
-        self.layout = get_layout(config.layout)
         terms = find_terms(config, folder, network, start_contract)
+        self.layout = terms.layout
         self.data = read_windows(config, network, terms)
         self.held_out = (
             read_windows(config, network, terms, held_out=True) if config.held_out else None
         )
-        self.contract = describe_contract(config, network, self.data, start_contract)
+        self.contract = describe_contract(network, self.layout, self.data, start_contract)
         selection.check(self.contract)
         self.notes = starting_notes(self.contract, start_contract)
         trained = prepare_network(network, config)

@@ -44,6 +44,10 @@ under ``state`` every slot of an action alone comes out as zero.
 """
 
 DEFAULT_LAYOUT = "eef-velocity"
+"""Of official weights that do not say theirs."""
+
+FRESH_LAYOUT = "eef-goal"
+"""Of networks that are trained from fresh weights."""
 
 _GRIPPER = ACTION_DIM - 1
 

@@ -60,6 +60,8 @@ class Conditions:
     """Slots of the 128-vector that an action fills."""
     delta_slots: tuple[int, ...] | None = None
     """Those of them that hold deltas of the hand."""
+    goals: bool | None = None
+    """Whether an action is where the hand is pulled to, in the world."""
     rotation: Rotation | None = None
     """How actions hold rotations."""
     mask: Mask | None = None

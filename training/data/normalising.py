@@ -27,7 +27,7 @@ def choose_normalisation(
     layout: Layout,
     demos: Iterable[Demo],
     *,
-    start: Normalisation,
+    start: Normalisation | None,
     before: Normalisation | None,
 ) -> Normalisation:
     """Take the normalisation over, or measure it.
@@ -36,12 +36,13 @@ def choose_normalisation(
         settings: What is asked.
         layout: Mapping to the unified vector.
         demos: Those that are trained on; read only where something is measured.
-        start: Of the checkpoint that the run starts from; none for a fresh network.
+        start: Of the checkpoint that the run starts from; None for a fresh network.
         before: Of the run's own latest checkpoint, if it goes on from one.
 
     Returns:
         That of the run's latest checkpoint if there is one: its weights know no other. Otherwise
-        what is asked, measured on these demonstrations; where nothing is asked, that of the start.
+        what is asked, measured on these demonstrations; where nothing is asked, that of the start,
+        and what suits the layout where there is no start.
 
     Raises:
         ConfigError: The run was under another normalisation before.
@@ -54,9 +55,12 @@ def choose_normalisation(
                 f"'{before.method}'. Fix: --normalise {before.method}, or another --out."
             )
         return before
-    if asked is None:
+    if asked is None and start is not None:
         return start
-    return Normalisation() if asked == "none" else measure(asked, layout, demos, settings.targets)
+    method = settings.method_for(layout)
+    if method == "none":
+        return Normalisation()
+    return measure(method, layout, demos, settings.targets_for(layout))
 
 
 def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Targets) -> Normalisation:

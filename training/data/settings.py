@@ -1,6 +1,6 @@
 """Settings of the data."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -9,6 +9,9 @@ from policies.rdt.vector import Method
 from tasks.errors import ConfigError
 from training.demos.format import Targets
 from training.options import changed_options
+
+if TYPE_CHECKING:
+    from policies.rdt.layout import Layout
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -42,10 +45,11 @@ class DataSettings:
     demonstration per file to all."""
     curriculum_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the updates after which a curriculum has reached everything."""
-    targets: Targets = "executed"
+    targets: Targets | None = None
     """executed: what the demonstrator did; intended: the same without the noise that was added to
-    it, where a file has that. What corrects the noise is in both, so that only the first leads a
-    plan of many steps to where the demonstration went."""
+    it, where a file has that. What corrects the noise is in both, so that of deltas only the first
+    lead a plan of many steps to where the demonstration went. By default intended for layouts of
+    goals and executed for others."""
     tail: Literal["still", "official", "masked"] = "still"
     """Beyond a demonstration's end: still: no motion, the gripper as it was; official: the last
     action again; masked: as still, but not counted in the loss."""
@@ -71,7 +75,8 @@ class DataSettings:
     """How states and actions are normalised, each by its own numbers in these demonstrations, the
     gripper as it is: none, as in RDT's recipe; meanstd: mean 0, deviation 1; minmax, quantile: -1
     to 1 from the smallest to the largest value, or from the 1 % to the 99 % quantile. By default as
-    the checkpoint to start from has it, its numbers included, and none for a fresh network."""
+    the checkpoint to start from has it, its numbers included; for a fresh network meanstd where the
+    layout has goals, and none otherwise."""
     cameras: tuple[Camera, ...] | None = None
     """Cameras that the policy sees, in training and evaluation; the places of others show the
     background, and demonstrations need not have them. By default those of the checkpoint to start
@@ -116,6 +121,14 @@ class DataSettings:
                     f"be ignored. Fix: drop it, or add {name} to --cameras."
                 )
         return self
+
+    def targets_for(self, layout: "Layout") -> Targets:
+        """Say which of a demonstration's actions are learnt under a layout."""
+        return self.targets or ("intended" if layout.holds_goals else "executed")
+
+    def method_for(self, layout: "Layout") -> Method:
+        """Say how a fresh network's states and actions are normalised under a layout."""
+        return self.normalise or ("meanstd" if layout.holds_goals else "none")
 
     def mask(self, what: str) -> float:
         """Return the probability of hiding the state, the frequency, a camera and so on."""

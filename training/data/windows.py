@@ -175,7 +175,7 @@ class DemoWindows(Dataset[Window]):
     def _targets(self, demo: Demo) -> Tensor:
         """Return (T + horizon, V): what to predict, then what stands for the time after it."""
         robot = _robot(demo)
-        actions = demo.targets(self._settings.targets)
+        actions = demo.targets(self._settings.targets_for(self._layout))
         if self._settings.tail != "official":
             return torch.from_numpy(self._layout.targets(actions, robot, tail=self._horizon))
         given = torch.from_numpy(self._layout.targets(actions, robot))

@@ -72,9 +72,20 @@ def state_noise(facts: Facts) -> Found | None:
     )
 
 
-def intended_targets(facts: Facts) -> Found | None:
-    """Plans of many steps from actions without the noise that they correct."""
-    if facts.training.targets != "intended":
+def targets(facts: Facts) -> Found | None:
+    """Deltas without the noise that they correct, or goals with it."""
+    targets, goals = facts.training.targets, facts.trained.goals
+    if targets == "executed" and goals:
+        return Found(
+            severity="minor",
+            found="goals of the hand with the demonstrator's noise in them",
+            expected="intended goals: each is right wherever noise has put the hand",
+            why="A goal does not depend on the steps before it, so nothing is lost with the noise; "
+            "kept, it is learnt as if it were meant.",
+            source="arithmetic; the layout eef-goal",
+            fix="--targets intended, or leave --targets out",
+        )
+    if targets != "intended" or goals:
         return None
     return Found(
         severity="minor",
@@ -83,7 +94,7 @@ def intended_targets(facts: Facts) -> Found | None:
         why="The intended actions still hold what corrects the demonstrator's noise, but not the "
         "noise itself: added up over a plan they lead beside where the demonstration went.",
         source="arithmetic; a push of 0.15 for 8 steps moves the hand by more than a centimetre",
-        fix="--targets executed",
+        fix="--targets executed, or --layout eef-goal",
     )
 
 

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.audit.sources.reading import Reading
+from policies.rdt.layout import DEFAULT_LAYOUT, FRESH_LAYOUT, Layout, get_layout
+from policies.rdt.layout_file import parse_layout
+from tasks.errors import ConfigError
+from training.audit.sources.reading import Reading, describe_layout
+from training.data.settings import DataSettings
 
 _HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
 """Widths of the published networks."""
@@ -20,7 +24,9 @@ def read_origin(settings: Mapping[str, Any], reading: Reading, beside: Path) -> 
         beside: Folder in which a checkpoint to start from may lie.
     """
     _start(settings, reading, beside)
-    _kept(settings, reading, beside)
+    contract = _contract(settings, beside)
+    layout = _layout(settings, contract, reading)
+    _kept(contract, layout, reading)
 
 
 def network_of(folder: Path) -> str | None:
@@ -52,25 +58,53 @@ def _start(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
         reading.say("training", network=known)
 
 
-def _kept(settings: Mapping[str, Any], reading: Reading, beside: Path) -> None:
+def _contract(settings: Mapping[str, Any], beside: Path) -> dict[str, Any] | None:
+    """Return the contract of the checkpoint to start from: empty if it has none, None if fresh."""
+    start = settings.get("checkpoint")
+    if not start:
+        return None
+    for folder in (beside / Path(str(start)), Path(str(start))):
+        try:
+            contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(contract, dict):
+            return contract
+    return {}
+
+
+def _layout(
+    settings: Mapping[str, Any], contract: dict[str, Any] | None, reading: Reading
+) -> Layout | None:
+    """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
+    usual = FRESH_LAYOUT if contract is None else contract.get("layout", DEFAULT_LAYOUT)
+    asked, rules = settings.get("layout"), (contract or {}).get("layout_rules")
+    try:
+        if not asked and rules:
+            layout = parse_layout(rules, f"{reading.source}: the checkpoint's contract")
+        else:
+            layout = get_layout(str(asked or usual))
+    except ConfigError as error:
+        reading.notes.append(f"{reading.source}: {error}")
+        return None
+    reading.say("trained", **describe_layout(layout, training=True))
+    reading.imply("evaluated", **describe_layout(layout, training=False))
+    return layout
+
+
+def _kept(contract: dict[str, Any] | None, layout: Layout | None, reading: Reading) -> None:
     """Note what a checkpoint to start from hands on, and that an evaluation does the same.
 
     An evaluation reads the contract: it undoes what training did, and shows the same cameras.
     """
-    contract: dict[str, Any] = {}
-    if start := settings.get("checkpoint"):
-        for folder in (beside / Path(str(start)), Path(str(start))):
-            try:
-                contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
-                break
-            except (OSError, ValueError):
-                continue
     said = reading.said["trained"]
-    given = contract.get("normalisation", "none")
+    given = (contract or {}).get("normalisation", "none")
     method = given.get("method") if isinstance(given, dict) else given
+    if contract is None and layout is not None:
+        method = DataSettings().method_for(layout)
     how = said.get("normalisation", statistics_of(method))
     reading.imply("trained", normalisation=how)
     reading.imply("evaluated", normalisation=how)
-    if "cameras" not in said and (cameras := contract.get("cameras")):
+    if contract and "cameras" not in said and (cameras := contract.get("cameras")):
         missing = contract.get("missing_cameras", ())
         reading.imply("trained", cameras=tuple(each for each in cameras if each not in missing))

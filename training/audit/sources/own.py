@@ -160,7 +160,6 @@ def read_training(settings: Mapping[str, Any], reading: Reading, *, beside: Path
     changed = any(_flag(settings.get(name, 0)) for name in _CHANGES)
     reading.imply("training", augmentation=bool(shift) or changed)
     read_origin(settings, reading, beside)
-    _layout(settings.get("layout") or plain["layout"], reading)
 
 
 def read_own_command(run: Invocation, reading: Reading) -> None:
@@ -308,14 +307,3 @@ def _limit(protocol: Protocol, suite: str | None) -> int | None:
         return None if suite is None else protocol.step_limit(suite)
     except ConfigError:
         return None
-
-
-def _layout(name: Any, reading: Reading) -> None:
-    """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
-    try:
-        layout = get_layout(str(name))
-    except ConfigError as error:
-        reading.notes.append(f"{reading.source}: {error}")
-        return
-    reading.say("trained", **describe_layout(layout, training=True))
-    reading.imply("evaluated", **describe_layout(layout, training=False))

@@ -130,6 +130,7 @@ def describe_layout(layout: Layout, *, training: bool) -> dict[str, Any]:
         "state_slots": layout.state_slots,
         "action_slots": layout.action_slots,
         "delta_slots": tuple(deltas),
+        "goals": layout.holds_goals,
         "rotation": "delta-axis-angle" if "delta_rot" in sources else rotation,
         "mask": layout.masks.training if training else layout.masks.evaluation,
         "gripper": _GRIPPERS[grip.source],

@@ -78,6 +78,13 @@ CASES = [
         facts(trained={"delta_slots": (39, 40, 41)}),
     ),
     Case(
+        "actions/plans-of-deltas",
+        facts(training=OWN | {"network": "rdt-small"}, trained={"delta_slots": (39, 40)}),
+        "major",
+        "a delta of the hand",
+        facts(training=OWN, trained={"delta_slots": ()}),
+    ),
+    Case(
         "actions/loss-weights",
         facts(training={"loss": "plain"}, trained={"rotation": "delta-6d"}),
         "major",
@@ -151,10 +158,17 @@ CASES = [
         training(state_noise_db=40),
     ),
     Case(
-        "data/intended-targets",
+        "data/targets",
         training(targets="intended"),
         "minor",
         "intended actions as targets",
+        facts(training={"targets": "intended"}, trained={"goals": True}),
+    ),
+    Case(
+        "data/targets",
+        facts(training={"targets": "executed"}, trained={"goals": True}),
+        "minor",
+        "noise in them",
         training(targets="executed"),
     ),
     Case(
