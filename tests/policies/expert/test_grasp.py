@@ -7,10 +7,12 @@ import pytest
 from policies.expert.geometry import Boxes
 from policies.expert.grasp import (
     DOWN,
+    TIP_LENGTH,
     Grasp,
     GraspWish,
     candidate_grasps,
     closes_freely,
+    find_grasp,
     leaning,
     sliding_grasps,
 )
@@ -103,3 +105,41 @@ def test_a_leaning_hand_still_closes_level():
     assert rotation[2, 0] == pytest.approx(0.0)
     expected = [np.sin(0.6) * np.cos(0.3), np.sin(0.6) * np.sin(0.3), -np.cos(0.6)]
     assert np.allclose(rotation[:, 2], expected)
+
+
+class Rim:
+    """A thin wall, 8 cm high, that something lower surrounds."""
+
+    def __init__(self, room):
+        self.wall = box([0, 0, 0], [0.03, 0.002, 0.04])
+        self.around = box([0, 0, 0.04 - room - 0.1], [0.2, 0.2, 0.1])
+
+    def object_boxes(self, name):
+        return self.wall
+
+    def position(self, name):
+        return np.zeros(3)
+
+    def body(self, name):
+        return 0
+
+    def subtree(self, body):
+        return {body}
+
+    def obstacles(self, without):
+        return self.around
+
+    def gripper_boxes(self, gap, hand=True):
+        sides = [gap / 2 + 0.01, -gap / 2 - 0.01]
+        return Boxes.concatenate(
+            [box([s, 0, -0.02], [0.01, 0.01, 0.02 + TIP_LENGTH]) for s in sides]
+        )
+
+
+@pytest.mark.parametrize(("room", "depth"), [(0.06, 0.030), (0.0285, 0.024), (0.020, 0.012)])
+def test_a_firm_grip_is_worth_a_tight_way_down_and_a_shallow_one_is_better_than_none(room, depth):
+    free = SimpleNamespace(reach=lambda pose: SimpleNamespace(reached=True, margin=1.0))
+    wish = GraspWish(home=HOME, drop=None, base=np.zeros(3))
+    grasp = find_grasp(Rim(room), free, "rim", wish)
+    assert grasp.depth == depth
+    assert grasp.pose.position[2] == pytest.approx(0.04 - depth + TIP_LENGTH, abs=0.002)
