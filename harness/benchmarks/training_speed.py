@@ -120,6 +120,7 @@ def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]
             updates=updates + _WARM,
             batch_size=batch_size,
             learning_rate=1e-4,
+            layout="eef-velocity",
         )
         train(config, lambda status: seen.append((time.perf_counter(), status)))
     seconds = (seen[-1][0] - seen[_WARM - 1][0]) / updates
