@@ -119,6 +119,22 @@ def test_a_training_run_of_ours(tmp_path: Path) -> None:
     assert problems(run_audit(tmp_path / "run" / "train.json", gpus=1)) == problems(done)
 
 
+def test_what_a_training_of_ours_learns_where_nobody_says() -> None:
+    train = "libero-bench train --demos d --out o"
+    fresh = run_audit(train)
+    assert fresh.facts.trained.goals and fresh.facts.trained.normalisation == "action"
+    rule = ("major", "actions/plans-of-deltas")
+    assert rule not in problems(fresh)
+    deltas = run_audit(f"{train} --layout eef-velocity")
+    assert not deltas.facts.trained.goals and deltas.facts.trained.normalisation == "none"
+    assert rule in problems(deltas)
+    begun = run_audit(f"{train} --checkpoint {SHIPPED}")
+    assert begun.facts.trained.goals and begun.facts.trained.normalisation == "action"
+    official = run_audit(f"{train} --checkpoint robotics-diffusion-transformer/rdt-1b")
+    assert official.facts.trained.delta_slots == (39, 40, 41, 42, 43, 44)
+    assert official.facts.trained.normalisation == "none"
+
+
 def test_commands_of_ours() -> None:
     train = "libero-bench train --demos d --out o --warmup 1500 --image-shift 2"
     evaluation = "libero-bench eval --policy rdt --suite libero_90 --exec-horizon 64 --out e"
