@@ -33,7 +33,7 @@ def test_a_checkpoint_of_ours(capsys) -> None:
     assert said["encoder_parameters"] > 0
     assert said["needs"] == []
     assert said["healthy"] is True
-    assert said["contract"]["demos"]["label"] == "16 scripted"
+    assert said["contract"]["demos"]["label"] == "50 scripted"
     assert said["camera_slots"] == ["agentview", "wrist"]
     assert "--resolution 128" in said["evaluate"]
     assert "option" not in said["evaluate"]
