@@ -1,4 +1,4 @@
-"""Checking what is about to be executed."""
+"""Checking what is about to be executed, and goals of the hand as actions."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from tasks.rotations import (
     axisangle_to_matrix,
     matrix_to_axisangle,
     matrix_to_rot6d,
+    quat_to_matrix,
     rot6d_to_matrix,
 )
 
@@ -73,3 +74,19 @@ def action_to(goal: FloatArray, ee_pos: FloatArray, matrix: FloatArray) -> Float
     turn = matrix_to_axisangle(rot6d_to_matrix(goal[3:9]) @ matrix.T)
     action = np.concatenate([(goal[:3] - ee_pos) / POSITION_UNIT, turn / ROTATION_UNIT, goal[9:]])
     return np.asarray(action.clip(-1.0, 1.0))
+
+
+def action_now(given: FloatArray, ee_pos: FloatArray, ee_quat: FloatArray) -> FloatArray:
+    """Return an action as it is, and for a goal the action that it asks for now.
+
+    Args:
+        given: (7,) action, or (10,) goal.
+        ee_pos: (3,) of the hand now, metres, world frame.
+        ee_quat: (4,) its orientation, x y z w.
+
+    Returns:
+        (7,).
+    """
+    if len(given) == ACTION_DIM:
+        return given
+    return action_to(given, ee_pos, quat_to_matrix(ee_quat))

@@ -175,7 +175,9 @@ def _check(code: int, what: str, log: IO[str]) -> None:
     if code == 0:
         return
     log.seek(0)
-    tail = " ".join(log.read().split())[-400:]
+    # What follows comes from taking the process down, such as a renderer that is freed too late.
+    said = log.read().split("Exception ignored in")[0]
+    tail = " ".join(said.split())[-400:]
     raise SimulatorError(
         f"{what} ended with code {code}: {tail or 'no words'}. Fix: run libero-bench doctor."
     )

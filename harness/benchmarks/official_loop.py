@@ -21,6 +21,7 @@ from policies.executor import PlanExecutor
 from policies.interface import PlanRequest
 from policies.registry import AnyPolicy, PolicyRecipe
 from results.records import EpisodeKey
+from tasks.actions import action_now
 from tasks.observation import Observation
 from tasks.protocols import Protocol, get_protocol
 from tasks.suites import Task, find_task
@@ -113,7 +114,8 @@ def _play(
             previous=executor.rest,
         )
         for action in executor.add(policy.plan([request])[0])[: limit - steps]:
-            seen, _, done, _ = env.step(action)
+            hand = seen["robot0_eef_pos"], seen["robot0_eef_quat"]
+            seen, _, done, _ = env.step(action_now(action, *hand))
             window.append(_observation(seen, task, protocol))
             steps += 1
             if done:

@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.actions import action_to
+from tasks.actions import action_now
 from tasks.errors import ConfigError, SimulatorError
-from tasks.observation import ACTION_DIM, CAMERAS, FloatArray, Observation
+from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, SceneKey
-from tasks.rotations import quat_to_matrix
 from tasks.simulation.construction import build_libero, free_libero
 from tasks.simulation.fixtures import place_fixtures
 from tasks.simulation.goals import GoalMonitor, GoalProgress
@@ -208,7 +207,11 @@ class Simulator:
         result = Slice()
         latest: deque[Shot] = deque(maxlen=history if wanted else 0)
         for action in actions:
-            shot = self._advance(self._action(np.asarray(action, dtype=np.float64)))
+            hand = self._stepper.sample
+            now = action_now(
+                np.asarray(action, dtype=np.float64), hand.pos, hand.quat[[1, 2, 3, 0]]
+            )
+            shot = self._advance(now)
             latest.append(shot)
             result.observations.append(self._observation(shot, recorded))
             self._elapsed += 1
@@ -326,13 +329,6 @@ class Simulator:
         self._stepper.begin_episode()
         self._monitor.reset()
         self._elapsed = 0
-
-    def _action(self, given: FloatArray) -> FloatArray:
-        """Return an action as it is, or the one that a goal asks for now."""
-        if len(given) == ACTION_DIM:
-            return given
-        sample = self._stepper.sample
-        return action_to(given, sample.pos, quat_to_matrix(sample.quat[[1, 2, 3, 0]]))
 
     def _advance(self, action: FloatArray) -> Shot:
         """Execute one control step and return what LIBERO's observations show of it."""

@@ -1,5 +1,6 @@
 """Whole evaluations on both sides: the same episodes, and failures that say why."""
 
+import io
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from harness.benchmarks import evaluation_speed
 from harness.benchmarks.evaluation_speed import EvaluationFigures, compare_evaluations
 from harness.benchmarks.official_loop import LoopConfig
+from harness.recipe import SHIPPED
 from policies.registry import PolicyRecipe
 from tasks.errors import SimulatorError
 
@@ -29,10 +31,25 @@ def test_the_loop_and_eval_play_the_same_episode() -> None:
     assert [done for _, done in told] == sorted(done for _, done in told)
 
 
+@pytest.mark.sim
+@pytest.mark.slow
+def test_the_loop_executes_goals_of_the_hand_as_eval_does() -> None:
+    learned = PolicyRecipe(name="rdt", checkpoint=str(SHIPPED / "drawer-bowl-start"))
+    changes = {"policy": learned, "tasks": (("libero_90", 1),), "resolution": 128}
+    figures = compare_evaluations(config(**changes, exec_horizon=64), [1])
+    assert figures.same_episodes and figures.episodes == 1
+
+
 def test_a_side_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(SimulatorError, match=r"the official loop ended with code 1.*Fix: run"):
         compare_evaluations(config(), [1])
+
+
+def test_what_a_process_says_while_it_is_taken_down_is_not_its_reason() -> None:
+    log = io.StringIO("ValueError: too wide\nException ignored in: <f>\nEGLError: gone\n")
+    with pytest.raises(SimulatorError, match=r"code 1: ValueError: too wide\. Fix"):
+        evaluation_speed._check(1, "the loop", log)
 
 
 def test_episodes_that_differ_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
