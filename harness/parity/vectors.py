@@ -8,9 +8,8 @@ from harness.parity.evidence import Evidence
 from harness.parity.rows import Row, Verdict, graded
 from policies.rdt.arm import RobotState
 from policies.rdt.layout import Layout
-from tasks.actions import action_to
+from tasks.actions import action_now
 from tasks.observation import FloatArray, Observation
-from tasks.rotations import quat_to_matrix
 
 _SLOTS = (0.02, 0.1)
 _EXACT = 1e-5
@@ -64,8 +63,8 @@ def _round_trip(evidence: Evidence, layout: Layout) -> Row:
     if not layout.needs_state:
         if layout.holds_goals:
             goals = layout.decode_actions(layout.targets(demo.actions, robot))
-            hands = zip(goals, demo.ee_pos, quat_to_matrix(demo.ee_quat), strict=True)
-            read = np.stack([action_to(goal, pos, matrix) for goal, pos, matrix in hands])
+            hands = zip(goals, demo.ee_pos, demo.ee_quat, strict=True)
+            read = np.stack([action_now(goal, pos, quat) for goal, pos, quat in hands])
         else:
             read = layout.decode_actions(layout.encode_actions(demo.actions))
         error = float(np.abs(read - demo.actions)[:, :6].max())

@@ -74,8 +74,8 @@ def state_noise(facts: Facts) -> Found | None:
 
 def targets(facts: Facts) -> Found | None:
     """Deltas without the noise that they correct, or goals with it."""
-    targets, goals = facts.training.targets, facts.trained.goals
-    if targets == "executed" and goals:
+    learnt, goals = facts.training.targets, facts.trained.goals
+    if learnt == "executed" and goals:
         return Found(
             severity="minor",
             found="goals of the hand with the demonstrator's noise in them",
@@ -85,7 +85,7 @@ def targets(facts: Facts) -> Found | None:
             source="arithmetic; the layout eef-goal",
             fix="--targets intended, or leave --targets out",
         )
-    if targets != "intended" or goals:
+    if learnt != "intended" or goals:
         return None
     return Found(
         severity="minor",
