@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import ConfigError
 
 if TYPE_CHECKING:
-    from policies.rdt.encoders import Form
+    from policies.rdt.encoders.base import Form
     from tasks.suites import Instructions as Source
 
 TYPED = "--text"
@@ -79,7 +79,7 @@ def gather(
     raw = {name: [task.instruction_by(said) for task in suite_tasks(name)] for name in names}
     if texts:
         raw[TYPED] = list(texts)
-    from policies.rdt.language import written
+    from policies.rdt.encoders.language import written
 
     return [
         Instructions(name=name, texts=_distinct(written(text, form) for text in given))
@@ -114,7 +114,7 @@ def encode_into(
     import torch
 
     from policies.devices import resolve_device
-    from policies.rdt.language import encode_instructions
+    from policies.rdt.encoders.language import encode_instructions
 
     before = set(_missing(groups, out))
     encode_instructions(
@@ -138,7 +138,7 @@ def import_into(out: Path, official: Path) -> Instructions:
         ConfigError: There is no such file, one is something else, or the cache cannot be used.
         SpecMismatchError: The cache is another encoder's, or the files do not belong together.
     """
-    from policies.rdt.language import import_official
+    from policies.rdt.encoders.language import import_official
 
     done = import_official(official, out=out)
     return Instructions(name=str(official), texts=done.texts, added=done.added)
@@ -155,7 +155,7 @@ def report_on(groups: Sequence[Instructions], out: Path) -> list[Instructions]:
 
 def describe_cache(out: Path) -> dict[str, Any]:
     """Say what a cache is: its folder and encoder, how many files, how large."""
-    from policies.rdt.language_cache import LanguageCache
+    from policies.rdt.encoders.language_cache import LanguageCache
 
     cache = LanguageCache.open(out)
     sizes = [file.stat().st_size for file in cache.folder.glob("*.safetensors")]
@@ -170,7 +170,7 @@ def describe_cache(out: Path) -> dict[str, Any]:
 
 
 def _missing(groups: Iterable[Instructions], out: Path) -> list[str]:
-    from policies.rdt.language_cache import LanguageCache, is_cache
+    from policies.rdt.encoders.language_cache import LanguageCache, is_cache
 
     texts = _distinct(text for group in groups for text in group.texts)
     if not is_cache(out):

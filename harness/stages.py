@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.demonstrations.collection import Collected
     from harness.demonstrations.config import CollectionConfig
     from harness.evaluation.config import EvaluationConfig
-    from harness.evaluation.meter import EvaluationStatus
+    from harness.evaluation.scheduler import EvaluationStatus
     from policies.fusion import Fusion
     from tasks.suites import Task
     from training.config import TrainingConfig
@@ -68,7 +68,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
         from harness.training_display import describe, start_lines
-        from harness.training_judgement import SimulationJudge
+        from harness.training_evaluation import SimulationJudge
         from training.progress import TrainingStart, TrainingStatus
         from training.trainer import train
 
@@ -107,7 +107,7 @@ def _newest_checkpoint(config: "TrainingConfig") -> str:
 
 def best_checkpoint(config: "TrainingConfig") -> Path | None:
     """Return the checkpoint of a run that success or the sampled error chose, if there is one."""
-    from training.checkpoints.shelf import BEST
+    from training.checkpoint_manager import BEST
     from training.run_folder import RunFolder
 
     shelf = RunFolder(config.out).shelf
@@ -123,7 +123,7 @@ def evaluate_with_bar(config: "EvaluationConfig") -> Path:
     warn_of_versions()
     warn_of_crowding(config.workers)
     with _evaluation_bar(config) as show:
-        from harness.evaluation.evaluator import execute, prepare
+        from harness.evaluation.run import execute, prepare
 
         prepared = prepare(config)
         if prepared.note:
@@ -141,7 +141,7 @@ def sweep_with_bars(
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
     """
-    from harness.evaluation.evaluator import execute
+    from harness.evaluation.run import execute
     from harness.evaluation.sweep import prepare_sweep
 
     warn_of_versions()

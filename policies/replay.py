@@ -4,8 +4,8 @@ It tells whether demonstrations, simulator and evaluation belong together: demon
 collected on the same versions succeed in every episode, step for step. Official ones were recorded
 on other versions and some drift off (LIBERO's issue 16).
 
-Only what is executed is read from a file: its actions, and the start that ``tasks.demo_start``
-finds, as ``demos replay`` does. A file may be anybody's, so ``tasks.demo_file`` opens it.
+Only what is executed is read from a file: its actions, and the start that ``tasks.demos.start``
+finds, as ``demos replay`` does. A file may be anybody's, so ``tasks.demos.file`` opens it.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from pydantic import Field
 from policies.baselines import HORIZON
 from policies.interface import PlanRequest, PolicySpec
 from tasks.actions import check_actions
-from tasks.demo_file import DemoFile, open_demo_file
-from tasks.demo_start import read_start
-from tasks.demo_task import demo_task
+from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.folders import demo_task
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 from tasks.starts import IndexedStart, SampledStart, Start

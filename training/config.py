@@ -13,8 +13,8 @@ from training.augmentation.settings import AugmentationSettings
 from training.checkpoints.settings import CheckpointSettings
 from training.data.settings import DataSettings
 from training.losses.settings import LossSettings
+from training.monitoring.settings import WatchingSettings
 from training.optimisation.settings import OptimisationSettings
-from training.watching.settings import WatchingSettings
 
 VOLATILE = (
     *("out", "save_every", "keep", "from_update", "threads", "workers", "pictures"),

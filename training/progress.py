@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from training.losses.weights import Row
-from training.watching.judging import Verdict
-from training.watching.sampled_error import SampledError
+from training.monitoring.evaluation import Verdict
+from training.monitoring.sampled_error import SampledError
 
 
 @dataclass(frozen=True, kw_only=True)

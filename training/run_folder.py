@@ -9,9 +9,9 @@ from typing import Any
 
 from results.leftovers import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
-from training.checkpoints.shelf import Shelf
+from training.checkpoint_manager import Shelf
 from training.config import TrainingConfig
-from training.watching.judging import NOT_JUDGED, SUCCESS
+from training.monitoring.evaluation import NOT_JUDGED, SUCCESS
 
 
 class RunFolder:

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from policies.rdt.checkpoint import load_contract
-from policies.rdt.contract import ANY_SIZE, Contract
-from policies.rdt.layout import FRESH_LAYOUT, Layout, get_layout
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.normalisation import Normalisation
-from tasks.demo_file import open_demo_file
-from tasks.demo_task import demo_instruction, noted_otherwise
+from policies.rdt.actions.layout import FRESH_LAYOUT, Layout, get_layout
+from policies.rdt.actions.normalisation import Normalisation
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from policies.rdt.checkpoint.files import load_contract
+from policies.rdt.model.network import RDTPolicyNetwork
+from tasks.demos.file import open_demo_file
+from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.reader import read_provenance
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.suites import Instructions
 from training.config import TrainingConfig
-from training.data.normalising import choose_normalisation
-from training.data.selection import demos_to_train_on
+from training.data.normalisation import choose_normalisation
+from training.data.split import demos_to_train_on
 from training.data.windows import DemoWindows
-from training.demos.reader import read_provenance
 from training.run_folder import RunFolder
 
 

@@ -13,31 +13,29 @@ from accelerate.utils import broadcast, set_seed
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.model.network import RDTPolicyNetwork
 from results.interruption import Interruption
 from results.locking import sole_writer
 from tasks.errors import ConfigError
 from training.augmentation.pipeline import augment_images
-from training.checkpoints.shelf import STATE
-from training.checkpoints.state import read_state, write_state
+from training.checkpoint_manager import STATE, read_state, write_state
 from training.config import TrainingConfig
 from training.data.conditions import add_state_noise, mask_conditions
 from training.data.windows import DemoWindows, Window
-from training.distribution.launch import open_accelerator
-from training.distribution.weights import Gathered, TrainedWeights
+from training.distributed.launch import open_accelerator
+from training.distributed.weights import Gathered, TrainedWeights
 from training.losses.weights import slot_weights, weight_table
-from training.optimisation.freezing import prepare_network
-from training.optimisation.lora import merged
+from training.monitoring.best_checkpoint import Selection, check_judge
+from training.monitoring.evaluation import Judge
+from training.monitoring.log import Log
+from training.monitoring.sampled_error import SampledError, sampled_error
+from training.optimisation.adapters import merged, prepare_network
 from training.optimisation.schedule import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import load_windows, read_windows, start_network
+from training.setup import load_windows, read_windows, start_network
 from training.terms import describe_contract, find_terms, starting_notes, wording_notes
-from training.watching.judging import Judge
-from training.watching.log import Log
-from training.watching.sampled_error import SampledError, sampled_error
-from training.watching.selection import Selection, check_judge
 
 _SMOOTHING = 0.95
 

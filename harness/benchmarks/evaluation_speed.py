@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from harness.benchmarks.official_loop import LOOP, PLAYED, LoopConfig, Played
+from harness.benchmarks.reference_rollout import LOOP, PLAYED, LoopConfig, Played
 from harness.processes import worker_variables
 from results.folder import EPISODES_FILE
 from results.store import load_run
@@ -93,7 +93,7 @@ def compare_evaluations(
 
 
 def _time_official(config: LoopConfig, report: Report) -> tuple[float, list[Played]]:
-    words = ["-m", "harness.benchmarks.official_loop", json.dumps(LOOP.dump_python(config))]
+    words = ["-m", "harness.benchmarks.reference_rollout", json.dumps(LOOP.dump_python(config))]
     variables = {**os.environ, **worker_variables(1)}
     played: list[Played] = []
     report("official loop", 0)

@@ -1,7 +1,7 @@
 """How often the scripted expert solves each task: the sanity ceiling of every leaderboard.
 
 Episodes start from LIBERO's initial states and are judged strictly, as demonstrations are
-(``harness.demonstrations.strict_episode``). Each finished episode is a line of a JSONL
+(``harness.demonstrations.episode``). Each finished episode is a line of a JSONL
 file, so a killed measurement goes on where it stopped.
 """
 
@@ -170,10 +170,10 @@ def play_episode(
     config: ExpertTableConfig, suite: str, index: int, init_state: int
 ) -> ExpertEpisode:
     """Play one episode in this process; its simulator is kept for the next one of the task."""
+    from harness.demonstrations.episode import play_strictly
     from harness.demonstrations.playback import cached_simulator
-    from harness.demonstrations.strict_episode import play_strictly
-    from policies.errors import UnsupportedGoalError
     from policies.expert import ExpertPolicy
+    from policies.interface import UnsupportedGoalError
     from tasks.starts import IndexedStart
 
     start = time.perf_counter()

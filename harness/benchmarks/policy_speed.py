@@ -2,24 +2,25 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from harness.benchmarks.against_official import Pair
-from harness.benchmarks.bystander import resident_mb
-from harness.benchmarks.official_order import OfficialPlanner, Stages, untimed
+from harness.benchmarks.environment_speed import Pair
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
-from harness.benchmarks.stage_clock import StageClock, wait_for
+from harness.benchmarks.reference_policy import OfficialPlanner, Stages, untimed
+from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.contract import Contract
-from policies.rdt.guidance import Precedent
-from policies.rdt.model import Conditions
-from policies.rdt.sampler import PlanSampler
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.model.sampling import Precedent, SamplingOptions
+from policies.rdt.model.transformer import Conditions
+from policies.rdt.policy import RDTPolicy
+from policies.rdt.torch_runtime import PlanSampler
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
 """Encoding pictures and words; adapting them and projecting keys and values; the denoising steps;
@@ -262,3 +263,64 @@ def _median_stage(parts: dict[str, list[dict[str, float]]], stage: str) -> Pair:
         {name: [part[stage] for part in found] for name, found in parts.items()},
         statistics.median,
     )
+
+
+REST = "rest"
+"""The stage outside all others."""
+
+
+class StageClock:
+    """Times stages; one inside another is not counted twice.
+
+    On a GPU, marks are laid into its stream and read afterwards, so that it is never waited for
+    between stages.
+
+    Args:
+        device: Where the work is done.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._cuda = torch.device(device).type == "cuda"
+        self._open = [REST]
+        self._marks: list[tuple[str, Any]] = []
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time a stage."""
+        self._marks.append((self._open[-1], self._mark()))
+        self._open.append(stage)
+        try:
+            yield
+        finally:
+            self._marks.append((self._open.pop(), self._mark()))
+
+    @contextmanager
+    def work(self) -> Iterator[dict[str, float]]:
+        """Time a piece of work.
+
+        Yields:
+            Seconds by stage, ``rest`` included, filled at the end.
+        """
+        spent: dict[str, float] = defaultdict(float)
+        before = self._mark()
+        self._marks = []
+        yield spent
+        self._marks.append((REST, self._mark()))
+        if self._cuda:
+            torch.cuda.synchronize()
+        for stage, mark in self._marks:
+            spent[stage] += before.elapsed_time(mark) / 1e3 if self._cuda else mark - before
+            before = mark
+
+    def _mark(self) -> Any:
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+
+def wait_for(device: torch.device | str) -> None:
+    """Wait until a device has done all it was given."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)

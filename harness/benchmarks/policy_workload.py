@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.benchmarks.official_order import Stages, untimed
+from harness.benchmarks.reference_policy import Stages, untimed
 from policies.interface import PlanRequest
-from policies.rdt.contract import ANY_SIZE, Contract
-from policies.rdt.encoders import (
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from policies.rdt.encoders.base import (
     Encoders,
     EncodersConfig,
     FrozenEncodersConfig,
@@ -19,10 +19,10 @@ from policies.rdt.encoders import (
     TextEncoder,
     build_encoders,
 )
-from policies.rdt.model import Conditions, RDTModel
-from policies.rdt.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.model.transformer import Conditions, RDTModel
 from policies.rdt.presets import get_preset
-from policies.rdt.siglip import SiglipImageEncoder, SiglipTower
 from tasks.observation import Observation
 from tasks.settings import MOST_NUMBERS, settings
 

@@ -57,7 +57,7 @@ def parse_demo_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: None was named, or one does not exist.
     """
-    from tasks.demo_folders import find_all_demo_files
+    from tasks.demos.folders import find_all_demo_files
 
     if not paths:
         raise ConfigError("No demo file was named. Fix: name HDF5 files or folders of them.")

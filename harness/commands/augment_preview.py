@@ -33,7 +33,7 @@ def augment_preview_command(
         Of the draws.
     """
     from harness.display import console
-    from training.augmentation.preview import draw_preview
+    from training.augmentation.pipeline import draw_preview
 
     chosen = settings or AugmentationSettings()
     console.print(f"Written: {draw_preview(demos, out, chosen, size=size, rows=rows, seed=seed)}")

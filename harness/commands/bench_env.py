@@ -7,7 +7,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.benchmarks.against_official import Figures
+    from harness.benchmarks.environment_speed import Figures
 
 _STAGES = 5
 _ORIGINAL = "libero_spatial,libero_object,libero_goal,libero_10,libero_90"
@@ -44,7 +44,7 @@ def bench_env_command(
     if steps < 1:
         raise ConfigError(f"--steps {steps} is too few. Allowed: at least 1.")
     names = [find_task(name.strip(), task).suite for name in suites.split(",")]
-    from harness.benchmarks.against_official import compare
+    from harness.benchmarks.environment_speed import compare
 
     found: list[Figures] = []
     with progress_bar("Comparing", _STAGES * len(names), "part") as bar:

@@ -55,11 +55,11 @@ def bench_eval_command(
         Print the figures as JSON.
     """
     from harness.benchmarks.evaluation_speed import compare_evaluations
-    from harness.benchmarks.official_loop import LoopConfig
+    from harness.benchmarks.reference_rollout import LoopConfig
     from harness.capacity import MOST_WORKERS
     from harness.commands.arguments import parse_indices
     from harness.display import progress_bar
-    from harness.recipe import SHIPPED
+    from harness.recipes.config import SHIPPED
     from harness.stages import warn_of_crowding
     from policies.registry import PolicyRecipe
     from tasks.errors import ConfigError

@@ -9,7 +9,7 @@ from harness.capacity import MOST_THREADS
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.benchmarks.against_official import Pair
+    from harness.benchmarks.environment_speed import Pair
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.policy_workload import PolicyCase
     from harness.display import Progressing

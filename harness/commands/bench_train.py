@@ -40,7 +40,7 @@ def bench_train_command(
     """
     from harness.benchmarks.training_speed import SIDES, compare_training
     from harness.display import progress_bar
-    from tasks.demo_folders import find_demo_files
+    from tasks.demos.folders import find_demo_files
     from tasks.errors import ConfigError
 
     if min(updates, batch_size, repeats) < 1:

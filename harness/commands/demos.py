@@ -110,7 +110,7 @@ def demos_preview_command(
     from harness.commands.arguments import parse_demo_files, parse_indices
     from harness.demonstrations.preview import OverviewRow, draw_demo, draw_overview, overview_row
     from harness.display import progress_bar
-    from training.demos.reader import read_demos
+    from tasks.demos.reader import read_demos
 
     files = parse_demo_files(paths)
     wanted = {f"demo_{index}" for index in parse_indices(demos, "--demos")}

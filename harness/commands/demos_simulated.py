@@ -98,7 +98,7 @@ def demos_regenerate_command(
     from harness.demonstrations.regeneration import RegenerationConfig, Remade, regenerate
     from harness.display import progress_bar
     from harness.stages import warn_of_crowding, warn_of_versions
-    from tasks.demo_file import open_demo_file
+    from tasks.demos.file import open_demo_file
 
     config = RegenerationConfig(
         resolution=resolution, noops=noops, settle_steps=settle_steps, workers=workers

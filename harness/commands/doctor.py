@@ -8,7 +8,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.doctor.findings import Finding
+    from harness.findings import Finding
 
 
 def doctor_command(
@@ -33,8 +33,8 @@ def doctor_command(
     """
     from harness.display import progress_bar
     from harness.doctor.checklist import CHECKS
-    from harness.doctor.findings import examine, healthy
     from harness.doctor.worker import Worker
+    from harness.findings import examine, healthy
 
     with Worker() as worker, progress_bar("Examining", None, "check") as bar:
         findings = examine(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from policies.rdt.inspection import Inspection
+    from policies.rdt.checkpoint.inspection import Inspection
 
 UNHEALTHY = 1
 
@@ -43,7 +43,7 @@ def inspect_command(
     json
         Print the facts as JSON.
     """
-    from policies.rdt.inspection import inspect_checkpoint
+    from policies.rdt.checkpoint.inspection import inspect_checkpoint
 
     seen = inspect_checkpoint(
         checkpoint,

@@ -76,7 +76,7 @@ def parity_command(
         from tasks.suites import import_libero
 
         import_libero()  # before robosuite is, which would warn
-        from harness.parity.examination import examine_demo
+        from harness.parity.checks import examine_demo
         from harness.parity.rows import passed
 
         if demo < 0:

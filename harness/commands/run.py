@@ -30,8 +30,8 @@ def run_command(
     json
         Print the table as JSON.
     """
-    from harness.recipe import RecipeRun, load_recipe
-    from harness.recipe_stages import run_recipe
+    from harness.recipes.config import RecipeRun, load_recipe
+    from harness.recipes.run import run_recipe
 
     folder = out if out is not None else Path("runs") / Path(recipe).stem
     run = RecipeRun(load_recipe(recipe), folder, workers=workers)

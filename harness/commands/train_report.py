@@ -14,6 +14,6 @@ def train_report_command(run: Path, /, *, out: Path | None = None) -> None:
         The PNG to write; RUN/report.png by default.
     """
     from harness.display import console
-    from training.watching.report import draw_report
+    from training.monitoring.report import draw_report
 
     console.print(f"Written: {draw_report(run, out or run / 'report.png')}")

@@ -23,7 +23,7 @@ from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed
 from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.extension import asks_for_more, take_apart
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
-from policies.errors import PlanningError
+from policies.interface import PlanningError
 from results.locking import sole_writer
 from tasks.errors import ConfigError, HarnessError, SimulatorError, differing_settings
 from tasks.suites import Task, find_task
@@ -255,7 +255,7 @@ def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) 
     The worker alone imports the simulator: this process may train next, and what renders is kept
     apart from what computes.
     """
-    from harness.demonstrations import demonstration
+    from harness.demonstrations import episode as demonstration
 
     return demonstration.attempt_demo(config, task, parts, index)
 
@@ -273,7 +273,7 @@ def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     A file of which more is asked, and nothing else, is added to; one that was made with other
     settings is refused.
     """
-    from training.demos.reader import read_provenance
+    from tasks.demos.reader import read_provenance
 
     path = config.out / task.demo_file
     if not path.exists():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.demo_file import open_demo_file
+from tasks.demos.file import open_demo_file
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.observation import ACTION_DIM
 from tasks.suites import ORIGINAL_SUITES, Task

@@ -41,7 +41,7 @@ def take_apart(config: CollectionConfig, path: Path, parts: Path) -> None:
     Raises:
         ConfigError: The file does not say what its attempts were.
     """
-    from tasks.demo_file import open_demo_file
+    from tasks.demos.file import open_demo_file
     from training.demos.writer import split_demo
 
     with open_demo_file(path) as file:

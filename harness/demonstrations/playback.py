@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demo_format import PHASES_ATTRIBUTE
-from tasks.demo_start import start_attributes
+from tasks.demos.file import PHASES_ATTRIBUTE
+from tasks.demos.start import start_attributes
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray
 from tasks.protocols import Protocol
-from tasks.simulation.contacts import ContactMonitor
+from tasks.simulation.goals import ContactMonitor
 from tasks.simulation.simulator import Simulator
 from tasks.starts import Start
 from tasks.suites import Task

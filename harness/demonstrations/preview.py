@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from results.visible import visible
+from tasks.demos.reader import Demo
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 from training.demos.phases import Phase, hand_speed
-from training.demos.reader import Demo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

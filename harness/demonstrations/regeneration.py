@@ -23,8 +23,7 @@ from harness.capacity import MOST_WORKERS
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
-from tasks.demo_file import DemoFile, open_demo_file
-from tasks.demo_format import INTENDED
+from tasks.demos.file import INTENDED, DemoFile, open_demo_file
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.observation import FloatArray
 from tasks.settings import settings
@@ -129,7 +128,7 @@ class _Job:
     """One file's work."""
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
-        from tasks.demo_task import demo_task
+        from tasks.demos.folders import demo_task
 
         self.source, self.config = source, config
         with open_demo_file(source) as file:
@@ -233,8 +232,8 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
 
 def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
     from harness.demonstrations.playback import Motion, cached_simulator, execute, record
-    from tasks.demo_start import read_start
-    from tasks.demo_task import demo_task
+    from tasks.demos.folders import demo_task
+    from tasks.demos.start import read_start
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)

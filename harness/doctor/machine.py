@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.capacity import WORKER_GIB, cpu_quota, free_memory_gib
-from harness.doctor.findings import Finding
+from harness.findings import Finding
 from tasks import kernels
 
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software rasterizer")

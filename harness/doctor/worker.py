@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.doctor.findings import Check, Finding, attempt_here
+from harness.findings import Check, Finding, attempt_here
 from harness.processes import worker_pool
 
 

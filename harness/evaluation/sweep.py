@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.environments import EnvironmentRecipe
-from harness.evaluation.evaluator import PreparedEvaluation, prepare
-from harness.evaluation.workload import resolve
+from harness.evaluation.plan import resolve
+from harness.evaluation.run import PreparedEvaluation, prepare
 from policies.executor import PlanExecutor
 from policies.fusion import Fusion
 from policies.registry import AnyPolicy

@@ -12,6 +12,7 @@ Non-obvious behaviours:
 import errno
 import faulthandler
 import gc
+import io
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.evaluation.environments import EnvironmentRecipe
 from harness.evaluation.messages import (
@@ -35,7 +36,6 @@ from harness.evaluation.messages import (
     Ready,
 )
 from harness.evaluation.rollout import Environment, Planner, Subscriber, run_episode
-from harness.evaluation.worker_log import redirect_output, worker_log
 from harness.processes import end_with
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy, StartingPolicy
@@ -49,6 +49,10 @@ from tasks.errors import (
 )
 from tasks.observation import FloatArray
 from tasks.starts import Start
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 
 DUMP_SIGNAL = signal.SIGUSR1
 
@@ -253,3 +257,46 @@ def _verdict(error: Exception, *, asked: bool) -> Failed | Fatal:
         return Failed(error=text)
     hopeless = isinstance(error, HarnessError) and not isinstance(error, SimulatorError)
     return Failed(error=f"{type(error).__name__}: {text}"[:500], hopeless=hopeless)
+
+
+def worker_log(folder: Path, number: int) -> Path:
+    """Return the path of a worker's log in a run folder."""
+    return folder / "logs" / f"worker-{number}.log"
+
+
+class _PatientFile(io.FileIO):
+    """A file; what the disk does not take is lost without complaint."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def redirect_output(path: Path) -> None:
+    """Send all output of this process, that of C libraries included, to a file.
+
+    A full disk or a folder that cannot be written costs the log, not the process: no episode may
+    break because a library had something to say.
+
+    Args:
+        path: The log; output is appended.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        handle = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(
+            _PatientFile(number, "wb", closefd=False),
+            encoding="utf-8",
+            errors="replace",
+            write_through=True,
+        )
+        for number in (1, 2)
+    )

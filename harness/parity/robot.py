@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.parity.evidence import Evidence
+from harness.parity.inputs import Evidence
 from harness.parity.rows import Row, Verdict, graded
 from tasks.observation import FloatArray
 from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix

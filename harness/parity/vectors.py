@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.parity.evidence import Evidence
+from harness.parity.inputs import Evidence
 from harness.parity.rows import Row, Verdict, graded
-from policies.rdt.arm import RobotState
-from policies.rdt.layout import Layout
+from policies.rdt.actions.kinematics import RobotState
+from policies.rdt.actions.layout import Layout
 from tasks.actions import action_now
 from tasks.observation import FloatArray, Observation
 

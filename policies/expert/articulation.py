@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from policies.errors import UnsupportedGoalError
 from policies.expert.geometry import IdArray
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
+from policies.interface import UnsupportedGoalError
 from tasks.observation import FloatArray
 
 _SLIDE = 2

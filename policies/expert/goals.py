@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from policies.errors import UnsupportedGoalError
+from policies.interface import UnsupportedGoalError
 
 _PLACEMENTS = frozenset({"on", "in"})
 _FIRST = ("open", "turnon")

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes, Surface, any_overlap, sample_surface
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, angle_between, hand_rotation
 from policies.expert.scene import Scene
+from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 DOWN = np.array([0.0, 0.0, -1.0])

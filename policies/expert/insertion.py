@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes, any_overlap, sample_surface, support_height
 from policies.expert.grasp import MAX_GAP, Grasp, grips_along, hold_cost, leaning, nearby
 from policies.expert.kinematics import Kinematics
-from policies.expert.laying import Lying
+from policies.expert.lay_down import Lying
 from policies.expert.placing import Place
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
+from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 LENGTH = 0.22

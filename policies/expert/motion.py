@@ -6,10 +6,10 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes, any_overlap
 from policies.expert.pose import Pose, angle_between, axis_rotation, rotation_vector
 from policies.expert.scene import Scene
+from policies.interface import PlanningError
 from tasks.actions import POSITION_UNIT, ROTATION_UNIT
 from tasks.observation import ACTION_DIM, FloatArray
 

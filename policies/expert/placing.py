@@ -5,9 +5,9 @@ from itertools import product
 
 import numpy as np
 
+from policies.expert.drop_simulation import Imagination
 from policies.expert.geometry import Boxes, support_height, support_heights
 from policies.expert.grasp import MAX_GAP
-from policies.expert.imagination import Imagination
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.goals import order_goals, with_openings
 from policies.expert.grasp import DOWN
 from policies.expert.kinematics import Kinematics
@@ -13,7 +12,7 @@ from policies.expert.motion import OPEN, Actions, Arm
 from policies.expert.pose import hand_rotation
 from policies.expert.scene import Scene
 from policies.expert.skills import SKILLS, Situation, achieve
-from policies.interface import PlanRequest, PolicySpec
+from policies.interface import PlanningError, PlanRequest, PolicySpec
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
 

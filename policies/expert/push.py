@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.articulation import Articulation
 from policies.expert.geometry import Boxes, any_overlap, sample_surface
 from policies.expert.grasp import DOWN, MAX_GAP
 from policies.expert.kinematics import Kinematics
 from policies.expert.pose import Pose, angle_between, axis_rotation
 from policies.expert.scene import Scene
+from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 _TILTS = (0.0, 0.2, 0.35, 0.5, 0.7, 0.9)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 from tasks.llvm import load_triton_after_mesa
 
 if TYPE_CHECKING:
-    from policies.rdt.config import RDTConfig
-    from policies.rdt.model import RDTModel
+    from policies.rdt.model.config import RDTConfig
+    from policies.rdt.model.transformer import RDTModel
 
 __all__ = ["RDTConfig", "RDTModel"]
 
-_HOMES = {"RDTConfig": "policies.rdt.config", "RDTModel": "policies.rdt.model"}
+_HOMES = {"RDTConfig": "policies.rdt.model.config", "RDTModel": "policies.rdt.model.transformer"}
 
 load_triton_after_mesa()  # before torch does it
 

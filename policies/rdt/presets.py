@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from policies.rdt.config import RDTConfig
-from policies.rdt.encoders import EncodersConfig
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, unknown_name
 
 

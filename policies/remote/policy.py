@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from policies.interface import PlanRequest, PolicySpec
+from policies.plan_checks import Suspicion
 from policies.remote.connection import Connection, ServerError
 from policies.remote.mapping import ServerMapping
-from policies.suspicions import Suspicion
 from tasks.actions import check_finite, read_numbers
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
@@ -52,7 +52,7 @@ class RemotePolicy:
         "saturated": "have the server undo its normalisation with the statistics of LIBERO, or "
         "see what it is shown: --option.state, --option.image-turn, --option.wrist-turn",
     }
-    """What to do about suspicious plans, by what is suspected; see ``policies.suspicions``."""
+    """What to do about suspicious plans, by what is suspected; see ``policies.plan_checks``."""
 
     def __init__(self, connection: Connection, *, mapping: ServerMapping, horizon: int) -> None:
         self._connection, self._mapping, self._horizon = connection, mapping, horizon

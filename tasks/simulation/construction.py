@@ -1,6 +1,7 @@
 """Building and freeing LIBERO's own environment, and the GL context that comes with it."""
 
 import contextlib
+import ctypes
 import functools
 import gc
 import os
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import mujoco
 import numpy as np
 
 from tasks.errors import SimulatorError
@@ -120,7 +122,7 @@ def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
     """Have robosuite take its models from the cache and its render contexts from us, meanwhile."""
     from robosuite.environments import base
 
-    from tasks.simulation.render_context import SharingRenderContext
+    from tasks.simulation.render_passes import SharingRenderContext
 
     def from_xml_string(xml: str) -> Any:
         model = cache.model(xml)
@@ -137,3 +139,22 @@ def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
             yield
         finally:
             base.MjSim, base.MjRenderContextOffscreen = simulation, context
+
+
+_SIZES = ("nq", "nv", "nu", "na", "nbody", "nbvh")
+
+
+def leave_out(model: Any) -> None:
+    """Make a model do without them, for good.
+
+    To be called once its data exist. The model must not be saved or copied afterwards.
+
+    Args:
+        model: A ``mujoco.MjModel``.
+    """
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+    for kind in (ctypes.c_int32, ctypes.c_int64):  # as MuJoCo before and since 3.4
+        sizes = (kind * len(_SIZES)).from_address(model._address)
+        if list(sizes) == [getattr(model, name) for name in _SIZES]:
+            sizes[-1] = int((model.body_bvhadr + model.body_bvhnum).max())
+            return

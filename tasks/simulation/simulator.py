@@ -26,14 +26,13 @@ from tasks.actions import action_now
 from tasks.errors import ConfigError, SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, SceneKey
-from tasks.simulation.construction import build_libero, free_libero
-from tasks.simulation.fixtures import place_fixtures
+from tasks.simulation.construction import build_libero, free_libero, leave_out
 from tasks.simulation.gl import Home
 from tasks.simulation.goals import GoalMonitor, GoalProgress
-from tasks.simulation.pictures import Pictures, Shot
-from tasks.simulation.resetting import Resetter
+from tasks.simulation.renderer import Pictures, Shot
+from tasks.simulation.reset_state import place_fixtures
+from tasks.simulation.scenes import Resetter
 from tasks.simulation.stepping import Stepper
-from tasks.simulation.thrift import leave_out
 from tasks.starts import IndexedStart, SampledStart, Start
 from tasks.suites import Task
 

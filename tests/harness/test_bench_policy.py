@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from harness.benchmarks import policy_workload, stage_clock
-from harness.benchmarks.against_official import Pair
-from harness.benchmarks.official_order import OfficialPlanner, predict_action
-from harness.benchmarks.policy_speed import STAGES, PolicyFigures
+from harness.benchmarks import policy_speed as stage_clock
+from harness.benchmarks import policy_workload
+from harness.benchmarks.environment_speed import Pair
+from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageClock
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
-from harness.benchmarks.stage_clock import StageClock
+from harness.benchmarks.reference_policy import OfficialPlanner, predict_action
 from harness.cli import main
 from policies.rdt import presets
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.config import NoiseScheduleConfig, RDTConfig
-from policies.rdt.contract import ANY_SIZE, Contract
-from policies.rdt.encoders import Encoders, FrozenEncodersConfig
-from policies.rdt.model import RDTModel
-from policies.rdt.sampling import SamplingOptions
-from policies.rdt.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
+from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.model.transformer import RDTModel
+from policies.rdt.policy import RDTPolicy
 from tests.policies.rdt.sampled import sample_plans
 from tests.policies.rdt.test_model import batch, tiny
 

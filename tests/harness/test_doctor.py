@@ -13,8 +13,8 @@ import pytest
 
 from harness.doctor import goldens, machine, simulation
 from harness.doctor.checklist import CHECKS
-from harness.doctor.findings import Check, Finding, examine, healthy
 from harness.doctor.worker import Worker
+from harness.findings import Check, Finding, examine, healthy
 from tasks import kernels
 from tasks.errors import PrerequisiteError
 from tasks.observation import CAMERAS

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from harness.cli import main
-from policies.rdt import language
-from policies.rdt.frozen_encoders import T5TextEncoder
-from policies.rdt.language_cache import LanguageCache
-from policies.rdt.t5 import T5Encoder
+from policies.rdt.encoders import language
+from policies.rdt.encoders.frozen import T5TextEncoder
+from policies.rdt.encoders.language_cache import LanguageCache
+from policies.rdt.encoders.t5 import T5Encoder
 from tasks.errors import ConfigError
 from tasks.suites import suite_tasks
 from tests.policies.rdt.frozen_files import write_t5

@@ -7,8 +7,8 @@ import pytest
 
 from harness.benchmarks import evaluation_speed
 from harness.benchmarks.evaluation_speed import EvaluationFigures, compare_evaluations
-from harness.benchmarks.official_loop import LoopConfig
-from harness.recipe import SHIPPED
+from harness.benchmarks.reference_rollout import LoopConfig
+from harness.recipes.config import SHIPPED
 from policies.registry import PolicyRecipe
 from tasks.errors import SimulatorError
 
@@ -53,7 +53,7 @@ def test_what_a_process_says_while_it_is_taken_down_is_not_its_reason() -> None:
 
 
 def test_episodes_that_differ_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.benchmarks.official_loop import Played
+    from harness.benchmarks.reference_rollout import Played
 
     def played(steps: int) -> list[Played]:
         return [Played(suite="libero_object", task=0, init_state=0, success=True, steps=steps)]

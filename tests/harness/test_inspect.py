@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.cli import app, main
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.official import export_official
+from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.official import export_official
 from tasks.errors import HarnessError
 from tests.policies.rdt.official_files import build_model, write_deepspeed
 from tests.training.tiny import save_tiny

@@ -12,15 +12,15 @@ import pytest
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_file
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.demonstration import attempt_demo
-from harness.parity.agreement import _instruction, _sentence
-from harness.parity.evidence import find_shift
-from harness.parity.examination import compare, find_task_of
-from harness.parity.pictures import TURNS
+from harness.demonstrations.episode import attempt_demo
+from harness.parity.checks import compare, find_task_of
+from harness.parity.images import TURNS
+from harness.parity.inputs import find_shift
+from harness.parity.metrics import _instruction, _sentence
 from harness.parity.rows import Row, graded, passed
-from policies.rdt.checkpoint import load_contract
-from policies.rdt.layout import Layout, get_layout
-from tasks.demo_format import PHASES_ATTRIBUTE
+from policies.rdt.actions.layout import Layout, get_layout
+from policies.rdt.checkpoint.files import load_contract
+from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task

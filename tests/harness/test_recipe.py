@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.recipe import SHIPPED, RecipeRun, load_recipe
-from harness.recipe_checks import check_recipe
+from harness.recipes.checks import check_recipe
+from harness.recipes.config import SHIPPED, RecipeRun, load_recipe
 from results.store import load_run
 from tasks.errors import ConfigError, HarnessError
 from tests.training.tiny import save_tiny

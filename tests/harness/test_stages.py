@@ -6,7 +6,8 @@ from typing import NoReturn
 import pytest
 
 from harness import stages
-from harness.evaluation import evaluator, sweep
+from harness.evaluation import run as evaluator
+from harness.evaluation import sweep
 from tasks import versions
 
 

@@ -11,8 +11,8 @@ from harness.cli import main
 from harness.training_display import describe
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
+from training.monitoring.evaluation import Rate, Success, Verdict
 from training.progress import TrainingStatus
-from training.watching.judging import Rate, Success, Verdict
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from typing import Any
 import h5py
 import pytest
 
-from harness import training_judgement
+from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.meter import EvaluationStatus
-from harness.evaluation.sampled_starts import MOST_STARTS, SampledRecipe, _SampledEnvironment
-from harness.recipe import RecipeRun, load_recipe
-from harness.training_judgement import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
-from policies.rdt.checkpoint import load_checkpoint, load_extra
+from harness.evaluation.environments import MOST_STARTS, SampledRecipe, _SampledEnvironment
+from harness.evaluation.scheduler import EvaluationStatus
+from harness.recipes.config import RecipeRun, load_recipe
+from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
+from policies.rdt.checkpoint.files import load_checkpoint, load_extra
 from results.records import EpisodeRecord, Outcome
 from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.benchmarks.training_loop import SampleByFile
+from harness.benchmarks.reference_training import SampleByFile
 from harness.cli import main
-from policies.rdt.encoders import EncodersConfig, build_encoders
-from policies.rdt.layout import get_layout
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.encoders.base import EncodersConfig, build_encoders
 from tests.training.demo_files import write_file
 from training.data.windows import DemoWindows
 

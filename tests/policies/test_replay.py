@@ -14,8 +14,8 @@ import pytest
 from policies.interface import PlanRequest, StartingPolicy
 from policies.registry import PolicyRecipe
 from policies.replay import HORIZON, ReplayPolicy
-from tasks.demo_file import open_demo_file
-from tasks.demo_start import read_start
+from tasks.demos.file import open_demo_file
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
 from tasks.starts import IndexedStart, SampledStart, StoredStart

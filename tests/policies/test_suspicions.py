@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from policies.interface import PlanRequest
-from policies.suspicions import PlanInspector
+from policies.plan_checks import PlanInspector
 from tasks.observation import FloatArray
 
 

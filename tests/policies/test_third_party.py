@@ -20,7 +20,7 @@ SCRIPT = """
 import sys
 
 sys.path.insert(0, {root!r})
-from harness.evaluation import evaluator
+from harness.evaluation import run as evaluator
 from harness.cli import main
 from tests.harness.doubles import EchoRecipe
 

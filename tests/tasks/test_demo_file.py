@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks.demo_start import read_start
+from tasks.demos.reader import read_demos, read_provenance
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_official
 from training.demos.check import check_demo_file, sound
-from training.demos.reader import read_demos, read_provenance
 from training.demos.statistics import demo_statistics
 
 ROWS = "data/demo_0/actions"
@@ -219,7 +219,7 @@ def test_provenance_that_is_none(tmp_path: Path) -> None:
     "start", ['{"seed": "x"}', '{"state": [1, "y"]}', "[]", '{"state": [NaN]}']
 )
 def test_a_start_that_makes_no_sense_is_refused(tmp_path: Path, start: str) -> None:
-    from tasks.demo_file import open_demo_file
+    from tasks.demos.file import open_demo_file
 
     path = write_official(tmp_path / "a.hdf5")
     with h5py.File(path, "r+") as file:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.demo_folders import find_all_demo_files, find_demo_files
+from tasks.demos.folders import find_all_demo_files, find_demo_files
 from tasks.errors import ConfigError
 
 

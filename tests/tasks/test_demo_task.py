@@ -7,13 +7,13 @@ import h5py
 import pytest
 
 from harness.demonstrations.replay import demo_protocol
-from tasks.demo_file import open_demo_file
-from tasks.demo_task import demo_instruction, demo_task, noted_otherwise
+from tasks.demos.file import open_demo_file
+from tasks.demos.folders import demo_instruction, demo_task, noted_otherwise
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tasks.suites import find_task
 from tests.training.demo_files import write_file
 from training.demos.check import check_demo_file
-from training.demos.reader import read_demos
 from training.demos.statistics import demo_statistics
 
 DRAWER = "open_the_middle_drawer_of_the_cabinet"

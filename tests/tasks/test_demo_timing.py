@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks.demo_file import open_demo_file
-from tasks.demo_timing import Timing, check_states, observation_timing, timing_evidence
+from tasks.demos.file import open_demo_file
+from tasks.demos.timing import Timing, check_states, observation_timing, timing_evidence
 from tasks.errors import ConfigError
 from tests.training.demo_files import as_openvla, write_collected
 

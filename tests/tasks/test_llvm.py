@@ -75,7 +75,7 @@ def test_triton_finds_its_own_llvm_whatever_comes_first(parts: tuple[str, ...]) 
 def test_what_hands_out_work_imports_no_simulator() -> None:
     """In a recipe the process that has collected trains next; only workers render."""
     run(
-        "import harness.recipe_stages, harness.stages, harness.demonstrations.collection",
-        "import harness.evaluation.evaluator, training.demos.writer",
+        "import harness.recipes.run, harness.stages, harness.demonstrations.collection",
+        "import harness.evaluation.run, training.demos.writer",
         "import sys; assert not {'mujoco', 'robosuite', 'OpenGL'} & set(sys.modules)",
     )

@@ -13,9 +13,9 @@ from harness.benchmarks.policy_workload import PolicyCase
 from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.regeneration import RegenerationConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.recipe import Entry, Recipe, Stage
+from harness.recipes.config import Entry, Recipe, Stage
 from policies.fusion import FUSIONS
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.model.sampling import SamplingOptions
 from policies.registry import PolicyRecipe
 from tasks.protocols import Protocol
 from tasks.settings import read_word, settings, strict_call

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.contract import Contract
-from training.watching.judging import Candidate, Rate, Success, Verdict
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.files import load_checkpoint
+from training.monitoring.evaluation import Candidate, Rate, Success, Verdict
 
 
 class ScriptedJudge:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training.checkpoints.shelf import STATE
+from training.checkpoint_manager import STATE
 from training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ import pytest
 
 from harness.cli import main
 from policies.interface import PlanRequest
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.images import BACKGROUND
+from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.encoders.images import BACKGROUND
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
@@ -55,7 +55,7 @@ def test_one_camera_from_demonstrations_to_plans(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from policies.rdt.small_encoders import ConvImageEncoder
+    from policies.rdt.encoders.small import ConvImageEncoder
 
     shown = []
     encode = ConvImageEncoder.forward

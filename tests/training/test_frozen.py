@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.encoders import EncoderSources
+from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.encoders.base import EncoderSources
 from tasks.errors import ConfigError
 from tests.policies.rdt.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file

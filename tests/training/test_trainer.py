@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.contract import Contract
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.files import load_checkpoint
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny

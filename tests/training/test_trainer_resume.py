@@ -10,7 +10,7 @@ from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.runs import flat, run_apart, same, state
 from tests.training.tiny import save_tiny
-from training.checkpoints.shelf import STATE
+from training.checkpoint_manager import STATE
 from training.config import TrainingConfig
 from training.data.windows import DemoWindows
 from training.progress import TrainingStatus

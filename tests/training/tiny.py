@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.config import RDTConfig
-from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncodersConfig, EncoderSources
-from policies.rdt.frozen_encoders import load_frozen_encoders
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.encoders.base import EncodersConfig, EncoderSources
+from policies.rdt.encoders.frozen import load_frozen_encoders
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.network import RDTPolicyNetwork
 
 HORIZON = 8
 

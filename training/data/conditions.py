@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from policies.rdt.images import BACKGROUND
+from policies.rdt.encoders.images import BACKGROUND
 from tasks.observation import CONTROL_HZ
 from training.data.settings import DataSettings
 from training.data.windows import Window

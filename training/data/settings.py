@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from policies.rdt.vector import Method
-from tasks.demo_format import Convention, Targets
+from policies.rdt.actions.slots import Method
+from tasks.demos.file import Convention, Targets
 from tasks.errors import ConfigError
 from tasks.settings import settings
 from tasks.suites import Instructions
 from training.options import changed_options
 
 if TYPE_CHECKING:
-    from policies.rdt.layout import Layout
+    from policies.rdt.actions.layout import Layout
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 

@@ -11,20 +11,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from policies.rdt.arm import RobotState
-from policies.rdt.encoders import ImageEncoder, TextEncoder
-from policies.rdt.layout import Layout
-from policies.rdt.network import Batch
-from policies.rdt.normalisation import Normalisation
-from tasks.demo_file import open_demo_file
-from tasks.demo_folders import find_all_demo_files
-from tasks.demo_timing import Timing, observation_timing
+from policies.rdt.actions.kinematics import RobotState
+from policies.rdt.actions.layout import Layout
+from policies.rdt.actions.normalisation import Normalisation
+from policies.rdt.encoders.base import ImageEncoder, TextEncoder
+from policies.rdt.model.network import Batch
+from tasks.demos.file import open_demo_file
+from tasks.demos.folders import find_all_demo_files
+from tasks.demos.reader import Demo, read_demos
+from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
-from training.data.pictures import KeptPictures, LazyPictures, Pictures, Places, look
-from training.data.selection import choose_demos
+from training.data.images import KeptPictures, LazyPictures, Pictures, Places, look
 from training.data.settings import DataSettings
-from training.data.transitions import first_motion, transitions
-from training.demos.reader import Demo, read_demos
+from training.data.split import choose_demos, first_motion, transitions
 
 _KEPT_BYTES = 2 << 30
 

@@ -7,11 +7,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tasks.demo_file import DemoFile, open_demo_file
-from tasks.demo_format import INTENDED, OBSERVATIONS, PHASES_ATTRIBUTE, PICTURES, Convention
-from tasks.demo_start import read_start
-from tasks.demo_task import demo_instruction, noted_otherwise
-from tasks.demo_timing import observation_timing
+from tasks.demos.file import (
+    INTENDED,
+    OBSERVATIONS,
+    PHASES_ATTRIBUTE,
+    PICTURES,
+    Convention,
+    DemoFile,
+    open_demo_file,
+)
+from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.start import read_start
+from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError
 from tasks.observation import CONTROL_HZ
 from training.demos.conventions import camera_view, gripper_agreement

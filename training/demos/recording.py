@@ -5,14 +5,13 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.demo_file import DemoFile, open_demo_file
-from tasks.demo_format import Convention
-from tasks.demo_task import noted_otherwise
-from tasks.demo_timing import Timing, observation_timing
+from tasks.demos.file import Convention, DemoFile, open_demo_file
+from tasks.demos.folders import noted_otherwise
+from tasks.demos.reader import Demo, read_demos
+from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.observation import FloatArray
 from tasks.suites import Instructions
-from training.demos.reader import Demo, read_demos
 
 
 @dataclass(frozen=True, kw_only=True)

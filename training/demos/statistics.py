@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demo_file import open_demo_file
-from tasks.demo_format import PICTURES, Convention
-from tasks.demo_task import demo_instruction, noted_otherwise
-from tasks.demo_timing import stated_convention, timing_evidence
+from tasks.demos.file import PICTURES, Convention, open_demo_file
+from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.reader import read_demos
+from tasks.demos.timing import stated_convention, timing_evidence
 from tasks.observation import ACTION_DIM, FloatArray
 from training.demos.noops import noops
 from training.demos.phases import gripper_phases
-from training.demos.reader import read_demos
 
 
 @dataclass(frozen=True, kw_only=True)

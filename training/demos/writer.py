@@ -10,8 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tasks.demo_file import DemoFile
-from tasks.demo_format import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG
+from tasks.demos.file import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG, DemoFile
 from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle

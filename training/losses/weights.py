@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from policies.rdt.channels import GRIPPERS
-from policies.rdt.layout import Layout
+from policies.rdt.actions.channels import GRIPPERS
+from policies.rdt.actions.layout import Layout
 from training.losses.settings import LossSettings
 
 

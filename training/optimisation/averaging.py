@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from training.distribution.sharding import piece
+from training.distributed.sharding import piece
 
 _POWER = 0.75
 

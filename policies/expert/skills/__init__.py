@@ -1,10 +1,11 @@
 """What the expert can do: one module per kind of skill, all registered by goal predicate."""
 
-from policies.errors import PlanningError
+from policies.expert import handle as handling
 from policies.expert.goals import Subgoal
 from policies.expert.motion import Actions
-from policies.expert.skills import carrying, closing, handling
+from policies.expert.skills import carrying, closing
 from policies.expert.skills.situation import SKILLS, Situation, register
+from policies.interface import PlanningError
 
 __all__ = ["SKILLS", "Situation", "achieve", "carrying", "closing", "handling", "register"]
 

@@ -1,10 +1,9 @@
 """Carrying objects and putting them down."""
 
-from policies.errors import PlanningError
 from policies.expert.goals import Subgoal
 from policies.expert.grasp import GraspWish, find_grasp
 from policies.expert.insertion import roofed
-from policies.expert.laying import RETREAT, Lying, find_lying
+from policies.expert.lay_down import RETREAT, Lying, find_lying
 from policies.expert.motion import OPEN, Actions
 from policies.expert.placing import (
     Place,
@@ -23,6 +22,7 @@ from policies.expert.skills.gripping import grip
 from policies.expert.skills.inserting import insert
 from policies.expert.skills.nudging import leans, nudge
 from policies.expert.skills.situation import UP, Situation, register, travel
+from policies.interface import PlanningError
 
 _ABOVE = 0.05
 _OVER = 0.12

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from policies.errors import PlanningError
 from policies.expert.grasp import Grasp
 from policies.expert.motion import CLOSE, OPEN
 from policies.expert.skills.situation import UP, Situation, close_fingers, travel
+from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 _ATTEMPTS = 4

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from policies.errors import PlanningError
+from policies.expert.drop_simulation import LEANING
 from policies.expert.grasp import DOWN, TIP_LENGTH
-from policies.expert.imagination import LEANING
 from policies.expert.motion import CLOSE, Actions
 from policies.expert.placing import Place
 from policies.expert.pose import Pose, angle_between, hand_rotation
 from policies.expert.skills.situation import UP, Situation, travel
+from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 _BEFORE = 0.03

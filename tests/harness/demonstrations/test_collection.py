@@ -20,14 +20,14 @@ from harness.demonstrations.attempts import Attempt, demo_start
 from harness.demonstrations.collection import Collected, _Line, collect
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.evaluator import evaluate
-from policies.errors import UnsupportedGoalError
-from policies.interface import PlanRequest
+from harness.evaluation.run import evaluate
+from policies.interface import PlanRequest, UnsupportedGoalError
 from policies.registry import PolicyRecipe
 from policies.replay import ReplayPolicy
 from results.errors import ResultsError
 from results.store import load_run
-from tasks.demo_format import PICTURES
+from tasks.demos.file import PICTURES
+from tasks.demos.reader import read_demos
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
@@ -35,7 +35,6 @@ from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import find_task
-from training.demos.reader import read_demos
 
 SIZE = 32
 ROOT = Path(__file__).parents[3]

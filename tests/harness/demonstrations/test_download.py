@@ -10,10 +10,10 @@ import pytest
 from huggingface_hub.hf_api import RepoFile
 
 from harness.demonstrations.download import REPOSITORY, download_demos
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.suites import find_task
 from tests.training.demo_files import write_official
-from training.demos.reader import read_demos
 
 TASKS = [find_task("libero_object", 0), find_task("libero_spatial", 4)]
 

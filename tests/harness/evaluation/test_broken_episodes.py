@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import evaluator
-from harness.evaluation.evaluator import evaluate
-from harness.evaluation.meter import EvaluationStatus
+from harness.evaluation import run as evaluator
+from harness.evaluation.run import evaluate
+from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
 from results.records import EpisodeKey
 from results.store import load_run

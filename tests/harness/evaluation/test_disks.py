@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.evaluation import evaluator
+from harness.evaluation import run as evaluator
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 from tests.harness.doubles import EchoRecipe, Trouble

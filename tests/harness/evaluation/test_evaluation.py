@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from harness.evaluation import evaluator
-from harness.evaluation.dispatch import plan_batch
-from harness.evaluation.evaluator import evaluate
-from harness.evaluation.meter import EvaluationStatus
+from harness.evaluation import run as evaluator
+from harness.evaluation.dispatcher import plan_batch
+from harness.evaluation.run import evaluate
+from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyRecipe
 from results.errors import ResultsError
@@ -270,8 +270,8 @@ SCRIPT = """
 import signal, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from harness.evaluation import evaluator
-from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from harness.evaluation import run as evaluator
+from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyRecipe
 from tests.harness.doubles import EchoRecipe, RecordingPolicy
 from tests.harness.evaluation.runs import make, outcome

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.evaluation import evaluator
-from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from harness.evaluation import run as evaluator
+from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest
 from policies.registry import PolicyRecipe
 from results.records import EpisodeKey, EpisodeRecord

@@ -23,8 +23,8 @@ KILLS = 20
 FORKS = """
 import os, sys, time
 from pathlib import Path
-from harness.evaluation import evaluator
-from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from harness.evaluation import run as evaluator
+from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyRecipe
 from tests.harness.doubles import EchoRecipe, RecordingPolicy
 

@@ -1,4 +1,4 @@
-from harness.evaluation.meter import EvaluationStatus, Meter
+from harness.evaluation.scheduler import EvaluationStatus, Meter
 from results.records import EpisodeRecord
 
 

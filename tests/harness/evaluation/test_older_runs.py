@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import evaluator
+from harness.evaluation import run as evaluator
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.evaluator import evaluate
+from harness.evaluation.run import evaluate
 from policies.registry import PolicyRecipe
 from results.comparison.comparison import compare_runs
 from results.errors import ResultsError

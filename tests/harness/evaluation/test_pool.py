@@ -2,7 +2,7 @@ import os
 from multiprocessing import Pipe
 from typing import Any
 
-from harness.evaluation.pool import Worker, _innermost_frame, _limit_reading
+from harness.evaluation.workers import Worker, _innermost_frame, _limit_reading
 
 
 def test_a_message_that_does_not_go_on_is_no_message() -> None:

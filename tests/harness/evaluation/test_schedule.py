@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from harness.evaluation.schedule import Schedule
+from harness.evaluation.scheduler import Schedule
 from results.records import EpisodeKey
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harness.evaluation.environments import LiberoRecipe
-from harness.evaluation.evaluator import EvaluationConfig, evaluate
+from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest, PolicySpec
 from policies.registry import PolicyRecipe
 from results.records import EpisodeKey, EpisodeRecord
@@ -76,8 +76,8 @@ class Witness:
     def __init__(self, batch_size: int) -> None:
         import torch
 
-        from policies.rdt.adapter import RDTPolicy
-        from policies.rdt.contract import Contract
+        from policies.rdt.checkpoint.contract import Contract
+        from policies.rdt.policy import RDTPolicy
         from policies.rdt.presets import build_network
 
         torch.manual_seed(3)

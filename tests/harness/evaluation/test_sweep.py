@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.evaluation import evaluator
+from harness.evaluation import run as evaluator
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.evaluator import evaluate, execute
+from harness.evaluation.run import evaluate, execute
 from harness.evaluation.sweep import prepare_sweep
 from policies.fusion import parse_fusions
 from policies.registry import PolicyRecipe

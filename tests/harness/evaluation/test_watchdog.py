@@ -1,6 +1,6 @@
 import pytest
 
-from harness.evaluation.watchdog import Watchdog
+from harness.evaluation.scheduler import Watchdog
 
 
 class Clock:

@@ -4,7 +4,7 @@ import pytest
 
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.environments import EnvironmentRecipe
-from harness.evaluation.workload import (
+from harness.evaluation.plan import (
     episode_keys,
     parse_shard,
     planned_keys,

@@ -1,7 +1,7 @@
 import pytest
 
-from policies.errors import UnsupportedGoalError
 from policies.expert.goals import order_goals, with_openings
+from policies.interface import UnsupportedGoalError
 from tasks.errors import HarnessError
 
 ALL = frozenset({"open", "close", "on", "in", "turnon"})

@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes, any_overlap
 from policies.expert.grasp import DOWN
 from policies.expert.insertion import LENGTH, find_insertion, roofed
 from policies.expert.placing import Place
 from policies.expert.pose import hand_rotation
+from policies.interface import PlanningError
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 CHAMBER = np.array([0.0, 0.5, 0.1])

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes
 from policies.expert.motion import CLOSE, Arm, plan_path
 from policies.expert.pose import Pose, axis_rotation, hand_rotation, rotation_vector
+from policies.interface import PlanningError
 
 DOWN = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
 

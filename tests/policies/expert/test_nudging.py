@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.errors import PlanningError
 from policies.expert.geometry import Boxes
 from policies.expert.grasp import DOWN
 from policies.expert.pose import Pose, axis_rotation, hand_rotation
 from policies.expert.skills import nudging
 from policies.expert.skills.nudging import leans, nudge
+from policies.interface import PlanningError
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 HALF = np.array([0.03, 0.03, 0.04])

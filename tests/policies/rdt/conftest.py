@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from policies.rdt.config import RDTConfig
-from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncodersConfig
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.network import RDTPolicyNetwork
 
 
 def build_tiny_network(seed: int = 0) -> RDTPolicyNetwork:

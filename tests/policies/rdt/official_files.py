@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from policies.rdt.config import RDTConfig
-from policies.rdt.model import RDTModel
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.transformer import RDTModel
 
 CONFIG = RDTConfig(
     hidden_size=64,

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.rdt.model import RDTModel
-from policies.rdt.sampler import PlanSampler
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.model.transformer import RDTModel
+from policies.rdt.torch_runtime import PlanSampler
 
 
 def sample_plans(

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from policies.interface import PlanRequest, Policy
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.contract import ANY_SIZE, Contract
-from policies.rdt.images import BACKGROUND
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.encoders.images import BACKGROUND
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.policy import RDTPolicy
 from policies.rdt.presets import build_network
-from policies.rdt.sampling import SamplingOptions
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import Observation
 

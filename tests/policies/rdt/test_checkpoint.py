@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import policies.rdt
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import load_checkpoint, load_extra, save_checkpoint
-from policies.rdt.contract import Contract
-from policies.rdt.loading import load_network
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.files import load_checkpoint, load_extra, save_checkpoint
+from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 
 

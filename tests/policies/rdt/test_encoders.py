@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.images import resize_frames
-from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
-from policies.rdt.network import Batch, RDTPolicyNetwork
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, get_layout
+from policies.rdt.encoders.images import resize_frames
+from policies.rdt.encoders.words import EMPTY, KNOWN_WORDS, VOCABULARY_SIZE, tokenize, word_ids
+from policies.rdt.model.network import Batch, RDTPolicyNetwork
 from policies.rdt.presets import PRESETS, build_network, get_preset
-from policies.rdt.words import EMPTY, KNOWN_WORDS, VOCABULARY_SIZE, tokenize, word_ids
 from tasks.errors import ConfigError, SpecMismatchError
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.contract import Contract
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, PrerequisiteError
 from tests.policies.rdt.test_adapter import ask
 

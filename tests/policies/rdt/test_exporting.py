@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from harness.cli import main
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncoderSources
-from policies.rdt.exporting import export_checkpoint
-from policies.rdt.foreign.source import NORMALISATION, read_older_normalisation
-from policies.rdt.inspection import inspect_checkpoint
-from policies.rdt.layout import get_layout
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.normalisation import Normalisation, SlotScales, action_slots
-from policies.rdt.official import load_official
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.exporting import export_checkpoint
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.foreign.source import NORMALISATION, read_older_normalisation
+from policies.rdt.checkpoint.inspection import inspect_checkpoint
+from policies.rdt.checkpoint.official import load_official
+from policies.rdt.encoders.base import EncoderSources
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.test_adapter import ask, observe
 from training.config import TrainingConfig
-from training.starting import start_network
+from training.setup import start_network
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from policies.rdt.inspection import inspect_checkpoint
-from policies.rdt.official import export_official, load_official
+from policies.rdt.checkpoint.inspection import inspect_checkpoint
+from policies.rdt.checkpoint.official import export_official, load_official
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 from tests.policies.rdt.official_files import (
     assert_same,

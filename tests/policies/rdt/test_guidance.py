@@ -8,15 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.contract import Contract
-from policies.rdt.diffusion import DPMSolver, alphas_cumprod
-from policies.rdt.guidance import Precedent, nearest, overlap_weights, stack_precedents
-from policies.rdt.layout import get_layout
-from policies.rdt.model import Conditions
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.sampler import PlanSampler
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.sampling import (
+    Precedent,
+    SamplingOptions,
+    nearest,
+    overlap_weights,
+    stack_precedents,
+)
+from policies.rdt.model.transformer import Conditions
+from policies.rdt.policy import RDTPolicy
+from policies.rdt.torch_runtime import PlanSampler
 from tasks.errors import ConfigError
 from tests.policies.rdt.test_adapter import ask
 

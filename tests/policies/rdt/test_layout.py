@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from policies.rdt import vector
-from policies.rdt.arm import RobotState, commands_to, poses_after
-from policies.rdt.channels import ActionChannel, StateChannel, gripper_opening
-from policies.rdt.layout import Layout, get_layout
-from policies.rdt.layout_file import shipped_layouts
+from policies.rdt.actions import slots as vector
+from policies.rdt.actions.channels import ActionChannel, StateChannel, gripper_opening
+from policies.rdt.actions.kinematics import RobotState, commands_to, poses_after
+from policies.rdt.actions.layout import Layout, get_layout
+from policies.rdt.actions.layout_file import shipped_layouts
 from tasks.actions import action_to
 from tasks.errors import ConfigError
 from tasks.observation import GOAL_DIM

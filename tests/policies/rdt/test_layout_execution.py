@@ -7,8 +7,8 @@ import pytest
 
 from policies.expert import ExpertPolicy
 from policies.interface import PlanRequest
-from policies.rdt.arm import RobotState, hand_poses
-from policies.rdt.layout import Layout, get_layout
+from policies.rdt.actions.kinematics import RobotState, hand_poses
+from policies.rdt.actions.layout import Layout, get_layout
 from tasks.observation import Observation
 from tasks.protocols import get_protocol
 from tasks.rotations import quat_to_matrix

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import policies.rdt
-from policies.rdt.layout import DEFAULT_LAYOUT, get_layout
-from policies.rdt.layout_file import parse_layout, shipped_layouts
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, get_layout
+from policies.rdt.actions.layout_file import parse_layout, shipped_layouts
 from tasks.errors import ConfigError
 
 FOLDER = Path(policies.rdt.__file__).parent / "layouts"

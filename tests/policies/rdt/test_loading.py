@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.contract import Contract
-from policies.rdt.encoders import EncoderSources
-from policies.rdt.frozen_encoders import load_frozen_encoders
-from policies.rdt.language import encode_instructions
-from policies.rdt.loading import load_network
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.official import export_official, load_official
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.checkpoint.official import export_official, load_official
+from policies.rdt.encoders.base import EncoderSources
+from policies.rdt.encoders.frozen import load_frozen_encoders
+from policies.rdt.encoders.language import encode_instructions
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.policy import RDTPolicy
 from policies.registry import PolicyRecipe
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.frozen_files import write_siglip, write_t5

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import save_checkpoint
-from policies.rdt.contract import Contract
-from policies.rdt.exporting import export_checkpoint
-from policies.rdt.foreign.source import find_parts
-from policies.rdt.model import RDTModel
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.official import export_official, load_official
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.exporting import export_checkpoint
+from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.foreign.source import find_parts
+from policies.rdt.checkpoint.official import export_official, load_official
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.transformer import RDTModel
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 from tests.policies.rdt.official_files import assert_same, build_model
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt import siglip
-from policies.rdt.memo import Memo
-from policies.rdt.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.encoders import siglip
+from policies.rdt.encoders.images import Memo
+from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from tests.policies.rdt.frozen_files import write_siglip
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from policies.rdt.config import NoiseScheduleConfig, RDTConfig
-from policies.rdt.diffusion import DPMSolver, alphas_cumprod
-from policies.rdt.model import RDTModel
+from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
+from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
+from policies.rdt.model.transformer import RDTModel
 from tasks.errors import ConfigError
 from tests.policies.rdt.sampled import sample_plans
 

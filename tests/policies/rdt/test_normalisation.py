@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.arm import RobotState
-from policies.rdt.contract import Contract
-from policies.rdt.layout import get_layout
-from policies.rdt.layout_file import shipped_layouts
-from policies.rdt.network import RDTPolicyNetwork
-from policies.rdt.normalisation import Normalisation, SlotScales, action_slots, state_slots
+from policies.rdt.actions.kinematics import RobotState
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import shipped_layouts
+from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.test_adapter import ask
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from policies.rdt import hub
-from policies.rdt.config import RDTConfig
-from policies.rdt.contract import Contract
-from policies.rdt.foreign.finding import Weights, find_official, is_own
-from policies.rdt.hub import find_source
-from policies.rdt.model import RDTModel
-from policies.rdt.official import export_official, load_official
+from policies.rdt.checkpoint import hub
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.foreign.finding import Weights, find_official, is_own
+from policies.rdt.checkpoint.hub import find_source
+from policies.rdt.checkpoint.official import export_official, load_official
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.shapes import element_count, tensor_count, tensor_shapes
+from policies.rdt.model.transformer import RDTModel
 from policies.rdt.presets import PRESETS
-from policies.rdt.shapes import element_count, tensor_count, tensor_shapes
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.official_files import (
     CONFIG,

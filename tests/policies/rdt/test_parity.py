@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from policies.rdt.config import RDTConfig
-from policies.rdt.diffusion import DPMSolver, add_noise, alphas_cumprod
-from policies.rdt.model import RDTModel
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
+from policies.rdt.model.transformer import RDTModel
 from tests.policies.rdt.sampled import sample_plans
 
 Fixture = dict[str, Any]
@@ -146,7 +146,7 @@ def test_every_sampler_step(fixture: Fixture, model: RDTModel) -> None:
 
 @pytest.mark.parametrize("norm", ["variance", "mean_square"])
 def test_the_fast_norm_equals_the_plain_one(norm: Any) -> None:
-    from policies.rdt.blocks import RmsNorm
+    from policies.rdt.model.blocks import RmsNorm
 
     torch.manual_seed(1)
     x = (torch.randn(3, 5, 24, dtype=torch.float64) * 2 + 3).requires_grad_()

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from policies.rdt.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.frozen_files import change_json, write_siglip, write_t5
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from policies.rdt import language
-from policies.rdt.frozen_encoders import T5TextEncoder
-from policies.rdt.language import encode_instructions, import_official, written
-from policies.rdt.language_cache import LanguageCache
-from policies.rdt.t5 import MAX_TOKENS, T5Encoder
+from policies.rdt.encoders import language
+from policies.rdt.encoders.frozen import T5TextEncoder
+from policies.rdt.encoders.language import encode_instructions, import_official, written
+from policies.rdt.encoders.language_cache import LanguageCache
+from policies.rdt.encoders.t5 import MAX_TOKENS, T5Encoder
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.frozen_files import SENTENCES, change_json, write_siglip, write_t5
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from policies.rdt.official import export_official, load_official
-from policies.rdt.weights import nonfinite_tensors, open_weights
+from policies.rdt.checkpoint.official import export_official, load_official
+from policies.rdt.checkpoint.weights import nonfinite_tensors, open_weights
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 from tests.policies.rdt.official_files import assert_same, build_model, write_deepspeed
 

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
 from policies.interface import PlanRequest
-from policies.remote.mapping import ServerMapping
-from policies.remote.observation import fit, read_state, resize_with_pad
+from policies.remote.mapping import ServerMapping, fit, read_state, resize_with_pad
 from tasks.errors import ConfigError
 from tasks.observation import Observation
 

@@ -15,7 +15,7 @@ from tasks.simulation.culling import (
     in_view,
     mirror_view,
 )
-from tasks.simulation.passes import Passes
+from tasks.simulation.render_passes import Passes
 from tasks.simulation.renderer import Renderer
 
 SIZE = 64

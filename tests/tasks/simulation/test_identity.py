@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.benchmarks.against_official import rough_actions
+from harness.benchmarks.environment_speed import rough_actions
 from tasks.observation import CAMERAS
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from tasks.protocols import SceneKey, get_protocol
 from tasks.simulation.construction import build_libero
-from tasks.simulation.resetting import Resetter
+from tasks.simulation.scenes import Resetter
 from tasks.suites import Task, find_task, import_libero
 
 EPISODES = 10

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from policies.rdt.layout_file import shipped_layouts
-from policies.rdt.official import export_official
+from policies.rdt.actions.layout_file import shipped_layouts
+from policies.rdt.checkpoint.official import export_official
 from results.folder import write_info
 from results.records import RunInfo
 from tests.policies.rdt.official_files import build_model
@@ -277,7 +277,7 @@ def test_every_key_is_a_setting_of_the_trainer() -> None:
 
 
 def test_numbers_that_live_beside_torch() -> None:
-    from policies.rdt.adapter import EXEC_HORIZON
+    from policies.rdt.policy import EXEC_HORIZON
     from policies.rdt.presets import PRESETS, build_network
 
     small = PRESETS["rdt-small"]

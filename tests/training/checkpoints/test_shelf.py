@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ConfigError
-from training.checkpoints.shelf import Shelf
+from training.checkpoint_manager import Shelf
 
 
 def write(text: str):

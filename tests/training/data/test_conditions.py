@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policies.rdt.images import BACKGROUND
+from policies.rdt.encoders.images import BACKGROUND
 from tasks.errors import ConfigError
 from training.data.conditions import add_state_noise, mask_conditions
 from training.data.settings import DataSettings

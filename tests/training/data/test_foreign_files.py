@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from harness.cli import main
-from policies.rdt.encoders import EncodersConfig, build_encoders
-from policies.rdt.layout import get_layout
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from tasks.demos.reader import read_demos
 from tasks.suites import find_task
 from tests.training.demo_files import as_official, as_openvla, write_collected
 from tests.training.tiny import save_tiny
 from training.data.settings import DataSettings
 from training.data.windows import DemoWindows
-from training.demos.reader import read_demos
 
 STEPS, HORIZON, DROPPED = 40, 8, 5
 NAME = find_task("libero_goal", "turn_on_the_stove").demo_file

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.layout import get_layout
-from policies.rdt.normalisation import Normalisation, action_slots, state_slots
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.normalisation import Normalisation, action_slots, state_slots
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.data.normalising import LEAST_SCALE, choose_normalisation, measure, scales
-from training.data.selection import demos_to_train_on
+from training.data.normalisation import LEAST_SCALE, choose_normalisation, measure, scales
 from training.data.settings import DataSettings
+from training.data.split import demos_to_train_on
 from training.data.windows import DemoWindows
-from training.demos.reader import read_demos
 
 LAYOUT = get_layout("eef-velocity")
 ARM = list(action_slots(LAYOUT))
@@ -43,7 +43,7 @@ def test_what_hardly_changes_is_not_blown_up(method: str) -> None:
 
 
 def windows(path: Path, normalisation: Normalisation | None = None, **settings) -> DemoWindows:
-    from policies.rdt.encoders import EncodersConfig, build_encoders
+    from policies.rdt.encoders.base import EncodersConfig, build_encoders
 
     encoders = build_encoders(EncodersConfig(image_size=16))
     return DemoWindows(

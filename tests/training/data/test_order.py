@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import chain
 
-from training.data.order import EndlessBatches
+from training.data.sampling import EndlessBatches
 
 
 def test_every_sample_comes_once_per_epoch() -> None:

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.encoders import EncodersConfig, build_encoders
-from policies.rdt.images import BACKGROUND, resize_frames
-from policies.rdt.layout import get_layout
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.encoders.images import BACKGROUND, resize_frames
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
 from training.data.conditions import mask_conditions
 from training.data.settings import DataSettings
 from training.data.windows import DemoWindows
-from training.demos.reader import read_demos
 from training.terms import wording_notes
 
 LAYOUT = get_layout("eef-velocity")

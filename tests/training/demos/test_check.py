@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_official
 from training.demos.check import check_demo_file, sound
-from training.demos.reader import read_demos
 from training.demos.statistics import demo_statistics
 
 

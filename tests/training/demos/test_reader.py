@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks.demo_folders import find_all_demo_files, find_demo_files
+from tasks.demos.folders import find_all_demo_files, find_demo_files
+from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.demos.reader import read_demos
 
 
 def test_official_files_pair_an_action_with_what_was_seen_before_it(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.training.run_killed import main
 from training import trainer
-from training.distribution.sharding import piece
-from training.distribution.weights import TrainedWeights
+from training.distributed.sharding import piece
+from training.distributed.weights import TrainedWeights
 
 
 class Noting(TrainedWeights):

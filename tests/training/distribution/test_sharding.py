@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint import load_checkpoint, load_extra
-from policies.rdt.encoders import EncoderSources
+from policies.rdt.checkpoint.files import load_checkpoint, load_extra
+from policies.rdt.encoders.base import EncoderSources
 from tests.policies.rdt.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file
 from tests.training.runs import flat, run_apart, state

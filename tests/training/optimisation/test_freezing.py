@@ -8,7 +8,7 @@ import torch
 
 from tests.training.tiny import HORIZON, tiny_network
 from training.config import TrainingConfig
-from training.optimisation.freezing import prepare_network
+from training.optimisation.adapters import prepare_network
 from training.optimisation.settings import OptimisationSettings
 
 
@@ -82,7 +82,7 @@ def test_what_is_frozen_has_no_gradient(freeze: str) -> None:
 def test_weights_and_moments_are_fp32_under_bf16(tmp_path: Path) -> None:
     from tests.training.demo_files import write_file
     from tests.training.tiny import save_tiny
-    from training.checkpoints.shelf import STATE
+    from training.checkpoint_manager import STATE
     from training.run_folder import RunFolder
     from training.trainer import train
 

@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from policies.rdt.adapter import RDTPolicy
-from policies.rdt.checkpoint import load_checkpoint
-from policies.rdt.network import RDTPolicyNetwork
+from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, PrerequisiteError
 from tests.training.demo_files import write_file
 from tests.training.optimisation.test_freezing import batch
 from tests.training.tiny import save_tiny, tiny_network
 from training.config import TrainingConfig
-from training.optimisation.freezing import prepare_network
-from training.optimisation.lora import merged
+from training.optimisation.adapters import merged, prepare_network
 from training.optimisation.settings import OptimisationSettings
 from training.progress import TrainingStart, TrainingStatus
 from training.trainer import train
@@ -144,7 +143,7 @@ def test_a_broken_run_ends_in_the_same_bits_and_needs_no_peft(
 
 
 def test_only_trained_weights_are_averaged(base: dict[str, object], tmp_path: Path) -> None:
-    from training.checkpoints.shelf import STATE
+    from training.checkpoint_manager import STATE
     from training.run_folder import RunFolder
 
     train(TrainingConfig(**base, out=tmp_path / "run"))

@@ -7,8 +7,7 @@ import pytest
 
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
-from training.optimisation.accumulation import accumulation
-from training.optimisation.schedule import learning_rate
+from training.optimisation.schedule import accumulation, learning_rate
 from training.optimisation.settings import OptimisationSettings
 
 

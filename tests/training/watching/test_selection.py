@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from policies.rdt.checkpoint import load_extra
+from policies.rdt.checkpoint.files import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.judges import ScriptedJudge, calls
 from tests.training.test_trainer_resume import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
+from training.monitoring import best_checkpoint as selection
+from training.monitoring.evaluation import is_better
+from training.monitoring.report import draw_report, read_log
 from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
-from training.watching import selection
-from training.watching.judging import is_better
-from training.watching.report import draw_report, read_log
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from tests.training.demo_files import write_file
 from tests.training.runs import run_apart
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
+from training.monitoring import log as trackers
+from training.monitoring.log import open_tracker
+from training.monitoring.report import read_log
 from training.trainer import train
-from training.watching import trackers
-from training.watching.report import read_log
-from training.watching.trackers import open_tracker
 
 
 @pytest.fixture

@@ -9,21 +9,21 @@ import pytest
 import torch
 from PIL import Image
 
-from policies.rdt.checkpoint import load_checkpoint, load_extra
-from policies.rdt.layout import get_layout
-from policies.rdt.sampler import PlanSampler
-from policies.rdt.sampling import SamplingOptions
+from policies.rdt.actions.layout import get_layout
+from policies.rdt.checkpoint.files import load_checkpoint, load_extra
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.torch_runtime import PlanSampler
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
+from training.monitoring.report import draw_report, read_log
+from training.monitoring.sampled_error import sampled_error
 from training.progress import TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.starting import read_windows, start_network
+from training.setup import read_windows, start_network
 from training.terms import find_terms
 from training.trainer import train
-from training.watching.report import draw_report, read_log
-from training.watching.sampled_error import sampled_error
 
 LAYOUT = get_layout("eef-velocity")
 

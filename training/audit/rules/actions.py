@@ -1,6 +1,6 @@
 """Rules on what states and actions mean in RDT's unified vector, and on the loss over them."""
 
-from policies.rdt import vector
+from policies.rdt.actions import slots as vector
 from tasks.observation import CONTROL_HZ
 from training.audit.facts import Conditions, Facts, Unjudged, known
 from training.audit.findings import Found

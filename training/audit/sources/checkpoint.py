@@ -16,7 +16,7 @@ def read_checkpoint(source: Path | str, reading: Reading) -> None:
         SpecMismatchError: A newer version wrote it.
         PrerequisiteError: It is on a hub that cannot be reached.
     """
-    from policies.rdt.inspection import inspect_checkpoint  # takes torch
+    from policies.rdt.checkpoint.inspection import inspect_checkpoint  # takes torch
 
     seen = inspect_checkpoint(source, check_numbers=False)
     contract = seen.contract

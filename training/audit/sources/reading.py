@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from policies.rdt.layout import Layout
+from policies.rdt.actions.layout import Layout
 from tasks.errors import ConfigError, first_mistake
 from training.audit.facts import SECTIONS, Facts, Gripper
 

@@ -1,0 +1,131 @@
+"""A process that holds one side of a comparison and times what it is asked to do.
+
+Each side has a process of its own: imports, caches and memory of one would flatter the other.
+"""
+
+import multiprocessing
+import os
+import resource
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.processes import end_with, worker_variables
+from tasks.errors import SimulatorError
+from tasks.variables import environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What a call gave and cost.
+
+    Attributes:
+        value: Its result.
+        cpu_s: CPU seconds of the whole process, renderer threads included.
+        wall_s: Seconds.
+        memory_mb: Resident memory afterwards, 10⁶ bytes.
+    """
+
+    value: Any
+    cpu_s: float
+    wall_s: float
+    memory_mb: float
+
+
+class Bystander:
+    """One side in a process of its own; use it in a ``with`` block.
+
+    Args:
+        side: A key of ``SIDES``.
+        suite: The suite.
+        task: Index of the task.
+        images: Whether it has pictures.
+    """
+
+    def __init__(self, side: str, suite: str, task: int, *, images: bool) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, os.getpid(), side, suite, task, images)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        self._name = f"{side} {suite} {task}"
+        self._theirs = theirs
+
+    def __enter__(self) -> Self:
+        with environment(worker_variables(1)):
+            self._process.start()
+        self._theirs.close()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+        self._process.join(20)
+        self._process.kill()
+
+    def call(self, method: str, *arguments: Any) -> Timed:
+        """Call a method of the side and wait for it.
+
+        Raises:
+            SimulatorError: It failed; the message says how.
+        """
+        try:
+            self._connection.send((method, arguments))
+            answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._process.join(5)
+            raise SimulatorError(
+                f"The process of '{self._name}' ended with code {self._process.exitcode} "
+                f"during {method}. Fix: run libero-bench doctor."
+            ) from error
+        if isinstance(answer, str):
+            raise SimulatorError(f"'{self._name}' failed in {method}: {answer}")
+        timed: Timed = answer
+        return timed
+
+
+def _serve(
+    connection: Connection, parent: int, side: str, suite: str, task: int, images: bool
+) -> None:
+    end_with(parent)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)  # LIBERO prints
+    os.dup2(devnull, 2)
+    from harness.benchmarks.environment_speed import SIDES
+
+    held: Any = None
+    try:
+        while True:
+            method, arguments = connection.recv()
+            try:
+                if held is None:
+                    held = SIDES[side](suite, task, images=images)
+                connection.send(_timed(held, method, arguments))
+            except Exception as error:
+                connection.send(f"{type(error).__name__}: {error}"[:500] or traceback.format_exc())
+    except (EOFError, OSError):
+        os._exit(0)  # not through the interpreter's exit: freeing a GL context can fail there
+
+
+def _timed(held: Any, method: str, arguments: tuple[Any, ...]) -> Timed:
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = getattr(held, method)(*arguments)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Timed(value=value, cpu_s=cpu, wall_s=wall, memory_mb=resident_mb())
+
+
+def resident_mb() -> float:
+    """Return this process's resident memory in 10⁶ bytes; its peak where Linux's is not known."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -1,0 +1,302 @@
+"""Handing episodes to workers, answering their questions in batches, keeping what comes out."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from harness.evaluation.messages import (
+    FATAL,
+    Answer,
+    Done,
+    Failed,
+    Fatal,
+    Job,
+    Moved,
+    Question,
+    Ready,
+)
+from harness.evaluation.scheduler import Meter, Schedule, Watchdog
+from harness.evaluation.workers import Worker, WorkerPool
+from policies.executor import read_plan
+from policies.interface import PlanRequest, Policy
+from policies.plan_checks import PlanInspector
+from results.errors import ResultsError
+from results.interruption import Interruption
+from results.reasons import kind_of
+from results.records import EpisodeKey, EpisodeRecord
+from results.store import RunStore
+from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
+
+_START_S = 60.0
+"""Seconds that a process may take to start, beside the limit of the watchdog."""
+_LOSSES_PER_WORKER = 3
+_LEAST_LOSSES = 6
+
+_log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs a schedule on a pool.
+
+    Args:
+        pool: The workers.
+        schedule: The episodes to run.
+        store: Where records go.
+        policy: Answers the workers' questions; None if they have their own.
+        task_names: Names of the suite's tasks.
+        recorded: Episodes of which a video is made.
+        meter: Told how far it is.
+        watchdog: Says which workers hang.
+        interruption: Says when Ctrl-C may end it.
+        give_up_after: Episodes after which to stop if all of the run broke for one reason; 0 for
+            never.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        schedule: Schedule,
+        store: RunStore,
+        *,
+        policy: Policy | None,
+        task_names: Sequence[str],
+        recorded: Set[EpisodeKey],
+        meter: Meter,
+        watchdog: Watchdog,
+        interruption: Interruption,
+        give_up_after: int = 0,
+    ) -> None:
+        self._pool, self._schedule, self._store = pool, schedule, store
+        self._policy = policy
+        self._task_names, self._recorded = task_names, recorded
+        self._meter, self._watchdog, self._interruption = meter, watchdog, interruption
+        self._alone = len(pool.workers) == 1
+        # What plans without looking cannot mistake what it sees: a baseline, meant as it is.
+        looks = policy is not None and bool(policy.spec.cameras)
+        self._inspector = PlanInspector(policy) if looks else None
+        self._questions: dict[int, PlanRequest] = {}
+        self._started: dict[int, float] = {}
+        self._any_ready = False
+        self._give_up_after = 0 if store.records() else give_up_after
+        self._broken: list[str] = []
+        self._losses = 0
+        self._losses_allowed = max(_LOSSES_PER_WORKER * len(pool.workers), _LEAST_LOSSES)
+
+    def run(self) -> None:
+        """Run until every episode has a record.
+
+        Raises:
+            HarnessError: No episode can run: a bad setting, a missing part, a misfit.
+            ResultsError: A record or a video could not be written.
+        """
+        self._meter.show(force=True)
+        for number in self._pool.workers:
+            self._watchdog.owes(number, grace_s=_START_S)
+        try:
+            while not self._schedule.finished:
+                self._assign()
+                self._listen(self._watchdog.patience_s)
+                while self._listen(0):
+                    pass
+                self._end_hung()
+                self._answer()
+                self._meter.show()
+        except BaseException:
+            self._save_arrived()
+            raise
+        finally:
+            self._meter.show(force=True)
+
+    def _assign(self) -> None:
+        for worker in self._pool.workers.values():
+            if not worker.ready or self._schedule.running(worker.number):
+                continue
+            key = self._schedule.take(worker.number, alone=self._alone)
+            if key is None:
+                continue
+            self._started[worker.number] = time.monotonic()
+            job = Job(
+                key=key,
+                task_name=self._task_names[key.task],
+                attempt=self._attempt(key),
+                record=key in self._recorded,
+            )
+            self._tell(worker, job)
+
+    def _tell(self, worker: Worker, message: Job | Answer) -> None:
+        worker.send(message)
+        self._watchdog.owes(worker.number)
+
+    def _listen(self, timeout: float) -> bool:
+        """Take in what workers say; return whether they said anything."""
+        with self._interruption.allowed():
+            speaking = self._pool.speaking(timeout)
+        for worker in speaking:
+            self._take(worker, worker.hear())
+        return bool(speaking)
+
+    def _take(self, worker: Worker, message: object) -> None:
+        self._watchdog.quits(worker.number)
+        match message:
+            case Ready():
+                worker.ready = self._any_ready = True
+            case Moved(step=step):
+                self._meter.moved(worker.number, step)
+                self._watchdog.owes(worker.number)
+            case Question(request=request):
+                self._questions[worker.number] = request
+                self._meter.moved(worker.number, request.step)
+            case Done(record=record):
+                self._schedule.done(worker.number)
+                self._losses = 0
+                self._keep(record, worker.number)
+            case Failed(error=error, hopeless=hopeless):
+                self._failed(worker, error, hopeless=hopeless)
+            case Fatal(kind=kind, error=error):
+                raise FATAL[kind](error)
+            case None:
+                self._lost(worker, self._pool.bury(worker))
+
+    def _end_hung(self) -> None:
+        """Replace workers that have been silent for too long."""
+        for number in self._watchdog.turn():
+            self._watchdog.quits(number)
+            worker = self._pool.workers[number]
+            stack = self._pool.end_hung(worker)
+            limit = self._watchdog.limit_s
+            reason = f"The worker hung: it said nothing for {limit:g} s and was killed"
+            self._lost(worker, f"{reason}, {stack}" if stack else reason)
+
+    def _answer(self) -> None:
+        """Answer all open questions, whatever episodes and tasks they come from, in one batch."""
+        if not self._questions:
+            return
+        assert self._policy is not None, "a worker with its own policy asked for a plan"
+        numbers = sorted(self._questions)
+        requests = [self._questions[number] for number in numbers]
+        self._questions.clear()
+        with self._interruption.allowed():
+            answers = plan_batch(self._policy, requests)
+        for number, request, answer in zip(numbers, requests, answers, strict=True):
+            self._tell(self._pool.workers[number], answer)
+            if self._inspector is not None and answer.plan is not None:
+                self._warn(self._inspector.inspect(request, answer.plan))
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        """Say what is suspicious now, and keep it with the run."""
+        for warning in warnings:
+            _log.warning("WARNING: %s", warning)
+            self._store.warn(warning)
+
+    def _keep(self, record: EpisodeRecord, worker: int) -> None:
+        self._store.append(record)
+        self._meter.finished(worker, record)
+        if record.outcome == "error":
+            self._give_up_if_hopeless(record.error or "")
+        else:
+            self._give_up_after = 0
+
+    def _give_up_if_hopeless(self, reason: str) -> None:
+        """Stop where the first episodes all broke for the same reason, and others are left.
+
+        Raises:
+            SimulatorError: They did.
+        """
+        self._broken.append(reason)
+        alike = len({kind_of(each) for each in self._broken}) == 1
+        if not alike:
+            self._give_up_after = 0
+        if len(self._broken) == self._give_up_after and not self._schedule.finished:
+            raise SimulatorError(
+                f"The first {len(self._broken)} episodes all broke in the same way: {reason}. Fix: "
+                f"mend that and give the same command, which tries them again; workers' logs are "
+                f"in '{self._store.folder / 'logs'}', 'libero-bench doctor' examines the machine, "
+                "--give-up-after 0 goes on regardless."
+            )
+
+    def _failed(self, worker: Worker, error: str, *, hopeless: bool = False) -> None:
+        key = self._schedule.running(worker.number)
+        assert key is not None, "a worker failed at nothing"
+        attempt = self._attempt(key)
+        self._meter.broke(worker.number)
+        if self._schedule.failed(worker.number, hopeless=hopeless):
+            return
+        spent = time.monotonic() - self._started[worker.number]
+        record = EpisodeRecord(
+            **key._asdict(),
+            task_name=self._task_names[key.task],
+            outcome="error",
+            steps=0,
+            plans=0,
+            wall_s=round(spent, 3),
+            error=error or "no reason given",
+            attempt=attempt,
+        )
+        self._keep(record, worker.number)
+
+    def _lost(self, worker: Worker, reason: str) -> None:
+        """Replace a worker whose process is gone, and let another try its episode again."""
+        tail = self._pool.log_tail(worker)
+        story = f"{reason}. Its last words: {tail or 'none'}"
+        self._questions.pop(worker.number, None)
+        if self._schedule.running(worker.number):
+            self._failed(worker, story)
+        self._schedule.gone(worker.number)
+        self._losses += 1
+        if not self._any_ready:
+            raise SimulatorError(
+                f"{story}. No worker could start. Fix: see {self._pool.log(worker)}; "
+                "call evaluate() under 'if __name__ == \"__main__\"' if a script calls it."
+            )
+        if self._losses >= self._losses_allowed:
+            raise SimulatorError(
+                f"{self._losses} workers died or hung without an episode finished in between. "
+                f"The last: {story}. Fix: fewer --workers if memory is short; 'libero-bench "
+                "doctor' examines the machine. Finished episodes are kept."
+            )
+        self._watchdog.owes(self._pool.start().number, grace_s=_START_S)
+
+    def _attempt(self, key: EpisodeKey) -> int:
+        return self._store.next_attempt(key) + self._schedule.tries(key)
+
+    def _save_arrived(self) -> None:
+        """Keep what was finished before the run ended but not yet read."""
+        with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
+            for worker in self._pool.speaking(0):
+                message = worker.hear()
+                if isinstance(message, Done):
+                    self._store.append(message.record)
+
+
+def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
+    """Plan for several episodes; if that breaks, find out for which.
+
+    Args:
+        policy: The policy.
+        requests: One per episode.
+
+    Returns:
+        One answer per request.
+
+    Raises:
+        HarnessError: The policy cannot work in this evaluation.
+    """
+    try:
+        plans = policy.plan(requests)
+    except HarnessError:
+        raise
+    except Exception as error:
+        if len(requests) > 1:
+            return [plan_batch(policy, [request])[0] for request in requests]
+        return [Answer(error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])]
+    count = len(plans) if isinstance(plans, Sequence | np.ndarray) else None
+    if count != len(requests):
+        given = f"a {type(plans).__name__}" if count is None else f"{count} plans"
+        raise SpecMismatchError(
+            f"Policy '{policy.spec.name}' gave {given} for {len(requests)} requests. "
+            "Needed: a list of one plan per request, in order."
+        )
+    return [Answer(plan=read_plan(plan)) for plan in plans]

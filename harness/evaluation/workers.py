@@ -1,0 +1,191 @@
+"""Worker processes: starting them, hearing from them, replacing and ending them."""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import socket
+import struct
+import time
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.evaluation.messages import Stop
+from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, work, worker_log
+from harness.processes import worker_variables
+from tasks.variables import environment
+
+_GRACE_S = 10.0
+_DUMP_S = 0.3
+_LOG_TAIL = 400
+_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
+
+
+class Worker:
+    """One worker process, as its parent sees it.
+
+    Attributes:
+        number: Never used twice in an evaluation.
+        ready: Whether it has reported for work.
+    """
+
+    def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
+        self.number = number
+        self.process = process
+        self.connection = connection
+        self.ready = False
+
+    def send(self, message: object) -> None:
+        """Tell the worker something; if it has died, ``WorkerPool.hear`` will say so."""
+        with contextlib.suppress(OSError):
+            self.connection.send(message)
+
+    def hear(self) -> object:
+        """Return what the worker says; None if its process is gone or stopped in mid-sentence."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def obituary(self) -> str:
+        """Say how the process ended; one that has not is killed."""
+        self.process.join(_GRACE_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join(_GRACE_S)
+            return "The worker process stopped in the middle of a message and was killed"
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"The worker process was killed by signal {-code}"
+        return f"The worker process ended with exit code {code}"
+
+
+class WorkerPool:
+    """A fixed number of worker processes. Use it in a ``with`` block; they end with it.
+
+    Args:
+        count: How many.
+        setup: What they work with.
+        silence_s: Seconds that a message, once begun, may take to arrive.
+    """
+
+    def __init__(self, count: int, setup: WorkerSetup, *, silence_s: float) -> None:
+        self._setup = setup
+        self._count = count
+        self._silence_s = silence_s
+        self._context = multiprocessing.get_context("spawn")
+        self._next = 0
+        self.workers: dict[int, Worker] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(self._count):
+                self.start()
+        except BaseException:
+            self._end(kill=True)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(kill=kind is not None)
+
+    def start(self) -> Worker:
+        """Start one more worker."""
+        number, self._next = self._next, self._next + 1
+        ours, theirs = self._context.Pipe()
+        _limit_reading(ours, self._silence_s)
+        process = self._context.Process(
+            target=work,
+            args=(theirs, self._setup, number, os.getpid()),
+            name=f"libero-bench worker {number}",
+            daemon=True,
+        )
+        with environment(worker_variables(self._count)):
+            process.start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+        worker = self.workers[number] = Worker(number, process, ours)
+        return worker
+
+    def speaking(self, timeout: float) -> list[Worker]:
+        """Wait for workers that have something to say, or whose process is gone.
+
+        Args:
+            timeout: Seconds to wait at most; 0 only looks.
+        """
+        by_connection = {worker.connection: worker for worker in self.workers.values()}
+        return [by_connection[c] for c in wait(list(by_connection), timeout)]  # type: ignore[index]
+
+    def bury(self, worker: Worker) -> str:
+        """Remove a worker whose process is gone; return how it ended."""
+        reason = worker.obituary()
+        worker.connection.close()
+        del self.workers[worker.number]
+        return reason
+
+    def end_hung(self, worker: Worker) -> str:
+        """Remove a worker that hangs.
+
+        Returns:
+            Where it hung, such as ``in execute (simulator.py, line 12)``; empty if it cannot say.
+        """
+        log = self.log(worker)
+        size = log.stat().st_size if log.is_file() else 0
+        if worker.ready and worker.process.pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(worker.process.pid, DUMP_SIGNAL)
+                time.sleep(_DUMP_S)
+        worker.process.kill()
+        self.bury(worker)
+        return _innermost_frame(log, size)
+
+    def log(self, worker: Worker) -> Path:
+        """Return the path of a worker's log."""
+        return worker_log(self._setup.folder, worker.number)
+
+    def log_tail(self, worker: Worker) -> str:
+        """Return the last words of a worker, on one line."""
+        path = self.log(worker)
+        if not path.is_file():
+            return ""
+        return " ".join(path.read_text(encoding="utf-8", errors="replace").split())[-_LOG_TAIL:]
+
+    def _end(self, *, kill: bool) -> None:
+        workers = list(self.workers.values())
+        for worker in workers:
+            if kill:
+                worker.process.kill()
+            else:
+                worker.send(Stop())
+        deadline = time.monotonic() + _GRACE_S
+        for worker in workers:
+            worker.process.join(max(deadline - time.monotonic(), 0.1))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join(_GRACE_S)
+            worker.connection.close()
+        self.workers.clear()
+
+
+def _limit_reading(connection: Connection, seconds: float) -> None:
+    """Let reading fail where a message does not go on, as of a process stopped while it sends."""
+    whole = int(seconds)
+    limit = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
+    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
+def _innermost_frame(log: Path, offset: int) -> str:
+    """Read the first line of a stack that ``faulthandler`` wrote behind an offset of a log."""
+    with contextlib.suppress(OSError):
+        found = _FRAME.search(log.read_bytes()[offset:].decode(errors="replace"))
+        if found:
+            return f"in {found[3]} ({Path(found[1]).name}, line {found[2]})"
+    return ""

@@ -1,0 +1,293 @@
+"""Recipes: demonstrations → fine-tuning → evaluation → table, videos and page, from one TOML file.
+
+Every stage resumes by itself and does nothing when it is finished, so running a recipe again goes
+on where it stopped. All settings are checked before the first stage starts.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from harness.labels import Label
+from harness.recipes.paths import placed
+from results.leftovers import is_free
+from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
+from tasks.settings import settings
+from training.run_folder import RunFolder, claim_folder, read_note, write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from harness.demonstrations.config import CollectionConfig
+    from harness.evaluation.config import EvaluationConfig
+    from policies.fusion import Fusion
+    from training.config import TrainingConfig
+
+_Config = TypeVar("_Config", bound="DataclassInstance")
+
+SHIPPED = Path(__file__).parent
+
+
+@settings
+class Entry:
+    """A policy to evaluate, at one or several execution horizons and fusions."""
+
+    policy: str
+    """A policy's name."""
+    label: Label | None = None
+    """How tables call it; the policy's name by default."""
+    checkpoint: str | None = None
+    """A checkpoint; for ``rdt`` by default the one this recipe trains, the best one where
+    ``[train]`` has ``eval_every``."""
+    exec_horizons: tuple[int, ...] = ()
+    """Execution horizons, a row of the table each; the policy's own by default."""
+    fusion: str | None = None
+    """How overlapping plans are fused, such as ``act:m=0.05``; not at all by default."""
+    fusions: tuple[str, ...] = ()
+    """Several of them instead, a row of the table each for every execution horizon."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The policy's own settings."""
+
+
+@settings
+class Stage:
+    """Settings of a stage, handed on to it, and what to tell the user before it starts."""
+
+    settings: dict[str, Any]
+    """Settings of ``collect``, ``train`` or ``eval``."""
+    minutes: float | None = Field(default=None, ge=0)
+    """About how long it takes on two cores."""
+    note: str = ""
+    """What else the user should know before it starts."""
+
+
+@settings
+class Recipe:
+    """What ``libero-bench run`` does."""
+
+    title: str
+    """Heading of the page."""
+    description: str = ""
+    """A sentence or two below it."""
+    demos: tuple[Path, ...] = ()
+    """Existing demo files or folders, instead of ``collect``. As all paths in a recipe, they are
+    relative to its folder."""
+    collect: Stage | None = None
+    """Demonstrations to collect."""
+    train: Stage | None = None
+    """Fine-tuning; without it, entries must name their checkpoints."""
+    evaluate: Stage
+    """Settings of all evaluations."""
+    entries: tuple[Entry, ...]
+    """What to evaluate."""
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: A file, or the name of a shipped recipe.
+
+    Raises:
+        ConfigError: There is none, or it says something that is not allowed.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = SHIPPED / f"{name}.toml"
+        if not path.exists():
+            raise unknown_name("recipe", name, [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(Recipe).validate_python(_grouped(placed(raw, path.parent)))
+    except FileNotFoundError as error:
+        shipped = ", ".join(p.stem for p in sorted(SHIPPED.glob("*.toml")))
+        raise ConfigError(
+            f"The recipe '{path}' does not exist. Allowed: a TOML file, or one of: {shipped}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The recipe '{path}' is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        place, why = first_mistake(error)
+        raise ConfigError(f"The recipe '{path}': {place}: {why}.") from error
+
+
+def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``[collect] demos = 12, minutes = 3`` into a ``Stage``."""
+    grouped = dict(raw)
+    for name in ("collect", "train", "evaluate"):
+        if isinstance(grouped.get(name), dict):
+            settings = dict(grouped[name])
+            about = {key: settings.pop(key) for key in ("minutes", "note") if key in settings}
+            grouped[name] = {"settings": settings, **about}
+    return grouped
+
+
+class RecipeRun:
+    """A recipe and the folder it runs in, with the settings of all stages resolved.
+
+    Raises:
+        ConfigError: A setting is not allowed, or stages do not fit together.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, *, workers: int | None = None) -> None:
+        self.recipe, self.out = recipe, out
+        self.workers = workers
+        if recipe.collect is not None and recipe.demos:
+            raise ConfigError("A recipe has either [collect] or demos, not both. Fix: drop one.")
+        if recipe.train is not None and recipe.collect is None and not recipe.demos:
+            raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
+        self.collection = self._collection()
+        self.training = self._training()
+        self.evaluations = tuple(self._evaluations())
+        labels = [config.out for config in self.evaluations]
+        if len(set(labels)) != len(labels):
+            raise ConfigError(
+                "Two entries have the same label, horizon and fusion. Fix: give labels."
+            )
+
+    @property
+    def page(self) -> Path:
+        """Folder of the static page."""
+        return self.out / "page"
+
+    def _collection(self) -> "CollectionConfig | None":
+        from harness.demonstrations.config import CollectionConfig
+
+        if self.recipe.collect is None:
+            return None
+        settings = dict(self.recipe.collect.settings)
+        if self.workers is not None:
+            settings["workers"] = self.workers
+        return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
+
+    def _training(self) -> "TrainingConfig | None":
+        from training.config import TrainingConfig
+
+        if self.recipe.train is None:
+            return None
+        demos = self.recipe.demos or (self.out / "demos",)
+        settings = dict(self.recipe.train.settings)
+        if self.workers is not None and settings.get("eval_every"):
+            settings["eval_workers"] = self.workers
+        return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
+
+    def _evaluations(self) -> "Iterator[EvaluationConfig]":
+        from harness.evaluation.config import EvaluationConfig
+        from policies.registry import PolicyRecipe
+
+        settings = dict(self.recipe.evaluate.settings)
+        if self.workers is not None:
+            settings["workers"] = self.workers
+        for entry in self.recipe.entries:
+            checkpoint = entry.checkpoint
+            if entry.policy == "rdt" and checkpoint is None:
+                if self.training is None:
+                    raise ConfigError(
+                        "Entry 'rdt' has no checkpoint and the recipe trains none. "
+                        'Fix: add [train], or checkpoint = "folder" to the entry.'
+                    )
+                self._check_words(settings.get("instructions"))
+                chosen = "checkpoints/best" if self.training.eval_every else "checkpoint"
+                checkpoint = str(self.training.out / chosen)
+            policy = PolicyRecipe(name=entry.policy, checkpoint=checkpoint, options=entry.options)
+            for horizon in entry.exec_horizons or (None,):
+                for fusion in _fusions(entry):
+                    label = entry.label or entry.policy
+                    yield _build(
+                        EvaluationConfig,
+                        "evaluate",
+                        settings,
+                        policy=policy,
+                        exec_horizon=horizon,
+                        fusion=str(fusion),
+                        label=label,
+                        out=self.out / "eval" / _folder_name(label, horizon, fusion),
+                    )
+
+    def _check_words(self, evaluated: str | None) -> None:
+        """Refuse to ask the policy in other words than it is going to be trained on."""
+        assert self.training is not None
+        trained = self.training.instructions
+        if (evaluated or "name") != trained:
+            raise ConfigError(
+                f"[evaluate] has instructions {evaluated or 'name'}, and [train] has {trained}: "
+                "the policy would be told other words than it was trained on. Fix: give both the "
+                "same instructions, name or bddl."
+            )
+
+    def claim(self) -> None:
+        """Make the folder this recipe's.
+
+        Each stage has a folder of its own, which refuses other settings once something is finished
+        there. What no stage sees is that a training rests on demonstrations collected otherwise.
+
+        Raises:
+            ConfigError: It holds something else, or a training on other demonstrations or with
+                other settings.
+        """
+        note = self.out / "recipe.json"
+        settings = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
+        before = read_note(note) if note.exists() else None
+        if before is None:
+            claim_folder(self.out, note, settings, "recipe's run")
+        elif self.training is not None:
+            training = RunFolder(self.training.out)
+            there, asked = _demonstrations(before), _demonstrations(settings)
+            every = {**dict.fromkeys(there), **asked}
+            differing = differing_settings(there, every)
+            if differing and not is_free(training.path):
+                raise ConfigError(
+                    f"'{training.path}' holds a training on other demonstrations ({differing}). "
+                    f"Fix: give another --out, or remove '{training.path}'."
+                )
+            training.check(self.training)
+        write_json(note, settings)
+
+
+def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides which demonstrations a recipe trains on."""
+    settings = (recipe.get("collect") or {}).get("settings", {})
+    collect = {f"collect.{name}": each for name, each in settings.items() if name != "workers"}
+    return {"demos": recipe.get("demos") or []} | collect
+
+
+def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
+    from policies.fusion import parse_fusion
+
+    if entry.fusion is not None and entry.fusions:
+        raise ConfigError(
+            f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
+        )
+    return tuple(parse_fusion(text) for text in entry.fusions or (entry.fusion or "none",))
+
+
+def _folder_name(label: str, horizon: int | None, fusion: "Fusion") -> str:
+    """Name a run's folder after what distinguishes it; what is usual is left out."""
+    name = label if horizon is None else f"{label}-h{horizon}"
+    if fusion.name != "none":
+        name += f"-{fusion.folder_name}"
+    return name.replace("/", "-")
+
+
+def _build(
+    config: type[_Config], section: str, settings: Mapping[str, Any], **fixed: Any
+) -> _Config:
+    clash = sorted(set(settings) & set(fixed))
+    if clash:
+        raise ConfigError(
+            f"[{section}] of the recipe sets {', '.join(clash)}, which the recipe run decides. "
+            "Fix: remove it."
+        )
+    try:
+        return config(**settings, **fixed)
+    except ValidationError as error:
+        place, why = first_mistake(error)
+        allowed = ", ".join(f.name for f in dataclasses.fields(config))
+        raise ConfigError(
+            f"[{section}] of the recipe: {place}: {why}. Allowed settings: {allowed}."
+        ) from error

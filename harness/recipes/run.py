@@ -1,0 +1,98 @@
+"""Running a recipe: its stages in order, and what they leave to look at."""
+
+from harness.commands.evaluate import EPISODES_BROKE
+from harness.display import console
+from harness.processes import require_rendering
+from harness.recipes.checks import check_recipe
+from harness.recipes.config import RecipeRun, Stage
+from results.locking import sole_writer
+from tasks.errors import SimulatorError
+
+
+def run_recipe(run: RecipeRun, *, json: bool = False) -> int:
+    """Run all stages that are not finished, then show the table, the videos and the page.
+
+    Args:
+        run: The recipe with its folder.
+        json: Print the table as JSON.
+
+    Returns:
+        The exit code: 1 if an episode broke in the end.
+
+    Raises:
+        HarnessError: A stage cannot be done as asked; what was finished stays.
+        ResultsError: An evaluation's folder holds something else, or another process runs the
+            recipe there.
+    """
+    check_recipe(run)
+    with sole_writer(run.out):
+        run.claim()
+        _run_stages(run)
+        return _show(run, json=json)
+
+
+def _run_stages(run: RecipeRun) -> None:
+    from harness.stages import (
+        best_checkpoint,
+        collect_with_bar,
+        evaluate_with_bar,
+        train_with_bar,
+    )
+
+    require_rendering()
+    total = sum(part is not None for part in (run.collection, run.training)) + 1
+    number = 0
+    if run.collection is not None:
+        number += 1
+        count = run.collection.demos * len(run.collection.tasks)
+        _announce(number, total, f"collect {count} demonstrations", run.recipe.collect)
+        for item in collect_with_bar([run.collection]):
+            if item.problem:
+                raise SimulatorError(f"Task {item.task} was not collected: {item.problem}")
+            before = " (finished before)" if item.before else ""
+            console.print(f"  {item.kept} of {item.tried} attempts kept{before}")
+    if run.training is not None:
+        number += 1
+        start = run.training.checkpoint
+        name = run.training.preset if start is None else f"checkpoint {start.name}"
+        what = f"fine-tune {name}, {run.training.updates} updates"
+        _announce(number, total, what, run.recipe.train)
+        console.print(f"  checkpoint: {train_with_bar(run.training)}")
+        if run.training.eval_every:
+            best = best_checkpoint(run.training)
+            if best is None:
+                raise SimulatorError(
+                    f"No checkpoint of '{run.training.out}' could be judged, so none is the best; "
+                    "its train.jsonl says why. Fix: mend that and give another --out, or drop "
+                    "eval_every from [train]."
+                )
+            console.print(f"  the best one: {best.resolve().name}")
+    what = f"evaluate {len(run.evaluations)} times"
+    _announce(number + 1, total, what, run.recipe.evaluate)
+    for config in run.evaluations:
+        evaluate_with_bar(config)
+
+
+def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
+    minutes = None if stage is None else stage.minutes
+    about = "" if minutes is None else f", about {minutes:g} minutes on two cores"
+    console.print(f"Stage {number} of {total}: {what}{about}", style="bold")
+    if stage is not None and stage.note:
+        console.print(f"  {stage.note}")
+
+
+def _show(run: RecipeRun, *, json: bool) -> int:
+    from harness.commands.leaderboard import leaderboard_command
+    from results.folder import any_broke
+    from results.report.page import write_page
+
+    folders = [config.out for config in run.evaluations]
+    recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
+    page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)
+    leaderboard_command(list(folders), json=json)
+    videos = sorted(video for folder in folders for video in (folder / "videos").glob("*.mp4"))
+    console.print("Videos:")
+    for video in videos:
+        console.print(f"  {video}", soft_wrap=True)
+    console.print(f"Page: {page}", soft_wrap=True)
+    return EPISODES_BROKE if any(any_broke(folder) for folder in folders) else 0

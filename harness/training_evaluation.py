@@ -1,0 +1,218 @@
+"""Judging a policy in training: an ordinary evaluation, from starts of its own.
+
+A checkpoint chosen by its success on the initial states that are reported on later would have had
+luck with them in part. So episodes start where LIBERO samples a start, as demonstrations do, with
+seeds that neither they nor evaluations have; every evaluation of a run has the same ones, and the
+same noise. Their protocol says so, and keeps them apart from other results.
+"""
+
+import gc
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.environments import SampledRecipe
+from harness.evaluation.run import PreparedEvaluation, execute, prepare
+from harness.evaluation.scheduler import EvaluationStatus
+from policies.rdt.checkpoint.contract import Contract
+from policies.registry import AnyPolicy, PolicyRecipe
+from results.errors import ResultsError
+from results.reasons import most_frequent
+from results.records import EpisodeRecord
+from results.statistics import wilson_interval
+from results.store import load_run
+from tasks.demos.file import open_demo_file
+from tasks.demos.folders import demo_task, find_all_demo_files
+from tasks.errors import ConfigError, SimulatorError
+from tasks.protocols import Protocol, get_protocol
+from tasks.rendering import probe
+from training.config import TrainingConfig
+from training.monitoring.evaluation import Candidate, Rate, Success, Verdict
+
+FIRST_SEED = 90_000
+"""Of sampled starts: beyond the seeds of evaluations, before the first of demonstrations (see
+``harness.demonstrations.attempts.attempt_seed``)."""
+
+Show = Callable[[int, EvaluationStatus], None]
+
+
+class SimulationJudge:
+    """Evaluates checkpoints on the tasks of the demonstrations they were trained on.
+
+    Args:
+        config: The training run.
+        show: Told how far the evaluation of an update has come.
+        say: Prints a line.
+    """
+
+    def __init__(self, config: TrainingConfig, show: Show, say: Callable[[str], None]) -> None:
+        self._config, self._show, self._say = config, show, say
+        self._tasks: dict[str, tuple[int, ...]] = {}
+        self._protocol: Protocol | None = None
+
+    def check(self, contract: Contract) -> None:
+        """Find the tasks and refuse what could never be judged; see ``Judge``.
+
+        A renderer that does not work is told of and not refused, as training needs none.
+        """
+        self._tasks = demonstrated_tasks(self._config)
+        protocol = get_protocol(
+            resolution=contract.render_size or None, instructions=self._config.instructions
+        )
+        contract.check({"orientation": protocol.orientation})
+        self._protocol = protocol
+        steps = self._config.eval_exec_horizon
+        if steps is not None and steps > contract.horizon:
+            raise ConfigError(
+                f"--eval-exec-horizon {steps}: a plan of this policy has {contract.horizon} steps. "
+                f"Allowed: 1 to {contract.horizon}."
+            )
+        if (error := probe().error) is not None:
+            self._say(f"WARNING: no checkpoint can be judged; training goes on. {error}")
+
+    def judge(self, candidate: Candidate) -> Success:
+        """Evaluate a checkpoint; see ``Judge``.
+
+        Raises:
+            HarnessError: It cannot be evaluated, or every episode broke.
+            ResultsError: The disk takes no more.
+        """
+        try:
+            folders, conditions = self._evaluate(candidate)
+        finally:
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # the training wants it
+        return summarise(folders, conditions)
+
+    def tell(self, verdict: Verdict) -> None:
+        """Print what an evaluation came to."""
+        if verdict.success is None:
+            self._say(f"NOT JUDGED: {verdict}. Training goes on.")
+        else:
+            self._say(f"Judged {verdict}")
+
+    def _evaluate(self, candidate: Candidate) -> tuple[list[Path], str]:
+        """Run what is to be run; return the run folders, one for each suite, and the conditions."""
+        policy = self._recipe(candidate).build()
+        prepared = [self._prepare(suite, candidate, policy) for suite in self._tasks]
+        for each in prepared:
+            execute(each, progress=lambda status: self._show(candidate.update, status))
+        return [each.config.out for each in prepared], conditions_of(prepared)
+
+    def _recipe(self, candidate: Candidate) -> PolicyRecipe:
+        sources = ("siglip", "t5", "language_cache")
+        options = {name: value for name in sources if (value := getattr(self._config, name))}
+        return PolicyRecipe(
+            name="rdt",
+            checkpoint=str(candidate.checkpoint),
+            device=candidate.device,
+            options=options,
+        )
+
+    def _prepare(self, suite: str, candidate: Candidate, policy: AnyPolicy) -> PreparedEvaluation:
+        assert self._protocol is not None, "check() comes first"
+        several = len(self._tasks) > 1
+        config = EvaluationConfig(
+            policy=self._recipe(candidate),
+            suite=suite,
+            out=candidate.folder / suite if several else candidate.folder,
+            tasks=self._tasks[suite],
+            episodes=self._config.eval_episodes,
+            exec_horizon=self._config.eval_exec_horizon,
+            resolution=self._protocol.resolution,
+            instructions=self._protocol.instructions,
+            workers=self._config.eval_workers,
+            threads=self._config.threads or 1,
+            label=f"{self._config.out.resolve().name}, update {candidate.update}",
+        )
+        places = SampledRecipe(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
+        try:
+            return prepare(config, policy=policy, environments=places)
+        except ResultsError as error:
+            # What was begun before a roll-back or under other settings says nothing of this one.
+            self._say(f"The evaluation in '{config.out}' starts anew: {error}")
+            shutil.rmtree(config.out)
+            return prepare(config, policy=policy, environments=places)
+
+
+def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
+    """Return the tasks of a run's demonstrations: the indices of each suite, in order.
+
+    Raises:
+        ConfigError: A file cannot be read, or demonstrates no task that is installed.
+        PrerequisiteError: LIBERO is not installed.
+    """
+    found: dict[str, set[int]] = {}
+    for path in find_all_demo_files(config.demos):
+        with open_demo_file(path) as file:
+            task = demo_task(file)
+        found.setdefault(task.suite, set()).add(task.index)
+    return {suite: tuple(sorted(found[suite])) for suite in sorted(found)}
+
+
+def conditions_of(prepared: list[PreparedEvaluation]) -> str:
+    """Return 12 hexadecimal digits that identify what evaluations have in common but the policy."""
+    rules = [
+        {
+            "protocol": each.info.protocol["hash"],
+            "tasks": each.info.tasks,
+            "episodes": each.info.episodes_per_task,
+            "seed": each.config.seed,
+            "exec_horizon": each.config.exec_horizon,
+            "starts": each.info.provenance["init_states"],
+            "mujoco": each.info.provenance["packages"].get("mujoco"),
+        }
+        for each in prepared
+    ]
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def summarise(folders: list[Path], conditions: str) -> Success:
+    """Count what finished evaluations came to.
+
+    Args:
+        folders: Their run folders.
+        conditions: See ``Success``.
+
+    Raises:
+        SimulatorError: Every episode broke.
+    """
+    records = [record for folder in folders for record in load_run(folder)[1]]
+    by_task: dict[str, list[EpisodeRecord]] = {}
+    for record in records:
+        by_task.setdefault(f"{record.suite} {record.task}", []).append(record)
+    counts = Counter(record.outcome for record in records)
+    broken = [record.error or "" for record in records if record.outcome == "error"]
+    error = most_frequent(broken)[0] if broken else ""
+    if counts["error"] == len(records):
+        raise SimulatorError(
+            f"All {len(records)} episodes broke; most often: {error}. "
+            f"Fix: 'libero-bench doctor' examines the machine; workers' logs are in "
+            f"'{folders[0]}'."
+        )
+    return Success(
+        overall=_rate(records),
+        per_task={name: _rate(by_task[name]) for name in sorted(by_task, key=_in_order)},
+        errors=counts["error"],
+        error=error,
+        conditions=conditions,
+    )
+
+
+def _in_order(name: str) -> tuple[str, int]:
+    suite, _, index = name.rpartition(" ")
+    return suite, int(index)
+
+
+def _rate(records: list[EpisodeRecord]) -> Rate:
+    counts: Mapping[str, int] = Counter(record.outcome for record in records)
+    k, n = counts["success"], counts["success"] + counts["failure"]
+    low, high = wilson_interval(k, n)
+    return Rate(k=k, n=n, low=low, high=high)

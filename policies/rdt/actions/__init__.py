@@ -1,0 +1,1 @@
+"""The mapping of states and actions to RDT's 128 slots."""

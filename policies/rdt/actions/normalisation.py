@@ -1,0 +1,146 @@
+"""Giving states and actions the spread that a network learns best from, and taking it back.
+
+A normalisation is laid over a layout: what a slot holds under the layout alone, less an offset and
+divided by a scale. Laid over it, it is part of the mapping, so that whoever encodes with the
+contract's mapping has normalised, and whoever decodes has undone it.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic.dataclasses import dataclass
+
+from policies.rdt.actions import slots as vector
+from policies.rdt.actions.channels import GRIPPERS, ActionChannel, Config, Slot, StateChannel
+from policies.rdt.actions.layout import Layout
+from policies.rdt.actions.slots import Method
+from tasks.errors import SpecMismatchError
+
+_GRIPPER_STATES = ("gripper_open", "finger", "fingers")
+
+C = TypeVar("C", StateChannel, ActionChannel)
+
+
+@dataclass(frozen=True, kw_only=True, config=Config)
+class SlotScales:
+    """What is done to some slots: normalised = (value − offset) / scale."""
+
+    slots: tuple[Slot, ...] = ()
+    """Slots of the unified vector."""
+    offset: tuple[FiniteFloat, ...] = ()
+    """Of each slot, in what it holds under the layout alone."""
+    scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = ()
+    """Likewise."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not len(set(self.slots)) == len(self.slots) == len(self.offset) == len(self.scale):
+            raise ValueError(
+                f"{len(self.slots)} slots, {len(self.offset)} offsets and {len(self.scale)} "
+                "scales; allowed: one offset and one scale for each slot, and each slot once"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=Config)
+class Normalisation:
+    """How states and actions are normalised, with the numbers; states and actions each by theirs.
+
+    A gripper's slots stay as the layout has them: its action is a decision, which is read by a
+    threshold, and the state says in the same slot how far it came.
+    """
+
+    method: Method = "none"
+    """How the numbers were chosen."""
+    state: SlotScales = dataclasses.field(default_factory=SlotScales)
+    """Of a state."""
+    action: SlotScales = dataclasses.field(default_factory=SlotScales)
+    """Of an action."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.action.slots) != (self.method != "none"):
+            raise ValueError(
+                f"method {self.method} with {len(self.action.slots)} slots of an action; allowed: "
+                "none without slots, another with those of the arm"
+            )
+        return self
+
+    def laid_over(self, layout: Layout) -> Layout:
+        """Return the layout with this normalisation in its offsets and scales.
+
+        Raises:
+            SpecMismatchError: It is of slots that the layout does not fill, or a gripper's.
+        """
+        if self.method == "none":
+            return layout
+        for what, scales, slots in (
+            ("state", self.state, state_slots(layout)),
+            ("action", self.action, action_slots(layout)),
+        ):
+            if foreign := sorted(set(scales.slots) - set(slots)):
+                raise SpecMismatchError(
+                    f"The normalisation has slots {', '.join(map(str, foreign))} of the {what}, "
+                    f"which in the layout '{layout.name}' are none of its arm's. Allowed: "
+                    f"{', '.join(map(str, slots))}. Fix: use the layout it was measured with."
+                )
+        return dataclasses.replace(
+            layout,
+            state=tuple(_laid_over(channel, self.state) for channel in layout.state),
+            action=tuple(_laid_over(channel, self.action) for channel in layout.action),
+        )
+
+    @property
+    def action_units(self) -> npt.NDArray[np.float32]:
+        """(128,) what 1 in each slot of a normalised action is in the layout's own units."""
+        units = np.ones(vector.SIZE, dtype=np.float32)
+        units[list(self.action.slots)] = self.action.scale
+        return units
+
+    def as_plain(self) -> Any:
+        """Return plain data: the word ``none``, as older contracts have it, or all numbers."""
+        return "none" if self.method == "none" else dataclasses.asdict(self)
+
+
+def state_slots(layout: Layout) -> vector.Slots:
+    """Return the slots of a state that can be normalised: all but a gripper's."""
+    arm = (channel for channel in layout.state if channel.source not in _GRIPPER_STATES)
+    return tuple(slot for channel in arm for slot in channel.slots)
+
+
+def action_slots(layout: Layout) -> vector.Slots:
+    """Return the slots of an action that can be normalised: all but the gripper's."""
+    arm = (channel for channel in layout.action if channel.source not in GRIPPERS)
+    return tuple(slot for channel in arm for slot in channel.slots)
+
+
+def _of_older(plain: Any) -> Any:
+    return Normalisation() if plain == "none" else plain
+
+
+StoredNormalisation = Annotated[Normalisation, BeforeValidator(_of_older)]
+"""A normalisation as a contract has it: older ones say ``none`` and nothing else."""
+
+
+def _laid_over(channel: C, scales: SlotScales) -> C:
+    offset = _by_slot(channel, dict(zip(scales.slots, scales.offset, strict=True)), 0.0)
+    scale = _by_slot(channel, dict(zip(scales.slots, scales.scale, strict=True)), 1.0)
+    if not offset.any() and (scale == 1.0).all():
+        return channel
+    # ((source − o) / s − offset) / scale, with the channel's own o and s.
+    within = np.broadcast_to(channel.scale, offset.shape)
+    return dataclasses.replace(
+        channel,
+        offset=tuple((channel.offset + within * offset).tolist()),
+        scale=tuple((within * scale).tolist()),
+    )
+
+
+def _by_slot(
+    channel: StateChannel | ActionChannel, numbers: Mapping[int, float], other: float
+) -> npt.NDArray[np.float64]:
+    return np.array([numbers.get(slot, other) for slot in channel.slots])

@@ -1,0 +1,354 @@
+"""What a checkpoint needs from whoever runs it, and the refusal where that is not given."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout, get_layout
+from policies.rdt.actions.layout_file import parse_layout
+from policies.rdt.actions.normalisation import Normalisation, StoredNormalisation
+from policies.rdt.encoders.base import AnyEncodersConfig
+from policies.rdt.model.config import Norm, RDTConfig
+from policies.rdt.model.network import RDTPolicyNetwork, check_tokens
+from tasks.errors import ConfigError, SpecMismatchError, first_mistake, unknown_name
+from tasks.observation import CAMERAS, CONTROL_HZ
+from tasks.settings import settings
+
+FORMAT_VERSION = 1
+"""Version of the checkpoint folder; older readers refuse newer folders."""
+
+ANY_SIZE = 0
+"""As a ``render_size``: the policy was not tied to one, and takes square pictures of any size."""
+
+SIZES = (16, 2048)
+"""The smallest and the largest pictures that an evaluation renders, pixels."""
+
+OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
+OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
+OFFICIAL_IMAGE_SIZE = 384
+"""Identities of the frozen encoders of the published weights, and the pictures they take."""
+
+OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
+"""What fills the camera slots of the published weights (external, right wrist, left wrist); a slot
+without a camera is shown the background."""
+
+Orientation = Literal["rotate180", "raw"]
+
+_FASTEST = 1000.0
+"""The highest control frequency that is no mistake, Hz."""
+
+_FIXES = {
+    "cameras": "let the evaluation show these cameras",
+    "missing_cameras": "hide and show the same cameras as in training",
+    "orientation": "choose a protocol with this orientation",
+    "render_size": "give --resolution {needed}, in a recipe resolution = {needed}; or train on "
+    "demos rendered at yours",
+    "image_size": "use the encoder size the checkpoint was trained with",
+    "history": "give the policy this many control steps of observation",
+    "horizon": "use this horizon; exec_horizon may be anything up to it",
+    "layout": "encode states and decode actions with this layout",
+    "normalisation": "do not normalise otherwise than in training",
+    "control_hz": "run the controller at this frequency",
+    "image_encoder": "use the image encoder the checkpoint was trained with",
+    "text_encoder": "use the text encoder the checkpoint was trained with",
+    "norm": "build the model with this norm",
+    "format_version": "read the checkpoint with the version of libero-bench that wrote it",
+}
+
+
+@settings
+class Contract:
+    """Everything that must be the same in training and evaluation. Saved with every checkpoint."""
+
+    image_encoder: str
+    """Identity of the image encoder, such as ``conv64-16x128-v1``."""
+
+    text_encoder: str
+    """Identity of the text encoder and its vocabulary."""
+
+    cameras: tuple[str, ...] = field(default=CAMERAS)
+    """Cameras that the encoder has a place for, in order."""
+
+    missing_cameras: tuple[str, ...] = ()
+    """Those of them whose place shows the background, in training and so in evaluation."""
+
+    orientation: Orientation = "rotate180"
+    """``rotate180``: upright pictures; ``raw``: as the simulator renders them."""
+
+    render_size: int = Field(default=128, ge=ANY_SIZE, le=SIZES[1])
+    """Height and width at which pictures are rendered, pixels; 0 (``ANY_SIZE``) for any."""
+
+    image_size: int = Field(default=64, ge=1)
+    """Height and width of what the encoder takes, pixels."""
+
+    history: int = Field(default=2, ge=1)
+    """Control steps of pictures, the current one included."""
+
+    horizon: int = Field(default=64, ge=1)
+    """Control steps in a plan."""
+
+    layout: str = DEFAULT_LAYOUT
+    """Name of the mapping to the unified vector."""
+
+    layout_rules: dict[str, Any] = field(default_factory=dict)
+    """That mapping as data, so that a layout of the user's own travels with the checkpoint; empty
+    in older contracts, whose layout is a shipped one. Compared by what it does."""
+
+    normalisation: StoredNormalisation = field(default_factory=Normalisation)
+    """How states and actions were normalised, on top of the layout."""
+
+    control_hz: float = Field(default=CONTROL_HZ, gt=0, le=_FASTEST)
+    """Control frequency, Hz."""
+
+    norm: Norm = "variance"
+    """What RDT's norms divide by."""
+
+    format_version: int = FORMAT_VERSION
+    """Version of the checkpoint folder."""
+
+    demos: dict[str, Any] = field(default_factory=dict)
+    """Provenance: what the policy was trained on. Not compared."""
+
+    @property
+    def shown_cameras(self) -> tuple[str, ...]:
+        """Cameras that the policy sees; no other need be rendered."""
+        return tuple(camera for camera in self.cameras if camera not in self.missing_cameras)
+
+    @property
+    def mapping(self) -> Layout:
+        """What states and actions go through: the layout, normalised as in training."""
+        return self.normalisation.laid_over(self.plain_layout)
+
+    @property
+    def plain_layout(self) -> Layout:
+        """The layout itself, nothing normalised."""
+        if not self.layout_rules:
+            return get_layout(self.layout)
+        return parse_layout(self.layout_rules, f"contract: {self.layout}")
+
+    def check_layout(self, layout: Layout) -> None:
+        """Refuse another layout than the one the checkpoint was trained with.
+
+        Raises:
+            SpecMismatchError: Its name is another, or it does something else.
+        """
+        self.check({"layout": layout.name})
+        if layout.hash != (own := self.plain_layout.hash):
+            raise SpecMismatchError(
+                f"The layout '{layout.name}' does something else ({layout.hash}) than the one of "
+                f"that name in the checkpoint ({own}). Fix: leave the layout out; the checkpoint "
+                "brings its own."
+            )
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Refuse a setting under which this checkpoint would quietly do badly.
+
+        Args:
+            given: Fields of this record and what the evaluation has for them; fields that are left
+                out are not compared.
+
+        Raises:
+            ConfigError: A name is not a field of a contract.
+            SpecMismatchError: Something differs; the message names every such field.
+        """
+        differences = [
+            f"{name} is {_show(value)}, needed {_show(needed := getattr(self, name))} "
+            f"(fix: {_FIXES[name].format(needed=needed)})"
+            for name, value in self._differing(given).items()
+        ]
+        if differences:
+            raise SpecMismatchError(
+                f"The checkpoint does not fit the evaluation: {'; '.join(differences)}."
+            )
+
+    def check_network(self, network: RDTPolicyNetwork) -> None:
+        """Refuse a network that is not the one this contract describes.
+
+        Raises:
+            SpecMismatchError: Something differs.
+        """
+        self.check(_describe(network))
+
+    def check_parts(self, config: RDTConfig, encoders: AnyEncodersConfig) -> None:
+        """Refuse the configs of a network that is not the one this contract describes.
+
+        Nothing need be built, so that this also holds off sizes that nothing could be built of.
+
+        Raises:
+            SpecMismatchError: Something differs.
+        """
+        check_tokens(config, encoders)
+        differences = [
+            f"{name} is {_show(getattr(self, name))} in it and {_show(value)} in the network"
+            for name, value in self._differing(_describe_parts(config, encoders)).items()
+        ]
+        if differences:
+            raise SpecMismatchError(
+                f"The contract is not that of the checkpoint: {'; '.join(differences)}. "
+                "Fix: use the contract.json the checkpoint was saved with."
+            )
+
+    def _differing(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Give those of the fields that are otherwise here."""
+        differing = {}
+        for name, value in given.items():
+            if name not in _FIXES:
+                raise unknown_name("contract field", name, _FIXES)
+            needed = getattr(self, name)
+            same = tuple(value) if isinstance(value, list) else value
+            free = name == "render_size" and needed == ANY_SIZE
+            if same != needed and not free:
+                differing[name] = value
+        return differing
+
+    def to_json(self) -> str:
+        """Give the contract as JSON text."""
+        plain = asdict(self) | {"normalisation": self.normalisation.as_plain()}
+        return json.dumps(plain, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Contract":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            ConfigError: It is not a contract, or its layout is not known.
+            SpecMismatchError: It was written by a newer version, or its normalisation is of another
+                layout.
+        """
+        try:
+            raw = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(
+                f"The contract is not JSON ({error}). Fix: use the contract.json of a checkpoint."
+            ) from error
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version != FORMAT_VERSION:
+            raise SpecMismatchError(
+                f"The checkpoint has format version {version}; this libero-bench reads "
+                f"{FORMAT_VERSION}. Fix: {_FIXES['format_version']}."
+            )
+        try:
+            contract = TypeAdapter(cls).validate_python(raw)
+        except ValidationError as error:
+            place, why = first_mistake(error)
+            allowed = ", ".join(f.name for f in fields(cls))
+            raise ConfigError(
+                f"Contract: {place}: {why}. Fields: {allowed}. "
+                "Fix: use the contract.json the checkpoint was saved with."
+            ) from error
+        if 0 < contract.render_size < SIZES[0]:
+            raise ConfigError(
+                f"The contract's render_size is {contract.render_size}. Allowed: {ANY_SIZE} for "
+                f"any, or {SIZES[0]} to {SIZES[1]}. Fix: use the contract.json the checkpoint was "
+                "saved with."
+            )
+        if contract.mapping.name != contract.layout:
+            raise ConfigError(
+                f"The contract's layout is '{contract.layout}', but its layout_rules are those of "
+                f"'{contract.mapping.name}'. Fix: use the contract.json the checkpoint was saved "
+                "with."
+            )
+        if not contract.shown_cameras or set(contract.missing_cameras) - set(contract.cameras):
+            raise ConfigError(
+                f"The contract's missing_cameras are {_show(contract.missing_cameras)}. Allowed: "
+                f"some of its cameras {_show(contract.cameras)}, not all. Fix: use the "
+                "contract.json the checkpoint was saved with."
+            )
+        return contract
+
+    @classmethod
+    def describe(
+        cls,
+        network: RDTPolicyNetwork,
+        *,
+        layout: str | Path | Layout = DEFAULT_LAYOUT,
+        **others: Any,
+    ) -> "Contract":
+        """Make the contract of a network.
+
+        Args:
+            network: What is going to be trained.
+            layout: Mapping to the unified vector, by its name or file, or itself.
+            **others: Fields that the network does not know: ``render_size``, ``orientation``,
+                ``control_hz``, ``missing_cameras``, ``normalisation``, ``demos``.
+
+        Returns:
+            The contract.
+
+        Raises:
+            ConfigError: There is no such layout.
+        """
+        mapping = layout if isinstance(layout, Layout) else get_layout(layout)
+        return cls(
+            **_describe(network), layout=mapping.name, layout_rules=mapping.as_dict(), **others
+        )
+
+    @classmethod
+    def official(
+        cls,
+        config: RDTConfig,
+        *,
+        norm: Norm = "variance",
+        layout: str = DEFAULT_LAYOUT,
+        control_hz: float = CONTROL_HZ,
+        orientation: Orientation = "rotate180",
+    ) -> "Contract":
+        """Make the contract of a checkpoint in the official layout, which carries none.
+
+        Args:
+            config: The shape of RDT.
+            norm: What its norms divide by.
+            layout: Mapping to the unified vector that it was trained with.
+            control_hz: Control frequency it is told, Hz.
+            orientation: Of the pictures it was trained on.
+
+        Returns:
+            The contract: the published encoders, LIBERO's two cameras, pictures of any size.
+
+        Raises:
+            ConfigError: The layout is not known.
+        """
+        return cls(
+            image_encoder=OFFICIAL_IMAGE_ENCODER,
+            text_encoder=OFFICIAL_TEXT_ENCODER,
+            orientation=orientation,
+            render_size=ANY_SIZE,
+            image_size=OFFICIAL_IMAGE_SIZE,
+            history=_history(config),
+            horizon=config.pred_horizon,
+            layout=(mapping := get_layout(layout)).name,
+            layout_rules=mapping.as_dict(),
+            control_hz=control_hz,
+            norm=norm,
+        )
+
+
+def _history(config: RDTConfig) -> int:
+    """Read the history from the axes (history, cameras, patches); the published ones have 2."""
+    axes = config.img_pos_embed_config[0][1] if config.img_pos_embed_config else ()
+    return abs(axes[0]) if isinstance(axes, tuple) and len(axes) == 3 else 2
+
+
+def _describe(network: RDTPolicyNetwork) -> dict[str, Any]:
+    return {**_describe_parts(network.config, network.encoders_config), "norm": network.rdt.norm}
+
+
+def _describe_parts(config: RDTConfig, encoders: AnyEncodersConfig) -> dict[str, Any]:
+    return {
+        "cameras": encoders.cameras,
+        "image_size": encoders.image_size,
+        "history": config.img_cond_len // encoders.tokens_per_step,
+        "horizon": config.pred_horizon,
+        "image_encoder": encoders.image_identity,
+        "text_encoder": encoders.text_identity,
+    }
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(str(item) for item in value) + "]"
+    return repr(value)

@@ -1,0 +1,1 @@
+"""Checkpoints of other trainers: LoRA adapters, pickles, wrapped state dicts."""

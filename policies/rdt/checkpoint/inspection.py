@@ -1,0 +1,213 @@
+"""What a checkpoint is, read from its headers; the numbers are only looked through for NaN."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, get_layout
+from policies.rdt.checkpoint.contract import OFFICIAL_CAMERAS, Contract
+from policies.rdt.checkpoint.files import open_encoders, read_parts
+from policies.rdt.checkpoint.foreign.finding import OfficialFiles, Weights, find_official, is_own
+from policies.rdt.checkpoint.foreign.source import find_parts, read_older_normalisation
+from policies.rdt.checkpoint.official import find_mismatch, open_fitting
+from policies.rdt.checkpoint.weights import StoredWeights, nonfinite_tensors, read_json
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.shapes import element_count, tensor_count
+from policies.rdt.presets import PRESETS
+
+Kind = Literal["libero-bench", "official", "deepspeed", "ema"]
+"""Who wrote a checkpoint: this project, the official code, DeepSpeed; or averaged weights."""
+
+_NORM_UNKNOWN = (
+    "The file does not say. Weights trained with timm 1.0.12 or older, the official code's pin, "
+    "need variance; with timm 1.0.13 or newer, mean_square. To settle it, load them both ways "
+    "(load_official with norm=...) and compare compute_loss on the demonstrations they were "
+    "trained on: the right one is lower."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Facts about a checkpoint.
+
+    Attributes:
+        source: What was looked at.
+        folder: Its folder on this machine.
+        kind: Who wrote it.
+        weights: The weight file, or the index of several.
+        which: Raw or averaged weights.
+        ema: Where averaged weights are, if anywhere.
+        disk_bytes: Size of the whole folder; of the files of the weights where they were named.
+        config: The shape of RDT.
+        preset: The published shape that it has, if any.
+        tensors: How many there are.
+        parameters: How many numbers they hold.
+        dtypes: Numbers by dtype.
+        encoder_parameters: Numbers in the encoders saved along; 0 where none are.
+        mismatch: How the tensors differ from the config; empty if they do not.
+        notes: How the weights were read, where that is not plain.
+        nonfinite: Tensors that hold NaN or infinity; None if that was not looked for.
+        norm: What the norms divide by, where the checkpoint says so.
+        norm_hint: What is known about it.
+        contract: What it needs; for official checkpoints, what is assumed where nothing is said.
+        needs: What must be given beside it to evaluate it.
+        given: The options under which it was looked at and must be evaluated, by their names.
+    """
+
+    source: str
+    folder: Path
+    kind: Kind
+    weights: Path
+    which: str
+    ema: Path | None
+    disk_bytes: int
+    config: RDTConfig
+    preset: str | None
+    tensors: int
+    parameters: int
+    dtypes: dict[str, int]
+    encoder_parameters: int
+    mismatch: str
+    notes: tuple[str, ...]
+    nonfinite: list[str] | None
+    norm: str | None
+    norm_hint: str
+    contract: Contract
+    needs: tuple[str, ...]
+    given: dict[str, str]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the weights fit the config and none of them was found to be NaN or infinite."""
+        return not self.mismatch and not self.nonfinite
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts as plain data for JSON."""
+        plain: dict[str, Any] = TypeAdapter(Inspection).dump_python(self, mode="json")
+        plain["config"] = self.config.to_hub()
+        plain["contract"] = json.loads(self.contract.to_json())
+        plain["camera_slots"] = list(_camera_slots(self))
+        return plain | {"healthy": self.healthy}
+
+
+def inspect_checkpoint(
+    source: Path | str,
+    *,
+    weights: Weights = "auto",
+    check_numbers: bool = True,
+    base: str | None = None,
+    config: str | None = None,
+    layout: str | None = None,
+) -> Inspection:
+    """Look at a checkpoint without building a model.
+
+    Args:
+        source: Folder, weight file or hub name; see ``foreign.finding.find_official``.
+        weights: Which weights to look at.
+        check_numbers: Read all numbers once, in search of NaN and infinity.
+        base: What an adapter is merged into.
+        config: The ``config.json`` of weights that have none beside them, or its folder.
+        layout: Mapping to the unified vector, where the checkpoint does not say it.
+
+    Raises:
+        ConfigError: It is no checkpoint, or a file is damaged or not to be trusted.
+        SpecMismatchError: A newer version wrote it, or its contract, configs and encoders do not
+            belong together.
+        PrerequisiteError: It is on the hub and the hub cannot be reached.
+    """
+    place, adapter = find_parts(source, base, weights)
+    files = find_official(place, weights=weights, config=config)
+    own = is_own(files.folder)
+    parts = read_parts(files.folder) if own else None
+    shape = RDTConfig.from_hub(read_json(files.config)) if parts is None else parts.config
+    stored = open_fitting(files, shape)
+    mismatch = find_mismatch(shape, stored)
+    if adapter is not None and not mismatch:
+        stored = adapter.merged_into(stored)
+    encoders = None if parts is None else open_encoders(parts)
+    contract = parts.contract if parts is not None else _official(place, shape, layout)
+    if parts is not None and layout is not None:
+        contract.check_layout(get_layout(layout))
+    looked_through = [stored] if encoders is None else [stored, encoders]
+    options = {"base": base, "config": config, "layout": None if own else layout}
+    return Inspection(
+        source=str(source),
+        folder=files.folder if adapter is None else adapter.folder,
+        kind=_kind(files, stored, own),
+        weights=(stored if adapter is None else adapter.stored).source,
+        which=files.which,
+        ema=files.ema,
+        disk_bytes=_size(files, Path(source)),
+        config=shape,
+        preset=next((name for name, p in PRESETS.items() if _same_shape(p.rdt, shape)), None),
+        tensors=len(stored.shapes),
+        parameters=element_count(stored.shapes),
+        dtypes=_dtypes(stored),
+        encoder_parameters=0 if encoders is None else element_count(encoders.shapes),
+        mismatch=mismatch,
+        notes=tuple(note for each in looked_through for note in each.notes),
+        nonfinite=sorted(key for each in looked_through for key in nonfinite_tensors(each))
+        if check_numbers
+        else None,
+        norm=contract.norm if own else None,
+        norm_hint=f"The contract says {contract.norm}." if own else _NORM_UNKNOWN,
+        contract=contract,
+        needs=() if encoders is not None and encoders.shapes else _needs(contract),
+        given={name: value for name, value in options.items() if value is not None},
+    )
+
+
+def _official(place: Path, config: RDTConfig, layout: str | None) -> Contract:
+    """Say what is assumed of a checkpoint that brings no contract."""
+    mapping = None if layout is None else get_layout(layout)
+    normalisation = read_older_normalisation(place, mapping)
+    contract = Contract.official(config, layout=layout or DEFAULT_LAYOUT)
+    return dataclasses.replace(contract, normalisation=normalisation)
+
+
+def _kind(files: OfficialFiles, stored: StoredWeights, own: bool) -> Kind:
+    if own:
+        return "libero-bench"
+    if files.which == "ema":
+        return "ema"
+    return "deepspeed" if stored.kind == "deepspeed" else "official"
+
+
+def _needs(contract: Contract) -> tuple[str, ...]:
+    return (
+        f"image encoder {contract.image_encoder} (option siglip)",
+        f"text encoder {contract.text_encoder} (option t5), or instructions encoded before "
+        "(option language_cache)",
+    )
+
+
+def _camera_slots(seen: Inspection) -> tuple[str | None, ...]:
+    """List what fills RDT's picture slots of one control step; None shows the background."""
+    if seen.kind != "libero-bench":
+        return OFFICIAL_CAMERAS
+    missing = seen.contract.missing_cameras
+    return tuple(None if camera in missing else camera for camera in seen.contract.cameras)
+
+
+def _same_shape(preset: RDTConfig, config: RDTConfig) -> bool:
+    return tensor_count(preset) == tensor_count(config) and (
+        dataclasses.replace(config, noise_scheduler=preset.noise_scheduler, ema=preset.ema)
+        == preset
+    )
+
+
+def _dtypes(stored: StoredWeights) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for key, dtype in stored.dtypes.items():
+        counts[dtype] += element_count({key: stored.shapes[key]})
+    return dict(counts.most_common())
+
+
+def _size(files: OfficialFiles, source: Path) -> int:
+    if source.is_file():
+        return source.stat().st_size
+    return sum(file.stat().st_size for file in files.folder.rglob("*") if file.is_file())

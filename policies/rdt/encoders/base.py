@@ -1,0 +1,249 @@
+"""What turns pictures and words into RDT's tokens: the interface, its configs, and how to build.
+
+Two kinds exist. Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and
+T5, are frozen: they are loaded from elsewhere and are in no checkpoint. A new encoder implements
+``ImageEncoder`` or ``TextEncoder`` and gets its line in ``build_encoders``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from policies.rdt.encoders.words import VOCABULARY
+from tasks.errors import SpecMismatchError, differing_settings
+from tasks.observation import CAMERAS
+from tasks.settings import settings
+
+Form = Literal["official", "plain"]
+"""How an instruction is written for T5: capitalised and with a period, or as it is."""
+
+MissingHistory = Literal["first", "background"]
+"""What stands for frames before an episode's start: its first frame, or a uniform picture."""
+
+
+@settings
+class EncoderSources:
+    """Where the large frozen encoders come from. Small built-in ones need none of this."""
+
+    siglip: str | None = None
+    """Folder or hub name of a SigLIP checkpoint, whole or its vision tower alone."""
+
+    t5: str | None = None
+    """Folder or hub name of a T5 encoder."""
+
+    language_cache: str | None = None
+    """Folder of instructions that were encoded before; with it T5 is not needed."""
+
+
+@settings
+class EncodersConfig:
+    """The small encoders that are trained along."""
+
+    cameras: tuple[str, ...] = field(default=CAMERAS)
+    """Cameras, in the order of the image list; each has its own network."""
+
+    image_size: int = Field(default=64, ge=16, multiple_of=16)
+    """Height and width of the pictures, pixels."""
+
+    image_token_dim: int = Field(default=128, ge=8, multiple_of=8)
+    """Width of an image token."""
+
+    max_words: int = Field(default=32, ge=1)
+    """Most words in an instruction."""
+
+    text_token_dim: int = Field(default=64, ge=1)
+    """Width of a word's token."""
+
+    @property
+    def tokens_per_image(self) -> int:
+        """Tokens from one picture."""
+        return (self.image_size // 16) ** 2
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens from the pictures of one control step."""
+        return len(self.cameras) * self.tokens_per_image
+
+    @property
+    def image_identity(self) -> str:
+        """Names the image encoder; two checkpoints with the same name take the same pictures."""
+        return f"conv{self.image_size}-{self.tokens_per_image}x{self.image_token_dim}-v1"
+
+    @property
+    def text_identity(self) -> str:
+        """Names the text encoder."""
+        return f"{VOCABULARY}-{self.max_words}x{self.text_token_dim}"
+
+    @property
+    def missing_history(self) -> MissingHistory:
+        """What stands for frames before an episode's start."""
+        return "first"
+
+
+@settings
+class FrozenEncodersConfig:
+    """Large frozen encoders: SigLIP and T5."""
+
+    cameras: tuple[str, ...] = field(default=CAMERAS)
+    """Cameras, in the order of the image list: external, right wrist, left wrist."""
+
+    slots: int = Field(default=3, ge=1)
+    """Pictures per control step that RDT takes; those beyond the cameras show the background."""
+
+    image_size: int = Field(default=384, ge=1)
+    """Height and width of the pictures, pixels."""
+
+    tokens_per_image: int = Field(default=729, ge=1)
+    """Tokens from one picture."""
+
+    image_token_dim: int = Field(default=1152, ge=1)
+    """Width of an image token."""
+
+    max_words: int = Field(default=1024, ge=1)
+    """Most tokens of an instruction, its end included."""
+
+    text_token_dim: int = Field(default=4096, ge=1)
+    """Width of a text token."""
+
+    image_identity: str
+    """Names the image encoder and its weights."""
+
+    text_identity: str
+    """Names the text encoder and its weights."""
+
+    form: Form = "official"
+    """How instructions are written for T5."""
+
+    missing_history: MissingHistory = "background"
+    """What stands for frames before an episode's start."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens from the pictures of one control step."""
+        return self.slots * self.tokens_per_image
+
+
+AnyEncodersConfig = EncodersConfig | FrozenEncodersConfig
+
+
+class ImageEncoder(nn.Module, ABC):
+    """Pictures to tokens."""
+
+    @abstractmethod
+    def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Give frames the size that the encoder takes; training and inference both come here.
+
+        Args:
+            frames: (..., H, W, 3) uint8 as the cameras gave them.
+
+        Returns:
+            (..., 3, S, S) uint8 on the CPU.
+        """
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            images: (B, history, cameras, 3, S, S) uint8, on any device.
+
+        Returns:
+            (B, history·slots·patches, width), flattened (history, camera, patch).
+        """
+
+
+class TextEncoder(nn.Module, ABC):
+    """Instructions to tokens."""
+
+    @abstractmethod
+    def places(self, instruction: str) -> int:
+        """Give the length to which this instruction is padded.
+
+        It depends on nothing else: instructions that share a forward pass must have the same, so
+        that no plan's arithmetic depends on its neighbours.
+
+        Raises:
+            ConfigError: The instruction is too long, or not in the cache.
+        """
+
+    @abstractmethod
+    def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Give what ``forward`` takes.
+
+        Args:
+            instructions: B tasks in words, to be padded to the most of their ``places``.
+
+        Returns:
+            (B, L) int64 numbers or (B, L, width) embeddings, and (B, L) bool, True where there is a
+            word; on the CPU.
+
+        Raises:
+            ConfigError: An instruction is too long, or not in the cache.
+        """
+
+    @abstractmethod
+    def forward(self, text: Tensor) -> Tensor:
+        """Encode what ``prepare`` gave as (B, L, width)."""
+
+
+@plain_dataclass(frozen=True, kw_only=True)
+class Encoders:
+    """An image encoder, a text encoder, and the config that fixes both."""
+
+    config: AnyEncodersConfig
+    image: ImageEncoder
+    text: TextEncoder
+
+
+def build_encoders(
+    config: AnyEncodersConfig,
+    sources: EncoderSources | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Encoders:
+    """Build the encoders that a config describes.
+
+    Args:
+        config: Of a preset or a checkpoint.
+        sources: Where frozen encoders come from.
+        dtype: In which frozen image encoders compute.
+        device: Where frozen encoders compute.
+
+    Raises:
+        ConfigError: A source is missing or wrong.
+        PrerequisiteError: A source is on the hub and the hub cannot be reached.
+        SpecMismatchError: The sources hold other encoders than the config says.
+    """
+    if isinstance(config, EncodersConfig):
+        from policies.rdt.encoders.small import ConvImageEncoder, WordEncoder
+
+        return Encoders(config=config, image=ConvImageEncoder(config), text=WordEncoder(config))
+    from dataclasses import asdict
+
+    from policies.rdt.encoders.frozen import load_frozen_encoders
+
+    encoders = load_frozen_encoders(
+        sources or EncoderSources(),
+        cameras=config.cameras,
+        slots=config.slots,
+        max_words=config.max_words,
+        form=config.form,
+        missing_history=config.missing_history,
+        dtype=dtype,
+        device=device,
+    )
+    if other := differing_settings(asdict(config), asdict(encoders.config)):
+        raise SpecMismatchError(
+            f"The checkpoint was made with other encoders: {other}. "
+            "Fix: give the encoders it was made with."
+        )
+    return encoders

@@ -1,0 +1,255 @@
+"""SigLIP's vision tower (Zhai et al. 2023, arXiv 2303.15343), frozen, as RDT's image encoder."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from policies.rdt.checkpoint.pretrained import find_file, fingerprint, load_pretrained
+from policies.rdt.encoders.base import ImageEncoder
+from policies.rdt.encoders.images import BACKGROUND, Memo, content_key, square_frame
+from tasks.errors import SpecMismatchError
+
+OFFICIAL = "google/siglip-so400m-patch14-384"
+"""Hub name of the tower that the published RDT weights were trained with."""
+
+KEPT_PICTURES = 64
+"""Pictures whose tokens are kept between calls; 1.7 MB each for the official tower in bfloat16."""
+
+T = TypeVar("T")
+
+_WHAT = "a SigLIP vision tower"
+_HEAD = ("head.", "vision_model.head.")
+_ROWS = {"cpu": 1}
+_ROWS_ELSEWHERE = 4
+"""What one episode asks: two cameras at the current and the previous step."""
+_MANY = 8
+_PROCESSOR = {
+    "do_resize": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "resample": 3,
+    "rescale_factor": 1 / 255,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+
+
+class SiglipTower:
+    """A tower that is not trained. It is shared by copies and in no state dict.
+
+    Args:
+        source: Folder or hub name, of a whole SigLIP checkpoint or of its vision tower.
+        dtype: In which it computes.
+        device: Where.
+
+    Raises:
+        ConfigError: The source is not a SigLIP vision tower.
+        SpecMismatchError: Weights are missing, or it takes other pictures than RDT gives it.
+        PrerequisiteError: It is on the hub and the hub cannot be reached.
+    """
+
+    def __init__(
+        self,
+        source: str = OFFICIAL,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        from transformers import SiglipVisionModel
+
+        model = load_pretrained(
+            source,
+            SiglipVisionModel.from_pretrained,
+            what=_WHAT,
+            kinds=("siglip", "siglip_vision_model"),
+            dtype=dtype,
+            spare=_HEAD,
+        )
+        _check_processor(source, int(model.config.image_size))
+        self._hold(model, device)
+
+    @classmethod
+    def holding(cls, model: Any, *, device: str | torch.device = "cpu") -> "SiglipTower":
+        """Wrap a transformers ``SiglipVisionModel`` that is in memory, in its own dtype.
+
+        Args:
+            model: The model; it is put into evaluation mode and loses its head.
+            device: Where it computes.
+        """
+        tower = cls.__new__(cls)
+        tower._hold(model.eval().requires_grad_(requires_grad=False), device)
+        return tower
+
+    def _hold(self, model: Any, device: str | torch.device) -> None:
+        if hasattr(model, "head"):
+            # Its pooled picture is not used, and its weights may be missing.
+            model.head, model.use_head = None, False
+        self._model = model
+        config = model.config
+        self.dtype: torch.dtype = next(model.parameters()).dtype
+        self.image_size = int(config.image_size)
+        self.tokens = (self.image_size // int(config.patch_size)) ** 2
+        self.width = int(config.hidden_size)
+        name = fingerprint(model, config.num_attention_heads, config.layer_norm_eps)
+        self.identity = f"siglip{self.image_size}-{self.tokens}x{self.width}-{name}"
+        self.to(device)
+
+    def __deepcopy__(self, memory: dict[int, Any]) -> "SiglipTower":
+        return self
+
+    def to(self, device: str | torch.device) -> None:
+        """Move the weights."""
+        self.device = torch.device(device)
+        self._model.to(self.device)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            pictures: (n, 3, S, S) uint8, on any device.
+
+        Returns:
+            (n, patches, width) after the last norm, in the tower's dtype and on its device.
+        """
+        pixels = pictures.to(self.device).float().mul_(1 / 255).sub_(0.5).div_(0.5)
+        with torch.autocast(self.device.type, enabled=False):
+            encoded: Tensor = self._model(pixel_values=pixels.to(self.dtype)).last_hidden_state
+        return encoded
+
+
+class SiglipImageEncoder(ImageEncoder):
+    """Tokens of pictures, each different picture encoded once.
+
+    In evaluation every forward pass of the tower has the same number of rows, so a picture's tokens
+    do not depend on what else is asked, and are kept: a frame that comes again (the same step as
+    the current and then as the previous one, a background) costs nothing. In training, where
+    pictures are augmented and never come again, all are encoded together.
+    """
+
+    def __init__(self, tower: SiglipTower, *, cameras: int, slots: int) -> None:
+        """Wrap a tower.
+
+        Args:
+            tower: What encodes.
+            cameras: Pictures per control step that are given.
+            slots: Pictures per control step that RDT takes; the others show the background.
+
+        Raises:
+            SpecMismatchError: There are more cameras than slots.
+        """
+        super().__init__()
+        if cameras > slots:
+            raise SpecMismatchError(
+                f"{cameras} cameras were given; this RDT takes {slots}. Fix: give fewer cameras."
+            )
+        self.tower, self.slots = tower, slots
+        self._cameras = cameras
+        self._prepared, self._tokens = Memo(KEPT_PICTURES), Memo(KEPT_PICTURES)
+        size = tower.image_size
+        self._background = torch.full((3, size, size), BACKGROUND, dtype=torch.uint8)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "SiglipImageEncoder":
+        # What moves modules moves their parameters; the tower's are not among them.
+        device = fn(torch.empty(0, device=self.tower.device)).device
+        if device != self.tower.device:
+            self.tower.to(device)
+            self._tokens.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Pad frames to squares and resize them to (..., 3, S, S), each different one once."""
+        leading, size = frames.shape[:-3], self.tower.image_size
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        prepared = self._prepared.look_up(
+            _for_each(content_key, flat),
+            lambda new: _for_each(lambda index: square_frame(flat[index], size), new),
+        )
+        return torch.stack(prepared).reshape(*leading, 3, size, size)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode (B, history, cameras, 3, S, S) uint8 as (B, history·slots·patches, width)."""
+        batch, history, cameras = images.shape[:3]
+        if cameras != self._cameras:
+            raise SpecMismatchError(
+                f"{cameras} pictures per step were given; this encoder takes {self._cameras}. "
+                "Fix: give the cameras of its config."
+            )
+        flat = images.flatten(0, 2)
+        tokens = self._encode_all(flat) if self.training else self._encode_new(flat)
+        tokens_BHCPW = tokens.reshape(batch, history, cameras, *tokens.shape[1:])
+        if spare := self.slots - cameras:
+            background = self._encode_new(self._background[None])
+            shape = (batch, history, spare, *background.shape[1:])
+            tokens_BHCPW = torch.cat([tokens_BHCPW, background.expand(shape)], dim=2)
+        return tokens_BHCPW.flatten(1, 3)
+
+    def _encode_all(self, pictures: Tensor) -> Tensor:
+        return torch.cat([self.tower.encode(part) for part in torch.split(pictures, self._rows)])
+
+    def _encode_new(self, pictures: Tensor) -> Tensor:
+        pictures = pictures.cpu()
+        keys = _for_each(content_key, pictures.numpy())
+        return torch.stack(
+            self._tokens.look_up(keys, lambda new: self._encode_padded(pictures[new]))
+        )
+
+    def _encode_padded(self, pictures: Tensor) -> Sequence[Tensor]:
+        encoded: list[Tensor] = []
+        for part in torch.split(pictures, self._rows):
+            spare = self._background.expand(self._rows - len(part), -1, -1, -1)
+            rows = self.tower.encode(torch.cat([part, spare]))
+            # Copies: a view would keep all rows' memory for as long as one of them is kept.
+            encoded += [row.clone() for row in rows[: len(part)]]
+        return encoded
+
+    @property
+    def _rows(self) -> int:
+        """Pictures per forward pass: one where a spare one would cost as much as a used one."""
+        return _ROWS.get(self.tower.device.type, _ROWS_ELSEWHERE)
+
+
+def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any]) -> list[T]:
+    """Do the same to all items, many on torch's number of threads: PIL and hashlib free Python."""
+    threads = torch.get_num_threads()
+    if len(items) < _MANY or threads == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(threads, _MANY)) as pool:
+        return list(pool.map(work, items))
+
+
+def _check_processor(source: str, image_size: int) -> None:
+    """Refuse a tower that wants its pictures prepared in another way."""
+    from policies.rdt.checkpoint.weights import read_json
+
+    path: Path | None = find_file(source, "preprocessor_config.json", _WHAT)
+    if path is None:
+        return
+    given = read_json(path)
+    wanted = {**_PROCESSOR, "size": {"height": image_size, "width": image_size}}
+    other = [
+        f"{key} is {given[key]}, not {value}"
+        for key, value in wanted.items()
+        if key in given and given[key] is not None and not _same(given[key], value)
+    ]
+    if other:
+        raise SpecMismatchError(
+            f"'{source}' prepares pictures in another way than RDT's encoder: {'; '.join(other)}. "
+            f"Fix: use {OFFICIAL} or another SigLIP tower with its processor."
+        )
+
+
+def _same(given: object, wanted: object) -> bool:
+    if isinstance(given, list | tuple) and isinstance(wanted, list):
+        return len(given) == len(wanted) and all(map(_same, given, wanted))
+    if isinstance(given, float) or isinstance(wanted, float):
+        return isinstance(given, int | float) and abs(given - float(str(wanted))) < 1e-6
+    return given == wanted

@@ -1,0 +1,82 @@
+"""The small encoders that are trained together with RDT: a conv net per camera, a word list."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from policies.rdt.encoders.base import EncodersConfig, ImageEncoder, TextEncoder
+from policies.rdt.encoders.images import resize_frames
+from policies.rdt.encoders.words import KNOWN_WORDS, PADDING, VOCABULARY_SIZE, tokenize
+
+_CHANNELS = (16, 32, 48)
+_GROUPS = 8
+
+
+class ConvImageEncoder(ImageEncoder):
+    """Per camera a stack of stride-2 convolutions, shared over the history."""
+
+    def __init__(self, config: EncodersConfig) -> None:
+        super().__init__()
+        self._size = config.image_size
+        self.towers = nn.ModuleList(_tower(config.image_token_dim) for _ in config.cameras)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.positions = nn.Parameter(
+            0.02 * torch.randn(len(config.cameras), config.tokens_per_image, config.image_token_dim)
+        )
+
+    def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Resize frames to (..., 3, S, S), averaging over areas."""
+        return resize_frames(frames, self._size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode (B, history, cameras, 3, S, S) uint8 as (B, history·cameras·patches, width)."""
+        batch, history = images.shape[:2]
+        images = images.to(self.positions.device)
+        per_camera = []
+        for index, tower in enumerate(self.towers):
+            pixels = images[:, :, index].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            grid = tower(pixels.to(self.positions.dtype).div_(127.5).sub_(1.0))
+            tokens = grid.flatten(2).transpose(1, 2) + self.positions[index]
+            per_camera.append(tokens.unflatten(0, (batch, history)))
+        return torch.stack(per_camera, dim=2).flatten(1, 3)
+
+
+class WordEncoder(TextEncoder):
+    """One learned token per word; words that are not listed start at zero."""
+
+    def __init__(self, config: EncodersConfig) -> None:
+        super().__init__()
+        self._max_words = config.max_words
+        self.embedding = nn.Embedding(VOCABULARY_SIZE, config.text_token_dim, padding_idx=PADDING)
+        with torch.no_grad():
+            self.embedding.weight[len(KNOWN_WORDS) + 2 :] = 0.0
+
+    def places(self, instruction: str) -> int:
+        """Give the same length to all."""
+        return self._max_words
+
+    def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Number the words: (B, L) int64, and (B, L) bool."""
+        ids_BL, mask_BL = tokenize(instructions, self._max_words)
+        return torch.from_numpy(ids_BL), torch.from_numpy(mask_BL)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Encode (B, L) int64 word numbers as (B, L, width)."""
+        embedded: Tensor = self.embedding(text)
+        return embedded
+
+
+def _tower(width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    before = 3
+    for channels in (*_CHANNELS, width):
+        layers += [
+            nn.Conv2d(before, channels, 3, stride=2, padding=1),
+            nn.GroupNorm(_GROUPS, channels),
+            nn.SiLU(inplace=True),
+        ]
+        before = channels
+    return nn.Sequential(*layers)

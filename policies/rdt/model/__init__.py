@@ -1,0 +1,1 @@
+"""The RDT network: transformer, diffusion, sampling, and the network with its encoders."""

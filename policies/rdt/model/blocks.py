@@ -1,0 +1,316 @@
+"""The parts of an RDT block: norms, attention, feed-forward, embedders, adaptors."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from policies.rdt.model.config import Norm, PositionEntry
+from tasks.errors import ConfigError
+
+_EPS = 1e-6
+_FREQUENCIES = 256
+
+
+def _mean_and_reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
+    n = x.shape[-1]
+    # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
+    _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
+    return mean, rstd * math.sqrt((n - 1) / n)
+
+
+class _VarianceNorm(torch.autograd.Function):
+    """x·rsqrt(var(x) + eps)·w in one pass each way.
+
+    With r = rsqrt(var + eps) and n entries, dr/dx = −r³(x − mean)/(n − 1).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        mean, r = _mean_and_reciprocal(x)
+        ctx.save_for_backward(x, weight, mean, r)
+        return (x * r).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight, mean, r = ctx.saved_tensors
+        n = x.shape[-1]
+        gx = grad * x
+        grad_weight = (gx * r).flatten(0, -2).sum(0)
+        pull = gx.matmul(weight).unsqueeze(-1) * (r * r * r / (n - 1))
+        grad_x = (grad * r).mul_(weight).addcmul_(x - mean, pull, value=-1)
+        return grad_x, grad_weight
+
+
+class RmsNorm(nn.Module):
+    """A norm with a weight and no bias, over the last axis, in the dtype of its input.
+
+    RDT's published weights were trained with ``variance``: the divisor is the root of the unbiased
+    variance, though the mean is not taken out of the result. ``mean_square`` is the textbook RMS
+    norm. Their parameters look alike; only one fits a given checkpoint.
+    """
+
+    def __init__(self, dim: int, norm: Norm) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (..., dim)."""
+        if self.norm == "mean_square":
+            mean_square = x.square().mean(-1, keepdim=True)
+            return x * torch.rsqrt(mean_square + _EPS) * self.weight
+        if x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32:
+            if not torch.is_grad_enabled():  # the same numbers without autograd's bookkeeping
+                return (x * _mean_and_reciprocal(x)[1]).mul_(self.weight)
+            result: Tensor = _VarianceNorm.apply(x, self.weight)  # type: ignore[no-untyped-call]
+            return result
+        variance: Tensor = x.var(-1, keepdim=True)
+        return x * torch.rsqrt(variance + _EPS) * self.weight
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with normed queries and keys; no mask, not causal."""
+
+    def __init__(self, hidden_size: int, num_heads: int, norm: Norm) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.q_norm = RmsNorm(hidden_size // num_heads, norm)
+        self.k_norm = RmsNorm(hidden_size // num_heads, norm)
+        self.proj = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x_BNH: Tensor) -> Tensor:
+        """Mix the tokens (B, N, H) among themselves."""
+        qkv = self.qkv(x_BNH).unflatten(-1, (3, self.num_heads, -1))
+        q_BNAd, k_BNAd, v_BNAd = qkv.unbind(2)
+        q, k = self.q_norm(q_BNAd).transpose(1, 2), self.k_norm(k_BNAd).transpose(1, 2)
+        mixed_BANd = F.scaled_dot_product_attention(q, k, v_BNAd.transpose(1, 2))
+        projected: Tensor = self.proj(mixed_BANd.transpose(1, 2).flatten(2))
+        return projected
+
+
+class CrossAttention(nn.Module):
+    """Attention from the sequence to a condition, which is not normalised."""
+
+    def __init__(self, hidden_size: int, num_heads: int, norm: Norm) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q = nn.Linear(hidden_size, hidden_size)
+        self.kv = nn.Linear(hidden_size, 2 * hidden_size)
+        self.q_norm = RmsNorm(hidden_size // num_heads, norm)
+        self.k_norm = RmsNorm(hidden_size // num_heads, norm)
+        self.proj = nn.Linear(hidden_size, hidden_size)
+
+    def keys_values(self, condition_BLH: Tensor) -> tuple[Tensor, Tensor]:
+        """Project a condition once; it serves every solver step.
+
+        Args:
+            condition_BLH: The adapted condition.
+
+        Returns:
+            Keys and values, each (B, A, L, d).
+        """
+        kv = self.kv(condition_BLH).unflatten(-1, (2, self.num_heads, -1))
+        k_BLAd, v_BLAd = kv.unbind(2)
+        return self.k_norm(k_BLAd).transpose(1, 2), v_BLAd.transpose(1, 2)
+
+    def forward(
+        self, x_BNH: Tensor, keys_values: tuple[Tensor, Tensor], mask_BL: Tensor | None
+    ) -> Tensor:
+        """Attend from ``x_BNH`` to the condition where the mask is True."""
+        q_BNAd = self.q_norm(self.q(x_BNH).unflatten(-1, (self.num_heads, -1)))
+        mask = None if mask_BL is None else mask_BL[:, None, None, :]
+        mixed_BANd = F.scaled_dot_product_attention(
+            q_BNAd.transpose(1, 2), *keys_values, attn_mask=mask
+        )
+        projected: Tensor = self.proj(mixed_BANd.transpose(1, 2).flatten(2))
+        return projected
+
+
+class FeedForward(nn.Module):
+    """Linear, tanh-GELU, linear; the hidden width is the input width."""
+
+    def __init__(self, dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, dim)
+        self.fc2 = nn.Linear(dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., dim) to (..., out_dim)."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return out
+
+
+class Block(nn.Module):
+    """Pre-norm self-attention, cross-attention and feed-forward, each added to its input."""
+
+    def __init__(self, hidden_size: int, num_heads: int, norm: Norm) -> None:
+        super().__init__()
+        self.norm1 = RmsNorm(hidden_size, norm)
+        self.attn = SelfAttention(hidden_size, num_heads, norm)
+        self.cross_attn = CrossAttention(hidden_size, num_heads, norm)
+        self.norm2 = RmsNorm(hidden_size, norm)
+        self.ffn = FeedForward(hidden_size, hidden_size)
+        self.norm3 = RmsNorm(hidden_size, norm)
+
+    def forward(
+        self, x_BNH: Tensor, condition: Tensor | tuple[Tensor, Tensor], mask_BL: Tensor | None
+    ) -> Tensor:
+        """Return the sequence (B, N, H) after this block.
+
+        Args:
+            x_BNH: The sequence before it.
+            condition: The adapted condition (B, L, H), or its keys and values if they are known.
+            mask_BL: bool, True where the condition counts; None for everywhere.
+        """
+        if isinstance(condition, Tensor):
+            condition = self.cross_attn.keys_values(condition)
+        x_BNH = x_BNH + self.attn(self.norm1(x_BNH))
+        x_BNH = x_BNH + self.cross_attn(self.norm2(x_BNH), condition, mask_BL)
+        out_BNH: Tensor = x_BNH + self.ffn(self.norm3(x_BNH))
+        return out_BNH
+
+
+class FinalLayer(nn.Module):
+    """Norm and feed-forward from the trunk's width to the unified vector."""
+
+    def __init__(self, hidden_size: int, out_dim: int, norm: Norm) -> None:
+        super().__init__()
+        self.norm_final = RmsNorm(hidden_size, norm)
+        self.ffn_final = FeedForward(hidden_size, out_dim)
+
+    def forward(self, x_BNH: Tensor) -> Tensor:
+        """Map (B, N, H) to (B, N, V)."""
+        out: Tensor = self.ffn_final(self.norm_final(x_BNH))
+        return out
+
+
+class ScalarEmbedder(nn.Module):
+    """Embeds one number per sample, a timestep or a control frequency in Hz (0 = unknown)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(_FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+        return next(self.parameters()).dtype
+
+    def forward(self, value_B: Tensor) -> Tensor:
+        """Embed (B,) numbers as (B, H): cosines, then sines, of value·exp(−ln(10⁴)·k/128)."""
+        half = _FREQUENCIES // 2
+        k = torch.arange(half, dtype=torch.float32, device=value_B.device)
+        angles = value_B[:, None].float() * torch.exp(-math.log(10000) * k / half)[None]
+        waves = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
+        embedded: Tensor = self.mlp(waves.to(self.dtype))
+        return embedded
+
+
+def build_adaptor(kind: str, in_dim: int, hidden_size: int) -> nn.Module:
+    """Build the map from a modality's width to the trunk's.
+
+    Args:
+        kind: ``linear``, or ``mlpKx_gelu`` for K linears with tanh-GELU between.
+        in_dim: Width that comes in.
+        hidden_size: H.
+
+    Returns:
+        The module; its linears sit at even indices.
+
+    Raises:
+        ConfigError: The kind is not known.
+    """
+    if kind == "linear":
+        return nn.Linear(in_dim, hidden_size)
+    match = re.fullmatch(r"mlp([1-9]\d*)x_gelu", kind)
+    if match is None:
+        raise ConfigError(
+            f"Unknown adaptor '{kind}'. Allowed: linear, or mlpKx_gelu with a number K such as "
+            "mlp2x_gelu. Fix: correct it in the RDT config."
+        )
+    layers: list[nn.Module] = [nn.Linear(in_dim, hidden_size)]
+    for _ in range(int(match[1]) - 1):
+        layers += [nn.GELU(approximate="tanh"), nn.Linear(hidden_size, hidden_size)]
+    return nn.Sequential(*layers)
+
+
+Table = npt.NDArray[np.float64]
+
+_MODALITIES = 4  # timestep, control frequency, state, actions
+
+
+def sincos(dim: int, positions: npt.NDArray[Any]) -> Table:
+    """Embed positions: ω_k = 10000^(−k/(dim/2)), sines first, then cosines (Vaswani et al. 2017).
+
+    Args:
+        dim: Width of the embedding, even.
+        positions: (N,) numbers.
+
+    Returns:
+        (N, dim) float64 in [−1, 1].
+    """
+    frequencies = 1.0 / 10000 ** (np.arange(dim // 2, dtype=np.float64) / (dim / 2))
+    angles = positions.astype(np.float64)[:, None] * frequencies[None, :]
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def sequence_positions(hidden_size: int, horizon: int) -> Table:
+    """Positions of [timestep, frequency, state, actions]: one half names the modality.
+
+    Args:
+        hidden_size: H, a multiple of 4.
+        horizon: T.
+
+    Returns:
+        (T + 3, H) float64: modality in the first half, position within it in the second.
+    """
+    modality = np.concatenate([np.arange(_MODALITIES - 1), np.full(horizon, _MODALITIES - 1)])
+    within = np.concatenate([np.zeros(_MODALITIES - 1), np.arange(horizon)])
+    half = hidden_size // 2
+    return np.concatenate([sincos(half, modality), sincos(half, within)], axis=1)
+
+
+def condition_positions(
+    hidden_size: int, length: int, entries: tuple[PositionEntry, ...] | None
+) -> Table:
+    """Positions of a condition (language or images).
+
+    Args:
+        hidden_size: H.
+        length: N tokens.
+        entries: As in ``RDTConfig.lang_pos_embed_config``; None numbers the tokens 0..N−1.
+
+    Returns:
+        (N, H) float64.
+    """
+    if entries is None:
+        return sincos(hidden_size, np.arange(length))
+    return np.concatenate([_entry_positions(hidden_size, axes) for _, axes in entries])
+
+
+def _entry_positions(hidden_size: int, axes: int | tuple[int, ...]) -> Table:
+    if isinstance(axes, int):
+        rows = sincos(hidden_size, np.arange(max(axes, 1)))
+        return np.array(np.broadcast_to(rows, (abs(axes), hidden_size)))
+    grid = np.zeros((*(abs(axis) for axis in axes), hidden_size))
+    placed = [index for index, axis in enumerate(axes) if axis > 1]
+    width = hidden_size // len(placed) if placed else 0
+    width -= width % 2
+    for order, index in enumerate(placed):
+        rows = sincos(width, np.arange(axes[index]))
+        shape = [1] * len(axes) + [width]
+        shape[index] = axes[index]
+        grid[..., order * width : (order + 1) * width] = rows.reshape(shape)
+    return grid.reshape(-1, hidden_size)

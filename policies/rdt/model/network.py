@@ -1,0 +1,219 @@
+"""RDT together with its encoders: what is trained, saved and asked for plans."""
+
+from typing import NotRequired, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from policies.rdt.encoders.base import AnyEncodersConfig, Encoders, build_encoders
+from policies.rdt.model.config import Norm, RDTConfig
+from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.model.transformer import Conditions, RDTModel
+from policies.rdt.torch_runtime import PlanSampler
+from tasks.errors import SpecMismatchError
+from tasks.observation import CONTROL_HZ
+
+
+class ConditionBatch(TypedDict):
+    """What a plan depends on. B samples, L words, V the unified vector.
+
+    Keys:
+        images: (B, history, cameras, 3, S, S) uint8 from ``ImageEncoder.prepare``, oldest first.
+        token_ids: (B, L) int64 or (B, L, width) from ``TextEncoder.prepare``.
+        token_mask: (B, L) bool, True where there is a word.
+        state: (B, V) float32.
+        action_mask: (B, V) float32 of 0 and 1, the slots that mean something.
+        ctrl_freqs: (B,) Hz, 0 for unknown; LIBERO's 20 if left out.
+    """
+
+    images: Tensor
+    token_ids: Tensor
+    token_mask: Tensor
+    state: Tensor
+    action_mask: Tensor
+    ctrl_freqs: NotRequired[Tensor]
+
+
+class Batch(ConditionBatch):
+    """A training batch.
+
+    Keys:
+        actions: (B, T, V) float32, the target, beside everything in ``ConditionBatch``.
+    """
+
+    actions: Tensor
+
+
+class RDTPolicyNetwork(nn.Module):
+    """Image encoder, text encoder and RDT. Frozen encoders have no part in its state dict."""
+
+    def __init__(
+        self,
+        rdt: RDTConfig | RDTModel,
+        encoders: AnyEncodersConfig | Encoders,
+        *,
+        norm: Norm = "variance",
+    ) -> None:
+        """Put the parts together; those that are given as configs get fresh weights.
+
+        Args:
+            rdt: RDT or its shape.
+            encoders: The encoders, or the config of encoders that are trained along.
+            norm: What RDT's norms divide by, where it is built here.
+
+        Raises:
+            SpecMismatchError: The encoders do not give the tokens that RDT takes.
+        """
+        super().__init__()
+        config = rdt if isinstance(rdt, RDTConfig) else rdt.config
+        self.encoders_config = encoders.config if isinstance(encoders, Encoders) else encoders
+        check_tokens(config, self.encoders_config)
+        self.history = config.img_cond_len // self.encoders_config.tokens_per_step
+        built = encoders if isinstance(encoders, Encoders) else build_encoders(encoders)
+        self.image_encoder = built.image
+        self.text_encoder = built.text
+        self.rdt = rdt if isinstance(rdt, RDTModel) else RDTModel(rdt, norm=norm)
+
+    @property
+    def config(self) -> RDTConfig:
+        """The shape of RDT."""
+        return self.rdt.config
+
+    def denoising_error(
+        self, batch: Batch, *, noise: Tensor | None = None, timesteps: Tensor | None = None
+    ) -> Tensor:
+        """Give the squared denoising error of every element.
+
+        Args:
+            batch: Samples.
+            noise: (B, T, V) standard normal; drawn if not given.
+            timesteps: (B,) int64 in [0, 1000); drawn if not given.
+
+        Returns:
+            (B, T, V), with gradients.
+        """
+        lang, lang_mask, images, state, action_mask, frequencies = self._conditions(batch)
+        return self.rdt.denoising_error(
+            lang,
+            lang_mask,
+            images,
+            state,
+            batch["actions"],
+            action_mask,
+            frequencies,
+            noise=noise,
+            timesteps=timesteps,
+        )
+
+    def loss(
+        self,
+        batch: Batch,
+        *,
+        weights: Tensor | None = None,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give the training loss.
+
+        Args:
+            batch: Samples.
+            weights: Broadcast against (B, T, V) and multiplied in before the mean over all
+                elements; None for the original plain mean.
+            noise: See ``denoising_error``.
+            timesteps: See ``denoising_error``.
+
+        Returns:
+            The loss to minimise, and 0-dim detached tensors to log: ``loss``, and ``masked_error``,
+            the unweighted mean over the slots that mean something.
+        """
+        error_BTV = self.denoising_error(batch, noise=noise, timesteps=timesteps)
+        loss = (error_BTV if weights is None else error_BTV * weights).mean()
+        with torch.no_grad():
+            mask_B1V = batch["action_mask"][:, None]
+            elements = mask_B1V.sum() * error_BTV.shape[1]
+            masked_error = (error_BTV * mask_B1V).sum() / elements.clamp(min=1.0)
+        return loss, {"loss": loss.detach(), "masked_error": masked_error}
+
+    # The name `forward` lets data-parallel wrappers see the loss.
+    forward = loss
+
+    @torch.no_grad()
+    def condition(self, batch: ConditionBatch) -> Conditions:
+        """Encode what plans depend on, as far as it stays the same while they are sampled.
+
+        Args:
+            batch: Conditions; a training batch will do.
+        """
+        return self.rdt.condition(*self._conditions(batch))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        batch: ConditionBatch,
+        noise: Tensor | None = None,
+        *,
+        solver_steps: int | None = None,
+    ) -> Tensor:
+        """Sample plans as an evaluation does without further options, by ``PlanSampler``.
+
+        Args:
+            batch: Conditions; a training batch will do.
+            noise: (B, T, V) standard normal to start from; drawn if not given.
+            solver_steps: Instead of the configured number.
+
+        Returns:
+            (B, T, V) in the unified vector, zero outside the mask.
+        """
+        conditions = self.condition(batch)
+        state = conditions.state
+        if noise is None:
+            shape = (len(state), self.config.pred_horizon, self.config.action_dim)
+            noise = torch.randn(shape, dtype=state.dtype, device=state.device)
+        options = SamplingOptions(solver_steps=solver_steps)
+        return PlanSampler(self.rdt, options, state.device).sample(conditions, noise[:, None])
+
+    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
+        """Encode; give language, its mask, images, state, action mask and control frequencies.
+
+        What RDT's adaptors take has the dtype they compute in.
+        """
+        dtype = next(self.rdt.state_adaptor.parameters()).dtype
+        return (
+            self.text_encoder(batch["token_ids"]).to(dtype),
+            batch["token_mask"],
+            self.image_encoder(batch["images"]).to(dtype),
+            batch["state"][:, None].to(dtype),
+            batch["action_mask"][:, None].to(dtype),
+            _frequencies(batch),
+        )
+
+
+def check_tokens(config: RDTConfig, encoders: AnyEncodersConfig) -> None:
+    """Refuse encoders that do not give the tokens that RDT takes.
+
+    Raises:
+        SpecMismatchError: A width or a number differs.
+    """
+    needed = {
+        "img_token_dim": (config.img_token_dim, encoders.image_token_dim),
+        "lang_token_dim": (config.lang_token_dim, encoders.text_token_dim),
+        "max_lang_cond_len": (config.max_lang_cond_len, encoders.max_words),
+        "img_cond_len modulo tokens per step": (
+            config.img_cond_len % encoders.tokens_per_step,
+            0,
+        ),
+    }
+    for what, (takes, gives) in needed.items():
+        if takes != gives:
+            raise SpecMismatchError(
+                f"{what}: RDT has {takes}, the encoders have {gives}. They must agree. "
+                "Fix: change one of the two configs, or give the encoders RDT was trained with."
+            )
+
+
+def _frequencies(batch: ConditionBatch) -> Tensor:
+    given = batch.get("ctrl_freqs")
+    if given is not None:
+        return given
+    state = batch["state"]
+    return torch.full((state.shape[0],), CONTROL_HZ, device=state.device)

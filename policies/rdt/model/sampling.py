@@ -1,0 +1,181 @@
+"""How plans are sampled from an RDT: everything about it that is not in the weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from policies.rdt.model.diffusion import Blend, DPMSolver
+from tasks.errors import ConfigError
+from tasks.settings import settings
+
+GuidanceName = Literal["none", "bid", "inpaint"]
+"""What a new plan owes to the one before; see ``policies.rdt.model.sampling``."""
+
+Decay = Literal["exponential", "linear", "none"]
+"""How the weight of the plan before falls over the steps it still speaks of."""
+
+_BELONGS = {
+    "bid": ("samples", "bid_decay"),
+    "inpaint": ("inpaint_weight", "inpaint_frozen", "inpaint_decay"),
+}
+
+
+@settings
+class SamplingOptions:
+    """How to sample plans.
+
+    Raises:
+        ConfigError: Two settings contradict each other.
+    """
+
+    solver_steps: int | None = Field(default=None, ge=1, le=999)
+    """Solver steps; None for the number in the network's config."""
+
+    guidance: GuidanceName = "none"
+    """``none``; ``bid`` keeps, of several samples, the one nearest to the previous plan's rest;
+    ``inpaint`` blends that rest into the sampling."""
+
+    samples: int = Field(default=1, ge=1)
+    """Samples N per plan for ``bid``."""
+
+    bid_decay: float = Field(default=0.5, gt=0.0, le=1.0)
+    """ρ of ``bid``: a step counts ρ times as much as the step before it."""
+
+    inpaint_weight: float = Field(default=1.0, ge=0.0, le=1.0)
+    """``inpaint``: weight of the previous plan at its first remaining step; 0 is plain sampling."""
+
+    inpaint_frozen: int = Field(default=0, ge=0)
+    """``inpaint``: steps at full weight before the decay begins."""
+
+    inpaint_decay: Decay = "exponential"
+    """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
+
+    compile: bool = False
+    """Compile the trunk with ``torch.compile``: minutes at the first plan, faster ones after."""
+
+    cuda_graphs: bool = False
+    """Replay a denoising step as one CUDA graph; needs a CUDA device."""
+
+    def __post_init__(self) -> None:
+        if self.guidance == "bid" and self.samples == 1:
+            raise ConfigError(
+                "guidance 'bid' chooses among samples, but samples is 1. Fix: give samples=8."
+            )
+        fields = self.__pydantic_fields__  # type: ignore[attr-defined]
+        for guidance, names in _BELONGS.items():
+            for name in names:
+                value, usual = getattr(self, name), fields[name].default
+                if guidance != self.guidance and value != usual:
+                    raise ConfigError(
+                        f"{name} {value} is of guidance '{guidance}', but guidance is "
+                        f"'{self.guidance}'. Fix: give guidance={guidance}, or leave {name} out."
+                    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precedent:
+    """What the plans before say, for B plans to be made.
+
+    Attributes:
+        vectors: (B, T, V), the rest of each plan before as unified vectors; anything beyond it.
+        lengths: (B,) int64, steps it still speaks of; 0 where there is none.
+        slots: (V,) of 0 and 1, the slots of an action.
+    """
+
+    vectors: Tensor
+    lengths: Tensor
+    slots: Tensor
+
+
+def stack_precedents(rests: Sequence[Tensor | None], horizon: int, slots: Tensor) -> Precedent:
+    """Put the rests of plans side by side.
+
+    Args:
+        rests: Per plan (n, V) with n up to T, or None.
+        horizon: T.
+        slots: (V,) of 0 and 1.
+    """
+    vectors = torch.zeros(len(rests), horizon, len(slots))
+    lengths = torch.zeros(len(rests), dtype=torch.int64)
+    for index, rest in enumerate(rests):
+        if rest is not None:
+            vectors[index, : len(rest)] = rest
+            lengths[index] = len(rest)
+    return Precedent(vectors=vectors, lengths=lengths, slots=slots)
+
+
+def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
+    """Give how much the plan before weighs at each step when it is inpainted.
+
+    Up to ``inpaint_frozen`` steps weigh fully. From there to the end n of the overlap,
+    c_k = (n − k) / (n − frozen + 1) falls to 0: ``linear`` is c, ``exponential`` is
+    c·(eᶜ − 1)/(e − 1), as real-time chunking has it.
+
+    Args:
+        lengths: (B,) int64, n for each plan.
+        horizon: T.
+        options: With the weight, the frozen steps and the decay.
+
+    Returns:
+        (B, T) float32 in [0, 1], zero from n on.
+    """
+    k = torch.arange(horizon, device=lengths.device)[None]
+    n = lengths[:, None]
+    frozen = options.inpaint_frozen
+    fall = ((n - k) / (n - frozen + 1).clamp(min=1)).clamp(0.0, 1.0)
+    if options.inpaint_decay == "exponential":
+        fall = fall * torch.expm1(fall) / torch.expm1(torch.ones(()))
+    if options.inpaint_decay == "none":
+        fall = torch.ones_like(fall)
+    weights = torch.where(k < frozen, torch.ones_like(fall), fall)
+    return options.inpaint_weight * weights * (k < n)
+
+
+def inpainting(
+    precedent: Precedent, options: SamplingOptions, solver: DPMSolver, noise: Tensor
+) -> Blend:
+    """Give what blends plans before, as noisy as the sample is at that step, into its first steps.
+
+    Args:
+        precedent: The plans before.
+        options: See ``overlap_weights``.
+        solver: Says how noisy the sample is.
+        noise: (B, T, V) from which the sample starts.
+    """
+    horizon = noise.shape[1]
+    weights = overlap_weights(precedent.lengths, horizon, options)
+    weights_BTV = (weights[..., None] * precedent.slots).to(noise.device)
+    clean = precedent.vectors.to(noise)
+
+    def blend(index: int, x: Tensor) -> Tensor:
+        known = solver.noised(index, clean, noise)
+        return torch.lerp(x.float(), known.float(), weights_BTV).to(x.dtype)
+
+    return blend
+
+
+def nearest(samples: Tensor, precedent: Precedent, decay: float) -> Tensor:
+    """Choose, of several samples of each plan, the one nearest to the plan before.
+
+    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the steps that both speak of, in the slots of an
+    action. Where there is no plan before, and between equals, the first sample is taken.
+
+    Args:
+        samples: (B, S, T, V).
+        precedent: The plans before.
+        decay: ρ, in (0, 1].
+
+    Returns:
+        (B, T, V).
+    """
+    steps = torch.arange(samples.shape[2], device=samples.device)
+    told = steps[None] < precedent.lengths.to(samples.device)[:, None]
+    weights_BT = decay ** steps.float() * told
+    apart = (samples.float() - precedent.vectors.to(samples.device)[:, None]).square()
+    apart_BST = (apart * precedent.slots.to(samples.device)).sum(-1)
+    chosen = (apart_BST * weights_BT[:, None]).sum(-1).argmin(1)
+    return samples[torch.arange(len(samples), device=samples.device), chosen]

@@ -1,0 +1,128 @@
+"""Names and shapes of all tensors of an RDT, from its config alone."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from policies.rdt.model.config import RDTConfig
+
+Shape = tuple[int, ...]
+
+_SHOWN_KEYS = 3
+_FREQUENCIES = 256
+_MAX_ADAPTOR_DIGITS = 3
+
+
+def tensor_count(config: RDTConfig) -> int:
+    """Count the tensors without listing them: a config from a stranger may ask for any depth."""
+    adaptors = (config.lang_adaptor, config.img_adaptor, config.state_adaptor)
+    return 3 + 8 + 21 * config.depth + 5 + 2 * sum(map(_linears, adaptors))
+
+
+def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
+    """List the state dict of ``RDTModel``: published names and shapes.
+
+    Args:
+        config: The shape of RDT.
+
+    Returns:
+        Shapes by name, in no particular order.
+    """
+    hidden = config.hidden_size
+    shapes: dict[str, Shape] = {
+        "model.x_pos_embed": (1, config.pred_horizon + 3, hidden),
+        "model.lang_cond_pos_embed": (1, config.max_lang_cond_len, hidden),
+        "model.img_cond_pos_embed": (1, config.img_cond_len, hidden),
+        "model.final_layer.norm_final.weight": (hidden,),
+    }
+    for embedder in ("model.t_embedder.mlp", "model.freq_embedder.mlp"):
+        shapes.update(_linear(f"{embedder}.0", _FREQUENCIES, hidden))
+        shapes.update(_linear(f"{embedder}.2", hidden, hidden))
+    for index in range(config.depth):
+        shapes.update(_block(f"model.blocks.{index}", hidden, hidden // config.num_heads))
+    shapes.update(_linear("model.final_layer.ffn_final.fc1", hidden, hidden))
+    shapes.update(_linear("model.final_layer.ffn_final.fc2", hidden, config.action_dim))
+    for name, kind, width in (
+        ("lang_adaptor", config.lang_adaptor, config.lang_token_dim),
+        ("img_adaptor", config.img_adaptor, config.img_token_dim),
+        ("state_adaptor", config.state_adaptor, 2 * config.action_dim),
+    ):
+        shapes.update(_adaptor(name, kind, width, hidden))
+    return shapes
+
+
+def element_count(shapes: Mapping[str, Shape]) -> int:
+    """Count the numbers in all tensors."""
+    total = 0
+    for shape in shapes.values():
+        count = 1
+        for side in shape:
+            count *= side
+        total += count
+    return total
+
+
+def shape_differences(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> str:
+    """Say which tensors are missing, unexpected or of another shape; empty if none is.
+
+    Args:
+        wanted: What a model has.
+        given: What a file has.
+    """
+    other = (key for key in wanted.keys() & given.keys() if wanted[key] != given[key])
+    parts = (
+        list_some("missing", wanted.keys() - given.keys()),
+        list_some("unexpected", given.keys() - wanted.keys()),
+        list_some("wrong shape", (f"{key} {given[key]} for {wanted[key]}" for key in other)),
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def list_some(what: str, names: Iterable[str]) -> str:
+    """Give ``what: a, b, c, … (17 in all)``, or nothing where there are no names."""
+    ordered = sorted(names)
+    if not ordered:
+        return ""
+    shown = ", ".join(one_line(name) for name in ordered[:_SHOWN_KEYS])
+    rest = f", … ({len(ordered)} in all)" if len(ordered) > _SHOWN_KEYS else ""
+    return f"{what}: {shown}{rest}"
+
+
+def one_line(name: str) -> str:
+    """Make a name from a stranger's file fit to be shown: it may be long and hold anything."""
+    printable = "".join(c if c.isprintable() else "?" for c in name[:200])
+    return printable if len(name) <= len(printable) else printable + "…"
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (outputs, inputs)
+    yield f"{name}.bias", (outputs,)
+
+
+def _block(name: str, hidden: int, head: int) -> Iterator[tuple[str, Shape]]:
+    for norm in ("norm1", "norm2", "norm3"):
+        yield f"{name}.{norm}.weight", (hidden,)
+    for attention in ("attn", "cross_attn"):
+        yield f"{name}.{attention}.q_norm.weight", (head,)
+        yield f"{name}.{attention}.k_norm.weight", (head,)
+        yield from _linear(f"{name}.{attention}.proj", hidden, hidden)
+    yield from _linear(f"{name}.attn.qkv", hidden, 3 * hidden)
+    yield from _linear(f"{name}.cross_attn.q", hidden, hidden)
+    yield from _linear(f"{name}.cross_attn.kv", hidden, 2 * hidden)
+    yield from _linear(f"{name}.ffn.fc1", hidden, hidden)
+    yield from _linear(f"{name}.ffn.fc2", hidden, hidden)
+
+
+def _adaptor(name: str, kind: str, inputs: int, hidden: int) -> Iterator[tuple[str, Shape]]:
+    if kind == "linear":
+        yield from _linear(name, inputs, hidden)
+        return
+    for index in range(_linears(kind)):
+        yield from _linear(f"{name}.{2 * index}", inputs if index == 0 else hidden, hidden)
+
+
+def _linears(kind: str) -> int:
+    """Count the linears of an adaptor; 0 for a kind that does not exist."""
+    if kind == "linear":
+        return 1
+    match = re.fullmatch(rf"mlp([1-9]\d{{0,{_MAX_ADAPTOR_DIGITS - 1}}})x_gelu", kind)
+    return int(match[1]) if match else 0

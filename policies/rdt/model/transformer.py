@@ -1,0 +1,338 @@
+"""The Robotics Diffusion Transformer (Liu et al. 2024, arXiv 2410.07864): model, loss, sampling."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from policies.rdt.model.blocks import (
+    Block,
+    FinalLayer,
+    ScalarEmbedder,
+    build_adaptor,
+    condition_positions,
+    sequence_positions,
+)
+from policies.rdt.model.config import Norm, RDTConfig
+from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
+
+KeysValues = tuple[tuple[Tensor, Tensor], ...]
+
+
+class Conditions(NamedTuple):
+    """All that stays the same while a plan is sampled.
+
+    Attributes:
+        keys_values: One pair of (B, A, L or N, d) tensors per block.
+        state: (B, 1, H), the adapted state.
+        action_mask: (B, 1, V) of 0 and 1.
+        ctrl_freqs: (B,) Hz, 0 if unknown.
+        lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+    """
+
+    keys_values: KeysValues
+    state: Tensor
+    action_mask: Tensor
+    ctrl_freqs: Tensor
+    lang_mask: Tensor | None
+
+
+class RDTTrunk(nn.Module):
+    """The transformer over [timestep, frequency, state, actions].
+
+    Even blocks attend to language, odd ones to images. The timestep acts only as a token.
+    """
+
+    def __init__(self, config: RDTConfig, *, dtype: torch.dtype, norm: Norm) -> None:
+        super().__init__()
+        hidden, horizon = config.hidden_size, config.pred_horizon
+        self.horizon = horizon
+        self.recompute = False
+        """Whether ``forward`` computes blocks again for their gradients instead of keeping all."""
+        self.t_embedder = ScalarEmbedder(hidden)
+        self.freq_embedder = ScalarEmbedder(hidden)
+        self.x_pos_embed = nn.Parameter(torch.zeros(1, horizon + 3, hidden))
+        self.lang_cond_pos_embed = nn.Parameter(torch.zeros(1, config.max_lang_cond_len, hidden))
+        self.img_cond_pos_embed = nn.Parameter(torch.zeros(1, config.img_cond_len, hidden))
+        self.blocks = nn.ModuleList(
+            Block(hidden, config.num_heads, norm) for _ in range(config.depth)
+        )
+        self.final_layer = FinalLayer(hidden, config.action_dim, norm)
+        self._initialise(config)
+        self.to(dtype)
+
+    def _initialise(self, config: RDTConfig) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        tables = (
+            (self.x_pos_embed, sequence_positions(config.hidden_size, config.pred_horizon)),
+            (
+                self.lang_cond_pos_embed,
+                condition_positions(
+                    config.hidden_size, config.max_lang_cond_len, config.lang_pos_embed_config
+                ),
+            ),
+            (
+                self.img_cond_pos_embed,
+                condition_positions(
+                    config.hidden_size, config.img_cond_len, config.img_pos_embed_config
+                ),
+            ),
+        )
+        with torch.no_grad():
+            for parameter, table in tables:
+                parameter.copy_(torch.from_numpy(table)[None])
+        for embedder in (self.t_embedder, self.freq_embedder):
+            for module in embedder.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.final_layer.ffn_final.fc2.weight)
+        nn.init.zeros_(self.final_layer.ffn_final.fc2.bias)
+
+    def project_conditions(self, lang_BLH: Tensor, img_BNH: Tensor) -> KeysValues:
+        """Give every block's keys and values; they do not change while sampling.
+
+        Args:
+            lang_BLH: Adapted language tokens, L at most the configured length.
+            img_BNH: Adapted image tokens, N exactly the configured length.
+
+        Returns:
+            One pair of (B, A, L or N, d) tensors per block.
+        """
+        lang_BLH = lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]]
+        img_BNH = img_BNH + self.img_cond_pos_embed
+        return tuple(
+            block.cross_attn.keys_values(img_BNH if index % 2 else lang_BLH)  # type: ignore[union-attr,operator]
+            for index, block in enumerate(self.blocks)
+        )
+
+    def denoise(
+        self,
+        x_BNH: Tensor,
+        ctrl_freqs_B: Tensor,
+        t: Tensor,
+        keys_values: KeysValues,
+        lang_mask_BL: Tensor | None,
+    ) -> Tensor:
+        """Run the blocks on conditions that are already projected.
+
+        Args:
+            x_BNH: Adapted state token, then T adapted action tokens.
+            ctrl_freqs_B: Control frequency, Hz.
+            t: Timesteps, (B,) or (1,).
+            keys_values: From ``project_conditions``.
+            lang_mask_BL: bool, True where there is a word; None for everywhere.
+
+        Returns:
+            (B, T, V).
+        """
+        x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
+        for index, block in enumerate(self.blocks):
+            x_BNH = block(x_BNH, keys_values[index], None if index % 2 else lang_mask_BL)
+        # The norm and the feed-forward act on each token alone, so only the kept ones are needed.
+        out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
+        return out_BTV
+
+    def forward(
+        self,
+        x_BNH: Tensor,
+        ctrl_freqs_B: Tensor,
+        t: Tensor,
+        lang_BLH: Tensor,
+        img_BNH: Tensor,
+        lang_mask_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``.
+
+        Each block's weights are used within its own call alone, so that they can be kept in pieces
+        and put together for just as long.
+        """
+        conditions = (
+            lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]],
+            img_BNH + self.img_cond_pos_embed,
+        )
+        frugal = self.recompute and torch.is_grad_enabled()
+        x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
+        for index, block in enumerate(self.blocks):
+            inputs = (x_BNH, conditions[index % 2], None if index % 2 else lang_mask_BL)
+            # What is computed again includes a block's keys and values: over all image tokens they
+            # take more memory than anything else.
+            x_BNH = checkpoint(block, *inputs, use_reentrant=False) if frugal else block(*inputs)
+        out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
+        return out_BTV
+
+    def _embed(self, x_BNH: Tensor, ctrl_freqs_B: Tensor, t: Tensor) -> Tensor:
+        """Put the tokens of timestep and frequency before the others, and add positions."""
+        batch = x_BNH.shape[0]
+        t_BH = self.t_embedder(t).expand(batch, -1)
+        freq_BH = self.freq_embedder(ctrl_freqs_B).expand(batch, -1)
+        return torch.cat([t_BH[:, None], freq_BH[:, None], x_BNH], dim=1) + self.x_pos_embed
+
+
+class RDTModel(nn.Module):
+    """RDT with its adaptors, its training loss and its sampler.
+
+    The state dict has the published names and shapes, so published weights load strictly. Letters:
+    B batch, T horizon, V 128-vector, L language tokens, N image tokens.
+    """
+
+    def __init__(
+        self, config: RDTConfig, *, dtype: torch.dtype = torch.float32, norm: Norm = "variance"
+    ) -> None:
+        """Build with fresh weights.
+
+        Args:
+            config: The shape.
+            dtype: Of the trunk and the adaptors.
+            norm: What the norms divide by; see ``blocks.RmsNorm``.
+
+        Raises:
+            ConfigError: An adaptor's name is not known.
+        """
+        super().__init__()
+        hidden = config.hidden_size
+        self.config = config
+        self.norm = norm
+        self.model = RDTTrunk(config, dtype=dtype, norm=norm)
+        self.lang_adaptor = build_adaptor(config.lang_adaptor, config.lang_token_dim, hidden)
+        self.img_adaptor = build_adaptor(config.img_adaptor, config.img_token_dim, hidden)
+        self.state_adaptor = build_adaptor(config.state_adaptor, 2 * config.action_dim, hidden)
+        self.to(dtype)
+        self._alphas = alphas_cumprod(config.noise_scheduler.num_train_timesteps)
+
+    def denoising_error(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+        *,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> Tensor:
+        """Noise the actions, denoise them once, and give the squared error of every element.
+
+        Args:
+            lang_tokens: (B, L, lang_token_dim).
+            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+            img_tokens: (B, N, img_token_dim), flattened (history, camera, patch).
+            state: (B, 1, V), the current state.
+            actions: (B, T, V), the target.
+            action_mask: (B, 1, V) of 0 and 1: slots that mean something, of state and action alike.
+            ctrl_freqs: (B,) Hz, 0 if unknown.
+            noise: (B, T, V) standard normal; drawn if not given.
+            timesteps: (B,) int64 in [0, 1000); drawn if not given, after the noise.
+
+        Returns:
+            (B, T, V) squared error against the actions (against the noise for ``epsilon``).
+        """
+        if noise is None:
+            noise = torch.randn_like(actions)
+        if timesteps is None:
+            timesteps = torch.randint(
+                0, len(self._alphas), (actions.shape[0],), device=actions.device
+            )
+        noisy = add_noise(actions, noise, timesteps, self._alphas)
+        x_BNH = self._adapt(torch.cat([state, noisy], dim=1), action_mask)
+        lang_BLH, img_BNH = self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
+        out = self.model(x_BNH, ctrl_freqs, timesteps, lang_BLH, img_BNH, lang_mask)
+        epsilon = self.config.noise_scheduler.prediction_type == "epsilon"
+        error: Tensor = (out - (noise if epsilon else actions)) ** 2
+        return error
+
+    def compute_loss(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+        *,
+        noise: Tensor | None = None,
+        timesteps: Tensor | None = None,
+    ) -> Tensor:
+        """Give the mean of ``denoising_error`` over all B·T·V elements, masked slots included."""
+        return self.denoising_error(
+            lang_tokens,
+            lang_mask,
+            img_tokens,
+            state,
+            actions,
+            action_mask,
+            ctrl_freqs,
+            noise=noise,
+            timesteps=timesteps,
+        ).mean()
+
+    def condition(
+        self,
+        lang_tokens: Tensor,
+        lang_mask: Tensor | None,
+        img_tokens: Tensor,
+        state: Tensor,
+        action_mask: Tensor,
+        ctrl_freqs: Tensor,
+    ) -> Conditions:
+        """Compute once what every solver step needs; see ``sampler.PlanSampler``.
+
+        Args:
+            lang_tokens: (B, L, lang_token_dim).
+            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+            img_tokens: (B, N, img_token_dim).
+            state: (B, 1, V).
+            action_mask: (B, 1, V) of 0 and 1; plans are zero elsewhere.
+            ctrl_freqs: (B,) Hz, 0 if unknown.
+        """
+        return Conditions(
+            keys_values=self.model.project_conditions(
+                self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
+            ),
+            state=self._adapt(state, action_mask),
+            action_mask=action_mask,
+            ctrl_freqs=ctrl_freqs,
+            lang_mask=lang_mask,
+        )
+
+    def denoise(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+        """Ask once about noisy actions.
+
+        Args:
+            conditions: From ``condition``.
+            x: (B, T, V), the noisy actions.
+            t: (1,) or (B,), the timestep.
+
+        Returns:
+            (B, T, V): the clean actions, or the noise for ``epsilon``.
+        """
+        adapted = self._adapt(x, conditions.action_mask)
+        x_BNH = torch.cat([conditions.state, adapted], dim=1)
+        return self.model.denoise(
+            x_BNH, conditions.ctrl_freqs, t, conditions.keys_values, conditions.lang_mask
+        )
+
+    def solver(self, steps: int | None = None) -> DPMSolver:
+        """Give the solver of so many steps, of the configured number if None.
+
+        Raises:
+            ConfigError: The number is out of range.
+        """
+        schedule = self.config.noise_scheduler
+        return DPMSolver(
+            self._alphas,
+            schedule.num_inference_timesteps if steps is None else steps,
+            schedule.prediction_type,
+        )
+
+    def _adapt(self, vectors_BNV: Tensor, mask_B1V: Tensor) -> Tensor:
+        """Put each vector beside its mask and map the pair to the trunk's width."""
+        pair = torch.cat([vectors_BNV, mask_B1V.expand(-1, vectors_BNV.shape[1], -1)], dim=2)
+        adapted: Tensor = self.state_adaptor(pair)
+        return adapted

@@ -1,0 +1,1 @@
+"""LIBERO's demo files: what is in them, where they start, when observations were recorded."""

@@ -1,0 +1,329 @@
+"""Opening demo files that may be damaged, foreign or hostile.
+
+A file is somebody else's word: HDF5 lets it point into other files, and declare more rows than any
+memory holds while storing none. Whatever is handed out here lies in the file itself, and its
+declared size has been compared with what is stored before anything of that size is allocated.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from tasks.errors import ConfigError
+from tasks.observation import is_blank
+from tasks.rotations import axisangle_to_quat
+
+_FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
+_MAX_STEPS = 20_000
+_MAX_BYTES = 2 << 30
+_MAX_CHUNK = 1 << 30
+_SMALL = 1 << 20
+_LOOKED_AT = 5  # pictures of a demonstration
+_MAX_RATIO = 1100  # deflate's limit is 1032 to 1
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises
+
+Shape = Sequence[int | None]
+
+
+@contextmanager
+def open_demo_file(path: Path) -> Iterator["DemoFile"]:
+    """Open a demo file for reading.
+
+    Raises:
+        ConfigError: It is no HDF5 file, a truncated one, or has no group ``data``.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _refusal(path, "it is no HDF5 file, or a truncated one") from error
+    with file:
+        yield DemoFile(path, file)
+
+
+class DemoFile:
+    """An open demo file. All its methods raise ``ConfigError`` for contents that are damaged.
+
+    Attributes:
+        path: Where it is.
+        data: Its group ``data``.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+        self._bytes = path.stat().st_size
+        data = self._node("data")
+        if not isinstance(data, h5py.Group):
+            raise self.refuse("it has no group 'data'")
+        self.data = data
+
+    def refuse(self, why: str, fix: str = _FIX) -> ConfigError:
+        """Return the error that says why this file cannot be used, and what to do."""
+        return _refusal(self.path, why, fix)
+
+    def refuse_missing(self, place: str) -> ConfigError:
+        """Return the error that says what of a demonstration is missing, and how to get it."""
+        demo = "/".join(place.split("/")[:2])
+        source = (f"{demo}/actions", f"{demo}/states")
+        if place in source or not all(self.has(each) for each in source):
+            return self.refuse(f"{place} is missing")
+        why = f"{place} is missing"
+        if not self.has(f"{demo}/obs"):
+            why = "it holds states and actions without observations, as teleoperation records them"
+        return self.refuse(
+            why,
+            f"Fix: 'libero-bench demos regenerate {self.path} --out FOLDER' executes its actions "
+            "again and writes a file that has everything.",
+        )
+
+    def demos(self) -> list[str]:
+        """Return the names of the demonstrations, ``demo_0`` first.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        with self._reading("data"):
+            names = sorted((n for n in self.data if n.startswith("demo_")), key=_number)
+        if not names:
+            raise self.refuse("it holds no demonstration (data/demo_0)")
+        return names
+
+    def group(self, place: str) -> h5py.Group:
+        """Return a group.
+
+        Args:
+            place: Its path in the file, such as ``data/demo_0``.
+        """
+        node = self._node(place)
+        if not isinstance(node, h5py.Group):
+            raise self.refuse(f"{place} is {'missing' if node is None else 'no group'}")
+        return node
+
+    def has(self, place: str) -> bool:
+        """Whether a group or dataset is in the file."""
+        return self._node(place) is not None
+
+    def dataset(self, place: str, row: Shape, *, steps: int | None = None) -> h5py.Dataset:
+        """Return a dataset of one row per control step, its declared size checked.
+
+        Args:
+            place: Its path in the file.
+            row: Shape of one row; None stands for any size.
+            steps: How many rows it must have, if known.
+        """
+        dataset = self._node(place)
+        if not isinstance(dataset, h5py.Dataset):
+            raise (
+                self.refuse_missing(place)
+                if dataset is None
+                else self.refuse(f"{place} is no dataset")
+            )
+        with self._reading(place):
+            shape: tuple[int, ...] = tuple(dataset.shape or ())
+            if not _fits(shape, row) or not 2 <= shape[0] <= _MAX_STEPS:
+                wanted = ", ".join("any" if size is None else str(size) for size in row)
+                rows = f"T from 2 to {_MAX_STEPS}"
+                named = f"(T, {wanted}), {rows}" if wanted else f"(T,), {rows}"
+                raise self.refuse(f"{place} has shape {shape}, not {named}")
+            if steps is not None and shape[0] != steps:
+                raise self.refuse(f"{place} has {shape[0]} rows, actions has {steps}")
+            self._check_storage(place, dataset)
+        return dataset
+
+    def numbers(self, place: str, row: Shape, *, steps: int | None = None, rows: Any = ...) -> Any:
+        """Read a dataset of finite floating-point numbers, (T, *row), or some rows of it."""
+        dataset = self.dataset(place, row, steps=steps)
+        if dataset.dtype.kind != "f":
+            raise self.refuse(f"{place} is {dataset.dtype}, not floating point")
+        with self._reading(place):
+            array = dataset[rows]
+        if not np.isfinite(array).all():
+            where = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise self.refuse(f"{place} holds NaN or infinity, first at {where}")
+        return array
+
+    def robot_states(self, demo: str, *, steps: int | None = None) -> Any:
+        """Read fingers (2), the hand's position (3) and its quaternion xyzw (4), (T, 9).
+
+        Where a file lacks them, they are put together from ``obs/ee_states`` and
+        ``obs/gripper_states``, which hold the same numbers, the rotation as axis times angle.
+
+        Args:
+            demo: The demonstration, ``demo_0``.
+            steps: How many rows there must be, if known.
+        """
+        place = f"data/{demo}/robot_states"
+        parts = [f"data/{demo}/obs/{key}" for key in ("gripper_states", "ee_states")]
+        if self.has(place) or not all(self.has(part) for part in parts):
+            return self.numbers(place, (9,), steps=steps)
+        fingers = self.numbers(parts[0], (2,), steps=steps)
+        hand = self.numbers(parts[1], (6,), steps=len(fingers)).astype(np.float64)
+        return np.concatenate([fingers, hand[:, :3], axisangle_to_quat(hand[:, 3:])], axis=1)
+
+    def pictures(self, place: str, *, steps: int | None = None) -> h5py.Dataset:
+        """Return a dataset of pictures, (T, H, W, 3) uint8, unread."""
+        dataset = self.dataset(place, (None, None, 3), steps=steps)
+        if dataset.dtype != np.uint8 or not 1 <= max(dataset.shape[1:3]) <= 2048:
+            raise self.refuse(f"{place} is {dataset.dtype} {dataset.shape}, not uint8")
+        return dataset
+
+    def refuse_blank(self, dataset: h5py.Dataset) -> None:
+        """Refuse pictures that show nothing, as a broken renderer leaves them; a few are read.
+
+        Raises:
+            ConfigError: All those looked at have one colour.
+        """
+        rows = np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(int))
+        if all(is_blank(self.read(dataset, row)) for row in rows):
+            colour = self.read(dataset, 0)[0, 0].tolist()
+            raise ConfigError(
+                f"The demo file '{self.path}' cannot be used: {dataset.name} shows nothing, every "
+                f"pixel is {'black' if not any(colour) else colour}. Fix: render it anew on a "
+                "machine where rendering works: libero-bench demos regenerate."
+            )
+
+    def read(self, dataset: h5py.Dataset, rows: Any = ...) -> Any:
+        """Read rows of a dataset that was handed out here."""
+        with self._reading(dataset.name):
+            return dataset[rows]
+
+    def attribute(self, node: h5py.Group, name: str) -> Any:
+        """Return an attribute as text, number or array; None where it is missing."""
+        with self._reading(f"the attribute {name} of {node.name}"):
+            if name not in node.attrs:
+                return None
+            value = node.attrs[name]
+        if isinstance(value, bytes):
+            return value.decode("utf-8", errors="replace")
+        return value.item() if isinstance(value, np.generic) else value
+
+    def json(self, node: h5py.Group, name: str) -> Any:
+        """Return what an attribute of JSON text says; None where it is missing."""
+        text = self.attribute(node, name)
+        if text is None:
+            return None
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.refuse(f"the attribute {name} of {node.name} is not JSON") from error
+
+    def provenance(self) -> dict[str, Any]:
+        """Return how the file was made, as this project notes it; empty where it did not make it.
+
+        Others may note something else under that name, which is no reason to refuse their file.
+        """
+        noted = self.attribute(self.data, "provenance")
+        try:
+            found = json.loads(noted) if isinstance(noted, str) else None
+        except (ValueError, RecursionError):
+            found = None
+        return found if isinstance(found, dict) else {}
+
+    def noted_instruction(self) -> str | None:
+        """Return the task in words as the file has it; None where it has none."""
+        problem = self.json(self.data, "problem_info")
+        words = problem.get("language_instruction") if isinstance(problem, dict) else None
+        if isinstance(words, list):  # LIBERO's parser gives words
+            words = " ".join(str(word) for word in words)
+        if not isinstance(words, str) or not words.strip():
+            return None
+        return words.strip().strip('"')
+
+    def _node(self, place: str) -> Any:
+        """Return what lies at a path, None where nothing does; links are not followed."""
+        node: Any = self._file
+        with self._reading(place):
+            for part in place.split("/"):
+                link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+                if link is None:
+                    return None
+                if not isinstance(link, h5py.HardLink):
+                    raise self.refuse(f"{place} is a link; a demo file must hold its data itself")
+                node = node[part]
+        return node
+
+    def _check_storage(self, place: str, dataset: h5py.Dataset) -> None:
+        """Refuse data that lies elsewhere, or of which there is less than is declared."""
+        if dataset.is_virtual or dataset.external:
+            raise self.refuse(f"{place} refers to other files; it must hold its data itself")
+        declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+        stored = int(dataset.id.get_storage_size())
+        chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+        if declared > _MAX_BYTES or chunk > _MAX_CHUNK:
+            raise self.refuse(f"{place} declares {declared:,} bytes; {_MAX_BYTES:,} are allowed")
+        ratio = _MAX_RATIO if dataset.chunks else 1
+        if stored > self._bytes or (declared > _SMALL and declared > ratio * stored):
+            raise self.refuse(
+                f"{place} declares {declared:,} bytes and stores {stored:,}; it was never written, "
+                "or is made to fill memory"
+            )
+
+    @contextmanager
+    def _reading(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGED as error:
+            words = " ".join(str(error).split())[:200]
+            raise self.refuse(f"its contents are damaged at {place} ({words})") from error
+
+
+def _fits(shape: tuple[int, ...], row: Shape) -> bool:
+    return len(shape) == 1 + len(row) and all(
+        want is None or have == want for have, want in zip(shape[1:], row, strict=True)
+    )
+
+
+def _number(name: str) -> tuple[int, str]:
+    tail = name.removeprefix("demo_")
+    return (int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else 1 << 60), name
+
+
+def _refusal(path: Path, why: str, fix: str = _FIX) -> ConfigError:
+    return ConfigError(f"The demo file '{path}' cannot be used: {why}. {fix}")
+
+
+OBSERVATIONS = {
+    "agentview_rgb": (None, None, 3),
+    "eye_in_hand_rgb": (None, None, 3),
+    "gripper_states": (2,),
+    "joint_states": (7,),
+    "ee_states": (6,),
+    "ee_pos": (3,),
+    "ee_ori": (3,),
+}
+"""Datasets under ``obs`` and the shape of one row; None stands for any size."""
+
+PICTURES = {"agentview": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
+"""Camera names of this project and their dataset."""
+
+TAG = "libero-v1"
+
+INTENDED = "intended_actions"
+"""Dataset that official files lack: the actions without the demonstrator's noise. ``actions`` is
+what was executed and leads through ``states``."""
+
+Targets = Literal["executed", "intended"]
+"""Which of the two a policy learns."""
+
+CONVENTION_ATTRIBUTE = "obs_convention"
+"""Attribute of ``data`` that official files lack: see ``Convention``."""
+
+Convention = Literal["before_action", "after_action"]
+"""Whether ``obs[t]`` was seen before or after ``actions[t]``. In the official files it is after,
+``states[t]`` being before; regenerated sets and ours record both before."""
+
+PHASES_ATTRIBUTE = "phases"
+"""Attribute of a demonstration that official files lack: its phases as JSON (``phases``)."""
+
+SEED_ATTRIBUTE = "scene_seed"
+"""Attribute of a demonstration that official files lack: what LIBERO sampled its start with."""
+
+START_ATTRIBUTE = "start"
+"""Attribute of a demonstration that official files lack: how its episode begins where no seed says
+so, as JSON (``demo_start``)."""

@@ -1,0 +1,174 @@
+"""Finding demo files, and naming what is given in their place."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path, PurePath
+
+from tasks.demos.file import DemoFile
+from tasks.errors import ConfigError
+from tasks.suites import ORIGINAL_SUITES, SUITES, Instructions, Task, same_words, suite_tasks
+
+_LOOKED_INTO = 2_000
+"""Folders and files that are looked at to name another format."""
+_COLLECT = "make demos with 'libero-bench collect', or give LIBERO's own HDF5 files"
+_HDF5 = (
+    "not read here. Fix: LIBERO's demonstrations are there as HDF5: 'libero-bench demos download' "
+    "fetches them, 'libero-bench demos regenerate' makes of them what OpenVLA's script makes"
+)
+_FORMS = {
+    r"\.tfrecord\b|/(dataset_info|features)\.json$": f"an RLDS data set (TFRecord files), {_HDF5}",
+    r"(^|/)meta/info\.json$|\.parquet$": f"a LeRobot data set (Parquet files), {_HDF5}",
+    r"/\.zarray$|/\.zgroup$|/zarr\.json$": f"a Zarr store, {_HDF5}",
+    r"\.(zip|tar|tgz|tar\.\w+)$": "an archive. Fix: unpack it, and give the folder",
+}
+"""What a file's name, its folder before it, says of the format, and what can be done."""
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_ADDRESS = re.compile(r"(https?|hf):/")
+
+
+def find_demo_files(path: Path | str) -> list[Path]:
+    """Return the demo files that a path stands for: itself, or all ``*.hdf5`` below a folder.
+
+    Symbolic links are followed, each folder once.
+
+    Raises:
+        ConfigError: Nothing is there, or something in another format.
+    """
+    path = Path(path)
+    if path.is_file():
+        if form := _form_of(path):
+            raise ConfigError(f"The demos '{path}' cannot be read: it is {form}.")
+        return [path]
+    files = sorted(
+        p
+        for p in _walk(path)
+        if p.suffix == ".hdf5"
+        and not p.name.startswith(".")
+        and ".parts" not in p.parts
+        and p.is_file()
+    )
+    if not files:
+        raise ConfigError(f"The demos '{path}' cannot be read: {_nothing(path)}.")
+    return files
+
+
+def find_all_demo_files(paths: Iterable[Path | str]) -> list[Path]:
+    """Return the demo files that several paths stand for, each once, in the order of the paths.
+
+    Raises:
+        ConfigError: Nothing is at one of them.
+    """
+    return list(dict.fromkeys(file for path in paths for file in find_demo_files(path)))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; what several links lead to is entered by one of them."""
+    entered = {folder.resolve()}
+    for here, folders, files in os.walk(folder, followlinks=True):
+        place = Path(here)
+        # Real folders first, so that a link to a neighbour does not take its name.
+        inside = sorted(folders, key=lambda name: ((place / name).is_symlink(), name))
+        folders.clear()
+        for name in inside:
+            target = (place / name).resolve()
+            if target not in entered:
+                entered.add(target)
+                folders.append(name)
+        yield from (place / name for name in files)
+
+
+def _nothing(path: Path) -> str:
+    """Say what lies at a path that has no demo files, and what to do."""
+    if path.is_dir():
+        for file in islice(_walk(path), _LOOKED_INTO):
+            if form := _form_of(file):
+                return f"it has no *.hdf5 file below it, but {form}"
+        return f"it has no *.hdf5 file below it. Fix: {_COLLECT}"
+    name = str(path)
+    if _ADDRESS.match(name) or (_HUB_NAME.fullmatch(name) and not path.parent.exists()):
+        return (
+            "it is nothing on this machine, and data sets are not fetched by their names on a "
+            "hub. Fix: 'libero-bench demos download' fetches LIBERO's own demos; of another set "
+            "in LIBERO's HDF5 format, 'hf download NAME --repo-type dataset --local-dir FOLDER', "
+            "then give that folder. RLDS and LeRobot sets are not read"
+        )
+    return f"it does not exist. Fix: {_COLLECT}"
+
+
+def _form_of(file: Path) -> str | None:
+    """Name the format that a file of this name belongs to, if it is a known one."""
+    for pattern, form in _FORMS.items():
+        if re.search(pattern, f"{file.parent.name}/{file.name}"):
+            return form
+    return None
+
+
+_ENDING = "_demo"
+
+
+def demo_task(file: DemoFile) -> Task:
+    """Return the task of a demo file, found by the names that the file and its contents bear.
+
+    The file's own name comes before that of the BDDL file it notes: official files note names that
+    were changed since. The suite is the one that the noted BDDL file lies in, or the nearest folder
+    of the demo file that is called like one.
+
+    Raises:
+        ConfigError: There is no such task.
+        PrerequisiteError: LIBERO is not installed.
+    """
+    bddl = file.attribute(file.data, "bddl_file_name")
+    noted = PurePath(bddl if isinstance(bddl, str) else "")
+    places = (*noted.parts, *reversed(file.path.absolute().parts))
+    suites = dict.fromkeys((*(place for place in places if place in SUITES), *ORIGINAL_SUITES))
+    for name in (file.path.stem.removesuffix(_ENDING), noted.name.removesuffix(".bddl")):
+        for suite in suites:
+            for task in suite_tasks(suite):
+                if task.name == name:
+                    return task
+    raise file.refuse(
+        f"it belongs to no task that is installed (its BDDL file is {bddl!r}). A demo file is "
+        "called SUITE/TASK_demo.hdf5"
+    )
+
+
+def demo_instruction(file: DemoFile, instructions: Instructions = "name") -> str:
+    """Return the task of a demo file in words, as an evaluation says it.
+
+    What the file notes itself counts only where it is of no known task: the scripts that write
+    official files note the BDDL file's sentence, and OpenVLA's notes none.
+
+    Args:
+        file: The file.
+        instructions: See ``tasks.suites.Task.instruction_by``.
+
+    Raises:
+        ConfigError: The file names neither a task nor an instruction, or is damaged.
+        PrerequisiteError: LIBERO is not installed.
+    """
+    noted = file.noted_instruction()
+    try:
+        return demo_task(file).instruction_by(instructions)
+    except ConfigError as error:
+        if noted is None:
+            raise file.refuse(
+                "it has no attribute problem_info with a language_instruction, and its name is "
+                "no task's"
+            ) from error
+        return noted
+
+
+def noted_otherwise(file: DemoFile, instruction: str) -> str | None:
+    """Return the sentence that a demo file notes, where it is another than its task's.
+
+    Args:
+        file: The file.
+        instruction: Its task in words.
+
+    Raises:
+        ConfigError: What it notes is damaged.
+    """
+    noted = file.noted_instruction()
+    return None if noted is None or same_words(noted, instruction) else noted

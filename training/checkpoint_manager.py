@@ -1,0 +1,194 @@
+"""The checkpoints of a run: written whole or not at all, the newest and the best kept."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.errors import ConfigError
+
+BEST = "best"
+STATE = "training.pt"
+"""In a checkpoint's folder, beside the policy: all that is needed to go on."""
+
+_NAME = re.compile(r"update-(\d+)")
+
+
+class Shelf:
+    """A folder of ``update-N`` folders and a link ``best`` to one of them.
+
+    A checkpoint is written under another name and renamed when it is whole and on the disk; only
+    then are older ones removed. Whenever it stops, what has its right name is whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def place(self, update: int) -> Path:
+        """Return the folder of an update's checkpoint, which need not be there."""
+        return self.folder / f"update-{update:07d}"
+
+    @property
+    def updates(self) -> list[int]:
+        """Updates of which there is a checkpoint, in order."""
+        if not self.folder.is_dir():
+            return []
+        matches = (_NAME.fullmatch(entry.name) for entry in self.folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    @property
+    def best(self) -> int | None:
+        """The update that ``best`` points to."""
+        link = self.folder / BEST
+        match = _NAME.fullmatch(str(link.readlink())) if link.is_symlink() else None
+        return int(match[1]) if match and link.exists() else None
+
+    def put(self, update: int, write: Callable[[Path], None]) -> Path:
+        """Add a checkpoint.
+
+        Args:
+            update: Its number.
+            write: Fills the folder that it is given, which does not exist yet.
+
+        Raises:
+            ConfigError: The disk is full, or cannot be written to; all earlier ones are as before.
+        """
+        writing, place = self.folder / ".writing", self.place(update)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(writing, ignore_errors=True)
+            write(writing)
+            for path in (*writing.rglob("*"), writing):
+                _fsync(path)
+        except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
+            shutil.rmtree(writing, ignore_errors=True)
+            raise ConfigError(
+                f"The checkpoint of update {update} cannot be written to '{self.folder}' "
+                f"({error}). Earlier ones are untouched. Fix: make room, then give the same "
+                "command; it goes on from the last one."
+            ) from error
+        shutil.rmtree(place, ignore_errors=True)
+        writing.rename(place)
+        _fsync(self.folder)
+        return place
+
+    def point_best(self, update: int) -> None:
+        """Call a checkpoint the best."""
+        link = self.folder / ".best"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.place(update).name)
+        link.replace(self.folder / BEST)
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest ``keep`` and the best; 0 removes nothing."""
+        if keep:
+            for update in self.updates[:-keep]:
+                if update != self.best:
+                    self._remove(update)
+
+    def check_has(self, update: int) -> None:
+        """Refuse to roll back to what is not there.
+
+        Raises:
+            ConfigError: There is no checkpoint of that update.
+        """
+        there = self.updates
+        if update not in there:
+            listed = ", ".join(map(str, there)) or "none"
+            raise ConfigError(
+                f"--from-update {update}: '{self.folder}' has no such checkpoint. "
+                f"There: {listed}. Fix: give one of these."
+            )
+
+    def forget_after(self, update: int) -> None:
+        """Remove later checkpoints.
+
+        Raises:
+            ConfigError: There is none of that update.
+        """
+        self.check_has(update)
+        for later in self.updates:
+            if later > update:
+                self._remove(later)
+        if self.best is None:
+            (self.folder / BEST).unlink(missing_ok=True)
+
+    def _remove(self, update: int) -> None:
+        # Renamed first: a kill in the middle must not leave half of it under its name.
+        leaving = self.folder / ".leaving"
+        shutil.rmtree(leaving, ignore_errors=True)
+        self.place(update).rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state; whoever calls sees to it that it appears whole."""
+    torch.save(dict(state), path)
+
+
+class State:
+    """What ``write_state`` wrote."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        self._path, self._content = path, content
+
+    def __getitem__(self, name: str) -> Any:
+        return self._content[name]
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Name the file and the fix if something in the block does not fit.
+
+        Raises:
+            ConfigError: It did not.
+        """
+        try:
+            yield
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise _refuse(self._path, str(error)) from error
+
+
+def read_state(path: Path, samples: int, device: torch.device | None) -> State:
+    """Read a state.
+
+    Args:
+        path: The file.
+        samples: Windows per update now, over all processes.
+        device: Where tensors go; without one they stay in the file, to be read when they are used.
+
+    Raises:
+        ConfigError: It is damaged, or the run had another number of windows per update, so that
+            the order of the data would not go on where it stopped.
+    """
+    try:
+        place = "cpu" if device is None else device
+        content = torch.load(path, map_location=place, mmap=device is None, weights_only=True)
+        before = int(content["samples"])
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise _refuse(path, str(error)) from error
+    if before != samples:
+        raise ConfigError(
+            f"'{path}' was trained with {before} windows per update, this run would have {samples}."
+            f" Fix: --effective-batch-size {before} on any number of processes."
+        )
+    return State(path, content)
+
+
+def _refuse(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"The state '{path}' cannot be resumed from ({why}). "
+        f"Fix: remove the folder '{path.parent}' to go on from the one before it."
+    )

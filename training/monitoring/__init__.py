@@ -1,0 +1,1 @@
+"""Watching a training run: log, in-training evaluation, sampled error, best checkpoint, report."""

@@ -1,1 +1,0 @@
-"""Looking at a run: log, trackers, error of sampled plans, success in simulation, and a report."""
