@@ -1,6 +1,5 @@
 """Files appear whole or not at all."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,10 @@ import pytest
 from tasks.files import atomic_file, atomic_folder, draft_of, sha256, write_json, write_text
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_file_is_replaced_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "note.json"
     path.write_text("before")
@@ -17,7 +20,7 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path: Path) -> None:
         draft.write_text("after")
         assert path.read_text() == "before"
     assert path.read_text() == "after"
-    assert os.listdir(tmp_path) == ["note.json"]
+    assert names(tmp_path) == ["note.json"]
 
 
 def test_an_error_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_an_error_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
         draft.write_text("half")
         raise RuntimeError("full")
     assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["note.json"]
+    assert names(tmp_path) == ["note.json"]
 
 
 def test_a_writer_overwrites_the_draft_of_one_that_was_killed(tmp_path: Path) -> None:
@@ -35,7 +38,7 @@ def test_a_writer_overwrites_the_draft_of_one_that_was_killed(tmp_path: Path) ->
     draft_of(path).write_text("torn by a kill")
     write_json(path, {"a": 1})
     assert path.read_text() == '{\n  "a": 1\n}\n'
-    assert os.listdir(tmp_path) == ["note.json"]
+    assert names(tmp_path) == ["note.json"]
 
 
 def test_several_writers_have_drafts_of_their_own(tmp_path: Path) -> None:
@@ -52,13 +55,13 @@ def test_a_folder_is_replaced_when_it_is_whole(tmp_path: Path) -> None:
             (draft / "inside").mkdir()
             (draft / "inside" / "a").write_text(content)
             (draft / content).touch()
-    assert sorted(os.listdir(path)) == ["after", "inside"]
+    assert names(path) == ["after", "inside"]
     assert (path / "inside" / "a").read_text() == "after"
     with pytest.raises(RuntimeError), atomic_folder(path) as draft:
         (draft / "half").touch()
         raise RuntimeError
-    assert sorted(os.listdir(path)) == ["after", "inside"]
-    assert os.listdir(tmp_path) == ["checkpoint"]
+    assert names(path) == ["after", "inside"]
+    assert names(tmp_path) == ["checkpoint"]
 
 
 def test_the_hash_is_what_sha256sum_says(tmp_path: Path) -> None:
