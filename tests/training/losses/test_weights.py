@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from tasks.errors import ConfigError
 from training.losses.settings import LossSettings
 from training.losses.weights import slot_weights, weight_table
