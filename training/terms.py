@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from policies.rdt.actions.layout import FRESH_LAYOUT, Layout, get_layout
+from policies.rdt.actions.layout import FRESH_LAYOUT, Layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
-from policies.rdt.checkpoint.files import load_contract
+from policies.rdt.checkpoint.storage import load_contract
 from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise

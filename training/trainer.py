@@ -13,7 +13,7 @@ from accelerate.utils import broadcast, set_seed
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
 from results.interruption import Interruption
 from results.locking import sole_writer

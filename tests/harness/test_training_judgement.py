@@ -18,7 +18,7 @@ from harness.evaluation.environments import MOST_STARTS, SampledRecipe, _Sampled
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
-from policies.rdt.checkpoint.files import load_checkpoint, load_extra
+from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
 from results.records import EpisodeRecord, Outcome
 from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError

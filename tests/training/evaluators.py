@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from training.monitoring.evaluation import Candidate, Rate, Success, Verdict
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, PrerequisiteError

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from tasks.errors import ConfigError
 from training.config_sections import LossSettings
 from training.losses import slot_weights, weight_table

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_contract
+from policies.rdt.checkpoint.storage import load_contract
 from tasks.errors import SpecMismatchError
 from tests.training.demo_files import write_file
 from training.config import TrainingConfig

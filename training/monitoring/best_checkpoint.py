@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_extra, save_extra
+from policies.rdt.checkpoint.storage import load_extra, save_extra
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.monitoring.evaluation import NOT_JUDGED, SUCCESS, Candidate, Judge, Verdict, is_better

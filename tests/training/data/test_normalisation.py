@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.actions.normalisation import Normalisation, action_slots, state_slots
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
@@ -43,7 +43,8 @@ def test_what_hardly_changes_is_not_blown_up(method: str) -> None:
 
 
 def windows(path: Path, normalisation: Normalisation | None = None, **settings) -> DemoWindows:
-    from policies.rdt.encoders.base import EncodersConfig, build_encoders
+    from policies.rdt.encoders.base import EncodersConfig
+    from policies.rdt.encoders.factory import build_encoders
 
     encoders = build_encoders(EncodersConfig(image_size=16))
     return DemoWindows(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.images import BACKGROUND, resize_frames
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint.files import load_checkpoint, load_extra
+from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
 from policies.rdt.encoders.base import EncoderSources
-from tests.policies.rdt.frozen_files import write_siglip, write_t5
+from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file
 from tests.training.runs import flat, run_apart, state
 from tests.training.tiny import save_tiny, save_tiny_frozen

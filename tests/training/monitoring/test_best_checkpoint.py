@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from policies.rdt.checkpoint.files import load_extra
+from policies.rdt.checkpoint.storage import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.evaluators import ScriptedJudge, calls

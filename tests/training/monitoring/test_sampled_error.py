@@ -9,10 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.checkpoint.files import load_checkpoint, load_extra
-from policies.rdt.model.sampling import SamplingOptions
-from policies.rdt.torch_runtime import PlanSampler
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.config import RDTConfig
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS, CONTROL_HZ
