@@ -13,7 +13,8 @@ from harness.parity.metrics import check_contract, check_task
 from harness.parity.robot import check_robot
 from harness.parity.rows import Row, Verdict
 from harness.parity.vectors import check_layout
-from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout, get_layout
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from tasks.demos.file import Convention
 from tasks.demos.folders import find_demo_files

@@ -18,8 +18,9 @@ from harness.parity.images import TURNS
 from harness.parity.inputs import find_shift
 from harness.parity.metrics import _instruction, _sentence
 from harness.parity.rows import Row, graded, passed
-from policies.rdt.actions.layout import Layout, get_layout
-from policies.rdt.checkpoint.files import load_contract
+from policies.rdt.actions.layout import Layout
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.storage import load_contract
 from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator

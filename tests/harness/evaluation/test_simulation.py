@@ -77,8 +77,8 @@ class Witness:
         import torch
 
         from policies.rdt.checkpoint.contract import Contract
+        from policies.rdt.model.presets import build_network
         from policies.rdt.policy import RDTPolicy
-        from policies.rdt.presets import build_network
 
         torch.manual_seed(3)
         network = build_network("rdt-small")

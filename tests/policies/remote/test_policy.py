@@ -35,7 +35,7 @@ from tests.policies.remote.server import (
     sends,
     write_array,
 )
-from tests.policies.remote.test_observation import seen
+from tests.policies.remote.test_mapping import seen
 
 
 def build(port: int, **options: Any) -> RemotePolicy:
