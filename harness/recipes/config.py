@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from harness.labels import Label
+from harness.options import Label
+from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
 from results.leftovers import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from training.config import TrainingConfig
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
-
-SHIPPED = Path(__file__).parent
 
 
 @settings

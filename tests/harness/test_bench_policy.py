@@ -10,9 +10,10 @@ import torch
 
 from harness.benchmarks import policy_speed as stage_clock
 from harness.benchmarks import policy_workload
+from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.environment_speed import Pair
 from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageClock
-from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
+from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import OfficialPlanner, predict_action
 from harness.cli import main
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
