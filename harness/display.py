@@ -23,7 +23,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from harness.streams import READER_GONE, OutputLost, styled_stdout
-from results.visible import visible
+from results.formatting import visible
 
 _WIDTH = 120
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from results.visible import visible
+from results.formatting import visible
 from tasks.demos.reader import Demo
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 from training.demos.phases import Phase, hand_speed

@@ -30,8 +30,8 @@ from harness.wording import check_wording
 from policies.executor import PlanExecutor
 from policies.interface import Policy, PolicySpec, StartingPolicy
 from policies.registry import AnyPolicy
-from results.interruption import Interruption
 from results.records import EpisodeKey, RunInfo
+from results.signals import Interruption
 from results.store import RunStore
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol, get_protocol
