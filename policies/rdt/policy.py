@@ -16,8 +16,7 @@ from policies.rdt.checkpoint.hub import find_source
 from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
-from policies.rdt.model.sampling import Precedent, SamplingOptions, stack_precedents
-from policies.rdt.torch_runtime import PlanSampler
+from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions, stack_precedents
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray, Image, Observation
 

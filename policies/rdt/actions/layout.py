@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -329,17 +328,6 @@ class Layout:
                 values = parts[channel.source]
             vectors[..., list(channel.slots)] = scaled(values, channel)
         return vectors
-
-
-def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
-    """Return a shipped layout by its name, or a user's own by the path of its file.
-
-    Raises:
-        ConfigError: There is no such layout, or the file is not one.
-    """
-    from policies.rdt.actions.layout_file import find_layout
-
-    return find_layout(name)
 
 
 def _blank(shape: tuple[int, ...]) -> Vectors:
