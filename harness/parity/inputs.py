@@ -35,7 +35,7 @@ class Timing:
     """By how many rows observations are off the recorded states.
 
     Attributes:
-        shift: Row t shows the state of row t + shift.
+        shift: Comparison t shows the state of row t + shift.
         error: Mean difference of the joints then, rad.
         told: Whether the arm moves enough to tell.
     """
