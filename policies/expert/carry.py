@@ -1,7 +1,6 @@
 """Carrying an object to its destination and putting it down there."""
 
-from policies.expert.context import UP, SkillContext, travel
-from policies.expert.goals import Subgoal
+from policies.expert.context import UP, SkillContext, Subgoal, travel
 from policies.expert.grasp import find_grasp, grasp_object
 from policies.expert.grasp_candidates import GraspPreferences
 from policies.expert.insertion import insert, is_covered

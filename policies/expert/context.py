@@ -16,6 +16,24 @@ UP = np.array([0.0, 0.0, 1.0])
 _SLIPPED = 0.06
 
 
+@dataclass(frozen=True)
+class Subgoal:
+    """One goal of the task.
+
+    Attributes:
+        predicate: Lower-case BDDL predicate, such as ``close``.
+        arguments: Names of objects or regions.
+    """
+
+    predicate: str
+    arguments: tuple[str, ...]
+
+    @property
+    def expression(self) -> list[str]:
+        """The goal as the environment evaluates it."""
+        return [self.predicate, *self.arguments]
+
+
 @dataclass
 class SkillContext:
     """The episode that a skill works in.

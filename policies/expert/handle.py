@@ -7,9 +7,8 @@ from itertools import product
 import numpy as np
 
 from policies.expert.articulation import Articulation, find_articulation
-from policies.expert.context import SkillContext, close_fingers, travel
+from policies.expert.context import SkillContext, Subgoal, close_fingers, travel
 from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
-from policies.expert.goals import Subgoal
 from policies.expert.grasp_candidates import (
     DOWN,
     MAX_GAP,

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from policies.expert.context import SkillContext
-from policies.expert.goals import order_goals, with_openings
 from policies.expert.grasp_candidates import DOWN
 from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import OPEN, Actions, Arm
 from policies.expert.pose import hand_rotation
 from policies.expert.scene import Scene
-from policies.expert.skills import SKILLS, achieve
+from policies.expert.skills import SKILLS, achieve, order_goals, with_openings
 from policies.interface import PlanningError, PlanRequest, PolicySpec
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
