@@ -7,17 +7,17 @@ from contextlib import contextmanager
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_checkpoint
-from policies.rdt.checkpoint.foreign.finding import is_own
 from policies.rdt.checkpoint.hub import is_hub_name
 from policies.rdt.checkpoint.inspection import inspect_checkpoint
 from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.checkpoint.location import is_own
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
-from policies.rdt.encoders.frozen import load_frozen_encoders
+from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.presets import build_network, get_preset
+from policies.rdt.model.presets import build_network, get_preset
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights

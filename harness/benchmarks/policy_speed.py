@@ -17,10 +17,9 @@ from harness.benchmarks.reference_policy import OfficialPlanner, Stages, untimed
 from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.model.sampling import Precedent, SamplingOptions
+from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions
 from policies.rdt.model.transformer import Conditions
 from policies.rdt.policy import RDTPolicy
-from policies.rdt.torch_runtime import PlanSampler
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
 """Encoding pictures and words; adapting them and projecting keys and values; the denoising steps;

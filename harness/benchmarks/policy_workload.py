@@ -17,12 +17,12 @@ from policies.rdt.encoders.base import (
     FrozenEncodersConfig,
     ImageEncoder,
     TextEncoder,
-    build_encoders,
 )
+from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
+from policies.rdt.model.presets import get_preset
 from policies.rdt.model.transformer import Conditions, RDTModel
-from policies.rdt.presets import get_preset
 from tasks.observation import Observation
 from tasks.settings import MOST_NUMBERS, settings
 

@@ -18,8 +18,8 @@ from PIL import Image
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.presets import build_network
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.model.presets import build_network
 from tasks.demos.file import PICTURES
 
 _HORIZON, _HISTORY, _SIZE = 64, 2, 64

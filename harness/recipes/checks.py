@@ -12,7 +12,7 @@ from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.plan import resolve
 from policies.executor import PlanExecutor
 from policies.fusion import parse_fusion
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
@@ -89,8 +89,8 @@ def _check_collection(config: "CollectionConfig") -> None:
 
 def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") -> Foreseen:
     """Check a training as far as that needs no network; say what it will give."""
-    from policies.rdt.checkpoint.files import load_contract
-    from policies.rdt.presets import get_preset
+    from policies.rdt.checkpoint.storage import load_contract
+    from policies.rdt.model.presets import get_preset
     from training.distributed.launch import check_launch
     from training.run_folder import RunFolder
     from training.setup import check_start
@@ -175,7 +175,7 @@ def _of_policy(
 
 
 def _check_sampling(options: Mapping[str, Any]) -> None:
-    from policies.rdt.actions.layout import get_layout
+    from policies.rdt.actions.layout_file import get_layout
     from policies.rdt.model.sampling import SamplingOptions
 
     names = {field.name for field in dataclasses.fields(SamplingOptions)}
@@ -207,15 +207,15 @@ def _conditions(config: EvaluationConfig) -> dict[str, Any]:
     }
 
 
-def _contract(policy: PolicyRecipe) -> "Contract | None":
+def _contract(policy: PolicyConfig) -> "Contract | None":
     """Return the contract of a checkpoint of ours; None of one on the hub, or in another format.
 
     Raises:
         ConfigError: There is none.
     """
-    from policies.rdt.checkpoint.files import load_contract
-    from policies.rdt.checkpoint.foreign.finding import find_official, is_own
     from policies.rdt.checkpoint.hub import is_hub_name
+    from policies.rdt.checkpoint.location import find_official, is_own
+    from policies.rdt.checkpoint.storage import load_contract
 
     assert policy.checkpoint is not None
     if is_hub_name(policy.checkpoint):

@@ -15,16 +15,16 @@ from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageClock
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import OfficialPlanner, predict_action
 from harness.cli import main
-from policies.rdt import presets
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.model import presets
 from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
 from policies.rdt.model.sampling import SamplingOptions
 from policies.rdt.model.transformer import RDTModel
 from policies.rdt.policy import RDTPolicy
-from tests.policies.rdt.sampled import sample_plans
-from tests.policies.rdt.test_model import batch, tiny
+from tests.policies.rdt.model.sampled import sample_plans
+from tests.policies.rdt.model.test_transformer import batch, tiny
 
 STEPS = 5
 

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     from policies.rdt.checkpoint.contract import Contract
-    from policies.rdt.checkpoint.files import save_checkpoint
-    from policies.rdt.presets import build_network
+    from policies.rdt.checkpoint.storage import save_checkpoint
+    from policies.rdt.model.presets import build_network
 
     network = build_network("rdt-small")
     folder = tmp_path_factory.mktemp("checkpoint") / "rdt"

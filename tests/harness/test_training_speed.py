@@ -8,8 +8,9 @@ import torch
 
 from harness.benchmarks.reference_training import SampleByFile
 from harness.cli import main
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.encoders.factory import build_encoders
 from tests.training.demo_files import write_file
 from training.data.windows import DemoWindows
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli import main
 from policies.interface import PlanRequest
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.base import EncoderSources
 from tasks.errors import ConfigError
-from tests.policies.rdt.frozen_files import write_siglip, write_t5
+from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny, save_tiny_frozen
 from training.config import TrainingConfig

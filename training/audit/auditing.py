@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from training.audit.facts import Facts
 from training.audit.findings import Verdict, judge
 from training.audit.rules import RULES

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -28,11 +27,10 @@ from policies.rdt.actions.channels import (
     state_values,
     unscaled,
 )
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.slots import Slots
 from tasks.actions import goals_of
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray
+from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray, RobotState
 from tasks.rotations import quat_to_matrix
 
 Vectors = npt.NDArray[np.float32]
@@ -329,17 +327,6 @@ class Layout:
                 values = parts[channel.source]
             vectors[..., list(channel.slots)] = scaled(values, channel)
         return vectors
-
-
-def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
-    """Return a shipped layout by its name, or a user's own by the path of its file.
-
-    Raises:
-        ConfigError: There is no such layout, or the file is not one.
-    """
-    from policies.rdt.actions.layout_file import find_layout
-
-    return find_layout(name)
 
 
 def _blank(shape: tuple[int, ...]) -> Vectors:

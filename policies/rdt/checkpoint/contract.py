@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout, get_layout
-from policies.rdt.actions.layout_file import parse_layout
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
+from policies.rdt.actions.layout_file import get_layout, parse_layout
 from policies.rdt.actions.normalisation import Normalisation, StoredNormalisation
 from policies.rdt.encoders.base import AnyEncodersConfig
 from policies.rdt.model.config import Norm, RDTConfig

@@ -13,17 +13,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from policies.rdt.encoders.words import VOCABULARY
-from tasks.errors import SpecMismatchError, differing_settings
 from tasks.observation import CAMERAS
 from tasks.settings import settings
 
 Form = Literal["official", "plain"]
 """How an instruction is written for T5: capitalised and with a period, or as it is."""
+
+VOCABULARY = "words-v1"
+"""Names the word list in ``small``; change it whenever a number changes its meaning."""
 
 MissingHistory = Literal["first", "background"]
 """What stands for frames before an episode's start: its first frame, or a uniform picture."""
@@ -201,49 +201,3 @@ class Encoders:
     config: AnyEncodersConfig
     image: ImageEncoder
     text: TextEncoder
-
-
-def build_encoders(
-    config: AnyEncodersConfig,
-    sources: EncoderSources | None = None,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
-) -> Encoders:
-    """Build the encoders that a config describes.
-
-    Args:
-        config: Of a preset or a checkpoint.
-        sources: Where frozen encoders come from.
-        dtype: In which frozen image encoders compute.
-        device: Where frozen encoders compute.
-
-    Raises:
-        ConfigError: A source is missing or wrong.
-        PrerequisiteError: A source is on the hub and the hub cannot be reached.
-        SpecMismatchError: The sources hold other encoders than the config says.
-    """
-    if isinstance(config, EncodersConfig):
-        from policies.rdt.encoders.small import ConvImageEncoder, WordEncoder
-
-        return Encoders(config=config, image=ConvImageEncoder(config), text=WordEncoder(config))
-    from dataclasses import asdict
-
-    from policies.rdt.encoders.frozen import load_frozen_encoders
-
-    encoders = load_frozen_encoders(
-        sources or EncoderSources(),
-        cameras=config.cameras,
-        slots=config.slots,
-        max_words=config.max_words,
-        form=config.form,
-        missing_history=config.missing_history,
-        dtype=dtype,
-        device=device,
-    )
-    if other := differing_settings(asdict(config), asdict(encoders.config)):
-        raise SpecMismatchError(
-            f"The checkpoint was made with other encoders: {other}. "
-            "Fix: give the encoders it was made with."
-        )
-    return encoders

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from policies.rdt.checkpoint.pretrained import find_file, fingerprint, load_pretrained
 from policies.rdt.encoders.base import ImageEncoder
-from policies.rdt.encoders.images import BACKGROUND, Memo, content_key, square_frame
+from policies.rdt.encoders.images import BACKGROUND, square_frame
+from policies.rdt.encoders.lru_cache import LRUCache, content_key
+from policies.rdt.encoders.pretrained import fingerprint, load_pretrained, read_config
 from tasks.errors import SpecMismatchError
 
 OFFICIAL = "google/siglip-so400m-patch14-384"
@@ -151,7 +151,7 @@ class SiglipImageEncoder(ImageEncoder):
             )
         self.tower, self.slots = tower, slots
         self._cameras = cameras
-        self._prepared, self._tokens = Memo(KEPT_PICTURES), Memo(KEPT_PICTURES)
+        self._prepared, self._tokens = LRUCache(KEPT_PICTURES), LRUCache(KEPT_PICTURES)
         size = tower.image_size
         self._background = torch.full((3, size, size), BACKGROUND, dtype=torch.uint8)
 
@@ -228,12 +228,7 @@ def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any])
 
 def _check_processor(source: str, image_size: int) -> None:
     """Refuse a tower that wants its pictures prepared in another way."""
-    from policies.rdt.checkpoint.weights import read_json
-
-    path: Path | None = find_file(source, "preprocessor_config.json", _WHAT)
-    if path is None:
-        return
-    given = read_json(path)
+    given = read_config(source, "preprocessor_config.json", _WHAT)
     wanted = {**_PROCESSOR, "size": {"height": image_size, "width": image_size}}
     other = [
         f"{key} is {given[key]}, not {value}"

@@ -5,11 +5,11 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
-from policies.rdt.encoders.base import AnyEncodersConfig, Encoders, build_encoders
+from policies.rdt.encoders.base import AnyEncodersConfig, Encoders
+from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.model.config import Norm, RDTConfig
-from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
 from policies.rdt.model.transformer import Conditions, RDTModel
-from policies.rdt.torch_runtime import PlanSampler
 from tasks.errors import SpecMismatchError
 from tasks.observation import CONTROL_HZ
 

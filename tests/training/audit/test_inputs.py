@@ -11,7 +11,7 @@ from policies.rdt.actions.layout_file import shipped_layouts
 from policies.rdt.checkpoint.official import export_official
 from results.folder import write_info
 from results.records import RunInfo
-from tests.policies.rdt.official_files import build_model
+from tests.policies.rdt.checkpoint.official_files import build_model
 from tests.training.audit.test_audit import problems, remarks, run_audit
 from training.audit.sources import origin, own
 from training.config import TrainingConfig
@@ -99,7 +99,7 @@ def test_facts_that_the_user_states(tmp_path: Path) -> None:
     done = run_audit(BROUGHT, BROUGHT_EVALUATION, stated)
     found = problems(done)
     assert found[:2] == [("critical", "pictures/cameras"), ("critical", "actions/normalisation")]
-    assert "agentview, wrist" in done.verdict.findings[0].found
+    assert "agentview, wrist" in done.verdict.findings[0].detail
     wanted = ("actions/gripper", "actions/delta-slots", "actions/loss-weights")
     assert {("major", rule) for rule in wanted} <= set(found)
     assert ("minor", "actions/control-frequency") in found
@@ -277,8 +277,8 @@ def test_every_key_is_a_setting_of_the_trainer() -> None:
 
 
 def test_numbers_that_live_beside_torch() -> None:
+    from policies.rdt.model.presets import PRESETS, build_network
     from policies.rdt.policy import EXEC_HORIZON
-    from policies.rdt.presets import PRESETS, build_network
 
     small = PRESETS["rdt-small"]
     assert small.encoders is not None

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.config import RDTConfig
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS, CONTROL_HZ
@@ -27,7 +27,7 @@ from training.audit.sources.reading import (
     put,
 )
 from training.config import TrainingConfig
-from training.optimisation.settings import DEFAULT_WARMUP
+from training.config_sections import DEFAULT_WARMUP
 
 ENCODER_PIXELS = 64
 """Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The
