@@ -21,7 +21,7 @@ class Difference(NamedTuple):
     asked: Any
 
 
-def flat(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
+def flatten(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
     """Return parts of a run's description under dotted names, in their order.
 
     Args:
@@ -61,8 +61,8 @@ def differences(
     Returns:
         The differences, in the order of the settings; a missing setting is None.
     """
-    one, other = flat(here), flat(asked)
-    there, now = flat(here, ["provenance"]), flat(asked, ["provenance"])
+    one, other = flatten(here), flatten(asked)
+    there, now = flatten(here, ["provenance"]), flatten(asked, ["provenance"])
     under = [f"provenance.{name}" for name in pinned]
     for name in there:
         if name in now and _covered(name, under):
@@ -79,7 +79,9 @@ def _covered(name: str, names: Collection[str]) -> bool:
     return any(name == above or name.startswith(f"{above}.") for above in names)
 
 
-def in_words(found: Collection[Difference], here: str = "here", asked: str = "asked") -> str:
+def describe_differences(
+    found: Collection[Difference], here: str = "here", asked: str = "asked"
+) -> str:
     """Say differences on one line, the first few of them.
 
     Args:

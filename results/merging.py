@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from results.differences import differences, in_words
+from results.differences import describe_differences, differences
 from results.errors import ResultsError
 from results.folder import RUN_FILE, load_run
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
@@ -139,7 +139,8 @@ def _check_same(
     if found := differences(one.info, other.info, volatile, pinned):
         raise ResultsError(
             f"'{one.folder}' and '{other.folder}' are not parts of one run "
-            f"({in_words(found, 'there', 'here')}): merge runs of the same configuration only."
+            f"({describe_differences(found, 'there', 'here')}): merge runs of the same "
+            "configuration only."
         )
 
 

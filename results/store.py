@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.differences import differences, in_words
+from results.differences import describe_differences, differences
 from results.errors import ResultsError
 from results.folder import (
     EPISODE,
@@ -290,8 +290,8 @@ def _run_there(
     if is_free(folder):
         return None
     raise ResultsError(
-        f"'{folder}' holds a run with another configuration ({in_words(found)}): give another "
-        "--out, or remove the folder."
+        f"'{folder}' holds a run with another configuration ({describe_differences(found)}): give "
+        "another --out, or remove the folder."
     )
 
 

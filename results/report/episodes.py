@@ -224,7 +224,7 @@ _LETTERS = {"success": "s", "failure": "f", "error": "e"}
 _ABSENT = "-"
 
 
-class PairedRun(TypedDict):
+class MatchedRun(TypedDict):
     """One run, as the page's script reads it."""
 
     name: str
@@ -240,17 +240,17 @@ class PairedRun(TypedDict):
     """Identifiers of the videos, by the episode's place in the table."""
 
 
-class Pairs(TypedDict):
+class MatchedEpisodes(TypedDict):
     """What the page's script needs."""
 
     episodes: list[EpisodeKey]
     """The episodes: suite, task, initial state and seed of each."""
 
-    runs: list[PairedRun]
+    runs: list[MatchedRun]
     """The runs."""
 
 
-def pairs_of_runs(runs: Sequence[ReportRun], anchors: Anchors) -> Pairs:
+def matched_episodes(runs: Sequence[ReportRun], anchors: Anchors) -> MatchedEpisodes:
     """Line up the episodes of all runs.
 
     Args:
@@ -272,6 +272,6 @@ def pairs_of_runs(runs: Sequence[ReportRun], anchors: Anchors) -> Pairs:
         if len(versions) > 1 and run.info.mujoco:
             protocol += f", mujoco {run.info.mujoco}"
         paired.append(
-            PairedRun(name=run.name, protocol=protocol, outcomes="".join(letters), clips=clips)
+            MatchedRun(name=run.name, protocol=protocol, outcomes="".join(letters), clips=clips)
         )
-    return Pairs(episodes=keys, runs=paired)
+    return MatchedEpisodes(episodes=keys, runs=paired)

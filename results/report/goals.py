@@ -19,7 +19,7 @@ _HEIGHT = 22.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
+class PredicateCount:
     """One predicate in the failures of one run."""
 
     count: int
@@ -48,7 +48,7 @@ class PredicateLine:
     predicate: str
     """The predicate, such as ``On(bowl, plate)``."""
 
-    runs: tuple[Reached | None, ...]
+    runs: tuple[PredicateCount | None, ...]
     """Each run's failures; None where the run has none on the task."""
 
 
@@ -184,12 +184,12 @@ def _lines(
     ]
 
 
-def _reached(failures: Sequence[EpisodeRecord], predicate: str) -> Reached | None:
+def _reached(failures: Sequence[EpisodeRecord], predicate: str) -> PredicateCount | None:
     if not failures:
         return None
     steps = [(record.goals_first_held or {}).get(predicate) for record in failures]
     later = [step for step in steps if step]
-    return Reached(
+    return PredicateCount(
         count=len(later),
         failures=len(failures),
         step=fmean(later) if later else None,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.comparison.conditions import Conditions, conditions_of
-from results.differences import flat
+from results.comparison.conditions import RunConditions, conditions_of
+from results.differences import flatten
 from results.folder import load_run
 from results.formatting import spans
-from results.leaderboard.rows import Run
+from results.leaderboard.rows import LoadedRun
 from results.records import EpisodeRecord, RunInfo
 
 
@@ -36,7 +36,7 @@ class ReportRun:
     """The run's name, made longer where another run of the page has the same."""
 
     @property
-    def loaded(self) -> Run:
+    def loaded(self) -> LoadedRun:
         """The run as ``load_run`` returns it, under its name on the page."""
         return dataclasses.replace(self.info, name=self.name), self.records
 
@@ -125,7 +125,7 @@ def entries_of(info: RunInfo) -> dict[str, str]:
     Args:
         info: The run.
     """
-    entries = {name: as_text(value) for name, value in flat(info, _PARTS).items()}
+    entries = {name: as_text(value) for name, value in flatten(info, _PARTS).items()}
     for again in info.resumed:
         entries[f"resumed.{again.at.isoformat()}"] = as_text(again.changed or "same provenance")
     return entries
@@ -152,7 +152,7 @@ def errors_of(run: ReportRun) -> list[str]:
     ]
 
 
-def shared_conditions(runs: Sequence[ReportRun]) -> Conditions:
+def shared_conditions(runs: Sequence[ReportRun]) -> RunConditions:
     """Compare the conditions under which the runs were made.
 
     Args:

@@ -14,7 +14,7 @@ from results.report.runs import ReportRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class Video:
     """One video on the page."""
 
     run: ReportRun
@@ -35,7 +35,7 @@ class Clip:
         return f"v{self.run.place}-{self.number}"
 
 
-def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
+def link_videos(folder: Path, runs: Sequence[ReportRun]) -> list[Video]:
     """Bring the videos of all runs within the page's reach.
 
     Videos below ``folder`` stay where they are; others are hard-linked into ``folder/videos``,
@@ -49,7 +49,7 @@ def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
         The videos, run by run, by task and initial state.
     """
     clips = [
-        Clip(
+        Video(
             run=run,
             number=number,
             record=record,
@@ -69,8 +69,8 @@ def _reachable(folder: Path, run: Path, video: str) -> Path:
         return source.relative_to(home)
     # Two runs may have the same folder name; the digest of the whole path tells them apart.
     digest = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:6]
-    flat = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
-    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / flat
+    name = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
+    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / name
     if not (target.exists() and target.samefile(source)):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)

@@ -99,7 +99,7 @@ def compact_letters(count: int, different: Collection[tuple[int, int]]) -> list[
 
     Args:
         count: Number of runs, in the order in which letters are to come (best first).
-        different: Pairs of runs, numbered from 0, that differ.
+        different: MatchedEpisodes of runs, numbered from 0, that differ.
 
     Returns:
         The letters of each run, such as ``["a", "ab", "b"]``; after z come a2, b2, ….

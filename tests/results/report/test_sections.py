@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from results.leaderboard.rows import rows_from_runs
 from results.records import EpisodeRecord, RunInfo
-from results.report.episodes import pairs_of_runs, state_maps
+from results.report.episodes import matched_episodes, state_maps
 from results.report.goals import goal_progress
 from results.report.runs import ReportRun, entries_of, errors_of, load_runs, shared_conditions
 from results.report.step_times import bin_width, steps_charts
@@ -250,7 +250,7 @@ def test_failures_tell_what_they_reached(
 
 def test_pairs_line_up_the_same_episodes(make_runs: MakeRuns) -> None:
     runs = make_runs(a="sfe ss", b="fs")
-    pairs = pairs_of_runs(runs, {(runs[0].place, 4): "v-last"})
+    pairs = matched_episodes(runs, {(runs[0].place, 4): "v-last"})
     assert len(pairs["episodes"]) == 5
     assert {run["name"]: run["outcomes"] for run in pairs["runs"]} == {"a": "sfess", "b": "fs---"}
     assert [run["clips"] for run in pairs["runs"] if run["name"] == runs[0].name] == [
@@ -268,7 +268,7 @@ def test_episodes_of_another_mujoco_are_no_pair(make_run: Callable[..., Path]) -
             )
             for number, version in enumerate(versions)
         ]
-        return [run["protocol"] for run in pairs_of_runs(load_runs(folders), {})["runs"]]
+        return [run["protocol"] for run in matched_episodes(load_runs(folders), {})["runs"]]
 
     assert len(set(conditions("3.2.3", "3.2.3"))) == 1
     assert len(set(conditions("3.2.3", None))) == 1
