@@ -52,10 +52,10 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 
 
 def _below(path: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(path):
+    for directory, folders, files in os.walk(path):
         if RUN_FILE in files:
             folders.clear()  # a run holds no runs
-            yield Path(place)
+            yield Path(directory)
 
 
 def read_info(folder: Path | str) -> RunInfo:
@@ -187,8 +187,8 @@ def write_info(folder: Path, info: RunInfo) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
+        location = ".".join(str(part) for part in first["loc"])
+        return f"{location}: {first['msg']}" if location else str(first["msg"])
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return str(error).splitlines()[0]

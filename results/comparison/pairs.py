@@ -123,10 +123,10 @@ def letters_of(runs: Sequence[Outcomes], contrasts: Iterable[Contrast]) -> list[
     """
     keys = shared_keys(runs)
     order = sorted(range(len(runs)), key=lambda run: -sum(runs[run][key] for key in keys))
-    places = {run: place for place, run in enumerate(order)}
-    different = [(places[c.a], places[c.b]) for c in contrasts if c.different]
+    indices = {run: index for index, run in enumerate(order)}
+    different = [(indices[c.a], indices[c.b]) for c in contrasts if c.different]
     letters = compact_letters(len(runs), different)
-    return [letters[places[run]] for run in range(len(runs))]
+    return [letters[indices[run]] for run in range(len(runs))]
 
 
 LatestRecords = Mapping[EpisodeKey, EpisodeRecord]

@@ -220,19 +220,19 @@ def _notes_of_run(row: LeaderboardRow, info: RunInfo) -> tuple[str, ...]:
 def _lettered(rows: Sequence[tuple[LeaderboardRow, Outcomes]]) -> list[LeaderboardRow]:
     """Give letters to the most rows of a suite and tasks that have the very same episodes."""
     same: dict[tuple[str, frozenset[int]], dict[tuple[Any, ...], list[int]]] = {}
-    for place, (row, outcomes) in enumerate(rows):
+    for index, (row, outcomes) in enumerate(rows):
         if row.complete:
             alike = same.setdefault((row.suite, frozenset(row.tasks)), {})
             episodes = (row.protocol_hash, row.mujoco, frozenset(outcomes))
-            alike.setdefault(episodes, []).append(place)
+            alike.setdefault(episodes, []).append(index)
     lettered = [row for row, _ in rows]
     for alike in same.values():
-        places = max(alike.values(), key=len)
-        runs = [rows[place][1] for place in places]
+        indices = max(alike.values(), key=len)
+        runs = [rows[index][1] for index in indices]
         if len(runs) > 1 and runs[0]:
             letters = letters_of(runs, contrasts_of(runs))
-            for place, letter in zip(places, letters, strict=True):
-                lettered[place] = dataclasses.replace(lettered[place], letters=letter)
+            for index, letter in zip(indices, letters, strict=True):
+                lettered[index] = dataclasses.replace(lettered[index], letters=letter)
     return lettered
 
 
@@ -249,8 +249,8 @@ def _ranked_group(group: list[LeaderboardRow]) -> list[LeaderboardRow]:
     usual = Counter(row.protocol_hash for row in group).most_common(1)[0][0]
     versions = Counter(row.mujoco for row in group if row.mujoco).most_common(1)
     ranked: list[LeaderboardRow] = []
-    for place, row in enumerate(group, start=1):
-        rank: int | None = place if row.complete else None
+    for index, row in enumerate(group, start=1):
+        rank: int | None = index if row.complete else None
         if rank and ranked and ranked[-1].rate == row.rate:
             rank = ranked[-1].rank
         notes = row.notes

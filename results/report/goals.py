@@ -116,21 +116,21 @@ def reached(record: EpisodeRecord) -> int:
 
 def _suite(runs: Sequence[ReportRun], suite: str) -> GoalProgressSection | None:
     failures = {
-        run.place: [r for r in run.of_suite(suite) if r.outcome == "failure"] for run in runs
+        run.index: [r for r in run.of_suite(suite) if r.outcome == "failure"] for run in runs
     }
     every = [record for group in failures.values() for record in group]
     if not every:
         return None
     several = {
-        place: [r for r in group if len(r.goals_first_held or {}) > 1]
-        for place, group in failures.items()
+        index: [r for r in group if len(r.goals_first_held or {}) > 1]
+        for index, group in failures.items()
     }
-    shown = [run for run in runs if several[run.place]]
+    shown = [run for run in runs if several[run.index]]
     most = max((len(r.goals_first_held or {}) for g in several.values() for r in g), default=0)
     return GoalProgressSection(
         suite=suite,
         runs=tuple(run.name for run in shown),
-        bars=tuple(_bar(run.name, several[run.place], most) for run in shown),
+        bars=tuple(_bar(run.name, several[run.index], most) for run in shown),
         most=most,
         lines=tuple(_lines(shown, several, task_names(runs))),
         single=sum(len(r.goals_first_held or {}) == 1 for r in every),
@@ -166,7 +166,7 @@ def _lines(
     failures: dict[int, list[EpisodeRecord]],
     names: dict[tuple[str, int], str],
 ) -> list[PredicateLine]:
-    every = [record for run in runs for record in failures[run.place]]
+    every = [record for run in runs for record in failures[run.index]]
     predicates: dict[tuple[int, str], None] = {}
     for record in sorted(every, key=lambda record: record.task):
         predicates.update(dict.fromkeys((record.task, p) for p in record.goals_first_held or {}))
@@ -176,7 +176,7 @@ def _lines(
             task_name=next(names[r.suite, task] for r in every if r.task == task),
             predicate=predicate,
             runs=tuple(
-                _reached([r for r in failures[run.place] if r.task == task], predicate)
+                _reached([r for r in failures[run.index] if r.task == task], predicate)
                 for run in runs
             ),
         )

@@ -48,7 +48,7 @@ def write_page(
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     clips = link_videos(folder, loaded)
-    anchors = {(clip.run.place, clip.number): clip.anchor for clip in clips}
+    anchors = {(clip.run.index, clip.number): clip.anchor for clip in clips}
     recorded = sum(bool(record.video) for run in loaded for record in run.records)
     rows = rows_from_runs([run.loaded for run in loaded])
     html = _template().render(

@@ -84,7 +84,7 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     drawn = mine[:DRAWN_RUNS]
     names = task_names(runs)
     numbers = {
-        (run.place, row.tasks[0]): row
+        (run.index, row.tasks[0]): row
         for run in mine
         # Rows do not say of which run they are, so they are made for one at a time.
         for row in rows_by_task([run.loaded])
@@ -92,7 +92,7 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     }
     tasks = []
     for task in tasks_of(mine, suite):
-        rows = tuple(numbers.get((run.place, task)) for run in mine)
+        rows = tuple(numbers.get((run.index, task)) for run in mine)
         picture = _draw_task(f"{suite} task {task}", drawn, rows[: len(drawn)])
         tasks.append(
             TaskLine(index=task, name=names.get((suite, task)), picture=picture, rows=rows)
@@ -233,12 +233,12 @@ def _draw_chart(title: str, series: Sequence[Series]) -> Markup:
     for style, line in enumerate(series):
         # Intervals at the same horizon stand beside one another.
         shift = _APART * (style - (len(series) - 1) / 2)
-        places = [
+        points = [
             (x_of(row.exec_horizon or 1) + shift, y_of(row.rate or 0.0), row) for row in line.rows
         ]
-        for (x1, y1, _), (x2, y2, _) in pairwise(places):
+        for (x1, y1, _), (x2, y2, _) in pairwise(points):
             drawing.line((x1, y1), (x2, y2), f"line {colour(style)}")
-        for x, y, row in places:
+        for x, y, row in points:
             drawing.whisker(x, y_of(row.low), y_of(row.high), style)
             drawing.mark(x, y, style, hollow=not row.complete, about=_about_row(row))
     return drawing.markup()

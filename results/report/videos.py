@@ -32,7 +32,7 @@ class Video:
     @property
     def anchor(self) -> str:
         """Its identifier in the page."""
-        return f"v{self.run.place}-{self.number}"
+        return f"v{self.run.index}-{self.number}"
 
 
 def link_videos(folder: Path, runs: Sequence[ReportRun]) -> list[Video]:
@@ -59,7 +59,7 @@ def link_videos(folder: Path, runs: Sequence[ReportRun]) -> list[Video]:
         for number, record in enumerate(run.records)
         if record.video is not None and (run.folder / record.video).is_file()
     ]
-    return sorted(clips, key=lambda clip: (clip.run.place, clip.record.key))
+    return sorted(clips, key=lambda clip: (clip.run.index, clip.record.key))
 
 
 def _reachable(folder: Path, run: Path, video: str) -> Path:
