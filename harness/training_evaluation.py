@@ -24,10 +24,9 @@ from harness.evaluation.scheduler import EvaluationStatus
 from policies.rdt.checkpoint.contract import Contract
 from policies.registry import AnyPolicy, PolicyConfig
 from results.errors import ResultsError
-from results.reasons import most_frequent
-from results.records import EpisodeRecord
-from results.statistics import wilson_interval
-from results.store import load_run
+from results.folder import load_run
+from results.records import EpisodeRecord, most_frequent
+from results.statistics.intervals import wilson_interval
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_task, find_all_demo_files
 from tasks.errors import ConfigError, SimulatorError

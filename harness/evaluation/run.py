@@ -20,8 +20,8 @@ from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
 from policies.interface import Policy
-from results.interruption import Interruption
 from results.records import EpisodeKey
+from results.signals import Interruption
 from results.store import RunStore
 
 __all__ = ["EvaluationConfig", "EvaluationStatus", "evaluate"]

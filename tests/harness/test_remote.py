@@ -10,7 +10,7 @@ from websockets.sync.server import ServerConnection
 
 from harness.cli import main
 from harness.evaluation import plan as evaluation_plan
-from results.store import load_run
+from results.folder import load_run
 from tests.harness.doubles import EchoSpec
 from tests.policies.remote.server import (
     HORIZON,

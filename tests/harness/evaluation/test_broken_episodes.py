@@ -10,8 +10,8 @@ from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
+from results.folder import load_run
 from results.records import EpisodeKey
-from results.store import load_run
 from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import FloatArray
 from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble

@@ -10,8 +10,8 @@ import pytest
 
 from harness.cli import main
 from harness.evaluation import plan as evaluation_plan
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tests.harness.doubles import EchoSpec, Trouble
 
 Mount = Callable[[str], None]

@@ -24,10 +24,10 @@ from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from results.errors import ResultsError
+from results.folder import load_run
 from results.leaderboard.rows import rows_from_runs
 from results.merging import merge_runs
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol

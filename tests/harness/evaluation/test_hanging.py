@@ -13,8 +13,8 @@ from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tasks.errors import SimulatorError
 from tasks.observation import FloatArray
 from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble

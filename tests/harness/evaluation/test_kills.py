@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tests.harness.conftest import ROOT
 
 KILLS = 20

@@ -16,8 +16,8 @@ from harness.evaluation.run import evaluate
 from policies.registry import PolicyConfig
 from results.comparison.comparison import compare_runs
 from results.errors import ResultsError
+from results.folder import load_run, read_info
 from results.leaderboard.rows import rows_from_runs
-from results.store import load_run, read_info
 from tasks.protocols import get_protocol
 from tests.harness.doubles import EchoSpec
 

@@ -15,7 +15,7 @@ from harness.evaluation.run import evaluate, execute
 from policies.fusion import parse_fusions
 from policies.registry import PolicyConfig
 from results.errors import ResultsError
-from results.store import load_run
+from results.folder import load_run
 from tasks.errors import ConfigError
 from tests.harness.doubles import EchoSpec, RecordingPolicy
 
