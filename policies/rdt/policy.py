@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import torch
@@ -12,8 +11,6 @@ from policies.interface import PlanRequest, PolicySpec
 from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
-from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions, stack_precedents
@@ -35,11 +32,8 @@ class RDTPolicy:
 
     Attributes:
         files: Where the checkpoint is on this machine; None for a network made in memory.
-        more_files: What else the weights follow from: an adapter's base, a config given apart.
+        more_files: Other files that determine the weights: an adapter's base, a separate config.
     """
-
-    files: Path | None = None
-    more_files: tuple[Path, ...] = ()
 
     def __init__(
         self,
@@ -49,6 +43,8 @@ class RDTPolicy:
         device: str | torch.device = "cpu",
         batch_size: int = 8,
         sampling: SamplingOptions | None = None,
+        files: Path | None = None,
+        more_files: tuple[Path, ...] = (),
     ) -> None:
         """Wrap a network.
 
@@ -58,6 +54,8 @@ class RDTPolicy:
             device: Where to compute.
             batch_size: Rows of every forward pass; spare ones are filled up.
             sampling: How to sample.
+            files: See the class.
+            more_files: See the class.
 
         Raises:
             ConfigError: The batch size is not positive, or a way of sampling is not possible with
@@ -69,6 +67,7 @@ class RDTPolicy:
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."
             )
         contract.check_network(network)
+        self.files, self.more_files = files, more_files
         self.network = network.to(device).eval()
         self.contract = contract
         self.layout = contract.mapping
@@ -78,44 +77,6 @@ class RDTPolicy:
         if self.sampling.guidance != "none":
             self.layout.check_encodes_actions()
         self._sampler = PlanSampler(self.network.rdt, self.sampling, self.device)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        source: Path | str,
-        *,
-        device: str | torch.device = "cpu",
-        batch_size: int = 8,
-        sampling: SamplingOptions | None = None,
-        **loading: Unpack[LoadingOptions],
-    ) -> "RDTPolicy":
-        """Load a policy: a folder that ``save_checkpoint`` wrote, or an official checkpoint.
-
-        Args:
-            source: The checkpoint's folder, or a hub name of official weights.
-            device: See ``__init__``.
-            batch_size: See ``__init__``.
-            sampling: See ``__init__``.
-            **loading: What the checkpoint does not say; see ``LoadingOptions``.
-
-        Raises:
-            ConfigError: There is no whole checkpoint there, or an encoder's source is wrong.
-            SpecMismatchError: Its parts do not belong together.
-            PrerequisiteError: Something is on the hub and the hub cannot be reached.
-        """
-        folder = find_source(source, ema=loading.get("weights") == "ema")
-        network, contract = load_network(folder, device=device, **loading)
-        policy = cls(
-            network,
-            contract,
-            device=device,
-            batch_size=batch_size,
-            sampling=sampling,
-        )
-        policy.files = folder
-        apart = (loading.get("base"), loading.get("config"))
-        policy.more_files = tuple(find_source(place) for place in apart if place is not None)
-        return policy
 
     @property
     def spec(self) -> PolicySpec:

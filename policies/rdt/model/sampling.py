@@ -36,17 +36,17 @@ class SamplingOptions:
     """
 
     solver_steps: int | None = Field(default=None, ge=1, le=999)
-    """Solver steps; None for the number in the network's config."""
+    """Denoising steps; the checkpoint's number if not given."""
 
     guidance: GuidanceName = "none"
-    """``none``; ``bid`` keeps, of several samples, the one nearest to the previous plan's rest;
-    ``inpaint`` blends that rest into the sampling."""
+    """Consistency with the previous plan, where both speak of the same steps: ``none``; ``bid``
+    keeps the nearest of several samples; ``inpaint`` blends the previous plan into the sampling."""
 
     samples: int = Field(default=1, ge=1)
-    """Samples N per plan for ``bid``."""
+    """``bid``: samples per plan."""
 
     bid_decay: float = Field(default=0.5, gt=0.0, le=1.0)
-    """ρ of ``bid``: a step counts ρ times as much as the step before it."""
+    """``bid``: ρ; a step counts ρ times as much as the step before it."""
 
     inpaint_weight: float = Field(default=1.0, ge=0.0, le=1.0)
     """``inpaint``: weight of the previous plan at its first remaining step; 0 is plain sampling."""
@@ -58,7 +58,7 @@ class SamplingOptions:
     """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
 
     compile: bool = False
-    """Compile the trunk with ``torch.compile``: minutes at the first plan, faster ones after."""
+    """Compile a denoising step: minutes at the first plan, faster ones after."""
 
     cuda_graphs: bool = False
     """Replay a denoising step as one CUDA graph; needs a CUDA device."""
