@@ -100,9 +100,9 @@ def train_with_bar(config: "TrainingConfig") -> Path:
 def _newest_checkpoint(config: "TrainingConfig") -> str:
     from training.run_folder import RunFolder
 
-    shelf = RunFolder(config.out).shelf
-    there = shelf.updates
-    return f"Saved: {shelf.place(there[-1])}" if there else "No checkpoint was saved yet."
+    checkpoints = RunFolder(config.out).checkpoints
+    there = checkpoints.updates
+    return f"Saved: {checkpoints.path(there[-1])}" if there else "No checkpoint was saved yet."
 
 
 def best_checkpoint(config: "TrainingConfig") -> Path | None:
@@ -110,8 +110,8 @@ def best_checkpoint(config: "TrainingConfig") -> Path | None:
     from training.checkpoint_manager import BEST
     from training.run_folder import RunFolder
 
-    shelf = RunFolder(config.out).shelf
-    return None if shelf.best is None else shelf.folder / BEST
+    checkpoints = RunFolder(config.out).checkpoints
+    return None if checkpoints.best is None else checkpoints.folder / BEST
 
 
 def _say(words: str) -> None:

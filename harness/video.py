@@ -12,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 from harness.evaluation.rollout import Moment
 from results.folder import VIDEOS_FOLDER
 from results.records import EpisodeKey, Outcome
+from tasks.files import publish
 from tasks.observation import CAMERAS, CONTROL_HZ, Image, Observation
 
 SIDE = 320
@@ -90,7 +91,7 @@ class VideoWriter:
             self._write(self._latest)
         self._film.close()
         self._film = None
-        self._part.replace(self._path)
+        publish(self._part, self._path)
         return f"{VIDEOS_FOLDER}/{self._path.name}"
 
     def abort(self) -> None:

@@ -55,8 +55,8 @@ def find_terms(
             no place for a camera.
     """
     layout = get_layout(config.layout or FRESH_LAYOUT) if start is None else start.plain_layout
-    there = folder.shelf.updates
-    before = load_contract(folder.shelf.place(there[-1])).normalisation if there else None
+    there = folder.checkpoints.updates
+    before = load_contract(folder.checkpoints.path(there[-1])).normalisation if there else None
     return Terms(
         layout=layout,
         normalisation=choose_normalisation(

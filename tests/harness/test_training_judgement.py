@@ -94,7 +94,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
 ) -> None:
     ears = Ears()
     folder = trained(settings, ears)
-    assert folder.shelf.best == 4
+    assert folder.checkpoints.best == 4
     for update in (2, 4):
         info, records = load_run(folder.evaluation(update))
         assert info.status == "complete"
@@ -103,7 +103,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
         assert info.protocol["hash"] != get_protocol(resolution=16).hash
         assert info.policy["exec_horizon"] == 8
         assert [record.init_state for record in records] == [0, 1, 2]
-        noted = load_extra(folder.shelf.place(update))["success"]
+        noted = load_extra(folder.checkpoints.path(update))["success"]
         assert (noted["n"], noted["errors"]) == (3, 0)
         assert noted["per_task"].keys() == {"libero_object 0"}
         assert noted["k"] == sum(record.outcome == "success" for record in records)
@@ -122,7 +122,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     finally:
         signal.signal(signal.SIGINT, before)
     folder = RunFolder(settings["out"])
-    assert folder.shelf.updates == [2]
+    assert folder.checkpoints.updates == [2]
     info, begun = load_run(folder.evaluation(2))
     assert (info.status, len(begun)) == ("interrupted", 1)
     ears = Ears()
@@ -155,13 +155,13 @@ def test_broken_episodes_are_told_and_a_broken_machine_costs_no_training(
     echoes["troubles"] = {(0, 1): Trouble(times=9)}
     ears = Ears()
     folder = trained(settings, ears)
-    assert load_extra(folder.shelf.folder / "best")["success"]["errors"] == 1
+    assert load_extra(folder.checkpoints.folder / "best")["success"]["errors"] == 1
     assert "1 broke (RuntimeError: broke at step 0)" in ears.said[0]
     echoes["unbuildable"] = True
     deaf = Ears()
     folder = trained(settings | {"out": settings["out"].with_name("deaf")}, deaf)
     assert folder.finished
-    assert folder.shelf.best is None
+    assert folder.checkpoints.best is None
     assert all(words.startswith("NOT JUDGED: update") for words in deaf.said)
     assert "There is no EGL" in deaf.said[0]
 

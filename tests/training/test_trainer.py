@@ -12,7 +12,7 @@ from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
-from training.optimisation.schedule import learning_rate
+from training.optimisation import learning_rate
 from training.progress import TrainingStatus
 from training.trainer import train
 

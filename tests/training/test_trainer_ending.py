@@ -70,8 +70,8 @@ def test_a_signal_ends_a_run_after_the_update_in_hand_with_all_of_it_saved(
         if number != signal.SIGINT:
             assert caught.value.code == 128 + number
         assert signal.getsignal(number) == before
-        assert RunFolder(out).shelf.updates == (saved or [2, 4, 6])
-        assert logged(out) == list(range(1, RunFolder(out).shelf.updates[-1] + 1))
+        assert RunFolder(out).checkpoints.updates == (saved or [2, 4, 6])
+        assert logged(out) == list(range(1, RunFolder(out).checkpoints.updates[-1] + 1))
     train(TrainingConfig(**base), send)
     assert logged(out) == list(range(1, 9))
     whole = out.with_name("whole")

@@ -13,7 +13,7 @@ from policies.rdt.actions.slots import Method
 from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
 from tasks.errors import ConfigError
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 
 LEAST_SCALE = 1e-2
 """No slot is divided by less, in its own units: metres, radians, LIBERO's numbers for a delta. What

@@ -21,8 +21,8 @@ from tasks.demos.folders import find_all_demo_files
 from tasks.demos.reader import Demo, read_demos
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
+from training.config_sections import DataSettings
 from training.data.images import KeptPictures, LazyPictures, Pictures, Places, look
-from training.data.settings import DataSettings
 from training.data.split import choose_demos, first_motion, transitions
 
 _KEPT_BYTES = 2 << 30
@@ -203,7 +203,7 @@ class DemoWindows(Dataset[Window]):
     def _read_text(self, encoder: TextEncoder, instructions: list[str]) -> None:
         rows = {text: row for row, text in enumerate(self.instructions)}
         self._text_row = [rows[text] for text in instructions]
-        hidden = [""] if self._settings.mask("language") else []
+        hidden = [""] if self._settings.mask_probability("language") else []
         ids, mask = encoder.prepare([*self.instructions, *hidden])
         longest = int(mask.sum(1).max())  # padding is masked, so shorter rows only save time
         self._token_ids, self._token_mask = ids[:, :longest], mask[:, :longest]

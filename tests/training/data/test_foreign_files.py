@@ -17,7 +17,7 @@ from tasks.demos.reader import read_demos
 from tasks.suites import find_task
 from tests.training.demo_files import as_official, as_openvla, write_collected
 from tests.training.tiny import save_tiny
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 from training.data.windows import DemoWindows
 
 STEPS, HORIZON, DROPPED = 40, 8, 5

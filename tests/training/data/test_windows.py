@@ -15,8 +15,8 @@ from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
-from training.data.conditions import mask_conditions
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
+from training.data.masking import mask_conditions
 from training.data.windows import DemoWindows
 from training.terms import wording_notes
 

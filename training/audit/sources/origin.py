@@ -9,7 +9,7 @@ from policies.rdt.actions.layout import DEFAULT_LAYOUT, FRESH_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout, parse_layout
 from tasks.errors import ConfigError
 from training.audit.sources.reading import Reading, describe_layout
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 
 _HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
 """Widths of the published networks."""

@@ -27,7 +27,7 @@ from training.audit.sources.reading import (
     put,
 )
 from training.config import TrainingConfig
-from training.optimisation.settings import DEFAULT_WARMUP
+from training.config_sections import DEFAULT_WARMUP
 
 ENCODER_PIXELS = 64
 """Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The

@@ -11,8 +11,8 @@ from policies.rdt.actions.normalisation import Normalisation, action_slots, stat
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
+from training.config_sections import DataSettings
 from training.data.normalisation import LEAST_SCALE, choose_normalisation, measure, scales
-from training.data.settings import DataSettings
 from training.data.split import demos_to_train_on
 from training.data.windows import DemoWindows
 

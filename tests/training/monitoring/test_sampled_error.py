@@ -91,11 +91,11 @@ def test_a_run_is_logged_and_its_best_weights_kept(settings: dict[str, object]) 
     assert all(0 <= entry["clipped"] <= 1 and 0 <= entry["data_wait"] <= 1 for entry in plain)
     sampled = {entry["update"]: entry["sampled"] for entry in entries if "sampled" in entry}
     assert sorted(sampled) == [3, 6, 9, 12]
-    shelf = RunFolder(run).shelf
+    checkpoints = RunFolder(run).checkpoints
     best = min(sampled, key=lambda update: sampled[update]["overall"])
-    assert shelf.best == best
-    assert load_extra(shelf.folder / "best")["update"] == best
-    load_checkpoint(shelf.folder / "best")
+    assert checkpoints.best == best
+    assert load_extra(checkpoints.folder / "best")["update"] == best
+    load_checkpoint(checkpoints.folder / "best")
     assert statuses[-1].sampled is not None
     assert load_extra(run / "checkpoint")["loss_weights"] == start.loss_weights
 

@@ -47,7 +47,7 @@ def base(tmp_path: Path) -> dict[str, object]:
 
 
 def sharded(settings: dict[str, object]) -> None:
-    run_apart(settings, launch=LAUNCH, program="tests.training.distribution.run_sharded")
+    run_apart(settings, launch=LAUNCH, program="tests.training.distributed.run_sharded")
 
 
 def assert_close(one: object, two: object) -> None:
@@ -77,7 +77,7 @@ def test_two_halves_do_as_one(base: dict[str, object], tmp_path: Path) -> None:
     assert_close(weights(one), weights(two))
     sampled = [load_extra(run / "checkpoint")["sampled"]["overall"] for run in (one, two)]
     assert sampled[0] == pytest.approx(sampled[1], rel=1e-4)
-    assert RunFolder(one).shelf.best == RunFolder(two).shelf.best
+    assert RunFolder(one).checkpoints.best == RunFolder(two).checkpoints.best
     whole = weights(one)
     # What two left, one goes on from; and the other way round.
     train(TrainingConfig(**base, out=two, from_update=3))

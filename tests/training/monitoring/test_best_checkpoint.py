@@ -11,7 +11,7 @@ from PIL import Image
 from policies.rdt.checkpoint.storage import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from tests.training.judges import ScriptedJudge, calls
+from tests.training.evaluators import ScriptedJudge, calls
 from tests.training.test_trainer_resume import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -58,8 +58,8 @@ def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str
     assert judge.contract is not None
     assert judge.judged == [3, 6, 9, 10]
     assert [verdict.best for verdict in judge.told] == [True, True, True, False]
-    assert (folder.shelf.best, folder.shelf.updates) == (9, [9, 10])
-    chosen = load_extra(folder.shelf.folder / "best")
+    assert (folder.checkpoints.best, folder.checkpoints.updates) == (9, [9, 10])
+    chosen = load_extra(folder.checkpoints.folder / "best")
     assert chosen["update"] == 9
     assert chosen["success"]["k"] == 3
     assert chosen["success"]["sampled"] is None
@@ -103,11 +103,11 @@ def test_the_sampled_error_decides_ties_and_nothing_else(settings: dict[str, Any
     folder = run(watched, ScriptedJudge({3: 2, 6: 2, 9: 2, 10: 1}))
     errors = {e["update"]: e["sampled"]["overall"] for e in read_log(folder.path) if "sampled" in e}
     assert sorted(errors) == [3, 6, 9]
-    assert folder.shelf.best == min(errors, key=lambda update: errors[update])
-    noted = {u: load_extra(folder.shelf.place(u))["success"]["sampled"] for u in (3, 6, 9, 10)}
+    assert folder.checkpoints.best == min(errors, key=lambda update: errors[update])
+    noted = {u: load_extra(folder.checkpoints.path(u))["success"]["sampled"] for u in (3, 6, 9, 10)}
     assert noted == errors | {10: None}
     low = watched | {"out": settings["out"] + "-low"}
-    assert run(low, ScriptedJudge({3: 1, 6: 0, 9: 0, 10: 0})).shelf.best == 3
+    assert run(low, ScriptedJudge({3: 1, 6: 0, 9: 0, 10: 0})).checkpoints.best == 3
 
 
 def test_being_judged_changes_no_bit(settings: dict[str, Any]) -> None:
@@ -130,14 +130,14 @@ def test_a_run_killed_while_it_is_judged_goes_on_there(
     with pytest.raises(KeyboardInterrupt):
         run(settings, judge)
     folder = RunFolder(Path(settings["out"]))
-    assert folder.shelf.updates[-1] == update
+    assert folder.checkpoints.updates[-1] == update
     assert judge.judged[-1] == update
     again = ScriptedJudge({6: 2})
     updates: list[int] = []
     run(settings, again, lambda status: updates.append(status.update))
     assert again.judged == [at for at in (3, 6, 9, 10) if at >= update]
     assert updates == list(range(update + 1, 11))
-    assert folder.shelf.best == whole.shelf.best == 6
+    assert folder.checkpoints.best == whole.checkpoints.best == 6
     for name in ("model.safetensors", "encoders.safetensors"):
         assert (folder.checkpoint / name).read_bytes() == (whole.checkpoint / name).read_bytes()
 
@@ -155,7 +155,7 @@ def test_a_kill_before_the_result_is_noted_judges_again(
     again = ScriptedJudge({3: 4})
     folder = run(settings, again)
     assert (first.judged, again.judged) == ([3], [3, 6, 9, 10])
-    assert folder.shelf.best == 3
+    assert folder.checkpoints.best == 3
     noted = [entry["update"] for entry in read_log(folder.path) if "success" in entry]
     assert noted == [3, 6, 9, 10]  # though update 3 has two lines
 
@@ -164,7 +164,7 @@ def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[st
     judge = ScriptedJudge({3: 3, 6: RuntimeError("no EGL\nhere"), 9: 1})
     folder = run(settings, judge)
     assert folder.finished
-    assert folder.shelf.best == 3
+    assert folder.checkpoints.best == 3
     assert str(judge.told[1]) == "update 6 was not judged: RuntimeError: no EGL here"
     assert {
         "event": "not judged",
@@ -172,7 +172,7 @@ def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[st
         "problem": "RuntimeError: no EGL here",
     } in lines(folder)
     never = ScriptedJudge(dict.fromkeys((3, 6, 9, 10), OSError("no")))  # type: ignore[arg-type]
-    assert run(settings | {"out": settings["out"] + "-never"}, never).shelf.best is None
+    assert run(settings | {"out": settings["out"] + "-never"}, never).checkpoints.best is None
 
 
 def test_what_is_judged_otherwise_starts_afresh(settings: dict[str, Any]) -> None:
@@ -184,17 +184,17 @@ def test_what_is_judged_otherwise_starts_afresh(settings: dict[str, Any]) -> Non
         run(settings, ScriptedJudge({3: 4}), stop)
     changed = settings | {"eval_episodes": 7}
     folder = run(changed, ScriptedJudge({6: 1, 9: 2, 10: 1}, conditions="b"))
-    assert folder.shelf.best == 9
+    assert folder.checkpoints.best == 9
 
 
 def test_rolling_back_forgets_later_evaluations(settings: dict[str, Any]) -> None:
     every = settings | {"keep": 0}
     folder = run(every, ScriptedJudge({3: 1, 6: 0, 9: 2, 10: 1}))
-    assert folder.shelf.best == 9
+    assert folder.checkpoints.best == 9
     judge = ScriptedJudge({9: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         run(every | {"from_update": 6}, judge)
-    assert folder.shelf.best == 3  # the best of those that are left
+    assert folder.checkpoints.best == 3  # the best of those that are left
     assert judge.judged == [9]
     assert calls(folder.evaluation(6)) == 1
     assert not folder.evaluation(10).exists()
@@ -207,7 +207,7 @@ def test_two_processes_wait_for_one_judgement(settings: dict[str, Any]) -> None:
     folder = RunFolder(Path(settings["out"]))
     assert folder.path.with_suffix(".processes").read_text() == "2"
     assert folder.finished
-    assert folder.shelf.best == 4
+    assert folder.checkpoints.best == 4
     assert [calls(folder.evaluation(update)) for update in (3, 4)] == [1, 1]
 
 

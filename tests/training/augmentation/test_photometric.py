@@ -2,7 +2,7 @@
 
 import torch
 
-from training.augmentation.photometry import shift_images
+from training.augmentation.photometric import shift_images
 
 
 def test_shifts_are_bounded_and_alike_over_history() -> None:

@@ -1,4 +1,4 @@
-"""What is trained, wherever its parts are: to be saved, resumed and looked at as a whole."""
+"""The network, its average and its optimiser, sharded or not: gathered, saved and resumed whole."""
 
 import copy
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from torch import nn
 
 from policies.rdt.encoders.base import FrozenEncodersConfig
 from policies.rdt.model.network import RDTPolicyNetwork
-from training.checkpoint_manager import State
+from training.checkpoint_manager import TrainingState
 from training.config import TrainingConfig
-from training.distributed.launch import fsdp_asked
+from training.distributed.launch import fsdp_enabled
 from training.distributed.sharding import (
-    gathered,
-    scattered,
-    scattered_moments,
-    scattered_state,
-    shard,
+    gather_tensors,
+    shard_like,
+    shard_moments,
+    shard_network,
+    shard_state,
 )
-from training.optimisation.averaging import WeightAverage
+from training.optimisation import ExponentialMovingAverage
 
 
-class Gathered:
-    """What is trained, whole, in the main process.
+class WholeWeights:
+    """Trained weights gathered in the main process.
 
     Attributes:
-        state: All that is needed to go on; None if it was not asked for.
+        state: The state to resume from; None if it was not gathered.
     """
 
     def __init__(
@@ -36,32 +36,32 @@ class Gathered:
         network: RDTPolicyNetwork,
         state: dict[str, Any] | None,
         *,
-        average: WeightAverage | None = None,
+        average: ExponentialMovingAverage | None = None,
         device: torch.device | None = None,
     ) -> None:
-        """Note what was gathered.
+        """Hold what was gathered.
 
         Args:
-            network: The one that is trained, or a copy on the CPU with the averaged weights.
+            network: The trained network, or a copy on the CPU that has the averaged weights.
             state: See above.
-            average: For the one that is trained.
-            device: For a copy, where it is called.
+            average: Average of the trained network.
+            device: Where a copy computes.
         """
         self._network, self.state = network, state
         self._average, self._device = average, device
 
     @contextmanager
     def averaged(self, *, computing: bool = False) -> Iterator[RDTPolicyNetwork]:
-        """Give the network with its averaged weights while the block runs.
+        """Yield the network with its averaged weights.
 
         Args:
-            computing: Whether it will be called, and must be where batches are.
+            computing: Whether the block calls the network, which then is moved to the device.
         """
         if self._average is not None:
             with self._average.applied(self._network):
                 yield self._network
             return
-        # Large encoders are shared with the network that is trained, and stay where it is.
+        # Frozen encoders are shared with the trained network and stay on its device.
         frozen = isinstance(self._network.encoders_config, FrozenEncodersConfig)
         moved = self._network.rdt if frozen else self._network
         try:
@@ -72,16 +72,16 @@ class Gathered:
 
 
 class TrainedWeights:
-    """A network, its average and its optimiser, in every process whole or in pieces.
+    """A network, its average and its optimiser, whole or sharded in every process.
 
-    What is said to be done in all processes must be: those that are left out would be waited for.
+    Methods that say so must be called in all processes: the others would wait for ever.
 
     Attributes:
-        network: What is called with a batch.
-        raw: The network itself, with the weights that the optimiser moves.
-        sharded: Whether every process has but a share of each tensor.
+        network: The module to call with a batch.
+        raw: The network itself, with the weights that the optimiser updates.
+        sharded: Whether every process has only a shard of each tensor.
         optimizer: AdamW.
-        average: The running average.
+        average: The moving average.
     """
 
     def __init__(
@@ -91,22 +91,22 @@ class TrainedWeights:
         config: TrainingConfig,
         accelerator: Accelerator,
     ) -> None:
-        """Hand a network to the processes.
+        """Prepare a network for the processes.
 
         Args:
             network: The same in all of them.
             trained: Its parameters to train.
             config: The run.
-            accelerator: With the processes.
+            accelerator: Knows the processes.
         """
         self._accelerator = accelerator
-        self.sharded = fsdp_asked()
+        self.sharded = fsdp_enabled()
         self._whole: RDTPolicyNetwork | None = None
         if self.sharded:
             if accelerator.is_main_process:
-                self._whole = copy.deepcopy(network)  # to be filled when the whole is wanted
-            trained = shard(network, accelerator)
-        # One operation for all pieces of a kind, which torch does not choose for pieces by itself.
+                self._whole = copy.deepcopy(network)  # filled when weights are gathered
+            trained = shard_network(network, accelerator)
+        # One operation for all shards of a kind, which torch does not choose for shards by itself.
         self._foreach = True if self.sharded else None
         optimizer = torch.optim.AdamW(
             trained,
@@ -122,29 +122,29 @@ class TrainedWeights:
         else:
             self.network, self.optimizer = accelerator.prepare(network, optimizer)
             self.raw = accelerator.unwrap_model(self.network)
-        self.average = WeightAverage(self.raw, config.ema, warmup=config.ema_warmup)
+        self.average = ExponentialMovingAverage(self.raw, config.ema, warmup=config.ema_warmup)
 
-    def gather(self, *, resumable: bool = True) -> Gathered | None:
-        """Put together what is in pieces; in all processes.
+    def gather(self, *, resumable: bool = True) -> WholeWeights | None:
+        """Gather the weights; in all processes.
 
         Args:
-            resumable: Also what only going on takes.
+            resumable: Also gather the state to resume from.
 
         Returns:
-            All of it in the main process, None in the others.
+            Everything in the main process, None in the others.
         """
         main = self._accelerator.is_main_process
         state: dict[str, Any] | None = None
         if resumable:
-            state = gathered(self._state(), keep=main)
+            state = gather_tensors(self._state(), keep=main)
         if not self.sharded:
-            return Gathered(self.raw, state, average=self.average) if main else None
+            return WholeWeights(self.raw, state, average=self.average) if main else None
         with self.average.applied(self.raw):
-            weights = gathered(self.raw.state_dict(), keep=main)
+            weights = gather_tensors(self.raw.state_dict(), keep=main)
         if self._whole is None:
             return None
         self._whole.load_state_dict(weights)
-        return Gathered(self._whole, state, device=self._accelerator.device)
+        return WholeWeights(self._whole, state, device=self._accelerator.device)
 
     def _state(self) -> dict[str, Any]:
         state = {
@@ -156,8 +156,8 @@ class TrainedWeights:
             state["scaler"] = self._accelerator.scaler.state_dict()
         return state
 
-    def load(self, state: State) -> None:
-        """Take up what was gathered before, on any number of processes; in all of them.
+    def load(self, state: TrainingState) -> None:
+        """Load what was gathered before, on any number of processes; in all processes.
 
         Raises:
             KeyError: Something is missing.
@@ -166,11 +166,11 @@ class TrainedWeights:
         """
         network, average, optimizer = state["network"], state["average"], state["optimizer"]
         if self.sharded:
-            network = scattered_state(network, self.raw)
-            there = self.average.tensors
-            tensors = {n: scattered(v, there[n]) for n, v in average["tensors"].items()}
+            network = shard_state(network, self.raw)
+            sharded = self.average.tensors
+            tensors = {n: shard_like(v, sharded[n]) for n, v in average["tensors"].items()}
             average = {**average, "tensors": tensors}
-            optimizer = scattered_moments(optimizer, self.optimizer)
+            optimizer = shard_moments(optimizer, self.optimizer)
         self.raw.load_state_dict(network)
         self.average.load_state_dict(average)
         self.optimizer.load_state_dict(optimizer)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from policies.rdt.actions.channels import GRIPPERS
 from policies.rdt.actions.layout import Layout
-from training.losses.settings import LossSettings
+from training.config_sections import LossSettings
 
 
 def slot_weights(settings: LossSettings, layout: Layout, std: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ import torch
 
 from policies.rdt.actions.layout_file import get_layout
 from tasks.errors import ConfigError
-from training.losses.settings import LossSettings
-from training.losses.weights import slot_weights, weight_table
+from training.config_sections import LossSettings
+from training.losses import slot_weights, weight_table
 
 LAYOUT = get_layout("eef-velocity")
 POSITION, ROTATION, GRIPPER = [39, 40, 41], [42, 43, 44], 10

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from policies.rdt.encoders.images import BACKGROUND
 from tasks.observation import CONTROL_HZ
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 from training.data.windows import Window
 
 
@@ -52,14 +52,14 @@ def mask_conditions(
         batch["images"] = batch["images"].masked_fill(unseen, BACKGROUND)
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
-    likely = [1.0 if camera in missing else settings.mask(camera) for camera in cameras]
+    likely = [1.0 if camera in missing else settings.mask_probability(camera) for camera in cameras]
     chances = torch.tensor(likely, device=device)
     if chances.any():
         hidden = torch.rand(images.shape[:3], device=device) < chances
         batch["images"] = images.masked_fill(hidden[..., None, None, None], BACKGROUND)
 
     def drawn(what: str) -> Tensor | None:
-        chance = settings.mask(what)
+        chance = settings.mask_probability(what)
         return torch.rand(count, 1, device=device) < chance if chance else None
 
     if (blind := drawn("state")) is not None:

@@ -12,11 +12,11 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, PrerequisiteError
 from tests.policies.rdt.test_policy import load_policy
 from tests.training.demo_files import write_file
-from tests.training.optimisation.test_freezing import batch
+from tests.training.test_adapters import batch, config
 from tests.training.tiny import save_tiny, tiny_network
+from training.adapters import merged, prepare_network
 from training.config import TrainingConfig
-from training.optimisation.adapters import merged, prepare_network
-from training.optimisation.settings import OptimisationSettings
+from training.config_sections import LoraSettings
 from training.progress import TrainingStart, TrainingStatus
 from training.trainer import train
 
@@ -26,7 +26,7 @@ def adapted(seed: int = 0, **settings: object) -> tuple[RDTPolicyNetwork, list[n
     pytest.importorskip("peft")
     torch.manual_seed(seed)
     network = tiny_network()
-    trained = prepare_network(network, OptimisationSettings(lora_rank=3, **settings))
+    trained = prepare_network(network, config(lora_rank=3, **settings))
     for name, each in network.named_parameters():
         if "lora_B" in name or "final_layer" in name:
             nn.init.normal_(each, std=0.1)
@@ -91,7 +91,7 @@ def test_adapters_start_as_nothing() -> None:
     nn.init.normal_(plain.rdt.model.final_layer.ffn_final.fc2.weight)
     noise = torch.randn(3, 8, 128)
     wanted = plain.eval().sample(batch(), noise)
-    prepare_network(plain, OptimisationSettings(lora_rank=4))
+    prepare_network(plain, config(lora_rank=4))
     assert torch.equal(plain.eval().sample(batch(), noise), wanted)
 
 
@@ -147,7 +147,7 @@ def test_only_trained_weights_are_averaged(base: dict[str, object], tmp_path: Pa
     from training.run_folder import RunFolder
 
     train(TrainingConfig(**base, out=tmp_path / "run"))
-    state = torch.load(RunFolder(tmp_path / "run").shelf.place(6) / STATE, weights_only=True)
+    state = torch.load(RunFolder(tmp_path / "run").checkpoints.path(6) / STATE, weights_only=True)
     averaged = state["average"]["tensors"]
     assert "rdt.model.blocks.0.attn.qkv.lora_A.default.weight" in averaged
     assert not any("base_layer" in name or ".ffn." in name for name in averaged)
@@ -157,13 +157,13 @@ def test_only_trained_weights_are_averaged(base: dict[str, object], tmp_path: Pa
 def test_without_peft_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(PrerequisiteError, match=r"--lora-rank 8 .*libero-bench\[lora\]"):
-        prepare_network(tiny_network(), OptimisationSettings(lora_rank=8))
+        prepare_network(tiny_network(), config(lora_rank=8))
 
 
 def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ConfigError, match="--lora-dropout without --lora-rank"):
-        OptimisationSettings(lora_dropout=0.1)
+        LoraSettings(lora_dropout=0.1)
     with pytest.raises(ConfigError, match="--freeze trunk"):
-        OptimisationSettings(lora_rank=8, freeze="trunk")
+        config(lora_rank=8, freeze="trunk")
     with pytest.raises(ConfigError, match="without --checkpoint"):
         TrainingConfig(demos=(), out=Path("x"), lora_rank=8)

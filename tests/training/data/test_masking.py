@@ -5,8 +5,8 @@ import torch
 
 from policies.rdt.encoders.images import BACKGROUND
 from tasks.errors import ConfigError
-from training.data.conditions import add_state_noise, mask_conditions
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
+from training.data.masking import add_state_noise, mask_conditions
 
 CAMERAS = ("agentview", "wrist")
 COUNT = 4000

@@ -1,4 +1,4 @@
-"""Which weights are trained, and how the network computes while it is."""
+"""Which weights are trained: freezing and low-rank adapters (LoRA)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,62 +9,60 @@ from torch import nn
 
 from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, PrerequisiteError
-from training.optimisation.lora_settings import LoraSettings, Targets
-from training.optimisation.settings import OptimisationSettings
+from training.config import TrainingConfig
+from training.config_sections import LoraSettings, LoraTargets
 
 
-def prepare_network(
-    network: RDTPolicyNetwork, settings: OptimisationSettings
-) -> list[nn.Parameter]:
-    """Freeze what is to stay, add adapters, switch on what saves memory or time.
+def prepare_network(network: RDTPolicyNetwork, config: TrainingConfig) -> list[nn.Parameter]:
+    """Freeze weights, add adapters, and enable gradient checkpointing and compilation.
 
     Args:
         network: Changed in place; its weights become fp32.
-        settings: What is asked.
+        config: The run.
 
     Returns:
         The parameters to train.
 
     Raises:
         ConfigError: Nothing is left to train.
-        PrerequisiteError: Adapters are asked for, and the package that makes them is missing.
+        PrerequisiteError: Adapters are wanted and peft is not installed.
     """
     network.float()
     frozen: list[nn.Module] = []
-    if settings.freeze == "encoders":
+    if config.freeze == "encoders":
         frozen = [network.image_encoder, network.text_encoder]
-    elif settings.freeze == "trunk":
+    elif config.freeze == "trunk":
         frozen = [network.rdt.model]
     for module in frozen:
         module.requires_grad_(False)
-    if settings.freeze == "trunk":
+    if config.freeze == "trunk":
         network.rdt.model.final_layer.requires_grad_(True)
-    if settings.lora_rank:
-        add_adapters(network, settings)
-    network.rdt.model.recompute = settings.gradient_checkpointing
-    if settings.compile:
+    if config.lora_rank:
+        add_adapters(network, config)
+    network.rdt.model.recompute = config.gradient_checkpointing
+    if config.compile:
         network.rdt.model.compile()
-    trained = [each for each in network.parameters() if each.requires_grad]
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
     if not trained:
-        raise ConfigError(f"--freeze {settings.freeze} leaves nothing to train. Fix: drop it.")
+        raise ConfigError(f"--freeze {config.freeze} leaves nothing to train. Fix: drop it.")
     return trained
 
 
-_PARTS: dict[Targets, tuple[str, ...]] = {
+_PARTS: dict[LoraTargets, tuple[str, ...]] = {
     "attention": (".attn.", ".cross_attn."),
     "attention-ffn": (".attn.", ".cross_attn.", ".ffn."),
 }
-"""What the names of layers hold that get adapters."""
+"""Parts of the names of layers that get adapters."""
 
 
 def add_adapters(network: RDTPolicyNetwork, settings: LoraSettings) -> None:
-    """Put adapters into the trunk, and let of RDT only them and what was asked for be trained.
+    """Add adapters to the trunk; of RDT only they, and perhaps its adaptors, are trained.
 
-    An adapter starts as zero: its matrices A and B add B·A·alpha/rank to a weight, and B is zero.
+    An adapter adds B·A·alpha/rank to a weight; B is zero at the start.
 
     Args:
         network: Changed in place.
-        settings: With a rank.
+        settings: Settings with a rank above 0.
 
     Raises:
         PrerequisiteError: peft is not installed.
@@ -93,20 +91,20 @@ def add_adapters(network: RDTPolicyNetwork, settings: LoraSettings) -> None:
 
 
 def target_layers(trunk: nn.Module, settings: LoraSettings) -> list[str]:
-    """Return the names of the linear layers that get adapters; none that is trained itself."""
-    layers = [name for name, each in trunk.named_modules() if isinstance(each, nn.Linear)]
+    """Return the names of the linear layers that get adapters, without those trained anyway."""
+    layers = [name for name, layer in trunk.named_modules() if isinstance(layer, nn.Linear)]
     if settings.lora_targets != "all-linear":
         parts = _PARTS[settings.lora_targets]
         return [name for name in layers if any(part in name for part in parts)]
-    itself = "final_layer." if settings.lora_train_adaptors else ()
-    return [name for name in layers if not name.startswith(itself)]
+    trained_anyway = "final_layer." if settings.lora_train_adaptors else ()
+    return [name for name in layers if not name.startswith(trained_anyway)]
 
 
 @contextmanager
 def merged(network: nn.Module) -> Iterator[None]:
-    """Let a network be a plain one while the block runs: every adapter added to its weight.
+    """Merge every adapter into its weight while the block runs.
 
-    The weights themselves are not touched, so that afterwards they are the same to the last bit.
+    Merged layers are temporary copies: the weights are unchanged afterwards, to the last bit.
     """
     adapted: list[tuple[nn.Module, str, Any]] = [
         (parent, name, child)

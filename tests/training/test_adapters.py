@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from tests.training.tiny import HORIZON, tiny_network
+from training.adapters import prepare_network
 from training.config import TrainingConfig
-from training.optimisation.adapters import prepare_network
-from training.optimisation.settings import OptimisationSettings
+
+
+def config(**settings: object) -> TrainingConfig:
+    start = Path("start") if "lora_rank" in settings else None
+    return TrainingConfig(demos=(), out=Path("out"), checkpoint=start, **settings)
 
 
 def batch(size: int = 3) -> dict[str, torch.Tensor]:
@@ -29,7 +33,7 @@ def gradients(**settings: object) -> dict[str, torch.Tensor]:
     network = tiny_network()
     for parameter in network.rdt.model.final_layer.parameters():
         torch.nn.init.normal_(parameter, std=0.1)  # zeros would stop all gradients
-    prepare_network(network, OptimisationSettings(**settings))
+    prepare_network(network, config(**settings))
     torch.manual_seed(1)
     loss, _ = network(batch())
     loss.backward()
@@ -55,7 +59,7 @@ def test_compiled_blocks_give_the_same_gradients() -> None:
 def test_computing_blocks_twice_keeps_less() -> None:
     def kept_bytes(**settings: object) -> int:
         network = tiny_network()
-        prepare_network(network, OptimisationSettings(**settings))
+        prepare_network(network, config(**settings))
         sizes: list[int] = []
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -98,7 +102,7 @@ def test_weights_and_moments_are_fp32_under_bf16(tmp_path: Path) -> None:
         warmup=0,
     )
     train(settings)
-    state = torch.load(RunFolder(settings.out).shelf.place(2) / STATE, weights_only=True)
+    state = torch.load(RunFolder(settings.out).checkpoints.path(2) / STATE, weights_only=True)
     weights = state["network"]
     assert {v.dtype for v in weights.values() if v.is_floating_point()} == {torch.float32}
     moments = [v for s in state["optimizer"]["state"].values() for v in s.values()]
