@@ -13,7 +13,12 @@ from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
-from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions, stack_precedents
+from policies.rdt.model.sampling import (
+    PlanSampler,
+    PreviousPlans,
+    SamplingOptions,
+    stack_previous_plans,
+)
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray, Image, Observation
 
@@ -102,11 +107,11 @@ class RDTPolicy:
 
         Raises:
             ConfigError: An instruction is too long, or a language cache lacks it.
-            SpecMismatchError: An observation lacks something or has pictures of another size.
+            SpecMismatchError: An observation lacks something or has images of another size.
         """
         by_length: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            places = self.network.text_encoder.places(request.instruction)
+            places = self.network.text_encoder.padded_length(request.instruction)
             by_length.setdefault(places, []).append(index)
         plans: dict[int, FloatArray] = {}
         for alike in by_length.values():
@@ -136,14 +141,14 @@ class RDTPolicy:
         shape = (self.sampling.samples, self.contract.horizon, SIZE)
         return torch.randn(shape, generator=generator)
 
-    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> Precedent | None:
+    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> PreviousPlans | None:
         if self.sampling.guidance == "none":
             return None
         rests = [
             None if row.previous is None else self._rest_of(row.previous, state, index)
             for index, row in enumerate(rows)
         ]
-        return stack_precedents(
+        return stack_previous_plans(
             rests, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
         )
 
@@ -163,7 +168,7 @@ class RDTPolicy:
         text, text_mask = self.network.text_encoder.prepare([row.instruction for row in rows])
         mask_BV = torch.from_numpy(self.layout.mask).expand(len(rows), -1)
         return {
-            # Left on the CPU: an encoder that knows a picture already need not move it.
+            # Left on the CPU: an encoder that knows an image already need not move it.
             "images": self.network.image_encoder.prepare(frames),
             "token_ids": text.to(self.device),
             "token_mask": text_mask.to(self.device),
@@ -184,12 +189,12 @@ class RDTPolicy:
         stacks = []
         for window in windows:
             for seen in window:
-                _check_pictures(seen, cameras, wanted)
-            pictures = [self._by_place(seen, wanted) for seen in window]
-            blank = np.full_like(pictures[0], BACKGROUND)
+                _check_images(seen, cameras, wanted)
+            images = [self._by_place(seen, wanted) for seen in window]
+            blank = np.full_like(images[0], BACKGROUND)
             first = self.network.encoders_config.missing_history == "first"
-            missing = [pictures[0] if first else blank] * (history - len(pictures))
-            stacks.append(np.stack(missing + pictures))
+            missing = [images[0] if first else blank] * (history - len(images))
+            stacks.append(np.stack(missing + images))
         return np.stack(stacks)
 
     def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
@@ -206,14 +211,14 @@ class RDTPolicy:
         return tuple(getattr(seen.get(self.contract.shown_cameras[0]), "shape", ()))
 
 
-def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
+def _check_images(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
     for camera in cameras:
         shape: tuple[int, ...] = tuple(getattr(seen.get(camera), "shape", ()))
         if shape != wanted or len(shape) != 3 or shape[2] != 3:
             needed = wanted or "(height, width, 3)"
             size = f" at {wanted[0]} pixels" if wanted else ""
             raise SpecMismatchError(
-                f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs {needed}. "
+                f"Camera '{camera}' gave {shape or 'no image'}; the checkpoint needs {needed}. "
                 f"Fix: render the policy's history{size}."
             )
 

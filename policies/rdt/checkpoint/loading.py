@@ -12,7 +12,7 @@ from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract, Orientation
 from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.location import Weights, is_own
+from policies.rdt.checkpoint.location import Weights, is_own_checkpoint
 from policies.rdt.checkpoint.lora import Adapter, find_adapter, read_adapter
 from policies.rdt.checkpoint.official import load_official
 from policies.rdt.checkpoint.storage import load_checkpoint
@@ -96,7 +96,7 @@ def load_network(
     layout = None if options.layout is None else get_layout(options.layout)
     dtype: torch.dtype | None = None if options.dtype is None else getattr(torch, options.dtype)
     path, adapter = find_parts(source, options.base, options.weights)
-    if is_own(path):
+    if is_own_checkpoint(path):
         network, contract = load_checkpoint(path, sources=options, device=device, adapter=adapter)
         stated = {name: getattr(options, name) for name in ("norm", "control_hz", "orientation")}
         contract.check({name: value for name, value in stated.items() if value is not None})
@@ -202,7 +202,7 @@ def find_parts(
 
 def _own_folder(place: Path) -> Path:
     """Give the folder of ours that a weight file is in: what it needs is said there."""
-    return place.parent if place.is_file() and is_own(place.parent) else place
+    return place.parent if place.is_file() and is_own_checkpoint(place.parent) else place
 
 
 def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisation:
@@ -232,13 +232,13 @@ def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisatio
             "Fix: export the checkpoint anew (libero-bench export-checkpoint), or give the layout "
             "that it was trained with: --option.layout NAME (inspect: --layout NAME)."
         )
-    found.laid_over(layout)  # refuses slots of another
+    found.applied_to(layout)  # refuses slots of another
     return found
 
 
 def _fits(normalisation: Normalisation, layout: Layout) -> bool:
     try:
-        normalisation.laid_over(layout)
+        normalisation.applied_to(layout)
     except SpecMismatchError:
         return False
     return True

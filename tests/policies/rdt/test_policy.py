@@ -138,7 +138,7 @@ def test_pictures_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None
         policy.plan([ask(0, window=[observe(0, side=64)])])
     blind = observe(0)
     del blind["wrist"]
-    with pytest.raises(SpecMismatchError, match="'wrist' gave no picture"):
+    with pytest.raises(SpecMismatchError, match="'wrist' gave no image"):
         policy.plan([ask(0, window=[blind])])
     with pytest.raises(SpecMismatchError, match="no observation"):
         policy.plan([ask(0, window=[])])

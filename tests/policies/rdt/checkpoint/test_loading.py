@@ -66,10 +66,10 @@ def test_a_plan_is_what_the_parts_give_one_by_one(home: Path) -> None:
 
     rdt = load_official(home / "rdt", dtype=torch.float32)
     grey = np.full((48, 48, 3), 127, np.uint8)
-    pictures = [
-        picture for seen in request.window for picture in (seen["agentview"], seen["wrist"], grey)
+    images = [
+        image for seen in request.window for image in (seen["agentview"], seen["wrist"], grey)
     ]
-    tokens = torch.cat([by_transformers(home / "siglip", picture) for picture in pictures])
+    tokens = torch.cat([by_transformers(home / "siglip", image) for image in images])
     words = load_frozen_encoders(
         EncoderSources(siglip=str(home / "siglip"), t5=str(home / "t5"))
     ).text.prepare([WORDS])
