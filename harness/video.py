@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
-from harness.evaluation.rollout import Moment
+from harness.evaluation.rollout import StepEvent
 from results.folder import VIDEOS_FOLDER
 from results.records import EpisodeKey, Outcome
 from tasks.files import publish
@@ -72,12 +72,12 @@ class VideoWriter:
         self._instruction, self._max_steps = observation["instruction"], max_steps
         self._write(self._frame(observation, step=0, closing=False))
 
-    def step(self, moment: Moment) -> None:
+    def step(self, event: StepEvent) -> None:
         """Add one frame."""
-        if moment.starts_plan:
-            self._plan_starts.append(moment.step)
-        closing = bool(moment.action[-1] > 0)
-        self._write(self._frame(moment.observation, step=moment.step, closing=closing))
+        if event.starts_plan:
+            self._plan_starts.append(event.step)
+        closing = bool(event.action[-1] > 0)
+        self._write(self._frame(event.observation, step=event.step, closing=closing))
 
     def end(self, outcome: Outcome) -> str:
         """Hold the last picture with the outcome on it, then put the file in its place.

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from results.errors import ResultsError
+from results.folder import load_run, read_info
 from results.records import EpisodeRecord, RunInfo
-from results.store import RunStore, load_run, read_info
+from results.store import RunStore
 
 Info = Callable[..., RunInfo]
 Episode = Callable[..., EpisodeRecord]

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
-from policies.rdt.actions.kinematics import Doubles, RobotState
+from policies.rdt.actions.kinematics import Doubles
 from policies.rdt.actions.slots import SIZE
-from tasks.observation import FloatArray
+from tasks.observation import FloatArray, RobotState
 from tasks.rotations import (
     axisangle_to_matrix,
     matrix_to_axisangle,
