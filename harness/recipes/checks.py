@@ -1,7 +1,6 @@
 """What would stop a recipe after hours of work, found before its first stage."""
 
 import dataclasses
-from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +157,10 @@ def _of_policy(
         return Foreseen(horizon=policy.build().spec.horizon, render_size=None)
     if policy.name != "rdt" or policy.checkpoint is None:
         return None
-    _check_sampling(policy.options)
+    if policy.options.get("layout") is not None:
+        from policies.rdt.actions.layout_file import get_layout
+
+        get_layout(policy.options["layout"])
     checkpoint = Path(policy.checkpoint).resolve()
     if training is not None and training.out.resolve() in checkpoint.parents:
         assert trained is not None
@@ -169,16 +171,6 @@ def _of_policy(
         return None
     contract.check(_conditions(config))
     return Foreseen(horizon=contract.horizon, render_size=contract.render_size)
-
-
-def _check_sampling(options: Mapping[str, Any]) -> None:
-    from policies.rdt.actions.layout_file import get_layout
-    from policies.rdt.model.sampling import SamplingOptions
-
-    names = {field.name for field in dataclasses.fields(SamplingOptions)}
-    SamplingOptions(**{name: value for name, value in options.items() if name in names})
-    if options.get("layout") is not None:
-        get_layout(options["layout"])
 
 
 def _check_protocol(config: EvaluationConfig, size: int | None) -> None:
@@ -211,13 +203,13 @@ def _contract(policy: PolicyConfig) -> "Contract | None":
         ConfigError: There is none.
     """
     from policies.rdt.checkpoint.hub import is_hub_name
-    from policies.rdt.checkpoint.location import find_official, is_own
+    from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
     from policies.rdt.checkpoint.storage import load_contract
 
     assert policy.checkpoint is not None
     if is_hub_name(policy.checkpoint):
         return None
-    if not is_own(policy.checkpoint):
+    if not is_own_checkpoint(policy.checkpoint):
         find_official(policy.checkpoint)
         return None
     return load_contract(policy.checkpoint)
