@@ -94,10 +94,18 @@ def read_info(folder: Path | str) -> RunInfo:
 
 
 def _completed(raw: Any) -> Any:
-    """Add the rule that older runs do not list: their policies were told the BDDL files' words."""
+    """Describe an older run as it would be described today.
+
+    It does not list a rule of its protocol: its policy was told the BDDL files' words. In version
+    1 ``config`` repeats the policy.
+    """
     rules = raw["protocol"]
     if isinstance(rules, dict) and "max_steps" in rules:
         rules.setdefault("instructions", "bddl")
+    if raw["schema_version"] == 1:
+        if isinstance(config := raw.get("config"), dict):
+            config.pop("policy", None)
+        raw["schema_version"] = SCHEMA_VERSION
     return raw
 
 

@@ -13,8 +13,9 @@ from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
-SCHEMA_VERSION = 1
-"""Version of the run folder; a reader refuses a newer one rather than misread it."""
+SCHEMA_VERSION = 2
+"""Version of the run folder; a reader refuses a newer one rather than misread it. Version 1 had the
+policy in ``config`` as well."""
 
 Outcome = Literal["success", "failure", "error"]
 Status = Literal["running", "complete", "interrupted"]
@@ -182,7 +183,7 @@ class RunInfo:
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
     config: JsonDict = dataclasses.field(default_factory=dict)
-    """The resolved configuration."""
+    """The resolved configuration, without the policy's."""
 
     provenance: JsonDict = dataclasses.field(default_factory=dict)
     """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""

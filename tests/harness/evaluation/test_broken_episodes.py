@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
@@ -20,7 +20,7 @@ from tests.harness.evaluation.runs import make, outcome
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
 @pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])
