@@ -1,7 +1,6 @@
 """A run in others' words: LeRobot's ``eval_info.json`` and the ``model-index`` of model cards."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from results.errors import ResultsError
 from results.folder import load_run
 from results.leaderboard.rows import LeaderboardRow, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
+from tasks.files import write_text
 
 ExportFormat = Literal["lerobot", "model-index"]
 
@@ -95,15 +95,7 @@ def write_export(path: Path | str, text: str, *, overwrite: bool = False) -> Non
             "to lose it."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(path, text, several_writers=True)
 
 
 def _is_export(path: Path) -> bool:

@@ -7,16 +7,14 @@ has been finished since.
 
 import contextlib
 import dataclasses
-import os
 import re
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from results.differences import describe_differences, differences
 from results.errors import ResultsError
-from results.folder import RUN_FILE, load_run
+from results.folder import RUN_FILE, link_file, load_run
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 
@@ -212,7 +210,7 @@ def _fill(store: RunStore, chosen: Mapping[EpisodeKey, tuple[Path, EpisodeRecord
             name = known or _own_name(found.video, key, names)
             record = dataclasses.replace(found, video=name)
             if (folder / found.video).is_file():
-                _link(folder / found.video, store.folder / name)
+                link_file(folder / found.video, store.folder / name)
             else:
                 lost += 1
         if held.get(key) != record:
@@ -227,22 +225,6 @@ def _own_name(video: str, key: EpisodeKey, names: dict[str, EpisodeKey]) -> str:
         number += 1
         video = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
     return video
-
-
-def _link(source: Path, target: Path) -> None:
-    if target.exists():
-        one, other = source.stat(), target.stat()
-        # A copy of a film has its size and time; the same film need not be copied again.
-        if (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns):
-            return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.stem}.part{target.suffix}")
-    draft.unlink(missing_ok=True)
-    try:
-        os.link(source, draft)
-    except OSError:
-        shutil.copy2(source, draft)
-    draft.replace(target)
 
 
 def _absent(infos: Sequence[RunInfo]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from results.report.runs import as_text, entries_of, errors_of, load_runs, share
 from results.report.step_times import steps_charts
 from results.report.success import DRAWN_RUNS, horizon_charts, instruction, success_by_task
 from results.report.videos import link_videos
+from tasks.files import write_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGE = "index.html"
@@ -73,10 +74,8 @@ def write_page(
         episodes=sum(len(run.records) for run in loaded),
         made=datetime.now(UTC),
     )
-    page, draft = folder / _PAGE, folder / f"{_PAGE}.tmp"
-    draft.write_text(html, encoding="utf-8")
-    draft.replace(page)
-    return page
+    write_text(folder / _PAGE, html)
+    return folder / _PAGE
 
 
 def _refuse_foreign(folder: Path) -> None:

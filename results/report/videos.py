@@ -1,14 +1,13 @@
 """The videos of a page, linked into its folder so that the folder can be moved."""
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from results.folder import link_file
 from results.records import EpisodeRecord
 from results.report.runs import ReportRun
 
@@ -71,11 +70,5 @@ def _reachable(folder: Path, run: Path, video: str) -> Path:
     digest = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:6]
     name = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
     target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / name
-    if not (target.exists() and target.samefile(source)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
+    link_file(source, target)
     return target.relative_to(home)
