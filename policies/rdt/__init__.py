@@ -1,4 +1,4 @@
-"""RDT: a diffusion transformer that plans 64 actions from pictures, words and the arm's state."""
+"""RDT: a diffusion transformer that plans 64 actions from images, words and the arm's state."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,19 +1,19 @@
 """Rules on what states and actions mean in RDT's unified vector, and on the loss over them."""
 
-from policies.rdt.actions import slots as vector
+from policies.rdt.actions import slots
 from tasks.observation import CONTROL_HZ
 from training.audit.facts import Conditions, Facts, Unjudged, known
 from training.audit.findings import Found
 
 _POSES = frozenset(
     (
-        *vector.RIGHT_EEF_POS,
-        *vector.RIGHT_EEF_ROT6D,
-        *vector.LEFT_EEF_POS,
-        *vector.LEFT_EEF_ROT6D,
+        *slots.RIGHT_EEF_POS,
+        *slots.RIGHT_EEF_ROT6D,
+        *slots.LEFT_EEF_POS,
+        *slots.LEFT_EEF_ROT6D,
     )
 )
-_OPENINGS = (vector.RIGHT_GRIPPER_OPEN, vector.LEFT_GRIPPER_OPEN)
+_OPENINGS = (slots.RIGHT_GRIPPER_OPEN, slots.LEFT_GRIPPER_OPEN)
 _UNEVEN = 100.0
 """Ratio of the variances of an action's numbers from which a plain loss neglects the smaller."""
 
