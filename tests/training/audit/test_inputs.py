@@ -289,6 +289,7 @@ def test_numbers_that_live_beside_torch() -> None:
         assert origin._HIDDEN.get(preset.rdt.hidden_size, "rdt-small") == name
 
 
+@pytest.mark.slow
 def test_reading_scripts_takes_no_torch() -> None:
     code = (
         "import sys; from harness.cli import main; "
