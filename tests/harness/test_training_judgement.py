@@ -19,8 +19,8 @@ from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
+from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
-from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError
 from tasks.opengl import unavailable
 from tasks.protocols import PROTOCOLS, Protocol, get_protocol

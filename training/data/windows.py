@@ -112,7 +112,7 @@ class DemoWindows(Dataset[Window]):
         """
         self._settings = settings or DataSettings()
         self.normalisation = normalisation or Normalisation()
-        self._layout = self.normalisation.laid_over(layout)
+        self._layout = self.normalisation.applied_to(layout)
         self._history, self._horizon = history, horizon
         self._places = Places(cameras=tuple(cameras), missing=tuple(missing_cameras))
         self._prepare = image_encoder.prepare

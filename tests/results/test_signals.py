@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from results.interruption import Interruption
+from results.signals import Interruption
 from tests.harness.conftest import ROOT
 
 
@@ -102,7 +102,7 @@ def test_beside_the_main_thread_it_does_nothing() -> None:
 
 TWICE = """
 import signal, sys, time
-from results.interruption import Interruption
+from results.signals import Interruption
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Interruption() as interruption:
     try:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from results.visible import visible
+from results.formatting import visible
 
 
 @pytest.mark.parametrize(
