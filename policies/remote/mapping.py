@@ -21,7 +21,7 @@ from pydantic_core import ArgsKwargs
 from policies.interface import PlanRequest
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray, Image, Observation
-from tasks.rotations import quat_to_axisangle, quat_to_rot6d
+from tasks.rotations import quat_to_axisangle, quat_to_rot6d, xyzw_to_wxyz
 
 Turn = Literal["rotate180", "raw", "flip"]
 """How an image is turned against what the renderer gives, as ``rotate180`` and ``raw`` of
@@ -35,7 +35,7 @@ STATE_PARTS: Mapping[str, Callable[[Observation], FloatArray]] = {
     "short-axisangle": lambda seen: quat_to_axisangle(seen["ee_quat"]),
     "quat": lambda seen: seen["ee_quat"],
     "short-quat": lambda seen: np.where(seen["ee_quat"][3] < 0, -1, 1) * seen["ee_quat"],
-    "quat-wxyz": lambda seen: np.roll(seen["ee_quat"], 1),
+    "quat-wxyz": lambda seen: xyzw_to_wxyz(seen["ee_quat"]),
     "rot6d": lambda seen: quat_to_rot6d(seen["ee_quat"]),
     "fingers": lambda seen: seen["gripper_qpos"],
     "width": lambda seen: seen["gripper_qpos"][:1] - seen["gripper_qpos"][1:],
