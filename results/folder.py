@@ -37,7 +37,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ResultsError: There is no run at or below a path.
     """
-    found: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for path in paths:
         runs = [path] if (path / RUN_FILE).is_file() else sorted(_below(path))
         if not runs:
@@ -47,8 +47,8 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
                 "above such folders."
             )
         for run in runs:
-            found.setdefault(run.resolve(), run)
-    return list(found.values())
+            folders.setdefault(run.resolve(), run)
+    return list(folders.values())
 
 
 def _below(path: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
-from results.records import EpisodeRecord, RunInfo, most_frequent
+from results.records import EpisodeRecord, RunInfo, most_frequent_error
 from results.statistics.intervals import rate_interval
 from results.statistics.power import detectable_difference
 
@@ -174,7 +174,7 @@ def _row(
         ]
     )
     broken = [record.error or "" for record in mine if record.outcome == "error"]
-    error, error_count = most_frequent(broken) if broken else (None, 0)
+    error, error_count = most_frequent_error(broken) if broken else (None, 0)
     row = LeaderboardRow(
         label=info.name,
         suite=suite,
