@@ -19,7 +19,7 @@ from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 
 PARTS_OWN = ("config.shard", "config.out")
-"""Settings that each part has for itself: its share of the whole, such as ``2/4``, and its folder."""
+"""Settings of each part alone: its share of the whole, such as ``2/4``, and its folder."""
 
 DRAFTS = ".merging"
 """Folder beside the merged run in which it grows until it is whole."""
