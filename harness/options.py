@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from tasks.errors import ConfigError
 from tasks.settings import MOST_NUMBERS, read_word
@@ -147,7 +147,7 @@ def _typed(value: Any) -> str | None:
 Convention = Literal["before_action", "after_action"]
 """``tasks.demos.file.Convention``, without importing h5py."""
 
-Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)]
 """Numbers, also as text such as ``0,3`` or ``0-4``."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]

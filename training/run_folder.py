@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.leftovers import clear_leftovers, is_free
+from results.folder import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
 from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig

@@ -15,8 +15,8 @@ from torch.distributed.tensor import DTensor
 
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
-from results.interruption import Interruption
 from results.locking import sole_writer
+from results.signals import Interruption
 from tasks.errors import ConfigError
 from training.adapters import merged, prepare_network
 from training.augmentation.pipeline import augment_images

@@ -22,8 +22,7 @@ from harness.benchmarks.reference_rollout import LOOP, PLAYED, LoopConfig, Playe
 from harness.processes import worker_variables
 from harness.recipes import SHIPPED
 from policies.registry import PolicyConfig
-from results.folder import EPISODES_FILE
-from results.store import load_run
+from results.folder import EPISODES_FILE, load_run
 from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
 

@@ -19,9 +19,9 @@ from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.model.presets import get_preset
-from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions
+from policies.rdt.model.sampling import PlanSampler, PreviousPlans, SamplingOptions
 from policies.rdt.model.torch_runtime import resolve_device
-from policies.rdt.model.transformer import Conditions
+from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
@@ -238,7 +238,7 @@ class _ProbedSampler(PlanSampler):
     stages: Stages = staticmethod(untimed)
 
     def sample(
-        self, conditions: Conditions, noise: Tensor, precedent: Precedent | None = None
+        self, conditions: Conditioning, noise: Tensor, precedent: PreviousPlans | None = None
     ) -> Tensor:
         with self.stages("denoising"):
             self.latest = super().sample(conditions, noise, precedent)

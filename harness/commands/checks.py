@@ -16,7 +16,7 @@ from harness.parity.config import ParityConfig
 from tasks.findings import Severity, none_failed
 
 if TYPE_CHECKING:
-    from training.audit.auditing import Audit
+    from training.audit.audit import AuditResult
 
 FAILED = 1
 CRITICAL = 1
@@ -25,7 +25,7 @@ CRITICAL = 1
 _PARTS = 3
 """What ``parity`` reports: reading, opening the task, acting the demonstration out."""
 _AUDIT_WIDTH = 100
-_MOST_SKIPPED = 10
+_LISTED_MISSING = 10
 
 Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
@@ -47,11 +47,9 @@ def doctor_command(
     json
         Print the findings as JSON.
     """
-    from harness.doctor.checklist import CHECKS
-    from harness.doctor.worker import Worker
-    from harness.findings import examine
+    from harness.doctor.checks import CHECKS, CheckWorker, examine
 
-    with Worker() as worker, progress_bar("Examining", None, "check") as bar:
+    with CheckWorker() as worker, progress_bar("Examining", None, "check") as bar:
         findings = examine(
             CHECKS,
             out,
@@ -91,11 +89,14 @@ def parity_command(
         Print the comparisons as JSON.
     """
     from harness.processes import worker_variables
+    from tasks.native_libraries import environment_variables
     from tasks.suites import import_libero
-    from tasks.variables import environment
 
     # As workers have it, as far as libraries read it when they are imported, which is below.
-    with environment(worker_variables(1)), progress_bar("Comparing", _PARTS, "part") as bar:
+    with (
+        environment_variables(worker_variables(1)),
+        progress_bar("Comparing", _PARTS, "part") as bar,
+    ):
         import_libero()  # before robosuite is, which would warn
         from harness.parity.checks import examine_demo
 
@@ -153,9 +154,9 @@ def audit_command(
     json
         Print everything as JSON.
     """
-    from training.audit.auditing import audit
+    from training.audit.audit import audit
 
-    done = audit(
+    result = audit(
         inputs,
         gpus=gpus,
         demos=demos,
@@ -164,10 +165,10 @@ def audit_command(
         options=option_names(),
     )
     if json:
-        print(dumps(_audit_as_dict(done), indent=2, ensure_ascii=False))
+        print(dumps(_audit_as_dict(result), indent=2, ensure_ascii=False))
     else:
-        _print_audit(done, least)
-    return CRITICAL if strict and done.verdict.count("critical") else 0
+        _print_audit(result, least)
+    return CRITICAL if strict and result.count("critical") else 0
 
 
 def option_names() -> dict[str, list[str]]:
@@ -180,18 +181,18 @@ def option_names() -> dict[str, list[str]]:
     return {"train": ["json"], "eval": sorted({*names, "option", "json"} - {"name", "options"})}
 
 
-def _audit_as_dict(done: "Audit") -> dict[str, Any]:
+def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
     from training.audit.facts import SECTIONS
-    from training.audit.findings import SEVERITIES
+    from training.audit.rules.rule import SEVERITIES
 
-    facts = asdict(done.facts)
+    facts = asdict(result.facts)
     return {
-        "inputs": list(done.sources),
-        "summary": {severity: done.verdict.count(severity) for severity in SEVERITIES},
-        "findings": [finding.as_dict() for finding in done.verdict.findings],
-        "passed": list(done.verdict.passed),
-        "unjudged": {what: list(rules) for what, rules in done.verdict.unjudged.items()},
-        "notes": list(done.notes),
+        "inputs": list(result.sources),
+        "summary": {severity: result.count(severity) for severity in SEVERITIES},
+        "findings": [finding.as_dict() for finding in result.findings],
+        "passed": list(result.passed),
+        "unjudged": {what: list(rules) for what, rules in result.skipped.items()},
+        "notes": list(result.notes),
         "facts": {
             section: {name: value for name, value in facts[section].items() if value is not None}
             for section in SECTIONS
@@ -199,27 +200,27 @@ def _audit_as_dict(done: "Audit") -> dict[str, Any]:
     }
 
 
-def _print_audit(done: "Audit", least: Severity) -> None:
-    from training.audit.findings import SEVERITIES
+def _print_audit(result: "AuditResult", least: Severity) -> None:
+    from training.audit.rules.rule import SEVERITIES
 
     console = results_console(_AUDIT_WIDTH)
-    sources = dict.fromkeys(_short(source) for source in done.sources)
+    sources = dict.fromkeys(_short(source) for source in result.sources)
     console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: SEVERITIES.index(least) + 1]
-    findings = [f for f in done.verdict.findings if f.status in shown]
+    findings = [f for f in result.findings if f.status in shown]
     console.print(findings_table(findings, reasons=("expected", "why", "source")))
-    counts = ", ".join(f"{done.verdict.count(s)} {s}" for s in SEVERITIES)
-    console.print(f"\n{counts}. {len(done.verdict.passed)} rules found nothing.", style="bold")
-    for note in done.notes:
+    counts = ", ".join(f"{result.count(s)} {s}" for s in SEVERITIES)
+    console.print(f"\n{counts}. {len(result.passed)} rules found nothing.", style="bold")
+    for note in result.notes:
         console.print(f"Note: {note}")
-    for known, what in ((done.facts.trains, "training"), (done.facts.evaluates, "evaluation")):
+    for known, what in ((result.facts.trains, "training"), (result.facts.evaluates, "evaluation")):
         if not known:
             console.print(f"No input says anything of the {what}.")
-    if unjudged := list(done.verdict.unjudged):
-        more = len(unjudged) - _MOST_SKIPPED
-        listed = "; ".join(unjudged[:_MOST_SKIPPED])
+    if missing := list(result.skipped):
+        more = len(missing) - _LISTED_MISSING
+        listed = "; ".join(missing[:_LISTED_MISSING])
         listed += f"; and {more} more (--json)" if more > 0 else ""
-        unreadable = " in words that can be read" if done.facts.unread else ""
+        unreadable = " in words that can be read" if result.facts.unreadable else ""
         console.print(f"Not judged, as no input says it{unreadable}: {listed}.")
 
 

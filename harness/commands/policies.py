@@ -6,7 +6,7 @@ from collections.abc import Callable
 from json import dumps
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from docstring_parser import parse
+from docstring_parser import parse, parse_from_object
 from rich.table import Table
 from rich.text import Text
 
@@ -209,9 +209,8 @@ def _documented(factory: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """Return the first line of a docstring, and the description of each argument."""
     parsed = parse(inspect.getdoc(factory) or "")
     described = {each.arg_name: each.description for each in parsed.params}
-    for owner in reversed(getattr(factory, "__mro__", ())):  # of a class of options
-        fields = vars(owner).get("__pydantic_fields__", {})
-        described |= {name: f.description for name, f in fields.items() if f.description}
+    for owner in reversed(getattr(factory, "__mro__", (object,))[:-1]):  # of a class of options
+        described |= {each.arg_name: each.description for each in parse_from_object(owner).params}
     plain = {
         name: " ".join((text or "").replace("``", "").split()) for name, text in described.items()
     }

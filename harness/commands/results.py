@@ -68,7 +68,8 @@ def print_leaderboard(
     """
     from results.folder import load_run
     from results.leaderboard.published import load_published, published_table
-    from results.leaderboard.rendering import render, rich_table, rows_by_task, rows_from_runs
+    from results.leaderboard.rendering import render, rich_table
+    from results.leaderboard.rows import rows_by_task, rows_from_runs
 
     runs = [load_run(folder) for folder in folders]
     rows = rows_by_task(runs) if by_task else rows_from_runs(runs)
@@ -137,7 +138,7 @@ def merge_command(runs: list[Path], /, *, out: Path, json: Switch = False) -> No
     json
         Print the table as JSON.
     """
-    from harness.evaluation.run import PINNED, VOLATILE
+    from harness.evaluation.config import PINNED, VOLATILE
     from results.folder import find_runs
     from results.merging import merge_runs
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from results.visible import visible
+from results.formatting import visible
 from tasks.demos.file import Convention
+from tasks.demos.motion import Phase, hand_speed
 from tasks.demos.reader import Demo, read_demos
 from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
-from training.demos.phases import Phase, hand_speed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

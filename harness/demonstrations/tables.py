@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from results.visible import visible
+from results.formatting import visible
 
 if TYPE_CHECKING:
     from harness.demonstrations.collection import Collected

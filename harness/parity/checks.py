@@ -19,13 +19,13 @@ from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from tasks.demos.file import Convention
 from tasks.demos.folders import find_demo_files
+from tasks.demos.reader import Recording, read_recording
 from tasks.errors import ConfigError
 from tasks.findings import Status
 from tasks.observation import ACTION_DIM, CAMERAS
 from tasks.protocols import Protocol, get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import SUITES, Instructions, Task, find_task, suite_tasks
-from training.demos.recording import Recording, read_recording
 
 _LEAST_STEPS = 6
 _ENDING = "_demo"

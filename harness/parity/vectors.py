@@ -6,11 +6,10 @@ import numpy as np
 
 from harness.parity.inputs import Evidence
 from harness.parity.rows import Comparison, graded
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.layout import Layout
 from tasks.actions import action_now
 from tasks.findings import Status
-from tasks.observation import FloatArray, Observation
+from tasks.observation import robot_state_at, stack_robot_states
 
 _SLOTS = (0.02, 0.1)
 _EXACT = 1e-5
@@ -22,8 +21,10 @@ def check_layout(evidence: Evidence, layout: Layout) -> list[Comparison]:
 
 
 def _state(evidence: Evidence, layout: Layout) -> Comparison:
-    trained = layout.encode_state(**_of_demo(evidence))
-    acting = layout.encode_state(**_of_observations(evidence.seen))
+    trained = layout.encode_state(
+        **robot_state_at(evidence.recording.demo.robot, list(evidence.rows))
+    )
+    acting = layout.encode_state(**stack_robot_states(evidence.seen))
     error = np.abs(trained - acting).max(0)
     worst = int(error.argmax())
     status = graded(float(error.max()), *_SLOTS)
@@ -59,8 +60,8 @@ def _masks(layout: Layout) -> Comparison:
 def _round_trip(evidence: Evidence, layout: Layout) -> Comparison:
     """Encode what training learns and read it as an evaluation does."""
     demo = evidence.recording.demo
-    robot = _whole(evidence)
-    start = _at(robot, 0)
+    robot = evidence.recording.demo.robot
+    start = robot_state_at(robot, 0)
     if not layout.needs_state:
         if layout.holds_goals:
             goals = layout.decode_actions(layout.targets(demo.actions, robot))
@@ -87,41 +88,6 @@ def _round_trip(evidence: Evidence, layout: Layout) -> Comparison:
         environment=found,
         status="ok" if good else "failed",
         fix=fix,
-    )
-
-
-def _whole(evidence: Evidence) -> RobotState:
-    demo = evidence.recording.demo
-    return RobotState(
-        joint_pos=demo.joint_pos,
-        ee_pos=demo.ee_pos,
-        ee_quat=demo.ee_quat,
-        gripper_qpos=demo.gripper_qpos,
-    )
-
-
-def _of_demo(evidence: Evidence) -> RobotState:
-    return _at(_whole(evidence), list(evidence.rows))
-
-
-def _at(robot: RobotState, rows: int | list[int]) -> RobotState:
-    return RobotState(
-        joint_pos=robot["joint_pos"][rows],
-        ee_pos=robot["ee_pos"][rows],
-        ee_quat=robot["ee_quat"][rows],
-        gripper_qpos=robot["gripper_qpos"][rows],
-    )
-
-
-def _of_observations(seen: Sequence[Observation]) -> RobotState:
-    def stacked(name: str) -> FloatArray:
-        return np.stack([one[name] for one in seen])  # type: ignore[literal-required]
-
-    return RobotState(
-        joint_pos=stacked("joint_pos"),
-        ee_pos=stacked("ee_pos"),
-        ee_quat=stacked("ee_quat"),
-        gripper_qpos=stacked("gripper_qpos"),
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from harness.options import Label
 from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
-from results.leftovers import is_free
+from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.settings import settings
 from training.run_folder import RunFolder, claim_folder, read_note, write_json
@@ -203,7 +203,7 @@ class RecipeRun:
                         settings,
                         policy=policy,
                         exec_horizon=horizon,
-                        fusion=str(fusion),
+                        fusion=fusion,
                         label=label,
                         out=self.out / "eval" / _folder_name(label, horizon, fusion),
                     )

@@ -22,11 +22,11 @@ from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
 from tasks.demos.file import PHASES_ATTRIBUTE
+from tasks.demos.reader import read_recording
 from tasks.findings import none_failed
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
-from training.demos.recording import read_recording
 from training.demos.writer import merge_demos
 
 SIZE = 64
@@ -296,7 +296,7 @@ def test_the_command(demo_file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(given) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["passed"] is False
-    verdicts = {row["check"]: row["status"] for row in said["checks"]}
+    verdicts = {row["check"]: row["verdict"] for row in said["checks"]}
     assert {name for name, status in verdicts.items() if status == "failed"} == {
         "pictures of agentview",
         "pictures of wrist",

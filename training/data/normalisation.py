@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.actions.slots import Method
@@ -74,12 +73,7 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     """
     states, actions = [], []
     for demo in demos:
-        robot = RobotState(
-            joint_pos=demo.joint_pos,
-            ee_pos=demo.ee_pos,
-            ee_quat=demo.ee_quat,
-            gripper_qpos=demo.gripper_qpos,
-        )
+        robot = demo.robot
         states.append(layout.encode_state(**robot)[:, list(state_slots(layout))])
         actions.append(layout.targets(demo.targets(which), robot)[:, list(action_slots(layout))])
     return Normalisation(

@@ -17,14 +17,13 @@ from tasks.demos.file import (
     open_demo_file,
 )
 from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.motion import noops, pauses, phases_from
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError
 from tasks.findings import Finding, Status, failure
 from tasks.observation import CONTROL_HZ
 from training.demos.conventions import camera_view, gripper_agreement
-from training.demos.noops import noops, pauses
-from training.demos.phases import phases_from
 
 _MANY_PAUSES = 0.05
 

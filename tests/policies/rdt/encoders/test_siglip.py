@@ -1,4 +1,4 @@
-"""The frozen picture encoder against transformers' own model and processor."""
+"""The frozen image encoder against transformers' own model and processor."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def frames(*shape: int, seed: int = 0) -> Any:
 
 
 def by_transformers(folder: Path, frame: Any) -> Tensor:
-    """Pad to a square with grey, then processor and model, a picture at a time."""
+    """Pad to a square with grey, then processor and model, an image at a time."""
     from transformers import SiglipVisionModel
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -65,6 +65,7 @@ def test_a_tower_that_is_not_finite(tmp_path: Path) -> None:
         SiglipTower(str(folder))
 
 
+@pytest.mark.slow
 def test_a_whole_checkpoint_gives_its_tower(tmp_path: Path) -> None:
     from transformers import SiglipModel
 
@@ -79,6 +80,7 @@ def test_a_whole_checkpoint_gives_its_tower(tmp_path: Path) -> None:
     torch.testing.assert_close(given, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_history_cameras_and_the_background_in_rdts_order(folder: Path, tower: SiglipTower) -> None:
     given = frames(2, 2, 2, 40, 40)
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3).eval()
@@ -166,5 +168,5 @@ def test_more_cameras_than_slots_are_refused(tower: SiglipTower) -> None:
     with pytest.raises(SpecMismatchError, match="3 cameras were given; this RDT takes 2"):
         SiglipImageEncoder(tower, cameras=3, slots=2)
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3)
-    with pytest.raises(SpecMismatchError, match="1 pictures per step"):
+    with pytest.raises(SpecMismatchError, match="1 images per step"):
         encoder(encoder.prepare(frames(1, 1, 1, 28, 28)))
