@@ -269,7 +269,7 @@ def test_bad_folders(capsys, out: str, words: str) -> None:
         ("merge a b --oout c", "Did you mean --out?"),
         ("export a --fromat lerobot", "Did you mean --format?"),
         ("demos check --jsn", "Did you mean --json?"),
-        ("eval --suite libero_goal --out x", "--policy must be given"),
+        ("eval --suite libero_goal --out x", "--policy: it must be given"),
         ("eval --policy", "--policy requires an argument"),
         ("train --updates 1e3", "whole number"),
         ("collect --workers 2.5", "whole number"),
