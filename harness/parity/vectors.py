@@ -22,9 +22,9 @@ def check_layout(evidence: Evidence, layout: Layout) -> list[Comparison]:
 
 def _state(evidence: Evidence, layout: Layout) -> Comparison:
     trained = layout.encode_state(
-        **robot_state_at(evidence.recording.demo.robot, list(evidence.rows))
+        robot_state_at(evidence.recording.demo.robot, list(evidence.rows))
     )
-    acting = layout.encode_state(**stack_robot_states(evidence.seen))
+    acting = layout.encode_state(stack_robot_states(evidence.seen))
     error = np.abs(trained - acting).max(0)
     worst = int(error.argmax())
     status = graded(float(error.max()), *_SLOTS)
