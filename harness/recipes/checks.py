@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.plan import resolve
-from policies.executor import PlanExecutor
-from policies.fusion import parse_fusion
+from harness.evaluation.plan import resolve_workload
+from policies.executor import check_exec_horizon
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
@@ -137,15 +136,13 @@ def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None"
 def _check_evaluation(
     config: EvaluationConfig, training: "TrainingConfig | None", trained: Foreseen | None
 ) -> None:
-    resolve(config)
+    resolve_workload(config)
     config.policy.check()
-    fusion = parse_fusion(config.fusion)
     foreseen = _of_policy(config, training, trained)
     if foreseen is not None:
-        PlanExecutor(
-            foreseen.horizon,
-            min(foreseen.horizon, 16) if config.exec_horizon is None else config.exec_horizon,
-            fusion,
+        usual = min(foreseen.horizon, 16)
+        check_exec_horizon(
+            usual if config.exec_horizon is None else config.exec_horizon, foreseen.horizon
         )
     elif config.exec_horizon is not None and config.exec_horizon < 1:
         raise ConfigError(f"exec_horizons has {config.exec_horizon}. Allowed: 1 or more.")

@@ -204,7 +204,7 @@ class RecipeRun:
                         settings,
                         policy=policy,
                         exec_horizon=horizon,
-                        fusion=str(fusion),
+                        fusion=fusion,
                         label=label,
                         out=self.out / "eval" / _folder_name(label, horizon, fusion),
                     )

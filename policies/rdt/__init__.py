@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 
 if TYPE_CHECKING:
     from policies.rdt.model.config import RDTConfig

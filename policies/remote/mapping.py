@@ -20,7 +20,7 @@ from pydantic_core import ArgsKwargs
 from policies.interface import PlanRequest
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray, Image, Observation
-from tasks.rotations import quat_to_axisangle, quat_to_rot6d
+from tasks.rotations import quat_to_axisangle, quat_to_rot6d, xyzw_to_wxyz
 from tasks.settings import settings
 
 Turn = Literal["rotate180", "raw", "flip"]
@@ -35,7 +35,7 @@ STATE_PARTS: Mapping[str, Callable[[Observation], FloatArray]] = {
     "short-axisangle": lambda now: quat_to_axisangle(now["ee_quat"]),
     "quat": lambda now: now["ee_quat"],
     "short-quat": lambda now: np.where(now["ee_quat"][3] < 0, -1, 1) * now["ee_quat"],
-    "quat-wxyz": lambda now: np.roll(now["ee_quat"], 1),
+    "quat-wxyz": lambda now: xyzw_to_wxyz(now["ee_quat"]),
     "rot6d": lambda now: quat_to_rot6d(now["ee_quat"]),
     "fingers": lambda now: now["gripper_qpos"],
     "width": lambda now: now["gripper_qpos"][:1] - now["gripper_qpos"][1:],

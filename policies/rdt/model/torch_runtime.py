@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import ConfigError, PrerequisiteError
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 
 Denoise = Callable[[Conditioning, Tensor, Tensor], Tensor]
 """As ``RDTModel.denoise``: conditions, noisy actions (B, T, V), timestep (1,)."""

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
+from harness.evaluation.config import PINNED, VOLATILE
 from harness.evaluation.dispatcher import plan_batch
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
@@ -37,9 +38,10 @@ from tests.harness.evaluation.runs import make, outcome
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
+@pytest.mark.slow
 def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
     one = evaluate(make(tmp_path / "one"), environments=EchoSpec())
     two = evaluate(make(tmp_path / "two", workers=2), environments=EchoSpec())
@@ -55,6 +57,7 @@ def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
     assert info.policy["exec_horizon"] == 8
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,))
     evaluate(config, environments=EchoSpec())
@@ -71,6 +74,7 @@ def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Pa
         evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoSpec())
 
 
+@pytest.mark.slow
 def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
     whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoSpec()))
     parts: dict[EpisodeKey, EpisodeRecord] = {}
@@ -87,8 +91,8 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
     merged = merge_runs(
         [tmp_path / "1", tmp_path / "2"],
         tmp_path / "merged",
-        volatile=evaluator.VOLATILE,
-        pinned=evaluator.PINNED,
+        volatile=VOLATILE,
+        pinned=PINNED,
     )
     assert merged.complete
     assert outcome(tmp_path / "merged") == whole
@@ -99,6 +103,7 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
         evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoSpec())
 
 
+@pytest.mark.slow
 def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real provenance
     checkpoint = tmp_path / "checkpoint"
@@ -110,7 +115,8 @@ def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.Monk
     evaluate(config, policy=own, environments=EchoSpec())
     info = load_run(tmp_path / "run")[0]
     digest = hashlib.sha256(b"1").hexdigest()
-    assert info.schema_version == 1
+    assert info.schema_version == 2
+    assert "policy" not in info.config
     assert info.provenance["checkpoint_files"] == {"weights": digest}
     assert info.provenance["init_states"] == {"0": "f" * 64, "2": "f" * 64}
     assert {"git", "python", "packages", "machine", "gl_renderer"} <= info.provenance.keys()
@@ -144,6 +150,7 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
         make(tmp_path, episode_per_task=3)
 
 
+@pytest.mark.slow
 def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
     class Contract:
         demos: dict[str, Any] = {"label": "12 scripted demos"}  # noqa: RUF012
@@ -162,6 +169,7 @@ def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
     assert load_run(run)[0].demos == "12 scripted demos"
 
 
+@pytest.mark.slow
 def test_a_policy_in_the_parent_serves_all_workers(tmp_path: Path) -> None:
     policy = RecordingPolicy()
     config = make(tmp_path / "run", workers=2)
@@ -188,6 +196,7 @@ class Gathering(RecordingPolicy):
         return super().plan(requests)
 
 
+@pytest.mark.slow
 def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) -> None:
     policy = Gathering()
     config = make(tmp_path / "three", workers=3)
@@ -202,6 +211,7 @@ def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) ->
     assert {r.seed: r.step for r in policy.requests} == {r.seed: r.step for r in alone.requests}
 
 
+@pytest.mark.slow
 def test_a_policy_that_breaks_on_one_episode_spares_the_others(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), workers=2)
     records = outcome(evaluate(config, policy=FragilePolicy(), environments=EchoSpec()))
@@ -247,6 +257,7 @@ def test_what_is_no_plan_is_refused(give: Callable[[list[FloatArray]], Any], why
         plan_batch(GivingPolicy(give), [PlanRequest(window=(), instruction="", seed=0)])
 
 
+@pytest.mark.slow
 def test_infinite_actions_are_an_error_of_their_episode(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), episodes=2, workers=1)
     policy = GivingPolicy(lambda plans: [plan * np.inf for plan in plans])
@@ -255,6 +266,7 @@ def test_infinite_actions_are_an_error_of_their_episode(tmp_path: Path) -> None:
     assert "inf in row 0, column 0" in str(next(iter(records.values())).error)
 
 
+@pytest.mark.slow
 def test_videos_are_made_of_the_first_episodes(tmp_path: Path) -> None:
     places = EchoSpec(folder=str(tmp_path), troubles={(0, 0): Trouble()})
     run = evaluate(make(tmp_path / "run", tasks=(0, 1), episodes=2, record=1), environments=places)
@@ -268,7 +280,7 @@ SCRIPT = """
 import signal, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyConfig
 from tests.harness.doubles import EchoSpec, RecordingPolicy
@@ -282,7 +294,7 @@ class Slow(RecordingPolicy):
 if __name__ == "__main__":
     # A shell that starts the tests in the background has its children ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    evaluator.collect_provenance = lambda renderer: {{}}
+    evaluation_plan.collect_provenance = lambda renderer: {{}}
     config = EvaluationConfig(
         policy=PolicyConfig(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
         episodes=10,
@@ -320,6 +332,7 @@ def alive(pid: int) -> bool:
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "interrupted"), (signal.SIGKILL, "running")],

@@ -16,6 +16,8 @@ from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
 from tests.harness.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 # One process imports everything and forks one evaluation for each line it reads, so that the kills
@@ -23,7 +25,7 @@ KILLS = 20
 FORKS = """
 import os, sys, time
 from pathlib import Path
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyConfig
 from tests.harness.doubles import EchoSpec, RecordingPolicy
@@ -41,7 +43,7 @@ def run(out):
     )
     evaluate(config, policy=Slow(), environments=EchoSpec(states=40))
 
-evaluator.collect_provenance = lambda renderer: {}
+evaluation_plan.collect_provenance = lambda renderer: {}
 for line in sys.stdin:
     seconds_per_plan = float(line.split()[0])
     child = os.fork()

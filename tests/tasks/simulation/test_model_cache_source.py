@@ -3,7 +3,7 @@
 import mujoco
 import pytest
 
-from tasks.simulation.model_source import forget_source, source_xml
+from tasks.simulation.model_cache import forget_source, source_xml
 
 XML = """
 <mujoco model="scene">
@@ -54,5 +54,5 @@ def test_each_of_two_models_gets_its_own(model) -> None:
 def test_a_second_text_is_written_without_compiling(model, monkeypatch) -> None:
     text = source_xml(XML.format(size=0.5), model)
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.simulation.model_source.mujoco.MjModel", None)
+        patch.setattr("tasks.simulation.model_cache.mujoco.MjModel", None)
         assert source_xml(XML.format(size=0.5), model) == text
