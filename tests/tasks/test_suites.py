@@ -166,6 +166,7 @@ def test_a_libero_that_asks_at_its_first_import_is_answered(tmp_path: Path) -> N
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_simulation_is_imported_without_a_word() -> None:
     """Robosuite would ask for an optional file, in every process and in the middle of a bar."""
     code = "import harness.demonstrations.episode, robosuite"

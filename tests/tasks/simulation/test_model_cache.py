@@ -224,6 +224,7 @@ def test_what_a_crash_left_is_removed_when_it_is_old(cache, xml) -> None:
     assert new.exists()
 
 
+@pytest.mark.slow
 def test_processes_that_build_and_evict_at_once_all_get_the_model(tmp_path, cache, xml) -> None:
     (tmp_path / "model.xml").write_text(xml)
     script = textwrap.dedent("""\

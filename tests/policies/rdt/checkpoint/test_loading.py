@@ -59,6 +59,7 @@ def build(home: Path, **changes: Any) -> RDTPolicy:
     return policy
 
 
+@pytest.mark.slow
 def test_a_plan_is_what_the_parts_give_one_by_one(home: Path) -> None:
     policy = build(home)
     request = ask(3, instruction=WORDS, window=[observe(3), observe(4)])
@@ -137,6 +138,7 @@ def test_what_is_missing_is_named(home: Path) -> None:
         build(home, language_cache=str(home / "wide-cache"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ours_with_frozen_encoders(home: Path, tmp_path: Path) -> None:
     sources = EncoderSources(siglip=str(home / "siglip"), t5=str(home / "t5"))
     frozen = load_frozen_encoders(sources, max_words=12)

@@ -7,17 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from training.audit.sources.command import Invocation
-from training.audit.sources.reading import (
-    Reading,
-    Target,
-    count,
-    is_unread,
-    note_unread,
-    number,
-    one,
-    one_of,
-    put,
-)
+from training.audit.sources.extracted import ExtractedFacts
+from training.audit.sources.values import Setting, count, is_unreadable, number, one, one_of
 
 _YAML = re.compile(
     r"^\s*(num_processes|num_machines|mixed_precision|distributed_type|gradient_clipping|deepspeed_config_file)"
@@ -26,7 +17,7 @@ _YAML = re.compile(
 )
 """Entries of the file that ``accelerate config`` writes; the last two stand in a block."""
 
-PRECISION = Target("training.precision", one_of(Literal["no", "bf16", "fp16"]))
+PRECISION = Setting("training.precision", one_of(Literal["no", "bf16", "fp16"]))
 """Mixed precision, which the launcher or the program is told."""
 
 _COUNTS = ("num_processes", "nproc_per_node", "num_gpus", "include", "ntasks", "n", "np")
@@ -65,12 +56,12 @@ def processes(run: Invocation) -> int | None:
 def visible_devices(run: Invocation) -> tuple[str, ...] | None:
     """Return the devices that a command is shown; None where the script does not say."""
     given = run.exported.get("CUDA_VISIBLE_DEVICES")
-    if given is None or is_unread(given):
+    if given is None or is_unreadable(given):
         return None
     return tuple(device for device in given.replace(" ", "").split(",") if device)
 
 
-def launch_facts(run: Invocation, reading: Reading) -> dict[str, Any]:
+def launch_facts(run: Invocation, extracted: ExtractedFacts) -> dict[str, Any]:
     """Give the facts on training that follow from how an official-style script is launched.
 
     DeepSpeed is on by main.py's flag or by accelerate; the launcher of that name alone does not
@@ -78,23 +69,23 @@ def launch_facts(run: Invocation, reading: Reading) -> dict[str, Any]:
 
     Args:
         run: The command.
-        reading: Where a precision that cannot be read is noted.
+        extracted: Where a precision that cannot be read is noted.
     """
     options = _options(run)
     facts: dict[str, Any] = {"processes": processes(run), "device_filter": _device_filter(run)}
     if facts["processes"] is None and run.launch.keys() & _COUNTS:
-        note_unread(reading, "training.processes", *_first(run.launch, _COUNTS))
+        extracted.note_unreadable("training.processes", *_first(run.launch, _COUNTS))
     shown = visible_devices(run)
     if shown is not None and not _on_several_machines(options):
         facts["visible_devices"] = shown
     if "mixed_precision" in options and "mixed_precision" not in run.flags:
-        put(reading, PRECISION, "--mixed_precision", options["mixed_precision"])
+        extracted.set_from(PRECISION, "--mixed_precision", options["mixed_precision"])
     written = options.get("distributed_type", [""])[0].upper()
     if "deepspeed" in run.flags or written == "DEEPSPEED" or any(n in options for n in _DEEPSPEED):
         chosen = (run.flags.get("deepspeed") or options.get("deepspeed_config_file") or [""])[0]
         config = _config(run, chosen) if chosen else None
         facts |= {"deepspeed": True, "deepspeed_clips": _clips(chosen, config)}
-        if "precision" not in reading.said["training"]:
+        if "precision" not in extracted.stated["training"]:
             facts["precision"] = _precision(config)
         if "gradient_clipping" in options and "deepspeed" not in run.flags:
             facts["deepspeed_clips"] = number(options["gradient_clipping"]) > 0
