@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -62,7 +63,11 @@ class PlanRequest:
 
 @runtime_checkable
 class Policy(Protocol):
-    """A policy. It keeps no state between plans, so any number of episodes can share it."""
+    """A policy: one object plans for any number of episodes, whose requests come in any order.
+
+    What it remembers of an episode it keeps under ``PlanRequest.episode``. ``OptionalMembers`` has
+    what else the harness asks of it.
+    """
 
     @property
     def spec(self) -> PolicySpec:
@@ -199,6 +204,27 @@ class StartingPolicy(PrivilegedPolicy, Protocol):
 
     def start(self, suite: str, task: int, init_state: int) -> Start:
         """Say where an episode starts; ``begin`` follows once the simulator is there."""
+
+
+MEMBERS = {
+    *("spec", "plan", "begin", "starts", "check_episodes", "start"),
+    *(field.name for field in fields(OptionalMembers)),
+}
+"""All members of a policy that the harness knows."""
+
+_ALIKE = 0.85
+"""How alike two names are, of 1, if one is taken for a slip of the other."""
+
+
+def misspelt_members(policy: object) -> dict[str, str]:
+    """Return the public members of a policy that look like slips of ones it lacks, with these."""
+    present = {name for name in dir(policy) if not name.startswith("_")}
+    lacking = sorted(MEMBERS - present)
+    nearest = {
+        name: get_close_matches(name, lacking, n=1, cutoff=_ALIKE)
+        for name in sorted(present - MEMBERS)
+    }
+    return {name: near[0] for name, near in nearest.items() if near}
 
 
 class PlanningError(HarnessError):
