@@ -180,6 +180,7 @@ def test_plans_in_float32_must_be_equal() -> None:
     assert (figures.plans_per_s.official, figures.plans_per_s.ours) == (4.0, 8.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--no-encoder", "--dtype", "bfloat16")])
 def test_the_command(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     given = ["bench", "policy", "--batch", "1,2", "--repeats", "1", "--solver-steps", "2"]
@@ -250,6 +251,7 @@ def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatc
     assert spent == pytest.approx({"rest": (3 + 7 + 11) / 1e3, "a": 5 / 1e3, "b": 9 / 1e3})
 
 
+@pytest.mark.slow
 def test_large_presets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With pictures, tokens and slots of the published size; widths and depths are cut down."""
     shape = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}

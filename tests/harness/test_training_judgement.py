@@ -89,6 +89,7 @@ def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
     return RunFolder(settings["out"])
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -111,6 +112,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     assert ears.shown[-1] == (4, 3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -133,6 +135,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     assert not any("anew" in words for words in ears.said)
 
 
+@pytest.mark.slow
 def test_an_evaluation_begun_otherwise_starts_anew(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -149,6 +152,7 @@ def test_an_evaluation_begun_otherwise_starts_anew(
     assert (info.policy["exec_horizon"], len(records)) == (4, 2)
 
 
+@pytest.mark.slow
 def test_broken_episodes_are_told_and_a_broken_machine_costs_no_training(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:

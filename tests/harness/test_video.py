@@ -32,6 +32,7 @@ def first_frame(folder: Path, writer: VideoWriter) -> np.ndarray:
     return imageio.imread(folder / writer.end("failure"), plugin="pyav")[0].astype(int)
 
 
+@pytest.mark.slow
 def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     path = film(tmp_path)
     about = imageio.immeta(path, plugin="pyav")
@@ -43,6 +44,7 @@ def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_the_outcome_is_on_the_last_frames(tmp_path: Path) -> None:
     failed = imageio.imread(film(tmp_path / "f"), plugin="pyav")[-1].astype(int)
     solved = imageio.imread(film(tmp_path / "s", goal=0.1), plugin="pyav")[-1].astype(int)
@@ -61,6 +63,7 @@ def test_pictures_of_a_protocol_that_leaves_them_upside_down_are_turned(tmp_path
     assert frame[80, 160].mean() < 50 < frame[330, 160].mean()
 
 
+@pytest.mark.slow
 def test_an_aborted_episode_leaves_no_file(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path, KEY)
     seen, _ = EchoEnvironment().reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
@@ -74,6 +77,7 @@ def test_names_differ_wherever_episodes_do() -> None:
     assert len({video_name(key) for key in keys}) == len(keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "width"),
     [("x", (4, 20)), ("put it there " * 5, (300, 624)), ("put " * 40, (600, 640))],

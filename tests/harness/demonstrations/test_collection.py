@@ -211,6 +211,7 @@ def test_killed_and_resumed_with_one_worker_gives_the_same_file(
     assert not (tmp_path / ".parts").exists()
 
 
+@pytest.mark.slow
 def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
     config = CollectionConfig(suite="libero_object", tasks=(1,), out=tmp_path, demos=1, workers=1)
     (tmp_path / ".parts").mkdir()
