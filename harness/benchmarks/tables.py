@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from harness.benchmarks.environment_speed import Figures, Pair
+    from harness.benchmarks.environment_speed import BackendPair, EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertRow
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.training_speed import TrainingFigures
 
 
-def environment_tables(figures: "Sequence[Figures]") -> tuple[Table, Table]:
+def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
     """Return speed and memory of whole episodes, and of single pictures."""
     steps = figures[0].steps
     episodes = _table(
@@ -168,11 +168,11 @@ def _yes_or_no(same: bool) -> str | Text:
     return "yes" if same else Text("NO", style="red")
 
 
-def _share(pair: "Pair") -> str:
+def _share(pair: "BackendPair") -> str:
     return f"{pair.ours / pair.official:.0%}"
 
 
-def _milliseconds(pair: "Pair") -> str:
+def _milliseconds(pair: "BackendPair") -> str:
     return f"{_short(pair.official * 1e3)} → {_short(pair.ours * 1e3)}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.benchmarks.config import TrainingSpeedConfig
 from tasks.errors import HarnessError
 
-SIDES = ("loop", "ours")
+BACKENDS = ("loop", "ours")
 _WARM = 3
 
 
@@ -56,9 +56,9 @@ def compare_training(
     from tasks.demos.folders import find_demo_files  # imports h5py
 
     find_demo_files(config.demos)
-    turns: dict[str, list[TrainingFigures]] = {side: [] for side in SIDES}
+    turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
     for _ in range(config.repeats):
-        for side in SIDES:
+        for side in BACKENDS:
             report(side)
             words = [sys.executable, "-m", __name__, side, str(config.demos), str(config.updates)]
             done = subprocess.run(

@@ -24,14 +24,14 @@ from harness.benchmarks.tables import (
     print_policy_tables,
     training_table,
 )
-from harness.benchmarks.training_speed import SIDES, compare_training
+from harness.benchmarks.training_speed import BACKENDS, compare_training
 from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
 from harness.stages import warn_of_crowding
 from tasks.suites import find_task
 
 if TYPE_CHECKING:
-    from harness.benchmarks.environment_speed import Figures
+    from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertEpisode
 
@@ -59,7 +59,7 @@ def bench_env_command(
     from harness.benchmarks.environment_speed import compare
 
     suites = [find_task(name, config.task).suite for name in config.suites]
-    figures: list[Figures] = []
+    figures: list[EnvironmentFigures] = []
     with progress_bar("Comparing", _PARTS * len(suites), "part") as bar:
         part = 0
 
@@ -96,9 +96,9 @@ def bench_eval_command(
     json
         Print the figures as JSON.
     """
-    from harness.benchmarks.evaluation_speed import compare_evaluations, loop_configs
+    from harness.benchmarks.evaluation_speed import compare_evaluations, reference_configs
 
-    configs = loop_configs(config)
+    configs = reference_configs(config)
     warn_of_crowding(max(config.workers))
     episodes = len(config.pairs()) * config.episodes * (1 + len(config.workers))
     figures: list[EvaluationFigures] = []
@@ -108,8 +108,8 @@ def bench_eval_command(
             name = configs[len(figures)].policy.name
             bar.at(episodes * len(figures) + done, note=f"{name}: {what}")
 
-        for loop in configs:
-            figures.append(compare_evaluations(loop, config.workers, report))
+        for reference in configs:
+            figures.append(compare_evaluations(reference, config.workers, report))
         bar.at(episodes * len(configs))
     if json:
         print(dumps(list(map(asdict, figures)), indent=2))
@@ -206,7 +206,7 @@ def bench_train_command(
     json
         Print the figures as JSON.
     """
-    with progress_bar("Comparing", config.repeats * len(SIDES), "turn") as bar:
+    with progress_bar("Comparing", config.repeats * len(BACKENDS), "turn") as bar:
         turns: list[str] = []
 
         def report(side: str) -> None:

@@ -98,7 +98,7 @@ def parity_command(
         progress_bar("Comparing", _PARTS, "part") as bar,
     ):
         import_libero()  # before robosuite is, which would warn
-        from harness.parity.checks import examine_demo
+        from harness.parity.checks import check_demo
 
         parts: list[str] = []
 
@@ -107,7 +107,7 @@ def parity_command(
             parts.append(part)
 
         with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints
-            comparisons = examine_demo(demo_file, config, report)
+            comparisons = check_demo(demo_file, config, report)
         bar.at(_PARTS)
     passed = none_failed(comparisons)
     if json:
