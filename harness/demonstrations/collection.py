@@ -19,9 +19,14 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed
+from harness.demonstrations.attempts import (
+    Attempt,
+    asks_for_more,
+    attempt_file,
+    attempt_seed,
+    take_apart,
+)
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.extension import asks_for_more, take_apart
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
 from policies.interface import PlanningError
 from results.locking import sole_writer
