@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,9 +26,7 @@ from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 from tasks.starts import IndexedStart, SampledStart, Start
-
-if TYPE_CHECKING:
-    from tasks.suites import Task
+from tasks.suites import Task, find_task
 
 StartChoice = Literal["auto", "stored"]
 
@@ -144,13 +142,11 @@ class ReplayPolicy:
         return self._demo
 
     def _load(self, suite: str, task: int, init_state: int) -> ReplayedDemo:
-        from tasks.suites import find_task
-
         found = find_task(suite, task)
         number = init_state if self._number is None else self._number
         return read_replayed(self._file(found), found, number, stored=self._choice == "stored")
 
-    def _file(self, task: "Task") -> Path:
+    def _file(self, task: Task) -> Path:
         if self._demos.is_file():
             return self._demos
         if not self._demos.is_dir():
@@ -183,7 +179,7 @@ def build_replay(
     return ReplayPolicy(demos, demo=demo, start=start)
 
 
-def read_replayed(path: Path, task: "Task", number: int, *, stored: bool = False) -> ReplayedDemo:
+def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) -> ReplayedDemo:
     """Read what is needed of a demonstration.
 
     Args:
@@ -215,7 +211,7 @@ def read_replayed(path: Path, task: "Task", number: int, *, stored: bool = False
         )
 
 
-def _check_task(file: DemoFile, task: "Task") -> None:
+def _check_task(file: DemoFile, task: Task) -> None:
     """Refuse another task's file."""
     of = demo_task(file)
     if of.name != task.name:

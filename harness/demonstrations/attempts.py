@@ -12,10 +12,12 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.config import CollectionConfig
+from tasks.demos.file import open_demo_file
 from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json
 from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import Task
+from training.demos.writer import split_demo
 
 _START_SEED = 100_000
 
@@ -97,9 +99,6 @@ def take_apart(config: CollectionConfig, path: Path, parts: Path) -> None:
     Raises:
         ConfigError: The file does not say what its attempts were.
     """
-    from tasks.demos.file import open_demo_file
-    from training.demos.writer import split_demo
-
     with open_demo_file(path) as file:
         made, names = file.provenance(), file.demos()
         kept = {seed - attempt_seed(config, 0): name for seed, name in _seeds(made, names)}
