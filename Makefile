@@ -1,6 +1,7 @@
 # make bench   install everything, check rendering, run the quickstart recipe, show its table
 # make test    install what tests need and run them
 # make check   ruff and mypy
+# make docs    build the documentation with its API reference into site/
 # make setup   install only
 #
 # PYTHON=python3.12 names the interpreter, VENV=folder the virtual environment.
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 export MUJOCO_GL ?= egl
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench test check setup clean
+.PHONY: bench test check docs setup clean
 
 bench: setup
 	$(BIN)/libero-bench run quickstart --out $(OUT)
@@ -28,6 +29,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/zensical build --strict --clean
+
 setup: $(STAMP)
 	@$(BIN)/python -m tasks.rendering --install
 
@@ -38,4 +42,4 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
