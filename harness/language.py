@@ -113,8 +113,8 @@ def encode_into(
     """
     import torch
 
-    from policies.devices import resolve_device
     from policies.rdt.encoders.language import encode_instructions
+    from policies.rdt.model.torch_runtime import resolve_device
 
     before = set(_missing(groups, out))
     encode_instructions(

@@ -1,8 +1,8 @@
-"""The files of a run folder: their names, finding and reading them, replacing ``run.json``."""
+"""The files of a run folder: finding, reading and replacing them, and what failed starts leave."""
 
-import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from results.errors import ResultsError
+from results.locking import LOCK_FILE
 from results.records import SCHEMA_VERSION, EpisodeRecord, RunInfo
+from tasks.files import atomic_file, draft_of
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -35,7 +37,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ResultsError: There is no run at or below a path.
     """
-    found: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for path in paths:
         runs = [path] if (path / RUN_FILE).is_file() else sorted(_below(path))
         if not runs:
@@ -45,15 +47,15 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
                 "above such folders."
             )
         for run in runs:
-            found.setdefault(run.resolve(), run)
-    return list(found.values())
+            folders.setdefault(run.resolve(), run)
+    return list(folders.values())
 
 
 def _below(path: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(path):
+    for directory, folders, files in os.walk(path):
         if RUN_FILE in files:
             folders.clear()  # a run holds no runs
-            yield Path(place)
+            yield Path(directory)
 
 
 def read_info(folder: Path | str) -> RunInfo:
@@ -92,10 +94,18 @@ def read_info(folder: Path | str) -> RunInfo:
 
 
 def _completed(raw: Any) -> Any:
-    """Add the rule that older runs do not list: their policies were told the BDDL files' words."""
+    """Describe an older run as it would be described today.
+
+    It does not list a rule of its protocol: its policy was told the BDDL files' words. In version
+    1 ``config`` repeats the policy.
+    """
     rules = raw["protocol"]
     if isinstance(rules, dict) and "max_steps" in rules:
         rules.setdefault("instructions", "bddl")
+    if raw["schema_version"] == 1:
+        if isinstance(config := raw.get("config"), dict):
+            config.pop("policy", None)
+        raw["schema_version"] = SCHEMA_VERSION
     return raw
 
 
@@ -164,29 +174,113 @@ def write_info(folder: Path, info: RunInfo) -> None:
         folder: The run folder.
         info: What to write.
     """
-    path, draft = folder / RUN_FILE, folder / f"{RUN_FILE}.tmp"
+    with atomic_file(folder / RUN_FILE) as draft:
+        draft.write_bytes(RUN.dump_json(info, indent=2) + b"\n")
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Link a file under another name, in one step, or copy it where links are not possible.
+
+    A target of the same size and time is the same file, or a copy of it, and stays.
+    """
+    if target.exists():
+        one, other = source.stat(), target.stat()
+        if (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns):
+            return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = draft_of(target)
+    draft.unlink(missing_ok=True)
     try:
-        with draft.open("wb") as file:
-            file.write(RUN.dump_json(info, indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        os.link(source, draft)
     except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()  # on a full disk, half a file is in the way
-        raise
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        shutil.copy2(source, draft)
+    draft.replace(target)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
+        location = ".".join(str(part) for part in first["loc"])
+        return f"{location}: {first['msg']}" if location else str(first["msg"])
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return str(error).splitlines()[0]
+
+
+_SETTINGS = {
+    RUN_FILE: {"schema_version", "policy", "protocol", "episodes_per_task"},
+    "train.json": {"demos", "updates", "batch_size"},
+    "recipe.json": {"title", "evaluate", "entries"},
+}
+"""Files of settings by kind of work, and what one of ours says at least."""
+
+_DRAFTS = (f"{RUN_FILE}.tmp", *(draft_of(Path(name)).name for name in _SETTINGS))
+"""Half-written settings; ``run.json.tmp`` is the name that older versions gave."""
+
+_NOTES = ("train.jsonl", ".train.jsonl.writing", "wandb.id")
+"""What a training notes before its first checkpoint; without one nothing goes on from it."""
+_LOGS = ("logs", "tensorboard", "wandb")
+_EMPTY = (VIDEOS_FOLDER, "checkpoints", "evaluations")
+"""Folders in which nothing but half-written files, with a dot before their names, may lie."""
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what a start that came to nothing left.
+
+    Args:
+        folder: The folder; one that does not exist is free.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    entries = [entry for entry in folder.iterdir() if entry.name != LOCK_FILE]
+    ours = any(entry.name in _SETTINGS for entry in entries)
+    return all(_is_leftover(entry, ours=ours) for entry in entries)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what lies in a folder of which ``is_free`` holds, except the lock."""
+    for entry in folder.iterdir():
+        if entry.name == LOCK_FILE:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _is_leftover(entry: Path, *, ours: bool) -> bool:
+    """Whether an entry tells of a start and of nothing finished.
+
+    Args:
+        entry: The file or folder.
+        ours: Whether a file of settings beside it says that this project made the folder.
+    """
+    name = entry.name
+    if entry.is_symlink():
+        return False
+    if entry.is_dir():
+        if name in _LOGS:
+            return ours
+        return ours and name in _EMPTY and all(e.name.startswith(".") for e in entry.iterdir())
+    if name in _SETTINGS:
+        return _says(entry, _SETTINGS[name])
+    if name == EPISODES_FILE:
+        return ours and _nothing_counts(entry)
+    return name in _DRAFTS or (ours and name in _NOTES)
+
+
+def _says(path: Path, names: set[str]) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(content, dict) and names <= content.keys()
+
+
+def _nothing_counts(episodes: Path) -> bool:
+    try:
+        return all(record.outcome == "error" for record in read_episodes(episodes)[0])
+    except ResultsError:
+        return False

@@ -1,6 +1,9 @@
 """What one episode and one run say about themselves, as they lie on disk."""
 
 import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -10,8 +13,9 @@ from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
-SCHEMA_VERSION = 1
-"""Version of the run folder; a reader refuses a newer one rather than misread it."""
+SCHEMA_VERSION = 2
+"""Version of the run folder; a reader refuses a newer one rather than misread it. Version 1 had the
+policy in ``config`` as well."""
 
 Outcome = Literal["success", "failure", "error"]
 Status = Literal["running", "complete", "interrupted"]
@@ -179,7 +183,7 @@ class RunInfo:
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
     config: JsonDict = dataclasses.field(default_factory=dict)
-    """The resolved configuration."""
+    """The resolved configuration, without the policy's."""
 
     provenance: JsonDict = dataclasses.field(default_factory=dict)
     """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""
@@ -224,3 +228,21 @@ class RunInfo:
             if missing:
                 raise ValueError(f"{part} lacks {' and '.join(missing)}")
         return self
+
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
+
+
+def error_kind(error: str) -> str:
+    """Return an error's text without its numbers, which differ from episode to episode."""
+    return _NUMBER.sub("#", error)
+
+
+def most_frequent_error(errors: Sequence[str]) -> tuple[str, int]:
+    """Return the most frequent kind of error, in its first wording, and how often it came.
+
+    Args:
+        errors: The error of each broken episode; at least one.
+    """
+    kind, count = Counter(map(error_kind, errors)).most_common(1)[0]
+    return next(error for error in errors if error_kind(error) == kind), count

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+_LISTED = 3
+
 
 class HarnessError(Exception):
     """Base of every error that a user can cause and mend."""
@@ -89,3 +91,19 @@ def differing_settings(there: Mapping[str, object], asked: Mapping[str, object])
         for name, value in asked.items()
         if there.get(name) != value
     )
+
+
+def list_some(what: str, names: Iterable[str]) -> str:
+    """Give ``what: a, b, c, … (17 in all)``, or nothing where there are no names."""
+    ordered = sorted(names)
+    if not ordered:
+        return ""
+    shown = ", ".join(one_line(name) for name in ordered[:_LISTED])
+    rest = f", … ({len(ordered)} in all)" if len(ordered) > _LISTED else ""
+    return f"{what}: {shown}{rest}"
+
+
+def one_line(name: str) -> str:
+    """Make a name from a stranger's file fit to be shown: it may be long and hold anything."""
+    printable = "".join(c if c.isprintable() else "?" for c in name[:200])
+    return printable if len(name) <= len(printable) else printable + "…"

@@ -14,28 +14,28 @@ from tasks.errors import ConfigError
 
 BEST = "best"
 STATE = "training.pt"
-"""In a checkpoint's folder, beside the policy: all that is needed to go on."""
+"""File in a checkpoint's folder, beside the policy: the state to resume from."""
 
 _NAME = re.compile(r"update-(\d+)")
 
 
-class Shelf:
+class CheckpointManager:
     """A folder of ``update-N`` folders and a link ``best`` to one of them.
 
-    A checkpoint is written under another name and renamed when it is whole and on the disk; only
-    then are older ones removed. Whenever it stops, what has its right name is whole.
+    A checkpoint is written under a temporary name and renamed once it is whole and on the disk;
+    only then are older ones removed. So a folder that is called ``update-N`` is always whole.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def place(self, update: int) -> Path:
-        """Return the folder of an update's checkpoint, which need not be there."""
+    def path(self, update: int) -> Path:
+        """Return the folder of an update's checkpoint, which need not exist."""
         return self.folder / f"update-{update:07d}"
 
     @property
     def updates(self) -> list[int]:
-        """Updates of which there is a checkpoint, in order."""
+        """Updates that have a checkpoint, in order."""
         if not self.folder.is_dir():
             return []
         matches = (_NAME.fullmatch(entry.name) for entry in self.folder.iterdir())
@@ -48,23 +48,23 @@ class Shelf:
         match = _NAME.fullmatch(str(link.readlink())) if link.is_symlink() else None
         return int(match[1]) if match and link.exists() else None
 
-    def put(self, update: int, write: Callable[[Path], None]) -> Path:
+    def save(self, update: int, write: Callable[[Path], None]) -> Path:
         """Add a checkpoint.
 
         Args:
             update: Its number.
-            write: Fills the folder that it is given, which does not exist yet.
+            write: Creates and fills the folder whose path it is given.
 
         Raises:
-            ConfigError: The disk is full, or cannot be written to; all earlier ones are as before.
+            ConfigError: The disk is full or not writable; earlier checkpoints are untouched.
         """
-        writing, place = self.folder / ".writing", self.place(update)
+        writing, path = self.folder / ".writing", self.path(update)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(writing, ignore_errors=True)
             write(writing)
-            for path in (*writing.rglob("*"), writing):
-                _fsync(path)
+            for written in (*writing.rglob("*"), writing):
+                _fsync(written)
         except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
             shutil.rmtree(writing, ignore_errors=True)
             raise ConfigError(
@@ -72,16 +72,16 @@ class Shelf:
                 f"({error}). Earlier ones are untouched. Fix: make room, then give the same "
                 "command; it goes on from the last one."
             ) from error
-        shutil.rmtree(place, ignore_errors=True)
-        writing.rename(place)
+        shutil.rmtree(path, ignore_errors=True)
+        writing.rename(path)
         _fsync(self.folder)
-        return place
+        return path
 
-    def point_best(self, update: int) -> None:
-        """Call a checkpoint the best."""
+    def mark_best(self, update: int) -> None:
+        """Let ``best`` point to a checkpoint."""
         link = self.folder / ".best"
         link.unlink(missing_ok=True)
-        link.symlink_to(self.place(update).name)
+        link.symlink_to(self.path(update).name)
         link.replace(self.folder / BEST)
 
     def prune(self, keep: int) -> None:
@@ -91,27 +91,27 @@ class Shelf:
                 if update != self.best:
                     self._remove(update)
 
-    def check_has(self, update: int) -> None:
-        """Refuse to roll back to what is not there.
+    def check_exists(self, update: int) -> None:
+        """Refuse to roll back to a checkpoint that does not exist.
 
         Raises:
             ConfigError: There is no checkpoint of that update.
         """
-        there = self.updates
-        if update not in there:
-            listed = ", ".join(map(str, there)) or "none"
+        updates = self.updates
+        if update not in updates:
+            listed = ", ".join(map(str, updates)) or "none"
             raise ConfigError(
                 f"--from-update {update}: '{self.folder}' has no such checkpoint. "
                 f"There: {listed}. Fix: give one of these."
             )
 
-    def forget_after(self, update: int) -> None:
+    def remove_after(self, update: int) -> None:
         """Remove later checkpoints.
 
         Raises:
             ConfigError: There is none of that update.
         """
-        self.check_has(update)
+        self.check_exists(update)
         for later in self.updates:
             if later > update:
                 self._remove(later)
@@ -119,10 +119,10 @@ class Shelf:
             (self.folder / BEST).unlink(missing_ok=True)
 
     def _remove(self, update: int) -> None:
-        # Renamed first: a kill in the middle must not leave half of it under its name.
+        # Renamed first, so that a kill does not leave half a checkpoint under its name.
         leaving = self.folder / ".leaving"
         shutil.rmtree(leaving, ignore_errors=True)
-        self.place(update).rename(leaving)
+        self.path(update).rename(leaving)
         shutil.rmtree(leaving, ignore_errors=True)
 
 
@@ -135,12 +135,12 @@ def _fsync(path: Path) -> None:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a state; whoever calls sees to it that it appears whole."""
+    """Write a state into the folder of a checkpoint that is being written."""
     torch.save(dict(state), path)
 
 
-class State:
-    """What ``write_state`` wrote."""
+class TrainingState:
+    """The state to resume from, read from a checkpoint."""
 
     def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
         self._path, self._content = path, content
@@ -150,44 +150,44 @@ class State:
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Name the file and the fix if something in the block does not fit.
+        """Name the file and the fix if the block finds that the state does not fit.
 
         Raises:
-            ConfigError: It did not.
+            ConfigError: It does not fit.
         """
         try:
             yield
         except (RuntimeError, KeyError, ValueError) as error:
-            raise _refuse(self._path, str(error)) from error
+            raise _damaged(self._path, str(error)) from error
 
 
-def read_state(path: Path, samples: int, device: torch.device | None) -> State:
-    """Read a state.
+def read_state(path: Path, samples: int, device: torch.device | None) -> TrainingState:
+    """Read a state that ``write_state`` wrote.
 
     Args:
         path: The file.
-        samples: Windows per update now, over all processes.
-        device: Where tensors go; without one they stay in the file, to be read when they are used.
+        samples: Windows per update of this run, over all processes.
+        device: Where tensors are loaded; None maps them from the file when they are used.
 
     Raises:
         ConfigError: It is damaged, or the run had another number of windows per update, so that
-            the order of the data would not go on where it stopped.
+            the order of the data could not continue.
     """
     try:
-        place = "cpu" if device is None else device
-        content = torch.load(path, map_location=place, mmap=device is None, weights_only=True)
+        target = "cpu" if device is None else device
+        content = torch.load(path, map_location=target, mmap=device is None, weights_only=True)
         before = int(content["samples"])
     except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-        raise _refuse(path, str(error)) from error
+        raise _damaged(path, str(error)) from error
     if before != samples:
         raise ConfigError(
             f"'{path}' was trained with {before} windows per update, this run would have {samples}."
             f" Fix: --effective-batch-size {before} on any number of processes."
         )
-    return State(path, content)
+    return TrainingState(path, content)
 
 
-def _refuse(path: Path, why: str) -> ConfigError:
+def _damaged(path: Path, why: str) -> ConfigError:
     return ConfigError(
         f"The state '{path}' cannot be resumed from ({why}). "
         f"Fix: remove the folder '{path.parent}' to go on from the one before it."

@@ -1,4 +1,4 @@
-"""What a training run is."""
+"""The configuration of a training run."""
 
 import json
 from dataclasses import asdict
@@ -9,12 +9,15 @@ from pydantic import model_validator
 
 from tasks.errors import ConfigError
 from tasks.settings import settings
-from training.augmentation.settings import AugmentationSettings
-from training.checkpoints.settings import CheckpointSettings
-from training.data.settings import DataSettings
-from training.losses.settings import LossSettings
-from training.monitoring.settings import WatchingSettings
-from training.optimisation.settings import OptimisationSettings
+from training.config_sections import (
+    AugmentationSettings,
+    CheckpointSettings,
+    DataSettings,
+    LoraSettings,
+    LossSettings,
+    MonitoringSettings,
+    OptimisationSettings,
+)
 
 VOLATILE = (
     *("out", "save_every", "keep", "from_update", "threads", "workers", "pictures"),
@@ -28,16 +31,14 @@ VOLATILE = (
 @settings
 class TrainingConfig(
     OptimisationSettings,
+    LoraSettings,
     LossSettings,
     DataSettings,
     AugmentationSettings,
     CheckpointSettings,
-    WatchingSettings,
+    MonitoringSettings,
 ):
-    """Settings of a fine-tuning run; the defaults suit ``rdt-small`` on a CPU.
-
-    What a part of training can be told stands beside that part; here it is put together.
-    """
+    """Settings of a fine-tuning run; the defaults suit ``rdt-small`` on a CPU."""
 
     demos: tuple[Path, ...]
     """HDF5 files in LIBERO's format, or folders of them."""
@@ -46,7 +47,7 @@ class TrainingConfig(
     preset: str = "rdt-small"
     """Shape of a fresh network; not used with ``checkpoint``."""
     checkpoint: Path | None = None
-    """Weights to start from; a fresh network without."""
+    """Checkpoint to start from; a fresh network by default."""
     layout: str | None = None
     """Mapping of states and actions to RDT's 128-vector. By default that of the checkpoint to start
     from, eef-velocity where an official one does not say, and eef-goal for a fresh network."""
@@ -69,6 +70,12 @@ class TrainingConfig(
 
     @model_validator(mode="after")
     def _check_adapters(self) -> Self:
+        if self.lora_rank and self.freeze == "trunk":
+            raise ConfigError(
+                f"--lora-rank {self.lora_rank} with --freeze trunk: adapters are how a frozen "
+                "trunk learns after all. Allowed with them: --freeze none, encoders. "
+                "Fix: drop one of the two."
+            )
         if self.lora_rank and self.checkpoint is None:
             raise ConfigError(
                 f"--lora-rank {self.lora_rank} without --checkpoint: the trunk would stay as it "
@@ -77,7 +84,7 @@ class TrainingConfig(
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be the same for a run to be resumed, as plain data."""
+        """Return the settings that must be the same when a run is resumed, as plain data."""
         plain = asdict(self)
         for name in VOLATILE:
             del plain[name]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from training.losses.weights import Row
+from training.losses import Row
 from training.monitoring.evaluation import Verdict
 from training.monitoring.sampled_error import SampledError
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.leftovers import clear_leftovers, is_free
+from results.folder import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
-from training.checkpoint_manager import Shelf
+from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig
 from training.monitoring.evaluation import NOT_JUDGED, SUCCESS
 
@@ -25,12 +25,12 @@ class RunFolder:
         self.path = path
         self.settings = path / "train.json"
         self.log = path / "train.jsonl"
-        self.shelf = Shelf(path / "checkpoints")
+        self.checkpoints = CheckpointManager(path / "checkpoints")
         self.checkpoint = path / "checkpoint"
 
     def evaluation(self, update: int) -> Path:
         """Return the folder of an update's evaluation, which need not be there."""
-        return self.path / "evaluations" / self.shelf.place(update).name
+        return self.path / "evaluations" / self.checkpoints.path(update).name
 
     def check(self, config: TrainingConfig) -> None:
         """Refuse a folder that is neither free nor this run's; nothing is written.
@@ -47,7 +47,7 @@ class RunFolder:
                 f"--from-update {config.from_update}: '{self.path}' is no training run. "
                 "Fix: give the --out of one, or drop --from-update."
             )
-        self.shelf.check_has(config.from_update)
+        self.checkpoints.check_exists(config.from_update)
 
     def claim(self, config: TrainingConfig) -> None:
         """Make the folder this run's; roll back if that is asked.
@@ -59,7 +59,7 @@ class RunFolder:
         if config.from_update is None:
             claim_folder(self.path, self.settings, config.identity(), "training run")
             return
-        self.shelf.forget_after(config.from_update)
+        self.checkpoints.remove_after(config.from_update)
         for later in self.path.glob("evaluations/*"):
             if later.name > self.evaluation(config.from_update).name:
                 shutil.rmtree(later)

@@ -3,21 +3,22 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from policies.rdt.actions.layout import get_layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_checkpoint
-from policies.rdt.checkpoint.foreign.finding import is_own
 from policies.rdt.checkpoint.hub import is_hub_name
 from policies.rdt.checkpoint.inspection import inspect_checkpoint
-from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.checkpoint.loading import LoadingOptions, load_network
+from policies.rdt.checkpoint.location import is_own_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
-from policies.rdt.encoders.frozen import load_frozen_encoders
+from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.presets import build_network, get_preset
+from policies.rdt.model.presets import build_network, get_preset
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights
@@ -52,7 +53,7 @@ def check_start(config: TrainingConfig) -> Contract | None:
     if is_hub_name(config.checkpoint):
         return None
     contract = inspect_checkpoint(config.checkpoint, check_numbers=False).contract
-    if layout is not None and is_own(config.checkpoint):
+    if layout is not None and is_own_checkpoint(config.checkpoint):
         contract.check_layout(layout)
     return contract
 
@@ -90,18 +91,13 @@ def _start(
     config: TrainingConfig, sources: EncoderSources, device: str | torch.device
 ) -> tuple[RDTPolicyNetwork, Contract | None]:
     if config.checkpoint is not None:
-        if is_own(config.checkpoint):
+        if is_own_checkpoint(config.checkpoint):
             network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
             if config.layout is not None:
                 contract.check_layout(get_layout(config.layout))
         else:
-            network, contract = load_network(
-                config.checkpoint,
-                device=device,
-                encoders=sources,
-                layout=config.layout,
-                dtype=torch.float32,
-            )
+            options = LoadingOptions(**asdict(sources), layout=config.layout, dtype="float32")
+            network, contract = load_network(config.checkpoint, options, device=device)
         return network, contract
     preset = get_preset(config.preset)
     if preset.encoders is not None:

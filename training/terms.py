@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from policies.rdt.actions.layout import FRESH_LAYOUT, Layout, get_layout
+from policies.rdt.actions.layout import FRESH_LAYOUT, Layout
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
-from policies.rdt.checkpoint.files import load_contract
+from policies.rdt.checkpoint.storage import load_contract
 from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
@@ -54,8 +55,8 @@ def find_terms(
             no place for a camera.
     """
     layout = get_layout(config.layout or FRESH_LAYOUT) if start is None else start.plain_layout
-    there = folder.shelf.updates
-    before = load_contract(folder.shelf.place(there[-1])).normalisation if there else None
+    there = folder.checkpoints.updates
+    before = load_contract(folder.checkpoints.path(there[-1])).normalisation if there else None
     return Terms(
         layout=layout,
         normalisation=choose_normalisation(

@@ -13,29 +13,29 @@ from accelerate.utils import broadcast, set_seed
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
-from results.interruption import Interruption
 from results.locking import sole_writer
+from results.signals import Interruption
 from tasks.errors import ConfigError
+from training.adapters import merged, prepare_network
 from training.augmentation.pipeline import augment_images
 from training.checkpoint_manager import STATE, read_state, write_state
 from training.config import TrainingConfig
-from training.data.conditions import add_state_noise, mask_conditions
+from training.data.masking import add_state_noise, mask_conditions
 from training.data.windows import DemoWindows, Window
 from training.distributed.launch import open_accelerator
-from training.distributed.weights import Gathered, TrainedWeights
-from training.losses.weights import slot_weights, weight_table
+from training.losses import slot_weights, weight_table
 from training.monitoring.best_checkpoint import Selection, check_judge
 from training.monitoring.evaluation import Judge
 from training.monitoring.log import Log
 from training.monitoring.sampled_error import SampledError, sampled_error
-from training.optimisation.adapters import merged, prepare_network
-from training.optimisation.schedule import learning_rate
+from training.optimisation import learning_rate
 from training.progress import Clock, Progress, Report, TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
 from training.setup import load_windows, read_windows, start_network
 from training.terms import describe_contract, find_terms, starting_notes, wording_notes
+from training.trained_weights import TrainedWeights, WholeWeights
 
 _SMOOTHING = 0.95
 
@@ -337,12 +337,12 @@ class _Training:
         whole = self.trained.gather()
         if whole is None:
             return
-        self.folder.shelf.put(self.step, lambda folder: self._write(folder, whole))
+        self.folder.checkpoints.save(self.step, lambda folder: self._write(folder, whole))
         if best:
-            self.folder.shelf.point_best(self.step)
-        self.folder.shelf.prune(self.config.keep)
+            self.folder.checkpoints.mark_best(self.step)
+        self.folder.checkpoints.prune(self.config.keep)
 
-    def _write(self, folder: Path, whole: Gathered) -> None:
+    def _write(self, folder: Path, whole: WholeWeights) -> None:
         """Write the policy as it is and, beside it, all that is needed to go on."""
         with whole.averaged() as network:
             self._write_policy(folder, network)
@@ -362,10 +362,10 @@ class _Training:
 
     def _resume(self) -> int:
         """Take up the newest checkpoint of the run, if there is one; return its update."""
-        there = self.folder.shelf.updates
+        there = self.folder.checkpoints.updates
         if not there:
             return 0
-        path = self.folder.shelf.place(there[-1]) / STATE
+        path = self.folder.checkpoints.path(there[-1]) / STATE
         # In pieces, nobody has room for all of it, nor needs more of it than a tensor at a time.
         device = None if self.trained.sharded else self.accelerator.device
         state = read_state(path, self._samples(), device)

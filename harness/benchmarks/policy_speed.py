@@ -17,10 +17,9 @@ from harness.benchmarks.reference_policy import OfficialPlanner, Stages, untimed
 from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.model.sampling import Precedent, SamplingOptions
-from policies.rdt.model.transformer import Conditions
+from policies.rdt.model.sampling import PlanSampler, PreviousPlans, SamplingOptions
+from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
-from policies.rdt.torch_runtime import PlanSampler
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
 """Encoding pictures and words; adapting them and projecting keys and values; the denoising steps;
@@ -192,7 +191,7 @@ class _ProbedSampler(PlanSampler):
     stages: Stages = staticmethod(untimed)
 
     def sample(
-        self, conditions: Conditions, noise: Tensor, precedent: Precedent | None = None
+        self, conditions: Conditioning, noise: Tensor, precedent: PreviousPlans | None = None
     ) -> Tensor:
         with self.stages("denoising"):
             self.latest = super().sample(conditions, noise, precedent)

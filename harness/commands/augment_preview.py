@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from training.augmentation.settings import AugmentationSettings
+from training.config_sections import AugmentationSettings
 
 
 def augment_preview_command(

@@ -84,7 +84,7 @@ def bench_policy_command(
         import torch
 
         from harness.benchmarks.policy_workload import PolicyCase
-        from policies.devices import resolve_device
+        from policies.rdt.model.torch_runtime import resolve_device
 
         if threads:
             torch.set_num_threads(threads)
@@ -119,7 +119,7 @@ def bench_policy_command(
 
 def _measure(cases: "list[PolicyCase]", bar: "Progressing") -> "list[PolicyFigures]":
     from harness.benchmarks.policy_speed import measure, turns_of
-    from policies.rdt.presets import get_preset
+    from policies.rdt.model.presets import get_preset
 
     for case in cases:
         get_preset(case.preset)  # a misspelt one is refused before the first is measured

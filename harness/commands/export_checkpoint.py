@@ -32,7 +32,7 @@ def export_checkpoint_command(
         What an adapter is merged into: a folder or a hub name.
     """
     from harness.display import console
-    from policies.rdt.checkpoint.exporting import export_checkpoint
+    from policies.rdt.checkpoint.export import export_checkpoint
 
     written, contract = export_checkpoint(checkpoint, out, file_format=format, base=base)
     console.print(f"Written: {written}")

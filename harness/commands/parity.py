@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from harness.parity.rows import Row
+    from harness.parity.inputs import Comparison
 
 FAILED = 1
 
@@ -65,10 +63,13 @@ def parity_command(
     """
     from harness.display import progress_bar
     from harness.processes import worker_variables
-    from tasks.variables import environment
+    from tasks.native_libraries import environment_variables
 
     # As workers have it, as far as libraries read it when they are imported, which is below.
-    with environment(worker_variables(1)), progress_bar("Comparing", _STAGES, "part") as bar:
+    with (
+        environment_variables(worker_variables(1)),
+        progress_bar("Comparing", _STAGES, "part") as bar,
+    ):
         import contextlib
         import io
 
@@ -76,8 +77,8 @@ def parity_command(
         from tasks.suites import import_libero
 
         import_libero()  # before robosuite is, which would warn
-        from harness.parity.checks import examine_demo
-        from harness.parity.rows import passed
+        from harness.parity.checks import check_demo
+        from tasks.findings import none_failed
 
         if demo < 0:
             raise ConfigError(f"--demo {demo} is not allowed. Allowed: 0 or more.")
@@ -89,7 +90,7 @@ def parity_command(
             stage += 1
 
         with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints
-            rows = examine_demo(
+            rows = check_demo(
                 demo_file,
                 index=demo,
                 suite=suite,
@@ -104,37 +105,19 @@ def parity_command(
             )
         bar.at(_STAGES)
     _print(rows, as_json=json)
-    return 0 if passed(rows) else FAILED
+    return 0 if none_failed(rows) else FAILED
 
 
-def _print(rows: "list[Row]", *, as_json: bool) -> None:
-    from harness.parity.rows import passed
+def _print(rows: "list[Comparison]", *, as_json: bool) -> None:
+    from tasks.findings import none_failed
 
     if as_json:
-        from dataclasses import asdict
         from json import dumps
 
-        plain = {"passed": passed(rows), "checks": [asdict(row) for row in rows]}
+        plain = {"passed": none_failed(rows), "checks": [row.as_dict() for row in rows]}
         print(dumps(plain, indent=2, ensure_ascii=False))
         return
-    from harness.display import results_console
+    from harness.display import findings_table, results_console
 
-    results_console().print(_table(rows))
-
-
-def _table(rows: "list[Row]") -> "Table":
-    from rich.table import Table
-
-    from harness.display import verdict_cell
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("check", no_wrap=True)
-    for name in ("demo", "environment"):
-        table.add_column(name, ratio=3)
-    table.add_column("verdict", no_wrap=True)
-    if any(row.fix for row in rows):
-        table.add_column("fix", ratio=3)
-    for row in rows:
-        verdict = verdict_cell(row.verdict)
-        table.add_row(row.check, row.demo, row.environment, verdict, *filter(None, [row.fix]))
-    return table
+    columns = {"Demo": "demo", "Environment": "environment"}
+    results_console().print(findings_table(rows, columns))

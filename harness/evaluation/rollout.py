@@ -65,7 +65,7 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class StepEvent:
     """One executed control step, as a subscriber is told of it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Subscriber(Protocol):
     def begin(self, observation: Observation, max_steps: int) -> None:
         """The episode starts with this observation."""
 
-    def step(self, moment: Moment) -> None:
+    def step(self, event: StepEvent) -> None:
         """A control step was executed."""
 
     def end(self, outcome: Outcome) -> str | None:
@@ -205,6 +205,7 @@ def _act(
             seed=plan_seed(key, plans),
             step=before,
             previous=executor.rest,
+            episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
         )
         actions = executor.add(planner.plan(request))[: env.max_steps - before]
         last = before + len(actions) >= env.max_steps  # then nobody looks at the pictures
@@ -216,7 +217,7 @@ def _act(
         )
         for index, seen in enumerate(result.observations):
             window.append(_shown(seen, spec.cameras))
-            moment = Moment(
+            event = StepEvent(
                 step=before + index + 1,
                 plan=plans,
                 starts_plan=index == 0,
@@ -224,7 +225,7 @@ def _act(
                 observation=seen,
             )
             for subscriber in subscribers:
-                subscriber.step(moment)
+                subscriber.step(event)
         plans += 1
         if result.success:
             return True, plans

@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from policies.interface import PlanRequest, PolicySpec
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
-from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
-from policies.rdt.model.sampling import Precedent, SamplingOptions, stack_precedents
-from policies.rdt.torch_runtime import PlanSampler
+from policies.rdt.model.sampling import (
+    PlanSampler,
+    PreviousPlans,
+    SamplingOptions,
+    stack_previous_plans,
+)
 from tasks.errors import ConfigError, SpecMismatchError
-from tasks.observation import FloatArray, Image, Observation
+from tasks.observation import (
+    FloatArray,
+    Image,
+    Observation,
+    RobotState,
+    robot_state_at,
+    stack_robot_states,
+)
 
 EXEC_HORIZON = 16
 """Steps of a plan executed unless the user says otherwise."""
@@ -36,11 +43,8 @@ class RDTPolicy:
 
     Attributes:
         files: Where the checkpoint is on this machine; None for a network made in memory.
-        more_files: What else the weights follow from: an adapter's base, a config given apart.
+        more_files: Other files that determine the weights: an adapter's base, a separate config.
     """
-
-    files: Path | None = None
-    more_files: tuple[Path, ...] = ()
 
     def __init__(
         self,
@@ -50,15 +54,19 @@ class RDTPolicy:
         device: str | torch.device = "cpu",
         batch_size: int = 8,
         sampling: SamplingOptions | None = None,
+        files: Path | None = None,
+        more_files: tuple[Path, ...] = (),
     ) -> None:
         """Wrap a network.
 
         Args:
             network: Weights; moved to ``device`` and put into evaluation mode.
-            contract: What they need.
+            contract: What the weights need.
             device: Where to compute.
-            batch_size: Rows of every forward pass; spare ones are filled up.
+            batch_size: Rows of every forward pass; unused ones repeat the first.
             sampling: How to sample.
+            files: See the class.
+            more_files: See the class.
 
         Raises:
             ConfigError: The batch size is not positive, or a way of sampling is not possible with
@@ -70,6 +78,7 @@ class RDTPolicy:
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."
             )
         contract.check_network(network)
+        self.files, self.more_files = files, more_files
         self.network = network.to(device).eval()
         self.contract = contract
         self.layout = contract.mapping
@@ -79,44 +88,6 @@ class RDTPolicy:
         if self.sampling.guidance != "none":
             self.layout.check_encodes_actions()
         self._sampler = PlanSampler(self.network.rdt, self.sampling, self.device)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        source: Path | str,
-        *,
-        device: str | torch.device = "cpu",
-        batch_size: int = 8,
-        sampling: SamplingOptions | None = None,
-        **loading: Unpack[LoadingOptions],
-    ) -> "RDTPolicy":
-        """Load a policy: a folder that ``save_checkpoint`` wrote, or an official checkpoint.
-
-        Args:
-            source: The checkpoint's folder, or a hub name of official weights.
-            device: See ``__init__``.
-            batch_size: See ``__init__``.
-            sampling: See ``__init__``.
-            **loading: What the checkpoint does not say; see ``LoadingOptions``.
-
-        Raises:
-            ConfigError: There is no whole checkpoint there, or an encoder's source is wrong.
-            SpecMismatchError: Its parts do not belong together.
-            PrerequisiteError: Something is on the hub and the hub cannot be reached.
-        """
-        folder = find_source(source, ema=loading.get("weights") == "ema")
-        network, contract = load_network(folder, device=device, **loading)
-        policy = cls(
-            network,
-            contract,
-            device=device,
-            batch_size=batch_size,
-            sampling=sampling,
-        )
-        policy.files = folder
-        apart = (loading.get("base"), loading.get("config"))
-        policy.more_files = tuple(find_source(place) for place in apart if place is not None)
-        return policy
 
     @property
     def spec(self) -> PolicySpec:
@@ -134,7 +105,7 @@ class RDTPolicy:
         """Plan for several episodes at once.
 
         Args:
-            requests: One question per episode.
+            requests: One per episode.
 
         Returns:
             One plan per request, (horizon, 7) float64 in [−1, 1], or (horizon, 10) for layouts of
@@ -142,33 +113,33 @@ class RDTPolicy:
 
         Raises:
             ConfigError: An instruction is too long, or a language cache lacks it.
-            SpecMismatchError: An observation lacks something or has pictures of another size.
+            SpecMismatchError: An observation lacks something or has images of another size.
         """
         by_length: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            places = self.network.text_encoder.places(request.instruction)
-            by_length.setdefault(places, []).append(index)
+            length = self.network.text_encoder.padded_length(request.instruction)
+            by_length.setdefault(length, []).append(index)
         plans: dict[int, FloatArray] = {}
-        for alike in by_length.values():
-            for start in range(0, len(alike), self.batch_size):
-                chosen = alike[start : start + self.batch_size]
-                made = self._plan_rows([requests[index] for index in chosen])
-                plans.update(zip(chosen, made, strict=True))
+        for indices in by_length.values():
+            for start in range(0, len(indices), self.batch_size):
+                batch = indices[start : start + self.batch_size]
+                batch_plans = self._plan_batch([requests[index] for index in batch])
+                plans.update(zip(batch, batch_plans, strict=True))
         return [plans[index] for index in range(len(requests))]
 
-    def _plan_rows(self, given: list[PlanRequest]) -> list[FloatArray]:
-        """Plan for up to ``batch_size`` requests whose instructions are padded alike."""
-        rows = given + [given[0]] * (self.batch_size - len(given))
+    def _plan_batch(self, requests: list[PlanRequest]) -> list[FloatArray]:
+        """Plan for up to ``batch_size`` requests whose instructions have one padded length."""
+        rows = requests + [requests[0]] * (self.batch_size - len(requests))
         frames = self._frames(rows)
         noise = torch.stack([self._noise(request.seed) for request in rows])
-        state = _robot([row.window[-1] for row in rows])
+        state = stack_robot_states([row.window[-1] for row in rows])
         vectors = self._sampler.sample(
             self.network.condition(self._conditions(rows, frames, state)),
             noise.to(self.device),
-            self._precedent(rows, state),
+            self._previous_plans(rows, state),
         )
         actions = self.layout.decode_actions(vectors.float().cpu().numpy(), state)
-        return list(actions[: len(given)])
+        return list(actions[: len(requests)])
 
     def _noise(self, seed: int) -> Tensor:
         """Draw (S, T, V) on the CPU, so that every device starts from the same numbers."""
@@ -176,26 +147,23 @@ class RDTPolicy:
         shape = (self.sampling.samples, self.contract.horizon, SIZE)
         return torch.randn(shape, generator=generator)
 
-    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> Precedent | None:
+    def _previous_plans(
+        self, rows: Sequence[PlanRequest], state: RobotState
+    ) -> PreviousPlans | None:
+        """Encode what the previous plans say of the steps from now on, from where the robot is."""
         if self.sampling.guidance == "none":
             return None
-        rests = [
-            None if row.previous is None else self._rest_of(row.previous, state, index)
+        remainders = [
+            None
+            if row.previous is None
+            else torch.from_numpy(
+                self.layout.encode_actions(row.previous, robot_state_at(state, index))
+            )
             for index, row in enumerate(rows)
         ]
-        return stack_precedents(
-            rests, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
+        return stack_previous_plans(
+            remainders, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
         )
-
-    def _rest_of(self, previous: FloatArray, state: RobotState, index: int) -> Tensor:
-        """Put the rest of a plan into unified vectors, from where the robot is now."""
-        now = RobotState(
-            joint_pos=state["joint_pos"][index],
-            ee_pos=state["ee_pos"][index],
-            ee_quat=state["ee_quat"][index],
-            gripper_qpos=state["gripper_qpos"][index],
-        )
-        return torch.from_numpy(self.layout.encode_actions(previous, now))
 
     def _conditions(
         self, rows: Sequence[PlanRequest], frames: Image, state: RobotState
@@ -203,11 +171,11 @@ class RDTPolicy:
         text, text_mask = self.network.text_encoder.prepare([row.instruction for row in rows])
         mask_BV = torch.from_numpy(self.layout.mask).expand(len(rows), -1)
         return {
-            # Left on the CPU: an encoder that knows a picture already need not move it.
+            # Left on the CPU: an encoder that knows an image already need not move it.
             "images": self.network.image_encoder.prepare(frames),
             "token_ids": text.to(self.device),
             "token_mask": text_mask.to(self.device),
-            "state": torch.from_numpy(self.layout.encode_state(**state)).to(self.device),
+            "state": torch.from_numpy(self.layout.encode_state(state)).to(self.device),
             "action_mask": mask_BV.to(self.device),
             "ctrl_freqs": torch.full((len(rows),), self.contract.control_hz, device=self.device),
         }
@@ -220,48 +188,47 @@ class RDTPolicy:
             raise SpecMismatchError(
                 f"A request has no observation. Needed: 1 to {history}. Fix: fill its window."
             )
-        wanted = self._frame_shape(windows[0][0])
+        shape = self._frame_shape(windows[0][0])
+        repeat_first = self.network.encoders_config.missing_history == "first"
         stacks = []
         for window in windows:
-            for seen in window:
-                _check_pictures(seen, cameras, wanted)
-            pictures = [self._by_place(seen, wanted) for seen in window]
-            blank = np.full_like(pictures[0], BACKGROUND)
-            first = self.network.encoders_config.missing_history == "first"
-            missing = [pictures[0] if first else blank] * (history - len(pictures))
-            stacks.append(np.stack(missing + pictures))
+            for observation in window:
+                _check_images(observation, cameras, shape)
+            steps = [self._camera_frames(observation, shape) for observation in window]
+            filler = steps[0] if repeat_first else np.full_like(steps[0], BACKGROUND)
+            stacks.append(np.stack([filler] * (history - len(steps)) + steps))
         return np.stack(stacks)
 
-    def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
+    def _camera_frames(self, observation: Observation, shape: tuple[int, ...]) -> Image:
         """Stack (cameras, H, W, 3), the background where a camera is missing."""
         blank, missing = np.full(shape, BACKGROUND, np.uint8), self.contract.missing_cameras
         return np.stack(
-            [blank if camera in missing else seen[camera] for camera in self.contract.cameras]  # type: ignore[literal-required]
+            [
+                blank if camera in missing else observation[camera]  # type: ignore[literal-required]
+                for camera in self.contract.cameras
+            ]
         )
 
-    def _frame_shape(self, seen: Observation) -> tuple[int, ...]:
+    def _frame_shape(self, observation: Observation) -> tuple[int, ...]:
         side = self.contract.render_size
         if side != ANY_SIZE:
             return side, side, 3
-        return tuple(getattr(seen.get(self.contract.shown_cameras[0]), "shape", ()))
+        return _shape(observation, self.contract.shown_cameras[0])
 
 
-def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
+def _shape(observation: Observation, camera: str) -> tuple[int, ...]:
+    return tuple(getattr(observation.get(camera), "shape", ()))
+
+
+def _check_images(
+    observation: Observation, cameras: Sequence[str], needed: tuple[int, ...]
+) -> None:
     for camera in cameras:
-        shape: tuple[int, ...] = tuple(getattr(seen.get(camera), "shape", ()))
-        if shape != wanted or len(shape) != 3 or shape[2] != 3:
-            needed = wanted or "(height, width, 3)"
-            size = f" at {wanted[0]} pixels" if wanted else ""
+        shape = _shape(observation, camera)
+        if shape != needed or len(shape) != 3 or shape[2] != 3:
+            size = f" at {needed[0]} pixels" if needed else ""
             raise SpecMismatchError(
-                f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs {needed}. "
+                f"Camera '{camera}' gave {shape or 'no image'}; the checkpoint needs "
+                f"{needed or '(height, width, 3)'}. "
                 f"Fix: render the policy's history{size}."
             )
-
-
-def _robot(seen: Sequence[Observation]) -> RobotState:
-    return RobotState(
-        joint_pos=np.stack([one["joint_pos"] for one in seen]),
-        ee_pos=np.stack([one["ee_pos"] for one in seen]),
-        ee_quat=np.stack([one["ee_quat"] for one in seen]),
-        gripper_qpos=np.stack([one["gripper_qpos"] for one in seen]),
-    )

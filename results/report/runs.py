@@ -1,14 +1,18 @@
-"""The runs of a page, with names that tell them apart."""
+"""The runs of a page: distinct names, their settings, and what differs between them."""
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from results.comparison.conditions import RunConditions, conditions_of
+from results.differences import flatten
 from results.folder import load_run
-from results.leaderboard.columns import spans
-from results.leaderboard.rows import Run
+from results.formatting import spans
+from results.leaderboard.rows import LoadedRun
 from results.records import EpisodeRecord, RunInfo
 
 
@@ -16,7 +20,7 @@ from results.records import EpisodeRecord, RunInfo
 class ReportRun:
     """A run on the page."""
 
-    place: int
+    index: int
     """Its position on the page, from 0."""
 
     folder: Path
@@ -32,7 +36,7 @@ class ReportRun:
     """The run's name, made longer where another run of the page has the same."""
 
     @property
-    def loaded(self) -> Run:
+    def loaded(self) -> LoadedRun:
         """The run as ``load_run`` returns it, under its name on the page."""
         return dataclasses.replace(self.info, name=self.name), self.records
 
@@ -57,8 +61,8 @@ def load_runs(folders: Sequence[Path]) -> list[ReportRun]:
     loaded.sort(key=lambda run: _merit(run[1], run[2]), reverse=True)
     names = _distinct_names([info for _, info, _ in loaded], [folder for folder, _, _ in loaded])
     return [
-        ReportRun(place=place, folder=folder, info=info, records=tuple(records), name=name)
-        for place, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
+        ReportRun(index=index, folder=folder, info=info, records=tuple(records), name=name)
+        for index, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
     ]
 
 
@@ -99,14 +103,71 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
     names = [info.name for info in infos]
     for kind in range(len(parts[0]) if parts else 0):
         alike: dict[str, list[int]] = {}
-        for place, name in enumerate(names):
-            alike.setdefault(name, []).append(place)
-        for places in alike.values():
-            if len({parts[place][kind] for place in places}) > 1:
-                for place in places:
-                    names[place] += f" · {parts[place][kind]}" if parts[place][kind] else ""
+        for index, name in enumerate(names):
+            alike.setdefault(name, []).append(index)
+        for indices in alike.values():
+            if len({parts[index][kind] for index in indices}) > 1:
+                for index in indices:
+                    names[index] += f" · {parts[index][kind]}" if parts[index][kind] else ""
     seen: dict[str, int] = {}
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         seen[name] = seen.get(name, 0) + 1
-        names[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        names[index] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return names
+
+
+_PARTS = ("policy", "protocol", "demos", "config", "provenance")
+
+
+def entries_of(info: RunInfo) -> dict[str, str]:
+    """Return what is known of a run as text, by dotted names.
+
+    Args:
+        info: The run.
+    """
+    entries = {name: as_text(value) for name, value in flatten(info, _PARTS).items()}
+    for again in info.resumed:
+        entries[f"resumed.{again.at.isoformat()}"] = as_text(again.changed or "same provenance")
+    return entries
+
+
+def as_text(value: Any) -> str:
+    """Write a value as it stands in a run; None gives no text."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def errors_of(run: ReportRun) -> list[str]:
+    """Say which episodes broke, and why.
+
+    Args:
+        run: The run.
+    """
+    return [
+        f"{r.suite} task {r.task}, init state {r.init_state}, seed {r.seed}, "
+        f"attempt {r.attempt}: {r.error}"
+        for r in run.records
+        if r.outcome == "error"
+    ]
+
+
+def shared_conditions(runs: Sequence[ReportRun]) -> RunConditions:
+    """Compare the conditions under which the runs were made.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        What differs, and what to be warned of.
+    """
+    infos = [run.info for run in runs]
+    if any(info.tasks != infos[0].tasks for info in infos):
+        # Other tasks have other initial states, which explains nothing.
+        infos = [_without_init_states(info) for info in infos]
+    return conditions_of(infos, [run.name for run in runs])
+
+
+def _without_init_states(info: RunInfo) -> RunInfo:
+    provenance = {name: value for name, value in info.provenance.items() if name != "init_states"}
+    return dataclasses.replace(info, provenance=provenance)

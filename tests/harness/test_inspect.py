@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.cli import app, main
-from policies.rdt.checkpoint.files import load_checkpoint
 from policies.rdt.checkpoint.official import export_official
+from policies.rdt.checkpoint.storage import load_checkpoint
 from tasks.errors import HarnessError
-from tests.policies.rdt.official_files import build_model, write_deepspeed
+from tests.policies.rdt.checkpoint.official_files import build_model, write_deepspeed
 from tests.training.tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -225,6 +225,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, capsys) ->
         assert "Fix:" in seen.err
 
 
+@pytest.mark.slow
 def test_looking_needs_neither_the_simulator_nor_transformers() -> None:
     code = (
         f"import sys; from harness.cli import main; main(['inspect', {str(SHIPPED)!r}]);"

@@ -14,19 +14,19 @@ from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.environments import MOST_STARTS, SampledRecipe, _SampledEnvironment
+from harness.evaluation.environments import MOST_STARTS, SampledStartSpec, _SampledEnvironment
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
-from policies.rdt.checkpoint.files import load_checkpoint, load_extra
+from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
+from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
-from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError
 from tasks.opengl import unavailable
 from tasks.protocols import PROTOCOLS, Protocol, get_protocol
 from tasks.rendering import Rendering
 from tasks.starts import SampledStart
-from tests.harness.doubles import EchoEnvironment, EchoRecipe, Trouble
+from tests.harness.doubles import EchoEnvironment, EchoSpec, Trouble
 from tests.training.demo_files import write_official
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -57,11 +57,11 @@ def echoes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Evaluate in echo environments; what is put into it goes to their recipe."""
     given: dict[str, Any] = {}
 
-    def recipe(*, suite: str, protocol: object, first_seed: int) -> EchoRecipe:
+    def recipe(*, suite: str, protocol: object, first_seed: int) -> EchoSpec:
         assert suite == "libero_object"
-        return EchoRecipe(folder=str(tmp_path), starts=STARTS, **given)
+        return EchoSpec(folder=str(tmp_path), starts=STARTS, **given)
 
-    monkeypatch.setattr(training_judgement, "SampledRecipe", recipe)
+    monkeypatch.setattr(training_judgement, "SampledStartSpec", recipe)
     monkeypatch.setattr(training_judgement, "probe", Rendering)
     return given
 
@@ -89,12 +89,13 @@ def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
     return RunFolder(settings["out"])
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
     ears = Ears()
     folder = trained(settings, ears)
-    assert folder.shelf.best == 4
+    assert folder.checkpoints.best == 4
     for update in (2, 4):
         info, records = load_run(folder.evaluation(update))
         assert info.status == "complete"
@@ -103,7 +104,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
         assert info.protocol["hash"] != get_protocol(resolution=16).hash
         assert info.policy["exec_horizon"] == 8
         assert [record.init_state for record in records] == [0, 1, 2]
-        noted = load_extra(folder.shelf.place(update))["success"]
+        noted = load_extra(folder.checkpoints.path(update))["success"]
         assert (noted["n"], noted["errors"]) == (3, 0)
         assert noted["per_task"].keys() == {"libero_object 0"}
         assert noted["k"] == sum(record.outcome == "success" for record in records)
@@ -111,6 +112,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     assert ears.shown[-1] == (4, 3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -122,7 +124,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     finally:
         signal.signal(signal.SIGINT, before)
     folder = RunFolder(settings["out"])
-    assert folder.shelf.updates == [2]
+    assert folder.checkpoints.updates == [2]
     info, begun = load_run(folder.evaluation(2))
     assert (info.status, len(begun)) == ("interrupted", 1)
     ears = Ears()
@@ -133,6 +135,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     assert not any("anew" in words for words in ears.said)
 
 
+@pytest.mark.slow
 def test_an_evaluation_begun_otherwise_starts_anew(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -149,19 +152,20 @@ def test_an_evaluation_begun_otherwise_starts_anew(
     assert (info.policy["exec_horizon"], len(records)) == (4, 2)
 
 
+@pytest.mark.slow
 def test_broken_episodes_are_told_and_a_broken_machine_costs_no_training(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
     echoes["troubles"] = {(0, 1): Trouble(times=9)}
     ears = Ears()
     folder = trained(settings, ears)
-    assert load_extra(folder.shelf.folder / "best")["success"]["errors"] == 1
+    assert load_extra(folder.checkpoints.folder / "best")["success"]["errors"] == 1
     assert "1 broke (RuntimeError: broke at step 0)" in ears.said[0]
     echoes["unbuildable"] = True
     deaf = Ears()
     folder = trained(settings | {"out": settings["out"].with_name("deaf")}, deaf)
     assert folder.finished
-    assert folder.shelf.best is None
+    assert folder.checkpoints.best is None
     assert all(words.startswith("NOT JUDGED: update") for words in deaf.said)
     assert "There is no EGL" in deaf.said[0]
 
@@ -220,7 +224,7 @@ def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + MOST_STARTS)
     assert seeds.stop <= first_demo
     assert all(protocol.seed + 50 < seeds.start for protocol in PROTOCOLS.values())
-    places = SampledRecipe(suite="libero_object", protocol=get_protocol(), first_seed=FIRST_SEED)
+    places = SampledStartSpec(suite="libero_object", protocol=get_protocol(), first_seed=FIRST_SEED)
     assert places.starts == STARTS
     others = dataclasses.replace(places, first_seed=1)
     assert places.fingerprints([0]) != others.fingerprints([0])

@@ -8,12 +8,14 @@ import torch
 
 from harness.benchmarks.reference_training import SampleByFile
 from harness.cli import main
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.encoders.factory import build_encoders
 from tests.training.demo_files import write_file
 from training.data.windows import DemoWindows
 
 
+@pytest.mark.slow
 def test_both_sides_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_file(tmp_path / "a.hdf5", size=32)
     words = ["bench", "train", "--demos", str(tmp_path), "--updates", "2", "--repeats", "1"]

@@ -28,6 +28,7 @@ def film(tmp_path: Path, goal: float = 1e9) -> Path:
     return tmp_path / record.video
 
 
+@pytest.mark.slow
 def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     path = film(tmp_path)
     about = imageio.immeta(path, plugin="pyav")
@@ -39,6 +40,7 @@ def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_the_outcome_is_on_the_last_frames(tmp_path: Path) -> None:
     failed = imageio.imread(film(tmp_path / "f"), plugin="pyav")[-1].astype(int)
     solved = imageio.imread(film(tmp_path / "s", goal=0.1), plugin="pyav")[-1].astype(int)
@@ -58,6 +60,7 @@ def test_pictures_of_a_protocol_that_leaves_them_upside_down_are_turned(tmp_path
     assert frame[80, 160].mean() < 50 < frame[330, 160].mean()
 
 
+@pytest.mark.slow
 def test_an_aborted_episode_leaves_no_file(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path, KEY)
     seen, _ = EchoEnvironment().reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
@@ -71,6 +74,7 @@ def test_names_differ_wherever_episodes_do() -> None:
     assert len({video_name(key) for key in keys}) == len(keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["x", "put " * 40])
 def test_instructions_of_any_length_fit(tmp_path: Path, words: str) -> None:
     writer = VideoWriter(tmp_path, KEY)

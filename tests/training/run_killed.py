@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tests.training.judges import ScriptedJudge
+from tests.training.evaluators import ScriptedJudge
 from training.config import TrainingConfig
 from training.progress import TrainingStart, TrainingStatus
 from training.trainer import train

@@ -46,7 +46,7 @@ def run_apart(
 
 
 def state(out: Path, update: int) -> dict[str, object]:
-    return torch.load(RunFolder(out).shelf.place(update) / STATE, weights_only=True)
+    return torch.load(RunFolder(out).checkpoints.path(update) / STATE, weights_only=True)
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:

@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.base import EncoderSources
 from tasks.errors import ConfigError
-from tests.policies.rdt.frozen_files import write_siglip, write_t5
+from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny, save_tiny_frozen
 from training.config import TrainingConfig
 from training.trainer import train
 
 
+@pytest.mark.slow
 def test_frozen_encoders_feed_rdt_and_stay_out_of_the_checkpoint(tmp_path: Path) -> None:
     sources = EncoderSources(
         siglip=str(write_siglip(tmp_path / "siglip")), t5=str(write_t5(tmp_path / "t5"))

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
-from training.optimisation.schedule import learning_rate
+from training.optimisation import learning_rate
 from training.progress import TrainingStatus
 from training.trainer import train
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(demos: Path, tmp_path: Path
 
 
 def _fresh() -> dict[str, torch.Tensor]:
-    from policies.rdt.presets import build_network
+    from policies.rdt.model.presets import build_network
 
     torch.manual_seed(0)
     network = build_network("rdt-small")

@@ -17,6 +17,8 @@ from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> dict[str, object]:
@@ -54,7 +56,7 @@ def test_a_killed_run_ends_in_the_same_bits(
     straight, seen[:] = list(seen), []
     broken = base | {"out": str(tmp_path / "broken")}
     assert run_apart(broken, last=12) == -9
-    assert RunFolder(tmp_path / "broken").shelf.updates == [5, 10]
+    assert RunFolder(tmp_path / "broken").checkpoints.updates == [5, 10]
     updates: list[int] = []
     run(broken, lambda status: updates.append(status.update))
     assert updates == list(range(11, 21))
@@ -77,7 +79,7 @@ def test_two_processes_do_as_one_and_stop_together(base: dict[str, object], tmp_
     two = base | {"out": str(tmp_path / "two"), "save_every": 6}
     with pytest.raises(AssertionError):  # the launcher ends as what it started, with an error
         run_apart(two, 3, launch, "tests.training.run_stopped")
-    assert RunFolder(tmp_path / "two").shelf.updates == [3]
+    assert RunFolder(tmp_path / "two").checkpoints.updates == [3]
     assert (tmp_path / "two.processes").read_text() == "2"
     one, two = (flat(state(tmp_path / name, 3)) for name in ("one", "two"))
     assert one.keys() == two.keys()
@@ -98,7 +100,7 @@ def test_another_number_of_windows_per_update_does_not_go_on(
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         run(base | {"out": out}, stop)
-    assert RunFolder(out).shelf.updates == [5, 6]
+    assert RunFolder(out).checkpoints.updates == [5, 6]
     changed = base | {"out": out, "batch_size": 4, "from_update": 5}
     with pytest.raises(ConfigError, match="--effective-batch-size 2"):
         run(changed)
@@ -127,7 +129,7 @@ def test_a_damaged_state_names_what_to_remove(base: dict[str, object], tmp_path:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         run(base | {"out": out}, stop)
-    newest = RunFolder(out).shelf.place(6)
+    newest = RunFolder(out).checkpoints.path(6)
     (newest / STATE).write_bytes((newest / STATE).read_bytes()[:2000])
     with pytest.raises(ConfigError, match=f"remove the folder '{newest}'"):
         run(base | {"out": out})

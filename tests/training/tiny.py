@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import save_checkpoint
+from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
-from policies.rdt.encoders.frozen import load_frozen_encoders
+from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.network import RDTPolicyNetwork
 

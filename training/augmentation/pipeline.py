@@ -11,7 +11,7 @@ from policies.rdt.encoders.images import resize_frames
 from tasks.demos.folders import find_demo_files
 from tasks.demos.reader import read_demos
 from tasks.observation import Image as Picture
-from training.augmentation.photometry import (
+from training.augmentation.photometric import (
     add_noise,
     average_blur,
     chance,
@@ -24,7 +24,7 @@ from training.augmentation.photometry import (
     shift_images,
     uniform,
 )
-from training.augmentation.settings import AugmentationSettings
+from training.config_sections import AugmentationSettings
 
 _MOST_NOISE = 12.75
 _NOISES = ("gaussian", "laplace", "poisson")

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.actions.slots import Method
 from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
 from tasks.errors import ConfigError
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 
 LEAST_SCALE = 1e-2
 """No slot is divided by less, in its own units: metres, radians, LIBERO's numbers for a delta. What
@@ -74,13 +73,8 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     """
     states, actions = [], []
     for demo in demos:
-        robot = RobotState(
-            joint_pos=demo.joint_pos,
-            ee_pos=demo.ee_pos,
-            ee_quat=demo.ee_quat,
-            gripper_qpos=demo.gripper_qpos,
-        )
-        states.append(layout.encode_state(**robot)[:, list(state_slots(layout))])
+        robot = demo.robot
+        states.append(layout.encode_state(robot)[:, list(state_slots(layout))])
         actions.append(layout.targets(demo.targets(which), robot)[:, list(action_slots(layout))])
     return Normalisation(
         method=method,

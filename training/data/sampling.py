@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Sampler
 
 from tasks.errors import ConfigError
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 from training.data.windows import DemoWindows
 
 Weights = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from tasks.demos.file import open_demo_file
 from tasks.demos.folders import find_all_demo_files
 from tasks.demos.reader import Demo, read_demos
 from tasks.errors import ConfigError
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 
 
 def choose_demos(file: Path, there: int, settings: DataSettings, *, held_out: bool) -> range:

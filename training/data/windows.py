@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.encoders.base import ImageEncoder, TextEncoder
@@ -21,8 +20,8 @@ from tasks.demos.folders import find_all_demo_files
 from tasks.demos.reader import Demo, read_demos
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
+from training.config_sections import DataSettings
 from training.data.images import KeptPictures, LazyPictures, Pictures, Places, look
-from training.data.settings import DataSettings
 from training.data.split import choose_demos, first_motion, transitions
 
 _KEPT_BYTES = 2 << 30
@@ -113,7 +112,7 @@ class DemoWindows(Dataset[Window]):
         """
         self._settings = settings or DataSettings()
         self.normalisation = normalisation or Normalisation()
-        self._layout = self.normalisation.laid_over(layout)
+        self._layout = self.normalisation.applied_to(layout)
         self._history, self._horizon = history, horizon
         self._places = Places(cameras=tuple(cameras), missing=tuple(missing_cameras))
         self._prepare = image_encoder.prepare
@@ -179,7 +178,7 @@ class DemoWindows(Dataset[Window]):
         else:
             self._pictures.append(KeptPictures(demo, self._places, self._prepare))
         self.without_intended += not demo.intended_noted
-        self._states.append(torch.from_numpy(self._layout.encode_state(**_robot(demo))))
+        self._states.append(torch.from_numpy(self._layout.encode_state(demo.robot)))
         self._actions.append(self._targets(demo))
         self.entries.append(
             IndexedDemo(
@@ -193,7 +192,7 @@ class DemoWindows(Dataset[Window]):
 
     def _targets(self, demo: Demo) -> Tensor:
         """Return (T + horizon, V): what to predict, then what stands for the time after it."""
-        robot = _robot(demo)
+        robot = demo.robot
         actions = demo.targets(self._settings.targets_for(self._layout))
         if self._settings.tail != "official":
             return torch.from_numpy(self._layout.targets(actions, robot, tail=self._horizon))
@@ -203,7 +202,7 @@ class DemoWindows(Dataset[Window]):
     def _read_text(self, encoder: TextEncoder, instructions: list[str]) -> None:
         rows = {text: row for row, text in enumerate(self.instructions)}
         self._text_row = [rows[text] for text in instructions]
-        hidden = [""] if self._settings.mask("language") else []
+        hidden = [""] if self._settings.mask_probability("language") else []
         ids, mask = encoder.prepare([*self.instructions, *hidden])
         longest = int(mask.sum(1).max())  # padding is masked, so shorter rows only save time
         self._token_ids, self._token_mask = ids[:, :longest], mask[:, :longest]
@@ -254,12 +253,3 @@ def _deviations(states: Tensor) -> Tensor:
     count = there.sum(0).clamp(min=1.0)
     mean = (states * there).sum(0) / count
     return (((states - mean) * there).square().sum(0) / count).sqrt()
-
-
-def _robot(demo: Demo) -> RobotState:
-    return RobotState(
-        joint_pos=demo.joint_pos,
-        ee_pos=demo.ee_pos,
-        ee_quat=demo.ee_quat,
-        gripper_qpos=demo.gripper_qpos,
-    )

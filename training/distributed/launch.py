@@ -1,4 +1,4 @@
-"""What ``accelerate launch`` set up, taken up or refused."""
+"""Starting accelerate: what ``accelerate launch`` set up is used or refused."""
 
 import os
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 
 from tasks.errors import ConfigError
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 from training.config import TrainingConfig
-from training.optimisation.schedule import accumulation
+from training.config_sections import OptimisationSettings
 
 SHARDED = "accelerate launch --use_fsdp --fsdp_version 2 --num_processes N -m harness.cli train ..."
 """The line that shares out weights, gradients, moments and averages among processes."""
@@ -44,7 +44,31 @@ _FSDP_ONLY = {
 """Options of accelerate: the only value that they may have, and why."""
 
 
-def fsdp_asked(environment: Mapping[str, str] = os.environ) -> bool:
+def accumulation_steps(settings: OptimisationSettings, processes: int) -> int:
+    """Return the number of forward passes per process and update.
+
+    Args:
+        settings: The batch sizes.
+        processes: Number of processes.
+
+    Raises:
+        ConfigError: The effective batch is no multiple of the windows of one pass.
+    """
+    wanted, per_pass = settings.effective_batch_size, settings.batch_size * processes
+    if wanted is None:
+        return 1
+    if wanted % per_pass:
+        below = wanted // per_pass * per_pass
+        allowed = " or ".join(str(size) for size in (below, below + per_pass) if size)
+        raise ConfigError(
+            f"--effective-batch-size {wanted} is no multiple of {per_pass} (--batch-size "
+            f"{settings.batch_size} × {processes} processes). Allowed nearby: {allowed}. "
+            "Fix: give one of these, or another --batch-size."
+        )
+    return wanted // per_pass
+
+
+def fsdp_enabled(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether weights are to be shared out among processes."""
     return _on(environment, "ACCELERATE_USE_FSDP")
 
@@ -77,7 +101,7 @@ def check_launch(config: TrainingConfig, environment: Mapping[str, str] = os.env
             "accelerate is set to compile the network (--dynamo_backend), which the training does "
             "itself. Fix: drop it; --compile compiles RDT."
         )
-    if fsdp_asked(environment):
+    if fsdp_enabled(environment):
         _check_fsdp(config, environment)
 
 
@@ -89,7 +113,7 @@ def open_accelerator(config: TrainingConfig) -> Accelerator:
     """
     check_launch(config)
     load_triton_after_mesa()  # which somebody may have loaded since this package was imported
-    processes, sharded = int(os.environ.get("WORLD_SIZE", "1")), fsdp_asked()
+    processes, sharded = int(os.environ.get("WORLD_SIZE", "1")), fsdp_enabled()
     if sharded:
         # Its default is that all processes but the first get empty encoders from transformers, for
         # accelerate to fill. Frozen encoders are no part of what is shared out: nobody would.
@@ -102,7 +126,7 @@ def open_accelerator(config: TrainingConfig) -> Accelerator:
         # Known before accelerate starts: its wrappers want the accumulation from the beginning.
         # In pieces, gradients are shared out after every pass: whole ones would be kept otherwise.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
-            num_steps=accumulation(config, processes), sync_each_batch=sharded
+            num_steps=accumulation_steps(config, processes), sync_each_batch=sharded
         ),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )

@@ -1,8 +1,8 @@
-"""Weights in pieces: every process keeps a share of each tensor (FSDP 2, ``fully_shard``).
+"""Sharded weights: every process keeps a shard of each tensor (FSDP 2, ``fully_shard``).
 
-The units that are put together and taken apart again are RDT's blocks, and all the rest as one.
-Weights, moments and averages are fp32; under bf16 a block is sent and computed with in bf16, and
-gradients are summed in fp32. Frozen encoders are not in pieces: every process has them whole.
+The units of sharding are RDT's blocks, and the rest of the network as one. Weights, moments and
+averages are fp32; under bf16 a block is gathered and computed in bf16, and gradients are summed in
+fp32. Frozen encoders are not sharded: every process has them whole.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from policies.rdt.model.network import RDTPolicyNetwork
 
 
-def shard(network: RDTPolicyNetwork, accelerator: Accelerator) -> list[nn.Parameter]:
-    """Share out a network, which must be the same in all processes.
+def shard_network(network: RDTPolicyNetwork, accelerator: Accelerator) -> list[nn.Parameter]:
+    """Shard a network, which must be the same in all processes.
 
     Args:
-        network: Changed in place: its parameters become pieces, on the accelerator's device.
-        accelerator: With the processes and the precision.
+        network: Changed in place: its parameters become shards on the accelerator's device.
+        accelerator: Knows the processes and the precision.
 
     Returns:
-        The parameters to train, which are others than before.
+        The parameters to train, which are new objects.
     """
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
-    # What goes in keeps its dtype: the residual stream is fp32 as without pieces, autocast makes
-    # bf16 of it where it is multiplied, and targets are not rounded.
+    # Inputs keep their dtype: the residual stream is fp32 as without sharding, autocast casts it
+    # to bf16 where it is multiplied, and targets are not rounded.
     computed = torch.bfloat16 if accelerator.mixed_precision == "bf16" else None
     plain = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
     blocks = MixedPrecisionPolicy(
@@ -43,29 +43,29 @@ def shard(network: RDTPolicyNetwork, accelerator: Accelerator) -> list[nn.Parame
     if accelerator.device.type == "cpu":
         for unit in units:  # gloo sums, and does not average
             unit.set_force_sum_reduction_for_comms(True)
-    return [each for each in network.parameters() if each.requires_grad]
+    return [weight for weight in network.parameters() if weight.requires_grad]
 
 
-def piece(tensor: Tensor) -> Tensor:
-    """Return this process's share of a tensor, sharing its memory; all of it if it is whole."""
+def local_shard(tensor: Tensor) -> Tensor:
+    """Return this process's shard of a tensor, sharing its memory; all of an unsharded one."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def gathered(content: Any, *, keep: bool) -> Any:
-    """Put together all tensors in nested dicts and lists; all processes must call it.
+def gather_tensors(content: Any, *, keep: bool) -> Any:
+    """Gather all sharded tensors in nested dicts and lists; all processes must call it.
 
     Args:
-        content: The same structure everywhere, with tensors in pieces or whole.
+        content: The same structure in every process, with tensors sharded or whole.
         keep: Whether this process wants the result.
 
     Returns:
-        The same with whole tensors on the CPU in place of those in pieces; None if not wanted.
+        The structure with whole tensors on the CPU in place of sharded ones; None if not wanted.
     """
     if isinstance(content, Mapping):
-        found = {name: gathered(each, keep=keep) for name, each in content.items()}
-        return found if keep else None
+        named = {name: gather_tensors(value, keep=keep) for name, value in content.items()}
+        return named if keep else None
     if isinstance(content, list | tuple):
-        listed = [gathered(each, keep=keep) for each in content]
+        listed = [gather_tensors(value, keep=keep) for value in content]
         return listed if keep else None
     if isinstance(content, DTensor):
         whole = content.full_tensor()
@@ -73,46 +73,46 @@ def gathered(content: Any, *, keep: bool) -> Any:
     return content if keep else None
 
 
-def scattered(whole: Any, like: Tensor) -> Any:
-    """Take a tensor apart as another one is; all processes must call it.
+def shard_like(whole: Any, like: Tensor) -> Any:
+    """Shard a tensor in the same way as another one; all processes must call it.
 
     Args:
-        whole: The tensor, the same in all processes; anything else is given back.
-        like: In pieces or not.
+        whole: The tensor, the same in all processes; any other object is returned as it is.
+        like: The other tensor, sharded or not.
     """
     if not isinstance(like, DTensor) or not isinstance(whole, Tensor):
         return whole
     return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
 
 
-def scattered_state(whole: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
-    """Take a module's whole state apart as the module is.
+def shard_state(whole: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
+    """Shard a whole state dict in the same way as its module.
 
     Raises:
         KeyError: The module has no such tensor.
     """
-    there = module.state_dict()
-    return {name: scattered(value, there[name]) for name, value in whole.items()}
+    sharded = module.state_dict()
+    return {name: shard_like(value, sharded[name]) for name, value in whole.items()}
 
 
-def scattered_moments(whole: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Take an optimiser's whole state apart as its parameters are.
+def shard_moments(whole: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Shard an optimiser's whole state in the same way as its parameters.
 
     Raises:
         ValueError: It is of more parameters.
     """
-    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     if len(whole["state"]) > len(parameters):
         raise ValueError(f"moments of {len(whole['state'])} weights, there are {len(parameters)}")
-    taken = {
-        place: {
-            name: scattered(value, parameters[place]) if _like(value, parameters[place]) else value
+    state = {
+        index: {
+            name: shard_like(value, parameters[index]) if _fits(value, parameters[index]) else value
             for name, value in values.items()
         }
-        for place, values in whole["state"].items()
+        for index, values in whole["state"].items()
     }
-    return {"state": taken, "param_groups": whole["param_groups"]}
+    return {"state": state, "param_groups": whole["param_groups"]}
 
 
-def _like(value: Any, parameter: Tensor) -> bool:
+def _fits(value: Any, parameter: Tensor) -> bool:
     return isinstance(value, Tensor) and value.shape == parameter.shape

@@ -1,7 +1,7 @@
 """Choosing the best checkpoint by success in simulation.
 
-A checkpoint is judged once it is whole on the shelf. Its extra says last of all what it came to, so
-that after a kill the newest one is either judged to the end or judged now.
+A checkpoint is evaluated once it is saved. The result is written into its extra last of all, so
+that after a kill the newest checkpoint is either evaluated completely or evaluated again.
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.files import load_extra, save_extra
+from policies.rdt.checkpoint.storage import load_extra, save_extra
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.monitoring.evaluation import NOT_JUDGED, SUCCESS, Candidate, Judge, Verdict, is_better
@@ -70,14 +70,14 @@ class Selection:
 
     def find_best(self) -> None:
         """Point at the best of those that are left, where a rollback took the best away."""
-        shelf, best = self._folder.shelf, None
-        if not self._config.eval_every or shelf.best is not None:
+        checkpoints, best = self._folder.checkpoints, None
+        if not self._config.eval_every or checkpoints.best is not None:
             return
-        for update in shelf.updates:
+        for update in checkpoints.updates:
             entry = self._judged(update)
             if entry is not None and is_better(entry, best):
                 best = entry
-                shelf.point_best(update)
+                checkpoints.mark_best(update)
 
     def due(self, update: int) -> bool:
         """Whether the checkpoint of an update is to be judged; the same in every process."""
@@ -86,10 +86,10 @@ class Selection:
 
     def judged(self, update: int) -> bool:
         """Whether there is a checkpoint of an update that was judged to the end."""
-        return update in self._folder.shelf.updates and self._judged(update) is not None
+        return update in self._folder.checkpoints.updates and self._judged(update) is not None
 
     def decide(self, update: int, log: Log | None) -> None:
-        """Have a checkpoint on the shelf judged, unless that was done; all processes call this.
+        """Have a saved checkpoint judged, unless that was done; all processes call this.
 
         Args:
             update: Its update.
@@ -108,7 +108,7 @@ class Selection:
         assert self._judge is not None
         candidate = Candidate(
             update=update,
-            checkpoint=self._folder.shelf.place(update),
+            checkpoint=self._folder.checkpoints.path(update),
             folder=self._folder.evaluation(update),
             device=str(self._device),
         )
@@ -127,19 +127,23 @@ class Selection:
 
     def _keep(self, update: int, entry: dict[str, Any], log: Log) -> bool:
         """Write down what an evaluation came to; return whether it makes a checkpoint the best."""
-        shelf = self._folder.shelf
-        extra = load_extra(shelf.place(update))
+        checkpoints = self._folder.checkpoints
+        extra = load_extra(checkpoints.path(update))
         period = self._config.sample_period
         measured = period and update % period == 0 and "sampled" in extra
         entry["sampled"] = extra["sampled"]["overall"] if measured else None
-        best = is_better(entry, None if shelf.best is None else self._judged(shelf.best))
+        best = is_better(
+            entry, None if checkpoints.best is None else self._judged(checkpoints.best)
+        )
         log.success(update, entry | {"best": best})
         if best:
-            shelf.point_best(update)
-        save_extra(shelf.place(update), extra | {SUCCESS: entry})
-        shelf.prune(self._config.keep)
+            checkpoints.mark_best(update)
+        save_extra(checkpoints.path(update), extra | {SUCCESS: entry})
+        checkpoints.prune(self._config.keep)
         return best
 
     def _judged(self, update: int) -> dict[str, Any] | None:
-        entry: dict[str, Any] | None = load_extra(self._folder.shelf.place(update)).get(SUCCESS)
+        entry: dict[str, Any] | None = load_extra(self._folder.checkpoints.path(update)).get(
+            SUCCESS
+        )
         return entry

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from policies.rdt.actions.channels import ActionChannel, ActionSource, StateChannel, StateSource
-from policies.rdt.actions.layout import Layout, Masks
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout, Masks
 from tasks.errors import ConfigError, first_mistake, unknown_name
 
 _SUFFIX = ".toml"
@@ -31,7 +31,7 @@ def shipped_layouts() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX)))
 
 
-def find_layout(name: str | Path) -> Layout:
+def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
     """Return a shipped layout by its name, or a user's own by the path of its file.
 
     Raises:

@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from policies.rdt.checkpoint.foreign.finding import CONFIG, OfficialFiles, Weights, find_official
-from policies.rdt.checkpoint.foreign.low_rank import Adapter
-from policies.rdt.checkpoint.foreign.pickled import DTYPES
+from policies.rdt.checkpoint.location import CONFIG, OfficialFiles, Weights, find_official
+from policies.rdt.checkpoint.lora import Adapter
+from policies.rdt.checkpoint.untrusted_files import DTYPES
 from policies.rdt.checkpoint.weights import (
     StoredWeights,
     list_odd_dtypes,

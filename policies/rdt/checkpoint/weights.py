@@ -1,11 +1,12 @@
-"""Tensors from files of strangers: read one at a time, and nothing in a file is ever run.
+"""Tensors from weight files of unknown origin: read one at a time, and nothing in a file is run.
 
-What a file is follows from how it begins, not from its name.
+The format of a file follows from its first bytes, not from its name.
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,73 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from policies.rdt.checkpoint.foreign.pickled import DEEPSPEED_ENTRY, DTYPES, read_pickle
-from policies.rdt.checkpoint.foreign.unusable import FETCH_AGAIN, brief, is_safetensors, read_head
-from policies.rdt.checkpoint.foreign.wrappers import unwrapped_names, wrappers_in
-from policies.rdt.model.shapes import Shape, list_some, one_line
-from tasks.errors import ConfigError, SpecMismatchError
+from policies.rdt.checkpoint.untrusted_files import (
+    DEEPSPEED_ENTRY,
+    DTYPES,
+    FETCH_AGAIN,
+    brief,
+    is_safetensors,
+    read_head,
+    read_pickle,
+)
+from policies.rdt.model.shapes import Shape
+from tasks.errors import ConfigError, SpecMismatchError, list_some, one_line
+
+WRAPPERS = {
+    "module": "DataParallel",
+    "_orig_mod": "torch.compile",
+    "_fsdp_wrapped_module": "FSDP",
+    "_checkpoint_wrapped_module": "activation checkpointing",
+}
+"""Under which name a wrapper holds the module that it wraps, and what the wrapper is."""
+
+_DEEPEST = 64
+"""Parts of a name that are looked at; a stranger's names may have millions."""
+
+
+def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
+    """Give the names that tensors have in the model itself.
+
+    A wrapper stands in the place of a module, so it is part of the names of all tensors below that
+    place. It may wrap the whole model or a part of it, and wrappers may be nested in any order.
+
+    Args:
+        names: Of all tensors.
+
+    Returns:
+        The names in the model, by the given ones.
+
+    Raises:
+        SpecMismatchError: Some names below a place have a wrapper's and some do not.
+    """
+    below: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    parts = {name: tuple(name.split(".")) for name in names}
+    if not any(part in WRAPPERS for path in parts.values() for part in path):
+        return {name: name for name in parts}
+    for path in parts.values():
+        for depth, part in enumerate(path[:_DEEPEST]):
+            below[path[:depth]].add(part)
+    for place, children in below.items():
+        wrapped = sorted(children & WRAPPERS.keys())
+        if wrapped and len(children) > 1:
+            where = f"below '{'.'.join(place)}'" if place else "at the beginning"
+            others = list_some("others", children - {wrapped[0]})
+            raise SpecMismatchError(
+                f"Some tensors' names have '{wrapped[0]}.' {where} ({WRAPPERS[wrapped[0]]}) and "
+                f"some have not ({others}): these are weights of two kinds, mixed. "
+                "Fix: save the state dict of the model itself, or of the wrapped model, whole."
+            )
+    return {
+        name: ".".join(part for part in path if part not in WRAPPERS)
+        for name, path in parts.items()
+    }
+
+
+def wrappers_in(names: Iterable[str]) -> str:
+    """Say which wrappers' names are in tensors' names, such as ``module. (DataParallel)``."""
+    seen = {part for name in names for part in name.split(".") if part in WRAPPERS}
+    return " and ".join(f"{part}. ({WRAPPERS[part]})" for part in sorted(seen))
+
 
 FileKind = Literal["safetensors", "pytorch", "deepspeed"]
 
@@ -77,7 +140,7 @@ def open_weights(path: Path) -> StoredWeights:
 
 
 def unwrapped(stored: StoredWeights) -> StoredWeights:
-    """Give weights the names that they have in the model itself; see ``foreign.wrappers``.
+    """Give weights the names that they have in the model itself; see ``unwrapped_names``.
 
     Raises:
         SpecMismatchError: Some names have what a wrapper adds and some have not.

@@ -1,4 +1,4 @@
-"""What turns pictures and words into RDT's tokens: the interface, its configs, and how to build.
+"""What turns images and words into RDT's tokens: the interface, its configs, and how to build.
 
 Two kinds exist. Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and
 T5, are frozen: they are loaded from elsewhere and are in no checkpoint. A new encoder implements
@@ -13,20 +13,20 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from policies.rdt.encoders.words import VOCABULARY
-from tasks.errors import SpecMismatchError, differing_settings
 from tasks.observation import CAMERAS
 from tasks.settings import settings
 
 Form = Literal["official", "plain"]
 """How an instruction is written for T5: capitalised and with a period, or as it is."""
 
+VOCABULARY = "words-v1"
+"""Names the word list in ``small``; change it whenever a number changes its meaning."""
+
 MissingHistory = Literal["first", "background"]
-"""What stands for frames before an episode's start: its first frame, or a uniform picture."""
+"""What stands for frames before an episode's start: its first frame, or a uniform image."""
 
 
 @settings
@@ -51,7 +51,7 @@ class EncodersConfig:
     """Cameras, in the order of the image list; each has its own network."""
 
     image_size: int = Field(default=64, ge=16, multiple_of=16)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     image_token_dim: int = Field(default=128, ge=8, multiple_of=8)
     """Width of an image token."""
@@ -64,17 +64,17 @@ class EncodersConfig:
 
     @property
     def tokens_per_image(self) -> int:
-        """Tokens from one picture."""
+        """Tokens from one image."""
         return (self.image_size // 16) ** 2
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens from the pictures of one control step."""
+        """Tokens from the images of one control step."""
         return len(self.cameras) * self.tokens_per_image
 
     @property
     def image_identity(self) -> str:
-        """Names the image encoder; two checkpoints with the same name take the same pictures."""
+        """Names the image encoder; two checkpoints with the same name take the same images."""
         return f"conv{self.image_size}-{self.tokens_per_image}x{self.image_token_dim}-v1"
 
     @property
@@ -96,13 +96,13 @@ class FrozenEncodersConfig:
     """Cameras, in the order of the image list: external, right wrist, left wrist."""
 
     slots: int = Field(default=3, ge=1)
-    """Pictures per control step that RDT takes; those beyond the cameras show the background."""
+    """Images per control step that RDT takes; those beyond the cameras show the background."""
 
     image_size: int = Field(default=384, ge=1)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     tokens_per_image: int = Field(default=729, ge=1)
-    """Tokens from one picture."""
+    """Tokens from one image."""
 
     image_token_dim: int = Field(default=1152, ge=1)
     """Width of an image token."""
@@ -127,7 +127,7 @@ class FrozenEncodersConfig:
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens from the pictures of one control step."""
+        """Tokens from the images of one control step."""
         return self.slots * self.tokens_per_image
 
 
@@ -135,7 +135,7 @@ AnyEncodersConfig = EncodersConfig | FrozenEncodersConfig
 
 
 class ImageEncoder(nn.Module, ABC):
-    """Pictures to tokens."""
+    """Images to tokens."""
 
     @abstractmethod
     def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
@@ -150,7 +150,7 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             images: (B, history, cameras, 3, S, S) uint8, on any device.
@@ -164,7 +164,7 @@ class TextEncoder(nn.Module, ABC):
     """Instructions to tokens."""
 
     @abstractmethod
-    def places(self, instruction: str) -> int:
+    def padded_length(self, instruction: str) -> int:
         """Give the length to which this instruction is padded.
 
         It depends on nothing else: instructions that share a forward pass must have the same, so
@@ -179,7 +179,7 @@ class TextEncoder(nn.Module, ABC):
         """Give what ``forward`` takes.
 
         Args:
-            instructions: B tasks in words, to be padded to the most of their ``places``.
+            instructions: B tasks in words, to be padded to the most of their ``padded_length``.
 
         Returns:
             (B, L) int64 numbers or (B, L, width) embeddings, and (B, L) bool, True where there is a
@@ -201,49 +201,3 @@ class Encoders:
     config: AnyEncodersConfig
     image: ImageEncoder
     text: TextEncoder
-
-
-def build_encoders(
-    config: AnyEncodersConfig,
-    sources: EncoderSources | None = None,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
-) -> Encoders:
-    """Build the encoders that a config describes.
-
-    Args:
-        config: Of a preset or a checkpoint.
-        sources: Where frozen encoders come from.
-        dtype: In which frozen image encoders compute.
-        device: Where frozen encoders compute.
-
-    Raises:
-        ConfigError: A source is missing or wrong.
-        PrerequisiteError: A source is on the hub and the hub cannot be reached.
-        SpecMismatchError: The sources hold other encoders than the config says.
-    """
-    if isinstance(config, EncodersConfig):
-        from policies.rdt.encoders.small import ConvImageEncoder, WordEncoder
-
-        return Encoders(config=config, image=ConvImageEncoder(config), text=WordEncoder(config))
-    from dataclasses import asdict
-
-    from policies.rdt.encoders.frozen import load_frozen_encoders
-
-    encoders = load_frozen_encoders(
-        sources or EncoderSources(),
-        cameras=config.cameras,
-        slots=config.slots,
-        max_words=config.max_words,
-        form=config.form,
-        missing_history=config.missing_history,
-        dtype=dtype,
-        device=device,
-    )
-    if other := differing_settings(asdict(config), asdict(encoders.config)):
-        raise SpecMismatchError(
-            f"The checkpoint was made with other encoders: {other}. "
-            "Fix: give the encoders it was made with."
-        )
-    return encoders

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.rdt.checkpoint.pretrained import check_kind, find_file, fingerprint, load_pretrained
 from policies.rdt.encoders.language_cache import CachedEncoder
+from policies.rdt.encoders.pretrained import check_kind, find_file, fingerprint, load_pretrained
 from tasks.errors import ConfigError, PrerequisiteError
 
 OFFICIAL = "google/t5-v1_1-xxl"

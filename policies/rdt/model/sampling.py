@@ -7,18 +7,21 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from policies.rdt.model.diffusion import Blend, DPMSolver
+from policies.rdt.model.torch_runtime import choose_execution
+from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import ConfigError
 from tasks.settings import settings
 
 GuidanceName = Literal["none", "bid", "inpaint"]
-"""What a new plan owes to the one before; see ``policies.rdt.model.sampling``."""
+"""How a new plan is kept consistent with the previous one; see ``SamplingOptions``."""
 
 Decay = Literal["exponential", "linear", "none"]
-"""How the weight of the plan before falls over the steps it still speaks of."""
+"""How the weight of the previous plan falls over the overlap: the steps that both plans have."""
 
-_BELONGS = {
+_OPTIONS_OF = {
     "bid": ("samples", "bid_decay"),
     "inpaint": ("inpaint_weight", "inpaint_frozen", "inpaint_decay"),
 }
@@ -33,17 +36,17 @@ class SamplingOptions:
     """
 
     solver_steps: int | None = Field(default=None, ge=1, le=999)
-    """Solver steps; None for the number in the network's config."""
+    """Denoising steps; the checkpoint's number if not given."""
 
     guidance: GuidanceName = "none"
-    """``none``; ``bid`` keeps, of several samples, the one nearest to the previous plan's rest;
-    ``inpaint`` blends that rest into the sampling."""
+    """Consistency with the previous plan, where both speak of the same steps: ``none``; ``bid``
+    keeps the nearest of several samples; ``inpaint`` blends the previous plan into the sampling."""
 
     samples: int = Field(default=1, ge=1)
-    """Samples N per plan for ``bid``."""
+    """``bid``: samples per plan."""
 
     bid_decay: float = Field(default=0.5, gt=0.0, le=1.0)
-    """ρ of ``bid``: a step counts ρ times as much as the step before it."""
+    """``bid``: ρ; a step counts ρ times as much as the step before it."""
 
     inpaint_weight: float = Field(default=1.0, ge=0.0, le=1.0)
     """``inpaint``: weight of the previous plan at its first remaining step; 0 is plain sampling."""
@@ -55,7 +58,7 @@ class SamplingOptions:
     """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
 
     compile: bool = False
-    """Compile the trunk with ``torch.compile``: minutes at the first plan, faster ones after."""
+    """Compile a denoising step: minutes at the first plan, faster ones after."""
 
     cuda_graphs: bool = False
     """Replay a denoising step as one CUDA graph; needs a CUDA device."""
@@ -66,7 +69,7 @@ class SamplingOptions:
                 "guidance 'bid' chooses among samples, but samples is 1. Fix: give samples=8."
             )
         fields = self.__pydantic_fields__  # type: ignore[attr-defined]
-        for guidance, names in _BELONGS.items():
+        for guidance, names in _OPTIONS_OF.items():
             for name in names:
                 value, usual = getattr(self, name), fields[name].default
                 if guidance != self.guidance and value != usual:
@@ -77,12 +80,12 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Precedent:
-    """What the plans before say, for B plans to be made.
+class PreviousPlans:
+    """The previous plans' remaining steps, for B new plans.
 
     Attributes:
-        vectors: (B, T, V), the rest of each plan before as unified vectors; anything beyond it.
-        lengths: (B,) int64, steps it still speaks of; 0 where there is none.
+        vectors: (B, T, V), each plan's remaining steps as unified vectors, padded with anything.
+        lengths: (B,) int64, the overlap: how many steps remain; 0 where there is no previous plan.
         slots: (V,) of 0 and 1, the slots of an action.
     """
 
@@ -91,25 +94,27 @@ class Precedent:
     slots: Tensor
 
 
-def stack_precedents(rests: Sequence[Tensor | None], horizon: int, slots: Tensor) -> Precedent:
-    """Put the rests of plans side by side.
+def stack_previous_plans(
+    remainders: Sequence[Tensor | None], horizon: int, slots: Tensor
+) -> PreviousPlans:
+    """Stack the remaining steps of previous plans.
 
     Args:
-        rests: Per plan (n, V) with n up to T, or None.
+        remainders: Per plan (n, V) with n up to T, or None.
         horizon: T.
         slots: (V,) of 0 and 1.
     """
-    vectors = torch.zeros(len(rests), horizon, len(slots))
-    lengths = torch.zeros(len(rests), dtype=torch.int64)
-    for index, rest in enumerate(rests):
-        if rest is not None:
-            vectors[index, : len(rest)] = rest
-            lengths[index] = len(rest)
-    return Precedent(vectors=vectors, lengths=lengths, slots=slots)
+    vectors = torch.zeros(len(remainders), horizon, len(slots))
+    lengths = torch.zeros(len(remainders), dtype=torch.int64)
+    for index, remainder in enumerate(remainders):
+        if remainder is not None:
+            vectors[index, : len(remainder)] = remainder
+            lengths[index] = len(remainder)
+    return PreviousPlans(vectors=vectors, lengths=lengths, slots=slots)
 
 
 def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
-    """Give how much the plan before weighs at each step when it is inpainted.
+    """Give the weight of the previous plan at each step of the overlap when it is inpainted.
 
     Up to ``inpaint_frozen`` steps weigh fully. From there to the end n of the overlap,
     c_k = (n − k) / (n − frozen + 1) falls to 0: ``linear`` is c, ``exponential`` is
@@ -136,20 +141,20 @@ def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> 
 
 
 def inpainting(
-    precedent: Precedent, options: SamplingOptions, solver: DPMSolver, noise: Tensor
+    previous: PreviousPlans, options: SamplingOptions, solver: DPMSolver, noise: Tensor
 ) -> Blend:
-    """Give what blends plans before, as noisy as the sample is at that step, into its first steps.
+    """Give the function that blends previous plans into a sample, noised to the sample's level.
 
     Args:
-        precedent: The plans before.
+        previous: The previous plans.
         options: See ``overlap_weights``.
-        solver: Says how noisy the sample is.
+        solver: Gives the noise level at each step.
         noise: (B, T, V) from which the sample starts.
     """
     horizon = noise.shape[1]
-    weights = overlap_weights(precedent.lengths, horizon, options)
-    weights_BTV = (weights[..., None] * precedent.slots).to(noise.device)
-    clean = precedent.vectors.to(noise)
+    weights = overlap_weights(previous.lengths, horizon, options)
+    weights_BTV = (weights[..., None] * previous.slots).to(noise.device)
+    clean = previous.vectors.to(noise)
 
     def blend(index: int, x: Tensor) -> Tensor:
         known = solver.noised(index, clean, noise)
@@ -158,24 +163,85 @@ def inpainting(
     return blend
 
 
-def nearest(samples: Tensor, precedent: Precedent, decay: float) -> Tensor:
-    """Choose, of several samples of each plan, the one nearest to the plan before.
+def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
+    """Choose, of several samples of each plan, the one nearest to the previous plan.
 
-    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the steps that both speak of, in the slots of an
-    action. Where there is no plan before, and between equals, the first sample is taken.
+    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the overlap, in the slots of an action (bidirectional
+    decoding). Without a previous plan, and between equals, the first sample is taken.
 
     Args:
         samples: (B, S, T, V).
-        precedent: The plans before.
+        previous: The previous plans.
         decay: ρ, in (0, 1].
 
     Returns:
         (B, T, V).
     """
     steps = torch.arange(samples.shape[2], device=samples.device)
-    told = steps[None] < precedent.lengths.to(samples.device)[:, None]
-    weights_BT = decay ** steps.float() * told
-    apart = (samples.float() - precedent.vectors.to(samples.device)[:, None]).square()
-    apart_BST = (apart * precedent.slots.to(samples.device)).sum(-1)
-    chosen = (apart_BST * weights_BT[:, None]).sum(-1).argmin(1)
+    overlap = steps[None] < previous.lengths.to(samples.device)[:, None]
+    weights_BT = decay ** steps.float() * overlap
+    errors = (samples.float() - previous.vectors.to(samples.device)[:, None]).square()
+    errors_BST = (errors * previous.slots.to(samples.device)).sum(-1)
+    chosen = (errors_BST * weights_BT[:, None]).sum(-1).argmin(1)
     return samples[torch.arange(len(samples), device=samples.device), chosen]
+
+
+class PlanSampler:
+    """Samples plans from conditions.
+
+    Args:
+        model: The weights, in their place.
+        options: How to sample.
+        device: Where the model is.
+
+    Raises:
+        ConfigError: An option is out of range, or not possible on that device.
+    """
+
+    def __init__(
+        self, model: RDTModel, options: SamplingOptions, device: torch.device | str
+    ) -> None:
+        self.options = options
+        self._solver = model.solver(options.solver_steps)
+        self._times = torch.tensor(self._solver.timesteps, device=device)
+        self._denoise = choose_execution(
+            model, device, compile=options.compile, cuda_graphs=options.cuda_graphs
+        )
+
+    @torch.no_grad()
+    def sample(
+        self, conditions: Conditioning, noise: Tensor, previous: PreviousPlans | None = None
+    ) -> Tensor:
+        """Sample one plan per row.
+
+        Args:
+            conditions: Of B plans, from ``RDTModel.condition``.
+            noise: (B, S, T, V) standard normal, S being ``options.samples``.
+            previous: The previous plans; not used without guidance.
+
+        Returns:
+            (B, T, V), zero outside the mask.
+        """
+        noise = noise.to(conditions.state.dtype)
+        samples = noise.shape[1]
+        if samples > 1:
+            conditions = tree_map(lambda part: _repeated(part, samples), conditions)
+        start = noise.flatten(0, 1)
+        blend = None
+        if self.options.guidance == "inpaint" and previous is not None:
+            blend = inpainting(previous, self.options, self._solver, start)
+        x = self._solver.run(
+            start,
+            lambda index, x: self._denoise(conditions, x, self._times[index, None]),
+            blend,
+        )
+        masked = x * conditions.action_mask
+        plans: Tensor = masked.reshape(-1, samples, *masked.shape[1:])
+        if self.options.guidance == "bid" and previous is not None:
+            return nearest(plans, previous, self.options.bid_decay)
+        return plans[:, 0]
+
+
+def _repeated(part: Tensor, samples: int) -> Tensor:
+    """Give each row several times in a row; a single one takes no more memory than before."""
+    return part.unsqueeze(1).expand(-1, samples, *part.shape[1:]).flatten(0, 1)

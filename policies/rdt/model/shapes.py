@@ -1,13 +1,13 @@
 """Names and shapes of all tensors of an RDT, from its config alone."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from policies.rdt.model.config import RDTConfig
+from tasks.errors import list_some
 
 Shape = tuple[int, ...]
 
-_SHOWN_KEYS = 3
 _FREQUENCIES = 256
 _MAX_ADAPTOR_DIGITS = 3
 
@@ -75,22 +75,6 @@ def shape_differences(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -
         list_some("wrong shape", (f"{key} {given[key]} for {wanted[key]}" for key in other)),
     )
     return "; ".join(part for part in parts if part)
-
-
-def list_some(what: str, names: Iterable[str]) -> str:
-    """Give ``what: a, b, c, … (17 in all)``, or nothing where there are no names."""
-    ordered = sorted(names)
-    if not ordered:
-        return ""
-    shown = ", ".join(one_line(name) for name in ordered[:_SHOWN_KEYS])
-    rest = f", … ({len(ordered)} in all)" if len(ordered) > _SHOWN_KEYS else ""
-    return f"{what}: {shown}{rest}"
-
-
-def one_line(name: str) -> str:
-    """Make a name from a stranger's file fit to be shown: it may be long and hold anything."""
-    printable = "".join(c if c.isprintable() else "?" for c in name[:200])
-    return printable if len(name) <= len(printable) else printable + "…"
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:

@@ -22,10 +22,10 @@ from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
 from policies.interface import PlanRequest, UnsupportedGoalError
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.errors import ResultsError
-from results.store import load_run
+from results.folder import load_run
 from tasks.demos.file import PICTURES
 from tasks.demos.reader import read_demos
 from tasks.environment import LiberoEnv
@@ -118,7 +118,7 @@ def _success_step(demo: Mapping[str, Any]) -> int:
 @pytest.mark.sim
 def test_demos_replay_to_success_through_an_evaluation(file: Path, tmp_path: Path) -> None:
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="replay", options={"demos": str(file)}),
+        policy=PolicyConfig(name="replay", options={"demos": str(file)}),
         suite="libero_object",
         out=tmp_path / "run",
         tasks=(0,),
@@ -211,6 +211,7 @@ def test_killed_and_resumed_with_one_worker_gives_the_same_file(
     assert not (tmp_path / ".parts").exists()
 
 
+@pytest.mark.slow
 def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
     config = CollectionConfig(suite="libero_object", tasks=(1,), out=tmp_path, demos=1, workers=1)
     (tmp_path / ".parts").mkdir()

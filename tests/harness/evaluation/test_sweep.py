@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.plan import plan_sweep
 from harness.evaluation.run import evaluate, execute
-from harness.evaluation.sweep import prepare_sweep
 from policies.fusion import parse_fusions
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.errors import ResultsError
-from results.store import load_run
+from results.folder import load_run
 from tasks.errors import ConfigError
-from tests.harness.doubles import EchoRecipe, RecordingPolicy
+from tests.harness.doubles import EchoSpec, RecordingPolicy
 
 
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluator, "LiberoRecipe", lambda **_: EchoRecipe())
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: EchoSpec())
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[RecordingPolicy]:
     """Have policies recorded when they are built."""
     policies: list[RecordingPolicy] = []
 
-    def build(self: PolicyRecipe) -> RecordingPolicy:
+    def build(self: PolicyConfig) -> RecordingPolicy:
         policies.append(RecordingPolicy())
         return policies[-1]
 
-    monkeypatch.setattr(PolicyRecipe, "build", build)
+    monkeypatch.setattr(PolicyConfig, "build", build)
     return policies
 
 
@@ -49,7 +49,7 @@ def words(out: Path, **changes: str) -> list[str]:
 
 def make(out: Path, **changes: Any) -> EvaluationConfig:
     fields: dict[str, Any] = {
-        "policy": PolicyRecipe(name="random"),
+        "policy": PolicyConfig(name="random"),
         "suite": "libero_object",
         "out": out,
         "tasks": (0,),
@@ -62,6 +62,7 @@ def lines(out: Path) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in out.rglob("episodes.jsonl")}
 
 
+@pytest.mark.slow
 def test_a_sweep_is_a_run_for_each_combination_and_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], built: list[RecordingPolicy]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_sweep_is_a_run_for_each_combination_and_one_table(
     assert lines(out) == before
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_where_it_was_cut(tmp_path: Path, capsys) -> None:
     out = tmp_path / "sweep"
     command = words(out, exec_horizon="16,8", fusion="none,mean")
@@ -110,6 +112,7 @@ def test_a_sweep_goes_on_where_it_was_cut(tmp_path: Path, capsys) -> None:
     assert {name: text.count("\n") for name, text in again.items()} == dict.fromkeys(whole, 2)
 
 
+@pytest.mark.slow
 def test_one_combination_keeps_the_folder_itself(tmp_path: Path, built) -> None:
     assert main(words(tmp_path / "run", exec_horizon="4", fusion="act")) == 0
     info, _ = load_run(tmp_path / "run")
@@ -139,19 +142,20 @@ def test_every_combination_is_checked_before_the_first_starts(
     assert not (tmp_path / "sweep").exists()
 
 
+@pytest.mark.slow
 def test_folders_of_other_runs_are_refused_before_the_first_starts(tmp_path: Path) -> None:
     fusions = parse_fusions("none,mean")
     evaluate(make(tmp_path / "single"))
     with pytest.raises(ConfigError, match=r"holds a run of its own.*Fix"):
-        prepare_sweep(make(tmp_path / "single"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "single"), (8, 4), fusions)
     sweep = tmp_path / "sweep"
-    for prepared in prepare_sweep(make(sweep), (4,), fusions):
-        execute(prepared)
+    for plan in plan_sweep(make(sweep), (4,), fusions):
+        execute(plan)
     with pytest.raises(ResultsError, match=r"h4-none.*another configuration.*seed"):
-        prepare_sweep(make(sweep, seed=3), (8, 4), fusions)
+        plan_sweep(make(sweep, seed=3), (8, 4), fusions)
     assert not (sweep / "h8-none").exists()
     with pytest.raises(ResultsError, match="is no run but holds"):
-        prepare_sweep(make(sweep), (4,), fusions[:1])
+        plan_sweep(make(sweep), (4,), fusions[:1])
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
-        prepare_sweep(make(tmp_path / "file"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "file"), (8, 4), fusions)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.augmentation.photometry import add_noise, crop_resize, jitter, turn_hue
+from training.augmentation.photometric import add_noise, crop_resize, jitter, turn_hue
 from training.augmentation.pipeline import augment_images, draw_preview
-from training.augmentation.settings import AugmentationSettings
+from training.config_sections import AugmentationSettings
 
 SIZE = 32
 CHANGES = [

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from harness.cli import main
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.encoders.factory import build_encoders
 from tasks.demos.reader import read_demos
 from tasks.suites import find_task
 from tests.training.demo_files import as_official, as_openvla, write_collected
 from tests.training.tiny import save_tiny
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
 from training.data.windows import DemoWindows
 
 STEPS, HORIZON, DROPPED = 40, 8, 5

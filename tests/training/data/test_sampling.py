@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tasks.errors import ConfigError
-from training.data.sampling import DrawnBatches, WindowWeights
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
+from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights
 from training.data.windows import IndexedDemo
 
 
@@ -85,3 +85,30 @@ def test_settings_that_would_be_ignored_are_refused() -> None:
         DataSettings(key_radius=3)
     with pytest.raises(ConfigError, match="without a curriculum"):
         DataSettings(curriculum_share=0.2)
+
+
+def test_every_sample_comes_once_per_epoch() -> None:
+    batches = list(EndlessBatches(10, 4, seed=1, start=0, stop=5))
+    assert [len(batch) for batch in batches] == [4] * 5
+    assert Counter(chain(*batches)) == Counter(dict.fromkeys(range(10), 2))
+    assert set(list(chain(*batches))[:10]) == set(range(10))
+
+
+def test_a_resumed_order_is_the_same_order() -> None:
+    whole = list(EndlessBatches(10, 4, seed=1, start=0, stop=9))
+    for start in range(9):
+        assert list(EndlessBatches(10, 4, seed=1, start=start, stop=9)) == whole[start:]
+
+
+def test_seeds_differ() -> None:
+    first = list(EndlessBatches(100, 10, seed=1, start=0, stop=3))
+    assert first != list(EndlessBatches(100, 10, seed=2, start=0, stop=3))
+
+
+def test_processes_share_the_batches_of_one() -> None:
+    whole = list(EndlessBatches(10, 4, seed=1, start=4, stop=16))
+    shares = [
+        list(EndlessBatches(10, 4, seed=1, start=4, stop=16, rank=rank, processes=3))
+        for rank in range(3)
+    ]
+    assert [batch for turn in zip(*shares, strict=True) for batch in turn] == whole

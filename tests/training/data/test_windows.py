@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.layout import get_layout
-from policies.rdt.encoders.base import EncodersConfig, build_encoders
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.encoders.base import EncodersConfig
+from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.images import BACKGROUND, resize_frames
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
-from training.data.conditions import mask_conditions
-from training.data.settings import DataSettings
+from training.config_sections import DataSettings
+from training.data.masking import mask_conditions
 from training.data.windows import DemoWindows
 from training.terms import wording_notes
 

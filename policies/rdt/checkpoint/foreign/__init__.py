@@ -1,1 +1,0 @@
-"""Checkpoints of other trainers: LoRA adapters, pickles, wrapped state dicts."""

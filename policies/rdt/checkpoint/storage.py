@@ -1,0 +1,305 @@
+"""Checkpoints as folders: weights in safetensors, the rest in JSON.
+
+A folder that ``exporting.export_checkpoint`` wrote is one too: there the weights of RDT may have a
+name of the official code.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.location import find_official, weight_files
+from policies.rdt.checkpoint.lora import Adapter
+from policies.rdt.checkpoint.official import build_model, open_fitting
+from policies.rdt.checkpoint.weights import (
+    StoredWeights,
+    list_odd_dtypes,
+    open_weights,
+    read_finite,
+    read_json,
+    unwrapped,
+)
+from policies.rdt.encoders.base import (
+    AnyEncodersConfig,
+    EncodersConfig,
+    EncoderSources,
+    FrozenEncodersConfig,
+)
+from policies.rdt.encoders.factory import build_encoders
+from policies.rdt.model.config import RDTConfig
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.shapes import Shape, shape_differences
+from policies.rdt.model.transformer import RDTModel
+from tasks.errors import ConfigError, SpecMismatchError, first_mistake
+from tasks.files import atomic_folder, write_json
+
+CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
+    "config.json",
+    "encoders.json",
+    "contract.json",
+    "extra.json",
+)
+MODEL, ENCODERS = "model.safetensors", "encoders.safetensors"
+NEEDED = (CONFIG, ENCODERS_CONFIG, CONTRACT, MODEL, ENCODERS)
+"""Files of a checkpoint; ``extra.json`` may be there too."""
+
+_FIX = "Fix: give the folder of a finished checkpoint."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointParts:
+    """What a checkpoint of ours says besides its numbers, every part fitting the others.
+
+    Attributes:
+        folder: Where it is.
+        config: The shape of RDT.
+        encoders: Its encoders.
+        contract: What it needs.
+    """
+
+    folder: Path
+    config: RDTConfig
+    encoders: AnyEncodersConfig
+    contract: Contract
+
+
+def save_checkpoint(
+    folder: Path | str,
+    network: RDTPolicyNetwork,
+    contract: Contract,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint; a reader sees all of it or nothing.
+
+    Args:
+        folder: Where to; an earlier checkpoint there is replaced.
+        network: The weights.
+        contract: What they need.
+        extra: Anything JSON can say, such as the training step.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: The folder holds something that is not a checkpoint.
+        SpecMismatchError: The contract does not describe the network.
+    """
+    folder = Path(folder)
+    contract.check_network(network)
+    if folder.exists() and not _replaceable(folder):
+        raise ConfigError(
+            f"Cannot save a checkpoint to '{folder}': it holds something else. "
+            "Allowed: a new folder, an empty one, or an earlier checkpoint. Fix: give another name."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    encoders: TypeAdapter[AnyEncodersConfig] = TypeAdapter(AnyEncodersConfig)
+    with atomic_folder(folder) as draft:
+        _write_json(draft / CONFIG, network.config.to_hub())
+        _write_json(
+            draft / ENCODERS_CONFIG, encoders.dump_python(network.encoders_config, mode="json")
+        )
+        (draft / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
+        if extra is not None:
+            _write_json(draft / EXTRA, extra)
+        save_file(_tensors(network.rdt), draft / MODEL)
+        save_file(_tensors(_encoders_of(network)), draft / ENCODERS)
+    return folder
+
+
+def load_checkpoint(
+    folder: Path | str,
+    *,
+    sources: EncoderSources | None = None,
+    device: str | torch.device = "cpu",
+    adapter: Adapter | None = None,
+) -> tuple[RDTPolicyNetwork, Contract]:
+    """Read a checkpoint, strictly.
+
+    Args:
+        folder: What ``save_checkpoint`` or ``exporting.export_checkpoint`` wrote.
+        sources: Where frozen encoders come from, if it was trained with such; it holds none.
+        device: Where frozen encoders are loaded to.
+        adapter: Is merged into RDT.
+
+    Returns:
+        The network, on the CPU in fp32 and in evaluation mode, and its contract.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there, or a source is missing or wrong.
+        SpecMismatchError: Its parts do not belong together, a weight is not finite, or the sources
+            hold other encoders.
+        PrerequisiteError: A source is on the hub and the hub cannot be reached.
+    """
+    parts = read_parts(folder)
+    # Names and shapes are compared before anything is built: a config may ask for any size.
+    stored = open_encoders(parts)
+    # Fresh weights are drawn and overwritten: leave the caller's random numbers alone.
+    with torch.random.fork_rng(devices=[]):
+        encoders = build_encoders(parts.encoders, sources, device=device)
+    network = RDTPolicyNetwork(load_rdt(parts, adapter), encoders)
+    _encoders_of(network).load_state_dict(read_finite(stored, torch.float32), strict=True)
+    return network.eval(), parts.contract
+
+
+def load_rdt(parts: CheckpointParts, adapter: Adapter | None = None) -> RDTModel:
+    """Read RDT alone from a checkpoint, whatever its encoders are.
+
+    Args:
+        parts: What else the checkpoint says.
+        adapter: Is merged into it.
+
+    Returns:
+        RDT, on the CPU in fp32 and in evaluation mode.
+
+    Raises:
+        ConfigError: No weight file can be read.
+        SpecMismatchError: The weights are not those of the config, or not finite.
+    """
+    stored = open_fitting(find_official(parts.folder), parts.config)
+    return build_model(
+        parts.config, stored, adapter, dtype=torch.float32, norm=parts.contract.norm, copy=True
+    )
+
+
+def read_parts(folder: Path | str) -> CheckpointParts:
+    """Read the configs and the contract of a checkpoint.
+
+    Args:
+        folder: What ``save_checkpoint`` or ``exporting.export_checkpoint`` wrote.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there.
+        SpecMismatchError: They do not belong together, or a newer version wrote them.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    parts = CheckpointParts(
+        folder=folder,
+        config=RDTConfig.from_hub(read_json(folder / CONFIG)),
+        encoders=_read_encoders_config(folder / ENCODERS_CONFIG),
+        contract=Contract.from_json(_read_text(folder / CONTRACT)),
+    )
+    parts.contract.check_parts(parts.config, parts.encoders)
+    return parts
+
+
+def open_encoders(parts: CheckpointParts) -> StoredWeights:
+    """Open the tensors of the encoders that a checkpoint brings; frozen ones are in none.
+
+    Raises:
+        ConfigError: The file is damaged, or holds something else than floating-point numbers.
+        SpecMismatchError: They are not those of its config.
+    """
+    stored = unwrapped(open_weights(parts.folder / ENCODERS))
+    wanted: dict[str, Shape] = {}
+    if isinstance(parts.encoders, EncodersConfig):
+        with torch.device("meta"):
+            built = build_encoders(parts.encoders)
+            modules = nn.ModuleDict({"image": built.image, "text": built.text})
+        wanted = {key: tuple(value.shape) for key, value in modules.state_dict().items()}
+    if found := shape_differences(wanted, stored.shapes) or list_odd_dtypes(stored):
+        raise SpecMismatchError(
+            f"The tensors in {stored.place} are not those of its config: {found}. "
+            f"Fix: keep {ENCODERS} and {ENCODERS_CONFIG} of one checkpoint together."
+        )
+    return stored
+
+
+def load_contract(folder: Path | str) -> Contract:
+    """Read what a checkpoint needs.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there.
+        SpecMismatchError: A newer version wrote it.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    return Contract.from_json(_read_text(folder / CONTRACT))
+
+
+def load_extra(folder: Path | str) -> dict[str, Any]:
+    """Read what was saved as ``extra``; empty if nothing was.
+
+    Raises:
+        ConfigError: The folder is not a whole checkpoint.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    return read_json(folder / EXTRA) if (folder / EXTRA).exists() else {}
+
+
+def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
+    """Replace what a checkpoint says besides its weights; a reader sees the old or the new.
+
+    Args:
+        folder: What ``save_checkpoint`` wrote.
+        extra: Anything JSON can say.
+
+    Raises:
+        ConfigError: The folder is not a whole checkpoint.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    write_json(folder / EXTRA, extra)
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.exists():
+        raise ConfigError(f"There is no checkpoint '{folder}'. {_FIX}")
+    if not folder.is_dir():
+        raise ConfigError(f"'{folder}' is a file; a checkpoint is a folder. {_FIX}")
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if MODEL in missing and weight_files(folder):
+        missing.remove(MODEL)
+    if missing:
+        raise ConfigError(
+            f"'{folder}' is not a checkpoint: {', '.join(missing)} missing. "
+            f"It must hold {', '.join(NEEDED)}. {_FIX}"
+        )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is not text ({error}). {_FIX}") from error
+
+
+def _read_encoders_config(path: Path) -> AnyEncodersConfig:
+    raw = read_json(path)
+    kind = FrozenEncodersConfig if "image_identity" in raw else EncodersConfig
+    try:
+        return TypeAdapter[AnyEncodersConfig](kind).validate_python(raw)
+    except ValidationError as error:
+        place, why = first_mistake(error)
+        raise ConfigError(f"'{path}': {place}: {why}. {_FIX}") from error
+
+
+def _encoders_of(network: RDTPolicyNetwork) -> nn.ModuleDict:
+    return nn.ModuleDict({"image": network.image_encoder, "text": network.text_encoder})
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _replaceable(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    return not any(folder.iterdir()) or all((folder / name).is_file() for name in NEEDED)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

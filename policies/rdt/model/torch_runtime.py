@@ -1,0 +1,152 @@
+"""The device, and how a denoising step runs on it: as written, compiled, or as a CUDA graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from policies.rdt.model.transformer import Conditioning, RDTModel
+from tasks.errors import ConfigError, PrerequisiteError
+from tasks.native_libraries import load_triton_after_mesa
+
+Denoise = Callable[[Conditioning, Tensor, Tensor], Tensor]
+"""As ``RDTModel.denoise``: conditions, noisy actions (B, T, V), timestep (1,)."""
+
+_WARM_UPS = 3
+
+
+def choose_execution(
+    model: RDTModel, device: torch.device | str, *, compile: bool, cuda_graphs: bool
+) -> Denoise:
+    """Give what executes a denoising step.
+
+    Args:
+        model: The weights, where they stay.
+        device: Where the model is.
+        compile: Compile the step.
+        cuda_graphs: Record the step, the compiled one if both are given.
+
+    Raises:
+        ConfigError: CUDA graphs are asked for on another device.
+    """
+    denoise: Denoise = model.denoise
+    if compile:
+        denoise = CompiledDenoise(denoise)
+    if cuda_graphs:
+        if torch.device(device).type != "cuda":
+            raise ConfigError(
+                f"cuda_graphs was asked for on device '{device}'. Allowed: CUDA devices. "
+                "Fix: give --device cuda, or leave cuda_graphs out."
+            )
+        denoise = GraphedDenoise(denoise)
+    return denoise
+
+
+class CompiledDenoise:
+    """Compiles at the first call for each shape; every call computes nearly the same numbers.
+
+    Args:
+        denoise: What to compile.
+    """
+
+    def __init__(self, denoise: Denoise) -> None:
+        load_triton_after_mesa()
+        self._compiled: Denoise = torch.compile(denoise, dynamic=False)
+
+    def __call__(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
+        """Compute one step.
+
+        Raises:
+            PrerequisiteError: There is no compiler for this device.
+        """
+        from torch._dynamo.exc import BackendCompilerFailed
+        from torch._inductor.exc import InductorError
+
+        try:
+            return self._compiled(conditions, x, t)
+        except (BackendCompilerFailed, InductorError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise PrerequisiteError(
+                f"torch.compile cannot compile here ({why}). It needs a C++ compiler on a CPU and "
+                "Triton on a GPU. Fix: install it (Debian, Ubuntu: apt-get install g++), or leave "
+                "compile out."
+            ) from error
+
+
+class GraphedDenoise:
+    """Records a step once for each shape and replays it, which spares launching its kernels.
+
+    Args:
+        denoise: What to record.
+    """
+
+    def __init__(self, denoise: Denoise) -> None:
+        self._denoise = denoise
+        self._graphs: dict[Any, _Graph] = {}
+
+    def __call__(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
+        """Compute one step on a CUDA device."""
+        given, _ = tree_flatten((conditions, x, t))
+        key = tuple((tuple(part.shape), part.dtype) for part in given if part is not None)
+        if key not in self._graphs:
+            self._graphs[key] = _Graph(self._denoise, conditions, x, t)
+        return self._graphs[key].replay(conditions, x, t)
+
+
+class _Graph:
+    """One recorded step with the memory it reads and writes."""
+
+    def __init__(self, denoise: Denoise, conditions: Conditioning, x: Tensor, t: Tensor) -> None:
+        parts, shape = tree_flatten(conditions)
+        self._parts = [None if part is None else part.clone() for part in parts]
+        self._x, self._t = x.clone(), t.clone()
+        own: Conditioning = tree_unflatten(self._parts, shape)
+        self._latest: Conditioning | None = None
+        # What is made at first use, on a stream of its own as recording demands.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UPS):
+                denoise(own, self._x, self._t)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._out = denoise(own, self._x, self._t)
+
+    def replay(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
+        # Keeping them makes sure that others are not at the same address.
+        if conditions is not self._latest:
+            for mine, given in zip(self._parts, tree_flatten(conditions)[0], strict=True):
+                if mine is not None:
+                    mine.copy_(given)
+            self._latest = conditions
+        self._x.copy_(x)
+        self._t.copy_(t)
+        self._graph.replay()
+        return self._out.clone()
+
+
+def resolve_device(name: str) -> str:
+    """Give the name of a device that is there.
+
+    Args:
+        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        ConfigError: There is no such name.
+        PrerequisiteError: It is a CUDA device, and torch sees none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ConfigError(f"Unknown device '{name}'. Allowed: auto, cpu, cuda, cuda:N.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise PrerequisiteError(
+            f"Device '{name}' was asked for, but torch sees no CUDA device. "
+            "Fix: use --device cpu, or install a CUDA build of torch."
+        )
+    return name

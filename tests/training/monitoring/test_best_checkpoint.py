@@ -1,0 +1,247 @@
+"""Checkpoints chosen by success: which, exactly once, and at no cost to the training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from policies.rdt.checkpoint.storage import load_extra
+from tasks.errors import ConfigError
+from tests.training.demo_files import write_file
+from tests.training.evaluators import ScriptedJudge, calls
+from tests.training.test_trainer_resume import run_apart, same, state
+from tests.training.tiny import save_tiny
+from training.config import TrainingConfig
+from training.monitoring import best_checkpoint as selection
+from training.monitoring.evaluation import is_better
+from training.monitoring.report import draw_report, read_log
+from training.progress import TrainingStatus
+from training.run_folder import RunFolder
+from training.trainer import train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    write_file(tmp_path / "demos" / "a.hdf5", demos=3)
+    return {
+        "demos": [str(tmp_path / "demos")],
+        "checkpoint": str(save_tiny(tmp_path / "tiny")),
+        "out": str(tmp_path / "run"),
+        "updates": 10,
+        "batch_size": 2,
+        "save_every": 2,
+        "keep": 1,
+        "eval_every": 3,
+        "threads": 1,
+        "image_shift": 2,
+        "condition_mask": 0.2,
+    }
+
+
+def run(settings: dict[str, Any], judge: ScriptedJudge | None, progress=None) -> RunFolder:
+    config = TrainingConfig(**settings)
+    train(config, progress, judge=judge)
+    return RunFolder(config.out)
+
+
+def lines(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.log.read_text().splitlines()]
+
+
+def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str, Any]) -> None:
+    judge = ScriptedJudge({3: 1, 6: 3, 9: 3, 10: 2})
+    statuses: list[TrainingStatus] = []
+    folder = run(settings, judge, statuses.append)
+    assert judge.contract is not None
+    assert judge.judged == [3, 6, 9, 10]
+    assert [verdict.best for verdict in judge.told] == [True, True, True, False]
+    assert (folder.checkpoints.best, folder.checkpoints.updates) == (9, [9, 10])
+    chosen = load_extra(folder.checkpoints.folder / "best")
+    assert chosen["update"] == 9
+    assert chosen["success"]["k"] == 3
+    assert chosen["success"]["sampled"] is None
+    logged = {e["update"]: e["success"] for e in read_log(folder.path) if "success" in e}
+    assert {u: (e["k"], e["n"], e["best"]) for u, e in logged.items()} == {
+        3: (1, 4, True),
+        6: (3, 4, True),
+        9: (3, 4, True),
+        10: (2, 4, False),
+    }
+    assert logged[9]["per_task"]["libero_object 0"] == {"k": 3, "n": 4, "low": 0.0, "high": 1.0}
+    seen = [status.verdict.update if status.verdict else None for status in statuses]
+    assert seen == [None, None, 3, 3, 3, 6, 6, 6, 9, 10]
+    assert "update 9: success 3/4 = 75% (0%–100%), the best so far" in map(str, judge.told)
+    run(settings, judge)
+    assert judge.judged == [3, 6, 9, 10]  # a finished run is not judged again
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "better"),
+    [
+        ({"k": 2}, None, True),
+        ({"k": 2}, {"k": 3}, False),
+        ({"k": 3}, {"k": 2}, True),
+        ({"k": 2}, {"k": 2}, True),
+        ({"k": 2, "sampled": 0.2}, {"k": 2, "sampled": 0.1}, False),
+        ({"k": 2, "sampled": 0.1}, {"k": 2, "sampled": 0.2}, True),
+        ({"k": 2, "sampled": None}, {"k": 2, "sampled": 0.1}, True),
+        ({"k": 2, "sampled": 0.1}, {"k": 3, "sampled": 0.2}, False),
+        ({"k": 1, "n": 1, "errors": 3}, {"k": 2}, False),  # what broke is no success
+        ({"k": 0, "conditions": "b"}, {"k": 4}, True),
+    ],
+)
+def test_better(new: dict[str, Any], old: dict[str, Any] | None, better: bool) -> None:
+    usual = {"n": 4, "errors": 0, "sampled": None, "conditions": "a"}
+    assert is_better(usual | new, None if old is None else usual | old) is better
+
+
+def test_the_sampled_error_decides_ties_and_nothing_else(settings: dict[str, Any]) -> None:
+    watched = settings | {"held_out": 1, "sample_period": 3, "sample_windows": 2, "keep": 0}
+    folder = run(watched, ScriptedJudge({3: 2, 6: 2, 9: 2, 10: 1}))
+    errors = {e["update"]: e["sampled"]["overall"] for e in read_log(folder.path) if "sampled" in e}
+    assert sorted(errors) == [3, 6, 9]
+    assert folder.checkpoints.best == min(errors, key=lambda update: errors[update])
+    noted = {u: load_extra(folder.checkpoints.path(u))["success"]["sampled"] for u in (3, 6, 9, 10)}
+    assert noted == errors | {10: None}
+    low = watched | {"out": settings["out"] + "-low"}
+    assert run(low, ScriptedJudge({3: 1, 6: 0, 9: 0, 10: 0})).checkpoints.best == 3
+
+
+def test_being_judged_changes_no_bit(settings: dict[str, Any]) -> None:
+    judged = run(settings | {"keep": 0}, ScriptedJudge({6: RuntimeError("broke")}))
+    alone = settings | {"out": settings["out"] + "-alone", "keep": 0, "eval_every": 0}
+    left = run(alone, None)
+    for update in (6, 8):
+        assert same(state(judged.path, update), state(left.path, update))
+    for name in ("model.safetensors", "encoders.safetensors"):
+        ours, theirs = judged.checkpoint / name, left.checkpoint / name
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("update", [6, 10])
+def test_a_run_killed_while_it_is_judged_goes_on_there(
+    settings: dict[str, Any], update: int
+) -> None:
+    whole = run(settings | {"out": settings["out"] + "-whole"}, ScriptedJudge({6: 2}))
+    judge = ScriptedJudge({6: 2} | {update: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, judge)
+    folder = RunFolder(Path(settings["out"]))
+    assert folder.checkpoints.updates[-1] == update
+    assert judge.judged[-1] == update
+    again = ScriptedJudge({6: 2})
+    updates: list[int] = []
+    run(settings, again, lambda status: updates.append(status.update))
+    assert again.judged == [at for at in (3, 6, 9, 10) if at >= update]
+    assert updates == list(range(update + 1, 11))
+    assert folder.checkpoints.best == whole.checkpoints.best == 6
+    for name in ("model.safetensors", "encoders.safetensors"):
+        assert (folder.checkpoint / name).read_bytes() == (whole.checkpoint / name).read_bytes()
+
+
+def test_a_kill_before_the_result_is_noted_judges_again(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first = ScriptedJudge({3: 4})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(selection, "save_extra", killed)
+        run(settings, first)
+    again = ScriptedJudge({3: 4})
+    folder = run(settings, again)
+    assert (first.judged, again.judged) == ([3], [3, 6, 9, 10])
+    assert folder.checkpoints.best == 3
+    noted = [entry["update"] for entry in read_log(folder.path) if "success" in entry]
+    assert noted == [3, 6, 9, 10]  # though update 3 has two lines
+
+
+def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[str, Any]) -> None:
+    judge = ScriptedJudge({3: 3, 6: RuntimeError("no EGL\nhere"), 9: 1})
+    folder = run(settings, judge)
+    assert folder.finished
+    assert folder.checkpoints.best == 3
+    assert str(judge.told[1]) == "update 6 was not judged: RuntimeError: no EGL here"
+    assert {
+        "event": "not judged",
+        "update": 6,
+        "problem": "RuntimeError: no EGL here",
+    } in lines(folder)
+    never = ScriptedJudge(dict.fromkeys((3, 6, 9, 10), OSError("no")))  # type: ignore[arg-type]
+    assert run(settings | {"out": settings["out"] + "-never"}, never).checkpoints.best is None
+
+
+def test_what_is_judged_otherwise_starts_afresh(settings: dict[str, Any]) -> None:
+    def stop(status: TrainingStatus) -> None:
+        if status.update == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, ScriptedJudge({3: 4}), stop)
+    changed = settings | {"eval_episodes": 7}
+    folder = run(changed, ScriptedJudge({6: 1, 9: 2, 10: 1}, conditions="b"))
+    assert folder.checkpoints.best == 9
+
+
+def test_rolling_back_forgets_later_evaluations(settings: dict[str, Any]) -> None:
+    every = settings | {"keep": 0}
+    folder = run(every, ScriptedJudge({3: 1, 6: 0, 9: 2, 10: 1}))
+    assert folder.checkpoints.best == 9
+    judge = ScriptedJudge({9: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        run(every | {"from_update": 6}, judge)
+    assert folder.checkpoints.best == 3  # the best of those that are left
+    assert judge.judged == [9]
+    assert calls(folder.evaluation(6)) == 1
+    assert not folder.evaluation(10).exists()
+
+
+def test_two_processes_wait_for_one_judgement(settings: dict[str, Any]) -> None:
+    launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+    launch += ("--main_process_port", "0", "-m")
+    run_apart(settings | {"updates": 4, "keep": 0}, launch=launch)
+    folder = RunFolder(Path(settings["out"]))
+    assert folder.path.with_suffix(".processes").read_text() == "2"
+    assert folder.finished
+    assert folder.checkpoints.best == 4
+    assert [calls(folder.evaluation(update)) for update in (3, 4)] == [1, 1]
+
+
+def test_settings_that_would_do_nothing_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="give train\\(\\) a judge"):
+        run(settings, None)
+    assert not Path(settings["out"]).exists()
+    with pytest.raises(ConfigError, match=r"--eval-exec-horizon, --eval-workers without"):
+        TrainingConfig(**(settings | {"eval_every": 0, "eval_exec_horizon": 8, "eval_workers": 1}))
+
+
+def test_the_report_draws_success_with_its_intervals(tmp_path: Path) -> None:
+    rate = {"k": 1, "n": 4, "low": 0.05, "high": 0.7}
+    broken = {"k": 0, "n": 0, "low": 0.0, "high": 1.0}
+    success = rate | {
+        "errors": 4,
+        "best": True,
+        "conditions": "a",
+        "per_task": {"libero_object 0": rate, "libero_object 1": broken},
+    }
+    curve = {"loss": 1.0, "lr": 1e-3, "gradient_norm": 1.0, "samples_per_s": 9.0}
+    entries = [
+        {"update": 10, **curve},
+        {"update": 10, "success": success},
+        {"event": "not judged", "update": 15, "problem": "x"},
+        {"update": 20, "success": success | {"conditions": "b", "k": 4, "high": 1.0}},
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    assert [entry["update"] for entry in read_log(tmp_path)] == [10, 10, 20]
+    drawn = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
+    plain = "\n".join(map(json.dumps, entries[:1]))
+    (tmp_path / "train.jsonl").write_text(plain)
+    without = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
+    assert drawn.shape[1] > without.shape[1]
+    assert drawn[:, without.shape[1] :].std() > 5

@@ -1,0 +1,130 @@
+"""The log, the error of sampled plans, the best checkpoint, the report."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
+from tasks.errors import ConfigError
+from tests.training.demo_files import write_file
+from tests.training.tiny import save_tiny
+from training.config import TrainingConfig
+from training.monitoring.report import draw_report, read_log
+from training.monitoring.sampled_error import sampled_error
+from training.progress import TrainingStart, TrainingStatus
+from training.run_folder import RunFolder
+from training.setup import read_windows, start_network
+from training.terms import find_terms
+from training.trainer import train
+
+LAYOUT = get_layout("eef-velocity")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, object]:
+    return {
+        "demos": (write_file(tmp_path / "demos" / "a.hdf5", demos=3),),
+        "checkpoint": save_tiny(tmp_path / "tiny"),
+        "out": tmp_path / "run",
+        "updates": 12,
+        "batch_size": 2,
+        "log_every": 2,
+        "save_every": 5,
+        "keep": 1,
+        "sample_period": 3,
+        "sample_windows": 4,
+        "held_out": 1,
+        "threads": 1,
+    }
+
+
+@pytest.mark.parametrize("method", ["none", "meanstd"])
+def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], method: str) -> None:
+    config = TrainingConfig(**settings, normalise=method)
+    network, contract = start_network(config)
+    terms = find_terms(config, RunFolder(config.out), network, contract)
+    data = read_windows(config, network.eval(), terms, held_out=True)
+    assert data.demos == 1
+    rows = [1, 4, 6, 9]  # of 11 windows, evenly spread
+    found = sampled_error(network, data, LAYOUT, windows=4, move=lambda batch: batch)
+    noise = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0))
+    samples = torch.utils.data.default_collate([data[row] for row in rows])
+    # As an evaluation samples them.
+    sampler = PlanSampler(network.rdt, SamplingOptions(), "cpu")
+    errors = sampler.sample(network.condition(samples), noise[:, None]) - samples["actions"]
+    scales = terms.normalisation.action
+    for slot, scale in zip(scales.slots, scales.scale, strict=True):
+        errors[..., slot] *= scale  # in LIBERO's units, whatever the network is given
+    errors = errors.square().double()
+    by_step: list[list[float]] = [[] for _ in range(8)]
+    slots = sorted(LAYOUT.action_slots)
+    for place, row in enumerate(rows):
+        for step in range(8):
+            if row + step < 11:
+                by_step[step].append(errors[place, step, slots].mean().item())
+    assert found.per_step == pytest.approx([np.mean(each) for each in by_step], rel=1e-5)
+    every = [value for each in by_step for value in each]
+    assert found.overall == pytest.approx(np.mean(every), rel=1e-5)
+    assert np.mean(list(found.per_slot.values())) == pytest.approx(found.overall)
+    assert list(found.per_slot) == [str(slot) for slot in slots]
+
+
+@pytest.mark.slow
+def test_a_run_is_logged_and_its_best_weights_kept(settings: dict[str, object]) -> None:
+    statuses: list[TrainingStatus] = []
+    starts: list[TrainingStart] = []
+    train(TrainingConfig(**settings), statuses.append, starts.append)
+    (start,) = starts
+    assert (start.demos, start.held_out, start.samples) == (2, 1, 2)
+    assert len(start.loss_weights) == 7
+    run = Path(str(settings["out"]))
+    entries = read_log(run)
+    plain = [entry for entry in entries if "sampled" not in entry]
+    assert [entry["update"] for entry in plain] == [2, 4, 6, 8, 10, 12]
+    assert all(math.isfinite(entry["gradient_norm"]) for entry in plain)
+    assert all(0 <= entry["clipped"] <= 1 and 0 <= entry["data_wait"] <= 1 for entry in plain)
+    sampled = {entry["update"]: entry["sampled"] for entry in entries if "sampled" in entry}
+    assert sorted(sampled) == [3, 6, 9, 12]
+    checkpoints = RunFolder(run).checkpoints
+    best = min(sampled, key=lambda update: sampled[update]["overall"])
+    assert checkpoints.best == best
+    assert load_extra(checkpoints.folder / "best")["update"] == best
+    load_checkpoint(checkpoints.folder / "best")
+    assert statuses[-1].sampled is not None
+    assert load_extra(run / "checkpoint")["loss_weights"] == start.loss_weights
+
+
+@pytest.mark.slow
+def test_sampling_plans_changes_no_weight(settings: dict[str, object], tmp_path: Path) -> None:
+    watched = train(TrainingConfig(**settings))
+    alone = train(TrainingConfig(**(settings | {"out": tmp_path / "b", "sample_period": 0})))
+    name = "model.safetensors"
+    assert (watched / name).read_bytes() == (alone / name).read_bytes()
+    with pytest.raises(ConfigError, match="--held-out 1"):
+        TrainingConfig(**(settings | {"held_out": 0}))
+
+
+@pytest.mark.slow
+def test_the_report_is_a_picture_of_the_log(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no training run"):
+        draw_report(tmp_path, tmp_path / "r.png")
+    curve = [
+        {"update": u, "loss": 1 / u, "lr": 1e-3, "gradient_norm": 1.0, "samples_per_s": 9.0}
+        for u in (10, 20, 30)
+    ]
+    error = {"overall": 0.5, "per_slot": {"10": 0.5}, "per_step": [0.4, 0.6]}
+    again = [{"event": "rollback", "update": 20}, curve[2] | {"loss": 7.0}]
+    lines = [*curve, {"update": 30, "sampled": error}, *again]
+    text = "\n".join(json.dumps(line) for line in lines) + '\n{"update": 4'
+    (tmp_path / "train.jsonl").write_text(text)
+    entries = read_log(tmp_path)
+    assert [entry["loss"] for entry in entries] == [1 / 10, 1 / 20, 7.0]
+    drawn = draw_report(tmp_path, tmp_path / "plots" / "r.png")
+    assert np.asarray(Image.open(drawn)).std() > 5

@@ -1,0 +1,58 @@
+"""How much each slot of an action counts in the loss."""
+
+import torch
+from torch import Tensor
+
+from policies.rdt.actions.channels import GRIPPERS
+from policies.rdt.actions.layout import Layout
+from training.config_sections import LossSettings
+
+
+def slot_weights(settings: LossSettings, layout: Layout, std: Tensor) -> Tensor:
+    """Return what squared errors are multiplied by before the mean over all slots.
+
+    Under ``weighted`` slot d has min(max(std_d, std_min), std_max)^−2, divided by the mean of that
+    over the action's slots; a rotation's is then capped and the gripper's multiplied. Under
+    ``masked`` it is 1. Both are zero outside the action and scaled by the number of all slots over
+    those of the action, which makes the mean over all slots one over the action's.
+
+    Args:
+        settings: Which loss.
+        layout: Which slots are an action's, and what they mean.
+        std: (V,) standard deviation of each slot over the actions of the demonstrations.
+
+    Returns:
+        (V,) float32.
+    """
+    mask = torch.from_numpy(layout.action_mask)
+    if settings.loss == "plain":
+        return torch.ones_like(mask)
+    spread = len(mask) / mask.sum()
+    if settings.loss == "masked":
+        return mask * spread
+    weights = mask / std.clamp(settings.std_min, settings.std_max).square()
+    weights = weights / (weights.sum() / mask.sum())
+    for channel in layout.action:
+        slots = list(channel.slots)
+        if channel.source in GRIPPERS:
+            weights[slots] *= settings.gripper_factor
+        elif "rot" in channel.source:
+            weights[slots] = weights[slots].clamp(max=settings.rotation_cap)
+    return (weights * spread).float()
+
+
+Row = dict[str, str | int | float]
+
+
+def weight_table(layout: Layout, std: Tensor, weights: Tensor) -> list[Row]:
+    """Return a row per slot of an action: what it is, its deviation and its weight."""
+    return [
+        {
+            "slot": slot,
+            "what": f"{channel.source}[{place}]" if len(channel.slots) > 1 else channel.source,
+            "std": round(float(std[slot]), 6),
+            "weight": round(float(weights[slot]), 4),
+        }
+        for channel in layout.action
+        for place, slot in enumerate(channel.slots)
+    ]

@@ -1,1 +1,0 @@
-"""What the loss counts, and how much."""

@@ -1,1 +1,0 @@
-"""How weights change: learning rate, accumulation, averages, what is frozen."""
