@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -52,15 +53,14 @@ def test_every_shown_command_explains_itself(chain: tuple[str, ...], capsys) -> 
 def test_options_of_shown_commands_exist_and_take_what_is_given(command: str) -> None:
     words = shlex.split(command)[1:]
     complete = not any(mark in command for mark in PLACEHOLDERS)
-    chain, apps, rest = app.parse_commands(words)
+    chain, apps, rest = app.parse_commands([word for word in words if word != "--help"])
     assert chain
     if apps[-1].default_command is None:
         return
     known = apps[-1].assemble_argument_collection()
     options = [word.split("=")[0].rstrip(".,;:") for word in rest if word.startswith("--")]
     for option in options:
-        if option != "--help":
-            known.match(option)
+        known.match(option)
     if complete and any(word.startswith("--out") for word in rest):
         app.parse_args(words, exit_on_error=False, print_error=False)
 
@@ -110,11 +110,9 @@ class Requests(HTMLParser):
 @pytest.mark.slow
 def test_the_site_is_built_without_a_broken_link_and_asks_no_network(tmp_path: Path) -> None:
     settings = (ROOT / "zensical.toml").read_text("utf-8")
-    for name in ("docs_dir", "site_dir"):
-        place = ROOT / "docs" if name == "docs_dir" else tmp_path / "site"
-        settings = re.sub(rf'^{name} = ".*"$', f'{name} = "{place}"', settings, flags=re.MULTILINE)
     settings = settings.replace('paths = ["."]', f'paths = ["{ROOT}"]')
     (tmp_path / "zensical.toml").write_text(settings, "utf-8")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
     built = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict"],
         cwd=tmp_path,
