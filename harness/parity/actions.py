@@ -84,8 +84,8 @@ def check_layout(inputs: Inputs, layout: Layout) -> list[Comparison]:
 
 
 def _state(inputs: Inputs, layout: Layout) -> Comparison:
-    trained = layout.encode_state(**robot_state_at(inputs.recording.demo.robot, list(inputs.rows)))
-    acting = layout.encode_state(**stack_robot_states(inputs.seen))
+    trained = layout.encode_state(robot_state_at(inputs.recording.demo.robot, list(inputs.rows)))
+    acting = layout.encode_state(stack_robot_states(inputs.seen))
     error = np.abs(trained - acting).max(0)
     worst = int(error.argmax())
     status = graded(float(error.max()), *_SLOTS)

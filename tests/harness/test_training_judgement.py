@@ -14,7 +14,7 @@ from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.environments import MOST_STARTS, SampledStartSpec, _SampledEnvironment
+from harness.evaluation.environments import MOST_STARTS, SampledStartSpec
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
@@ -231,7 +231,7 @@ def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
     assert places.init_states(0) == MOST_STARTS
 
 
-def test_start_k_is_sampled_with_the_kth_seed() -> None:
+def test_start_k_is_sampled_with_the_kth_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
     class Asked(EchoEnvironment):
@@ -239,7 +239,9 @@ def test_start_k_is_sampled_with_the_kth_seed() -> None:
             asked.append({"seed": seed, **(options or {})})
             return {}, {}
 
-    env = _SampledEnvironment(Asked(max_steps=9), 500)
+    monkeypatch.setattr("tasks.environment.LiberoEnv", lambda *_, **__: Asked(max_steps=9))
+    spec = SampledStartSpec(suite="libero_object", protocol=get_protocol(), first_seed=500)
+    env = spec.build(0, images=False)
     env.reset(seed=7, options={"init_state": 3, "cameras": ()})
     assert asked == [{"seed": 7, "start": SampledStart(seed=503), "cameras": ()}]
     assert (env.max_steps, env.elapsed) == (9, 0)

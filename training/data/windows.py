@@ -178,7 +178,7 @@ class DemoWindows(Dataset[Window]):
         else:
             self._pictures.append(KeptPictures(demo, self._places, self._prepare))
         self.without_intended += not demo.intended_noted
-        self._states.append(torch.from_numpy(self._layout.encode_state(**demo.robot)))
+        self._states.append(torch.from_numpy(self._layout.encode_state(demo.robot)))
         self._actions.append(self._targets(demo))
         self.entries.append(
             IndexedDemo(

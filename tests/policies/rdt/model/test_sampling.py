@@ -46,8 +46,8 @@ def conditions(network: RDTPolicyNetwork) -> Conditioning:
 def previous_plans(*lengths: int) -> PreviousPlans:
     torch.manual_seed(4)
     slots = torch.from_numpy(get_layout().action_mask)
-    rests = [torch.randn(n, SIZE) * slots if n else None for n in lengths]
-    return stack_previous_plans(rests, HORIZON, slots)
+    remainders = [torch.randn(n, SIZE) * slots if n else None for n in lengths]
+    return stack_previous_plans(remainders, HORIZON, slots)
 
 
 def sample(
@@ -160,6 +160,7 @@ def test_nearest_heeds_only_told_steps_and_the_slots_of_an_action() -> None:
     assert torch.equal(nearest(pair, before, 1.0)[0], early)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"guidance": "inpaint"}, {"guidance": "bid", "samples": 3}])
 @pytest.mark.parametrize("layout", ["eef-velocity", "eef-pose"])
 def test_a_guided_policy_heeds_the_plan_before_and_no_neighbour(
