@@ -218,5 +218,6 @@ def _check_task(file: DemoFile, task: Task) -> None:
     if demonstrated.name != task.name:
         raise SpecMismatchError(
             f"'{file.path}' holds demos of '{demonstrated.name}', but {task.suite} task "
-            f"{task.index} is '{task.name}'. Fix: give that task with --tasks, or a folder with a file for each."
+            f"{task.index} is '{task.name}'. Fix: give that task with --tasks, or a folder "
+            "with a file for each."
         )
