@@ -95,11 +95,40 @@ def read_demos(
     """
     with open_demo_file(path) as file:
         instruction = demo_instruction(file, instructions)
-        after = (convention or observation_timing(file).convention) == "after_action"
+        convention = convention or observation_timing(file).convention
         for name in file.demos():
-            arrays = read_arrays(file, name, cameras=cameras if pictures else ())
-            noted = file.json(file.group(f"data/{name}"), PHASES_ATTRIBUTE)
-            yield _demo(file, name, instruction, arrays, noted, after=after)
+            yield read_demo(
+                file,
+                name,
+                instruction=instruction,
+                convention=convention,
+                cameras=cameras if pictures else (),
+            )
+
+
+def read_demo(
+    file: DemoFile,
+    name: str,
+    *,
+    instruction: str,
+    convention: Convention,
+    cameras: Sequence[str] = tuple(PICTURES),
+) -> Demo:
+    """Read one demonstration of an open file.
+
+    Args:
+        file: The file.
+        name: The demonstration, ``demo_0``.
+        instruction: The task in words.
+        convention: Whether rows were seen before or after their action.
+        cameras: Whose pictures to read.
+
+    Raises:
+        ConfigError: Something is missing or impossible.
+    """
+    arrays = read_arrays(file, name, cameras=cameras)
+    noted = file.json(file.group(f"data/{name}"), PHASES_ATTRIBUTE)
+    return _demo(file, name, instruction, arrays, noted, after=convention == "after_action")
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
