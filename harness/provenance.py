@@ -1,6 +1,5 @@
 """Where a result comes from: code, versions, machine, and hashes of what went in."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.capacity import usable_cores
+from tasks.files import sha256
 from tasks.rendering import probe
 
 PACKAGES = (
@@ -30,7 +30,6 @@ PACKAGES = (
 """Packages whose versions can change a result; LIBERO comes in one of four."""
 
 _TIMEOUT_S = 30
-_CHUNK = 1 << 20
 
 
 def collect_provenance(*, renderer: bool) -> dict[str, Any]:
@@ -102,22 +101,13 @@ def gl_renderer() -> str | None:
     return found.renderer
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def checkpoint_sha256(path: Path | str) -> dict[str, str]:
     """Return the SHA-256 of each file of a checkpoint, by name; empty if nothing is there."""
     path = Path(path)
     if path.is_file():
-        return {path.name: file_sha256(path)}
+        return {path.name: sha256(path)}
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    return {file.relative_to(path).as_posix(): file_sha256(file) for file in files}
+    return {file.relative_to(path).as_posix(): sha256(file) for file in files}
 
 
 def _git(folder: Path, *words: str) -> str | None:

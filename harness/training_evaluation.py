@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.environments import SampledRecipe
+from harness.evaluation.environments import SampledStartSpec
 from harness.evaluation.run import PreparedEvaluation, execute, prepare
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.rdt.checkpoint.contract import Contract
-from policies.registry import AnyPolicy, PolicyRecipe
+from policies.registry import AnyPolicy, PolicyConfig
 from results.errors import ResultsError
 from results.reasons import most_frequent
 from results.records import EpisodeRecord
@@ -106,10 +106,10 @@ class SimulationJudge:
             execute(each, progress=lambda status: self._show(candidate.update, status))
         return [each.config.out for each in prepared], conditions_of(prepared)
 
-    def _recipe(self, candidate: Candidate) -> PolicyRecipe:
+    def _recipe(self, candidate: Candidate) -> PolicyConfig:
         sources = ("siglip", "t5", "language_cache")
         options = {name: value for name in sources if (value := getattr(self._config, name))}
-        return PolicyRecipe(
+        return PolicyConfig(
             name="rdt",
             checkpoint=str(candidate.checkpoint),
             device=candidate.device,
@@ -132,7 +132,7 @@ class SimulationJudge:
             threads=self._config.threads or 1,
             label=f"{self._config.out.resolve().name}, update {candidate.update}",
         )
-        places = SampledRecipe(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
+        places = SampledStartSpec(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
         try:
             return prepare(config, policy=policy, environments=places)
         except ResultsError as error:

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
-from harness.evaluation.rollout import Moment
+from harness.evaluation.rollout import StepEvent
 from results.folder import VIDEOS_FOLDER
 from results.records import EpisodeKey, Outcome
+from tasks.files import publish
 from tasks.observation import CAMERAS, CONTROL_HZ, Image, Observation
 
 SIDE = 320
@@ -71,12 +72,12 @@ class VideoWriter:
         self._instruction, self._max_steps = observation["instruction"], max_steps
         self._write(self._frame(observation, step=0, closing=False))
 
-    def step(self, moment: Moment) -> None:
+    def step(self, event: StepEvent) -> None:
         """Add one frame."""
-        if moment.starts_plan:
-            self._plan_starts.append(moment.step)
-        closing = bool(moment.action[-1] > 0)
-        self._write(self._frame(moment.observation, step=moment.step, closing=closing))
+        if event.starts_plan:
+            self._plan_starts.append(event.step)
+        closing = bool(event.action[-1] > 0)
+        self._write(self._frame(event.observation, step=event.step, closing=closing))
 
     def end(self, outcome: Outcome) -> str:
         """Hold the last picture with the outcome on it, then put the file in its place.
@@ -90,7 +91,7 @@ class VideoWriter:
             self._write(self._latest)
         self._film.close()
         self._film = None
-        self._part.replace(self._path)
+        publish(self._part, self._path)
         return f"{VIDEOS_FOLDER}/{self._path.name}"
 
     def abort(self) -> None:

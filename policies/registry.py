@@ -8,7 +8,7 @@ A package adds its own by an entry point in the group ``libero_bench.policies``:
 
 ``build`` takes keyword arguments: ``checkpoint`` and ``device`` if it names them, and its options.
 It may also be a class of options, whose ``build`` method gives the policy.
-Nothing heavy is imported before ``PolicyRecipe.build``.
+Nothing heavy is imported before ``PolicyConfig.build``.
 """
 
 import inspect
@@ -48,7 +48,7 @@ Factory = Callable[..., AnyPolicy | PolicyOptions]
 
 
 @settings
-class PolicyRecipe:
+class PolicyConfig:
     """How to build a policy; small, picklable, and the same in every process."""
 
     name: str

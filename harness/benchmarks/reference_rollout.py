@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from harness.evaluation.rollout import plan_seed
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest
-from policies.registry import AnyPolicy, PolicyRecipe
+from policies.registry import AnyPolicy, PolicyConfig
 from results.records import EpisodeKey
 from tasks.actions import action_now
 from tasks.observation import Observation
@@ -34,7 +34,7 @@ _CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 class LoopConfig:
     """What the loop evaluates: the first episodes of some tasks."""
 
-    policy: PolicyRecipe
+    policy: PolicyConfig
     """How to build the policy."""
     tasks: tuple[tuple[str, int], ...]
     """Suite and index of each task."""

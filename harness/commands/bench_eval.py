@@ -61,7 +61,7 @@ def bench_eval_command(
     from harness.display import progress_bar
     from harness.recipes.config import SHIPPED
     from harness.stages import warn_of_crowding
-    from policies.registry import PolicyRecipe
+    from policies.registry import PolicyConfig
     from tasks.errors import ConfigError
     from tasks.settings import MOST_NUMBERS
     from tasks.suites import find_task
@@ -82,7 +82,7 @@ def bench_eval_command(
     for name in policies.split(","):
         learned = name == "rdt"
         place = str(checkpoint or SHIPPED / "drawer-bowl-start") if learned else None
-        recipe = PolicyRecipe(name=name, checkpoint=place, device="cpu")
+        recipe = PolicyConfig(name=name, checkpoint=place, device="cpu")
         spec = recipe.build().spec
         config = LoopConfig(
             policy=recipe,

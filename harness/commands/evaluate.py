@@ -109,11 +109,11 @@ def evaluate_command(
     from harness.evaluation.config import EvaluationConfig
     from harness.stages import sweep_with_bars
     from policies.fusion import parse_fusions
-    from policies.registry import PolicyRecipe
+    from policies.registry import PolicyConfig
     from results.folder import any_broke
 
     config = EvaluationConfig(
-        policy=PolicyRecipe(
+        policy=PolicyConfig(
             name=policy,
             checkpoint=None if checkpoint is None else str(checkpoint),
             device=device,

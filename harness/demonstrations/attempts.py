@@ -3,13 +3,13 @@
 Nothing here needs the simulator, so the process that hands attempts out to workers has none.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.config import CollectionConfig
+from tasks.files import write_json
 from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import Task
 
@@ -68,7 +68,4 @@ def attempt_note(parts: Path, index: int) -> Path:
 
 def write_attempt(parts: Path, attempt: Attempt) -> None:
     """Note that an attempt is finished; its file, if it was kept, must be there."""
-    note = attempt_note(parts, attempt.index)
-    writing = note.with_suffix(".writing")
-    writing.write_text(json.dumps(asdict(attempt)), encoding="utf-8")
-    writing.replace(note)
+    write_json(attempt_note(parts, attempt.index), asdict(attempt), indent=None)

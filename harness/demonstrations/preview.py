@@ -8,6 +8,7 @@ import numpy as np
 
 from results.visible import visible
 from tasks.demos.reader import Demo
+from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 from training.demos.phases import Phase, hand_speed
 
@@ -218,7 +219,6 @@ def _figure(width: float, height: float) -> "Figure":
 def _save(figure: "Figure", path: Path) -> Path:
     """Write a figure, which appears under its name only when whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_name(f".{path.name}.writing")
-    figure.savefig(writing, format="png", bbox_inches="tight", pad_inches=0.15)
-    writing.replace(path)
+    with atomic_file(path) as draft:
+        figure.savefig(draft, format="png", bbox_inches="tight", pad_inches=0.15)
     return path

@@ -25,6 +25,7 @@ from harness.processes import worker_pool
 from results.locking import sole_writer
 from tasks.demos.file import INTENDED, DemoFile, open_demo_file
 from tasks.errors import ConfigError, HarnessError, differing_settings
+from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
 from tasks.settings import settings
 from tasks.starts import StoredStart
@@ -136,8 +137,7 @@ class _Job:
             self.names = file.demos()
             self.protocol = demo_protocol(file, resolution=config.resolution)
             self._provenance = file.provenance()
-        with source.open("rb") as content:
-            self._sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        self._sha256 = sha256(source)
         self.path = out / self.task.demo_file
         recipe = json.dumps(self.recipe(), sort_keys=True)
         short = hashlib.sha256(recipe.encode()).hexdigest()[:8]
@@ -224,9 +224,7 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
         remade = _remake(source, name, parts / f"{name}.hdf5", config)
     except HarnessError as error:
         remade = Remade(demo=name, kept=False, reason=str(error))
-    writing = note.with_suffix(".writing")
-    writing.write_text(json.dumps(asdict(remade)), encoding="utf-8")
-    writing.replace(note)
+    write_json(note, asdict(remade), indent=None)
     return remade
 
 

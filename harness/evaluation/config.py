@@ -7,7 +7,7 @@ from pydantic import Field
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.labels import Label
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 from tasks.suites import Instructions
 
@@ -16,7 +16,7 @@ from tasks.suites import Instructions
 class EvaluationConfig:
     """One run: a policy on tasks of one suite under one protocol."""
 
-    policy: PolicyRecipe
+    policy: PolicyConfig
     """How to build the policy."""
 
     suite: str

@@ -9,16 +9,16 @@ import numpy as np
 
 from harness.evaluation.messages import (
     FATAL,
-    Answer,
-    Done,
-    Failed,
+    EpisodeDone,
+    EpisodeFailed,
     Fatal,
-    Job,
-    Moved,
-    Question,
+    Heartbeat,
+    PlanQuery,
+    PlanReply,
     Ready,
+    RunEpisode,
 )
-from harness.evaluation.scheduler import Meter, Schedule, Watchdog
+from harness.evaluation.scheduler import ProgressMeter, Schedule, Watchdog
 from harness.evaluation.workers import Worker, WorkerPool
 from policies.executor import read_plan
 from policies.interface import PlanRequest, Policy
@@ -64,7 +64,7 @@ class Dispatcher:
         policy: Policy | None,
         task_names: Sequence[str],
         recorded: Set[EpisodeKey],
-        meter: Meter,
+        meter: ProgressMeter,
         watchdog: Watchdog,
         interruption: Interruption,
         give_up_after: int = 0,
@@ -77,7 +77,7 @@ class Dispatcher:
         # What plans without looking cannot mistake what it sees: a baseline, meant as it is.
         looks = policy is not None and bool(policy.spec.cameras)
         self._inspector = PlanInspector(policy) if looks else None
-        self._questions: dict[int, PlanRequest] = {}
+        self._requests: dict[int, PlanRequest] = {}
         self._started: dict[int, float] = {}
         self._any_ready = False
         self._give_up_after = 0 if store.records() else give_up_after
@@ -94,15 +94,15 @@ class Dispatcher:
         """
         self._meter.show(force=True)
         for number in self._pool.workers:
-            self._watchdog.owes(number, grace_s=_START_S)
+            self._watchdog.pending(number, grace_s=_START_S)
         try:
             while not self._schedule.finished:
                 self._assign()
                 self._listen(self._watchdog.patience_s)
                 while self._listen(0):
                     pass
-                self._end_hung()
-                self._answer()
+                self._replace_hung()
+                self._plan_requests()
                 self._meter.show()
         except BaseException:
             self._save_arrived()
@@ -118,70 +118,70 @@ class Dispatcher:
             if key is None:
                 continue
             self._started[worker.number] = time.monotonic()
-            job = Job(
+            job = RunEpisode(
                 key=key,
                 task_name=self._task_names[key.task],
                 attempt=self._attempt(key),
                 record=key in self._recorded,
             )
-            self._tell(worker, job)
+            self._send(worker, job)
 
-    def _tell(self, worker: Worker, message: Job | Answer) -> None:
+    def _send(self, worker: Worker, message: RunEpisode | PlanReply) -> None:
         worker.send(message)
-        self._watchdog.owes(worker.number)
+        self._watchdog.pending(worker.number)
 
     def _listen(self, timeout: float) -> bool:
         """Take in what workers say; return whether they said anything."""
         with self._interruption.allowed():
-            speaking = self._pool.speaking(timeout)
-        for worker in speaking:
-            self._take(worker, worker.hear())
-        return bool(speaking)
+            workers = self._pool.readable(timeout)
+        for worker in workers:
+            self._take(worker, worker.receive())
+        return bool(workers)
 
     def _take(self, worker: Worker, message: object) -> None:
-        self._watchdog.quits(worker.number)
+        self._watchdog.settled(worker.number)
         match message:
             case Ready():
                 worker.ready = self._any_ready = True
-            case Moved(step=step):
+            case Heartbeat(step=step):
                 self._meter.moved(worker.number, step)
-                self._watchdog.owes(worker.number)
-            case Question(request=request):
-                self._questions[worker.number] = request
+                self._watchdog.pending(worker.number)
+            case PlanQuery(request=request):
+                self._requests[worker.number] = request
                 self._meter.moved(worker.number, request.step)
-            case Done(record=record):
+            case EpisodeDone(record=record):
                 self._schedule.done(worker.number)
                 self._losses = 0
                 self._keep(record, worker.number)
-            case Failed(error=error, hopeless=hopeless):
-                self._failed(worker, error, hopeless=hopeless)
+            case EpisodeFailed(error=error, permanent=permanent):
+                self._failed(worker, error, permanent=permanent)
             case Fatal(kind=kind, error=error):
                 raise FATAL[kind](error)
             case None:
-                self._lost(worker, self._pool.bury(worker))
+                self._lost(worker, self._pool.reap(worker))
 
-    def _end_hung(self) -> None:
+    def _replace_hung(self) -> None:
         """Replace workers that have been silent for too long."""
         for number in self._watchdog.turn():
-            self._watchdog.quits(number)
+            self._watchdog.settled(number)
             worker = self._pool.workers[number]
-            stack = self._pool.end_hung(worker)
+            stack = self._pool.kill_hung(worker)
             limit = self._watchdog.limit_s
             reason = f"The worker hung: it said nothing for {limit:g} s and was killed"
             self._lost(worker, f"{reason}, {stack}" if stack else reason)
 
-    def _answer(self) -> None:
-        """Answer all open questions, whatever episodes and tasks they come from, in one batch."""
-        if not self._questions:
+    def _plan_requests(self) -> None:
+        """Plan for all waiting episodes, of whatever tasks, in one batch."""
+        if not self._requests:
             return
         assert self._policy is not None, "a worker with its own policy asked for a plan"
-        numbers = sorted(self._questions)
-        requests = [self._questions[number] for number in numbers]
-        self._questions.clear()
+        numbers = sorted(self._requests)
+        requests = [self._requests[number] for number in numbers]
+        self._requests.clear()
         with self._interruption.allowed():
             answers = plan_batch(self._policy, requests)
         for number, request, answer in zip(numbers, requests, answers, strict=True):
-            self._tell(self._pool.workers[number], answer)
+            self._send(self._pool.workers[number], answer)
             if self._inspector is not None and answer.plan is not None:
                 self._warn(self._inspector.inspect(request, answer.plan))
 
@@ -195,11 +195,11 @@ class Dispatcher:
         self._store.append(record)
         self._meter.finished(worker, record)
         if record.outcome == "error":
-            self._give_up_if_hopeless(record.error or "")
+            self._give_up_if_all_broke_alike(record.error or "")
         else:
             self._give_up_after = 0
 
-    def _give_up_if_hopeless(self, reason: str) -> None:
+    def _give_up_if_all_broke_alike(self, reason: str) -> None:
         """Stop where the first episodes all broke for the same reason, and others are left.
 
         Raises:
@@ -217,12 +217,12 @@ class Dispatcher:
                 "--give-up-after 0 goes on regardless."
             )
 
-    def _failed(self, worker: Worker, error: str, *, hopeless: bool = False) -> None:
+    def _failed(self, worker: Worker, error: str, *, permanent: bool = False) -> None:
         key = self._schedule.running(worker.number)
         assert key is not None, "a worker failed at nothing"
         attempt = self._attempt(key)
         self._meter.broke(worker.number)
-        if self._schedule.failed(worker.number, hopeless=hopeless):
+        if self._schedule.failed(worker.number, permanent=permanent):
             return
         spent = time.monotonic() - self._started[worker.number]
         record = EpisodeRecord(
@@ -240,24 +240,24 @@ class Dispatcher:
     def _lost(self, worker: Worker, reason: str) -> None:
         """Replace a worker whose process is gone, and let another try its episode again."""
         tail = self._pool.log_tail(worker)
-        story = f"{reason}. Its last words: {tail or 'none'}"
-        self._questions.pop(worker.number, None)
+        description = f"{reason}. Its last words: {tail or 'none'}"
+        self._requests.pop(worker.number, None)
         if self._schedule.running(worker.number):
-            self._failed(worker, story)
+            self._failed(worker, description)
         self._schedule.gone(worker.number)
         self._losses += 1
         if not self._any_ready:
             raise SimulatorError(
-                f"{story}. No worker could start. Fix: see {self._pool.log(worker)}; "
+                f"{description}. No worker could start. Fix: see {self._pool.log(worker)}; "
                 "call evaluate() under 'if __name__ == \"__main__\"' if a script calls it."
             )
         if self._losses >= self._losses_allowed:
             raise SimulatorError(
                 f"{self._losses} workers died or hung without an episode finished in between. "
-                f"The last: {story}. Fix: fewer --workers if memory is short; 'libero-bench "
+                f"The last: {description}. Fix: fewer --workers if memory is short; 'libero-bench "
                 "doctor' examines the machine. Finished episodes are kept."
             )
-        self._watchdog.owes(self._pool.start().number, grace_s=_START_S)
+        self._watchdog.pending(self._pool.start().number, grace_s=_START_S)
 
     def _attempt(self, key: EpisodeKey) -> int:
         return self._store.next_attempt(key) + self._schedule.tries(key)
@@ -265,13 +265,13 @@ class Dispatcher:
     def _save_arrived(self) -> None:
         """Keep what was finished before the run ended but not yet read."""
         with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
-            for worker in self._pool.speaking(0):
-                message = worker.hear()
-                if isinstance(message, Done):
+            for worker in self._pool.readable(0):
+                message = worker.receive()
+                if isinstance(message, EpisodeDone):
                     self._store.append(message.record)
 
 
-def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
+def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[PlanReply]:
     """Plan for several episodes; if that breaks, find out for which.
 
     Args:
@@ -291,7 +291,7 @@ def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
     except Exception as error:
         if len(requests) > 1:
             return [plan_batch(policy, [request])[0] for request in requests]
-        return [Answer(error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])]
+        return [PlanReply(error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])]
     count = len(plans) if isinstance(plans, Sequence | np.ndarray) else None
     if count != len(requests):
         given = f"a {type(plans).__name__}" if count is None else f"{count} plans"
@@ -299,4 +299,4 @@ def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[Answer]:
             f"Policy '{policy.spec.name}' gave {given} for {len(requests)} requests. "
             "Needed: a list of one plan per request, in order."
         )
-    return [Answer(plan=read_plan(plan)) for plan in plans]
+    return [PlanReply(plan=read_plan(plan)) for plan in plans]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.simulation.simulator import Slice  # needs OpenGL
 
 
-class EnvironmentRecipe(Interface):
+class EnvironmentSpec(Interface):
     """Builds the environments of one suite in any process. Picklable."""
 
     @property
@@ -46,7 +46,7 @@ class EnvironmentRecipe(Interface):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiberoRecipe:
+class LiberoSpec:
     """Builds LIBERO environments.
 
     Attributes:
@@ -101,9 +101,9 @@ class LiberoRecipe:
         return LiberoEnv(self.suite, task, self.protocol, images=images, hold_steps=self.hold_steps)
 
 
-def in_libero(places: EnvironmentRecipe) -> TypeGuard[LiberoRecipe]:
+def in_libero(places: EnvironmentSpec) -> TypeGuard[LiberoSpec]:
     """Whether episodes take place in LIBERO itself, which has tasks and renders."""
-    return isinstance(places, LiberoRecipe)
+    return isinstance(places, LiberoSpec)
 
 
 MOST_STARTS = 1000
@@ -111,7 +111,7 @@ MOST_STARTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledRecipe(LiberoRecipe):
+class SampledStartSpec(LiberoSpec):
     """Builds LIBERO environments whose initial state ``k`` is sampled with a seed, plus ``k``.
 
     What a policy achieves there is another protocol's result.

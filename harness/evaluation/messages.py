@@ -16,7 +16,7 @@ FATAL: dict[str, type[Exception]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class RunEpisode:
     """To a worker: run this episode."""
 
     key: EpisodeKey
@@ -26,7 +26,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class PlanReply:
     """To a worker: the plan it asked for, (horizon, 7), or why there is none."""
 
     plan: FloatArray | None = None
@@ -44,37 +44,37 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moved:
+class Heartbeat:
     """From a worker that plans itself: how many steps its episode has come to."""
 
     step: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class PlanQuery:
     """From a worker: it needs a plan."""
 
     request: PlanRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class EpisodeDone:
     """From a worker: the episode is finished."""
 
     record: EpisodeRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed:
+class EpisodeFailed:
     """From a worker: the episode broke.
 
     Attributes:
         error: What broke, on one line.
-        hopeless: Another try would break in the same way.
+        permanent: Another try would break in the same way.
     """
 
     error: str
-    hopeless: bool = False
+    permanent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.environments import EnvironmentRecipe, LiberoRecipe
+from harness.evaluation.environments import EnvironmentSpec, LiberoSpec
 from results.records import EpisodeKey
 from tasks.errors import ConfigError
 from tasks.protocols import Protocol, get_protocol
@@ -22,7 +22,7 @@ def asked_protocol(config: EvaluationConfig) -> Protocol:
 
 
 def resolve(
-    config: EvaluationConfig, *, environments: EnvironmentRecipe | None = None
+    config: EvaluationConfig, *, environments: EnvironmentSpec | None = None
 ) -> EvaluationConfig:
     """Check and fill in what needs no policy, so that the saved configuration says what was run.
 
@@ -38,7 +38,7 @@ def resolve(
     """
     protocol = asked_protocol(config)
     protocol.step_limit(config.suite)
-    places = environments or LiberoRecipe(suite=config.suite, protocol=protocol)
+    places = environments or LiberoSpec(suite=config.suite, protocol=protocol)
     names = places.task_names()
     tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
     wrong = [task for task in tasks if task >= len(names)]

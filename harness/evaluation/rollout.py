@@ -65,7 +65,7 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class StepEvent:
     """One executed control step, as a subscriber is told of it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Subscriber(Protocol):
     def begin(self, observation: Observation, max_steps: int) -> None:
         """The episode starts with this observation."""
 
-    def step(self, moment: Moment) -> None:
+    def step(self, event: StepEvent) -> None:
         """A control step was executed."""
 
     def end(self, outcome: Outcome) -> str | None:
@@ -216,7 +216,7 @@ def _act(
         )
         for index, seen in enumerate(result.observations):
             window.append(_shown(seen, spec.cameras))
-            moment = Moment(
+            event = StepEvent(
                 step=before + index + 1,
                 plan=plans,
                 starts_plan=index == 0,
@@ -224,7 +224,7 @@ def _act(
                 observation=seen,
             )
             for subscriber in subscribers:
-                subscriber.step(moment)
+                subscriber.step(event)
         plans += 1
         if result.success:
             return True, plans

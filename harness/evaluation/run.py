@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from harness.capacity import default_workers
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.dispatcher import Dispatcher
-from harness.evaluation.environments import EnvironmentRecipe, LiberoRecipe, in_libero
+from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
 from harness.evaluation.plan import (
     asked_protocol,
     episode_keys,
@@ -21,7 +21,7 @@ from harness.evaluation.plan import (
     recorded_keys,
     resolve,
 )
-from harness.evaluation.scheduler import EvaluationStatus, Meter, Report, Schedule, Watchdog
+from harness.evaluation.scheduler import EvaluationStatus, ProgressMeter, Report, Schedule, Watchdog
 from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
@@ -62,7 +62,7 @@ def evaluate(
     config: EvaluationConfig,
     *,
     policy: Policy | None = None,
-    environments: EnvironmentRecipe | None = None,
+    environments: EnvironmentSpec | None = None,
     progress: Report | None = None,
 ) -> Path:
     """Evaluate a policy, or go on with a run that was interrupted.
@@ -102,7 +102,7 @@ class PreparedEvaluation:
 
     config: EvaluationConfig
     policy: AnyPolicy
-    places: EnvironmentRecipe
+    places: EnvironmentSpec
     info: RunInfo
     note: str = ""
 
@@ -111,7 +111,7 @@ def prepare(
     config: EvaluationConfig,
     *,
     policy: AnyPolicy | None = None,
-    environments: EnvironmentRecipe | None = None,
+    environments: EnvironmentSpec | None = None,
 ) -> PreparedEvaluation:
     """Check and fill in all settings and build the policy; nothing is written.
 
@@ -125,7 +125,7 @@ def prepare(
         ResultsError: The folder holds something else or another run.
     """
     protocol = asked_protocol(config)
-    places = environments or LiberoRecipe(
+    places = environments or LiberoSpec(
         suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
     )
     config = resolve(config, environments=places)
@@ -216,7 +216,7 @@ def _run(
     _remove_unfinished(store.videos)
     try:
         workers = min(config.workers, len(todo))
-        with WorkerPool(workers, setup, silence_s=config.hang_after) as pool:
+        with WorkerPool(workers, setup, receive_timeout_s=config.hang_after) as pool:
             Dispatcher(
                 pool,
                 Schedule(todo),
@@ -224,7 +224,7 @@ def _run(
                 policy=None if privileged else policy,
                 task_names=places.task_names(),
                 recorded=recorded,
-                meter=Meter(progress, len(episode_keys(config)), store.records()),
+                meter=ProgressMeter(progress, len(episode_keys(config)), store.records()),
                 watchdog=Watchdog(config.hang_after),
                 interruption=interruption,
                 give_up_after=config.give_up_after,
@@ -237,7 +237,7 @@ def _describe(
     config: EvaluationConfig,
     protocol: Protocol,
     policy: AnyPolicy,
-    places: EnvironmentRecipe,
+    places: EnvironmentSpec,
 ) -> RunInfo:
     spec: PolicySpec = policy.spec
     described: dict[str, Any] = {

@@ -73,12 +73,12 @@ class Schedule:
         """Take note that a worker finished its episode."""
         return self._running.pop(worker)
 
-    def failed(self, worker: int, *, hopeless: bool = False) -> bool:
+    def failed(self, worker: int, *, permanent: bool = False) -> bool:
         """Take note that a worker's episode broke.
 
         Args:
             worker: Its number.
-            hopeless: Do not try again.
+            permanent: Do not try again.
 
         Returns:
             Whether it will be tried again.
@@ -86,7 +86,7 @@ class Schedule:
         key = self._running.pop(worker)
         tries = self._failures.setdefault(key, [])
         tries.append(worker)
-        if hopeless or len(tries) >= ATTEMPTS:
+        if permanent or len(tries) >= ATTEMPTS:
             return False
         self._waiting[key.task].append(key)
         return True
@@ -129,7 +129,7 @@ class Watchdog:
         """Seconds that the parent's loop may wait before it looks again."""
         return min(1.0, self.limit_s * _TURN_SHARE)
 
-    def owes(self, worker: int, *, grace_s: float = 0.0) -> None:
+    def pending(self, worker: int, *, grace_s: float = 0.0) -> None:
         """Take note that a worker has something to do and must say something in the end.
 
         Args:
@@ -138,7 +138,7 @@ class Watchdog:
         """
         self._silent[worker] = -grace_s
 
-    def quits(self, worker: int) -> None:
+    def settled(self, worker: int) -> None:
         """Take note that a worker owes nothing: it has spoken, or is no more."""
         self._silent.pop(worker, None)
 
@@ -195,7 +195,7 @@ class EvaluationStatus:
 Report = Callable[[EvaluationStatus], None]
 
 
-class Meter:
+class ProgressMeter:
     """Counts, and reports not too often.
 
     Args:

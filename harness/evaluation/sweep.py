@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.environments import EnvironmentRecipe
+from harness.evaluation.environments import EnvironmentSpec
 from harness.evaluation.plan import resolve
 from harness.evaluation.run import PreparedEvaluation, prepare
 from policies.executor import PlanExecutor
@@ -21,7 +21,7 @@ def prepare_sweep(
     fusions: Sequence[Fusion],
     *,
     policy: AnyPolicy | None = None,
-    environments: EnvironmentRecipe | None = None,
+    environments: EnvironmentSpec | None = None,
 ) -> list[PreparedEvaluation]:
     """Check every combination before the first one starts; the policy is built once, for all.
 

@@ -23,23 +23,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.evaluation.environments import EnvironmentRecipe
+from harness.evaluation.environments import EnvironmentSpec
 from harness.evaluation.messages import (
     FATAL,
-    Answer,
-    Done,
-    Failed,
+    EpisodeDone,
+    EpisodeFailed,
     Fatal,
-    Job,
-    Moved,
-    Question,
+    Heartbeat,
+    PlanQuery,
+    PlanReply,
     Ready,
+    RunEpisode,
 )
 from harness.evaluation.rollout import Environment, Planner, Subscriber, run_episode
 from harness.processes import end_with
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy, StartingPolicy
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.records import EpisodeKey, EpisodeRecord
 from tasks.errors import (
     HarnessError,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 DUMP_SIGNAL = signal.SIGUSR1
 
-_SIGN_OF_LIFE_S = 1.0
+_HEARTBEAT_S = 1.0
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the disk that every further video would meet as well."""
 _ROOM = "make room or make it writable, then run the same command again."
@@ -77,8 +77,8 @@ class WorkerSetup:
         folder: The run folder.
     """
 
-    environments: EnvironmentRecipe
-    policy: PolicyRecipe | None
+    environments: EnvironmentSpec
+    policy: PolicyConfig | None
     spec: PolicySpec
     exec_horizon: int
     fusion: str
@@ -106,8 +106,8 @@ class _RemotePlanner:
 
     def plan(self, request: PlanRequest) -> FloatArray:
         self.asked = True
-        self._connection.send(Question(request=request))
-        answer: Answer = self._connection.recv()
+        self._connection.send(PlanQuery(request=request))
+        answer: PlanReply = self._connection.recv()
         if answer.plan is None:
             raise PlanRefusedError(answer.error)
         return answer.plan
@@ -118,7 +118,7 @@ class _LocalPlanner:
 
     def __init__(self, policy: PrivilegedPolicy, connection: Connection) -> None:
         self._policy, self._connection = policy, connection
-        self._told = time.monotonic()
+        self._heartbeat_sent = time.monotonic()
         self.asked = False
 
     def start(self, key: EpisodeKey) -> Start | None:
@@ -132,20 +132,20 @@ class _LocalPlanner:
 
     def plan(self, request: PlanRequest) -> FloatArray:
         self.asked = True
-        if time.monotonic() - self._told >= _SIGN_OF_LIFE_S:
-            self._connection.send(Moved(step=request.step))
-            self._told = time.monotonic()
+        if time.monotonic() - self._heartbeat_sent >= _HEARTBEAT_S:
+            self._connection.send(Heartbeat(step=request.step))
+            self._heartbeat_sent = time.monotonic()
         return self._policy.plan([request])[0]
 
 
-class _Bench:
+class _EnvironmentSlot:
     """The one environment a worker holds; the previous task's goes before the next is built.
 
     Keeping another would take 0.6 to 0.9 GB. Building one takes 2 to 2.5 s once its compiled model
     is on disk, and the schedule moves a worker on only when its task has nothing left for it.
     """
 
-    def __init__(self, environments: EnvironmentRecipe, images: bool) -> None:
+    def __init__(self, environments: EnvironmentSpec, images: bool) -> None:
         self._environments, self._images = environments, images
         self._task: int | None = None
         self._env: Environment | None = None
@@ -163,7 +163,7 @@ class _Bench:
         gc.collect()  # a simulation is full of reference cycles
 
 
-def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -> NoReturn:
+def run_worker(connection: Connection, setup: WorkerSetup, number: int, parent: int) -> NoReturn:
     """Be a worker until told to stop; the entry point of its process.
 
     Args:
@@ -178,17 +178,17 @@ def work(connection: Connection, setup: WorkerSetup, number: int, parent: int) -
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     redirect_output(worker_log(setup.folder, number))
     faulthandler.register(DUMP_SIGNAL, file=2, all_threads=False)
-    bench = _Bench(setup.environments, setup.images)
+    slot = _EnvironmentSlot(setup.environments, setup.images)
     try:
         planner = _planner(connection, setup)
         connection.send(Ready())
-        while isinstance(job := connection.recv(), Job):
-            connection.send(_attempt(bench, planner, setup, job))
-        bench.clear()
+        while isinstance(job := connection.recv(), RunEpisode):
+            connection.send(_attempt(slot, planner, setup, job))
+        slot.clear()
     except (EOFError, ConnectionError):
         pass  # the parent is gone
     except HarnessError as error:
-        connection.send(_verdict(error, asked=False))
+        connection.send(_classify(error, asked=False))
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -206,30 +206,35 @@ def _planner(connection: Connection, setup: WorkerSetup) -> _RemotePlanner | _Lo
 
 
 def _attempt(
-    bench: _Bench, planner: _RemotePlanner | _LocalPlanner, setup: WorkerSetup, job: Job
-) -> Done | Failed | Fatal:
+    slot: _EnvironmentSlot,
+    planner: _RemotePlanner | _LocalPlanner,
+    setup: WorkerSetup,
+    job: RunEpisode,
+) -> EpisodeDone | EpisodeFailed | Fatal:
     planner.asked = False
     try:
-        return Done(record=_run(bench, planner, setup, job))
+        return EpisodeDone(record=_run(slot, planner, setup, job))
     except (EOFError, ConnectionError):
         raise
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        verdict = _verdict(error, asked=planner.asked)
+        report = _classify(error, asked=planner.asked)
         del error
-        bench.clear()  # whatever broke, the next episode gets a new simulation
-        return verdict
+        slot.clear()  # whatever broke, the next episode gets a new simulation
+        return report
 
 
-def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> EpisodeRecord:
+def _run(
+    slot: _EnvironmentSlot, planner: Planner, setup: WorkerSetup, job: RunEpisode
+) -> EpisodeRecord:
     subscribers: list[Subscriber] = []
     if job.record:
         from harness.video import VideoWriter
 
         subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
     return run_episode(
-        bench.environment(job.key.task),
+        slot.environment(job.key.task),
         planner,
         setup.spec,
         PlanExecutor(setup.spec.horizon, setup.exec_horizon, setup.fusion, width=setup.spec.width),
@@ -240,7 +245,7 @@ def _run(bench: _Bench, planner: Planner, setup: WorkerSetup, job: Job) -> Episo
     )
 
 
-def _verdict(error: Exception, *, asked: bool) -> Failed | Fatal:
+def _classify(error: Exception, *, asked: bool) -> EpisodeFailed | Fatal:
     """Tell what would break every episode from what broke this one.
 
     A setting that is wrong shows before the first plan; after it, a ``ConfigError`` is about this
@@ -254,9 +259,9 @@ def _verdict(error: Exception, *, asked: bool) -> Failed | Fatal:
         if isinstance(error, kind) and systematic:
             return Fatal(kind=name, error=text)
     if isinstance(error, PlanRefusedError):
-        return Failed(error=text)
-    hopeless = isinstance(error, HarnessError) and not isinstance(error, SimulatorError)
-    return Failed(error=f"{type(error).__name__}: {text}"[:500], hopeless=hopeless)
+        return EpisodeFailed(error=text)
+    permanent = isinstance(error, HarnessError) and not isinstance(error, SimulatorError)
+    return EpisodeFailed(error=f"{type(error).__name__}: {text}"[:500], permanent=permanent)
 
 
 def worker_log(folder: Path, number: int) -> Path:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.evaluation.messages import Stop
-from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, work, worker_log
+from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
 from harness.processes import worker_variables
 from tasks.variables import environment
 
@@ -39,18 +39,18 @@ class Worker:
         self.ready = False
 
     def send(self, message: object) -> None:
-        """Tell the worker something; if it has died, ``WorkerPool.hear`` will say so."""
+        """Tell the worker something; if it has died, ``WorkerPool.receive`` will say so."""
         with contextlib.suppress(OSError):
             self.connection.send(message)
 
-    def hear(self) -> object:
+    def receive(self) -> object:
         """Return what the worker says; None if its process is gone or stopped in mid-sentence."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             return None
 
-    def obituary(self) -> str:
+    def exit_reason(self) -> str:
         """Say how the process ended; one that has not is killed."""
         self.process.join(_GRACE_S)
         if self.process.is_alive():
@@ -69,13 +69,13 @@ class WorkerPool:
     Args:
         count: How many.
         setup: What they work with.
-        silence_s: Seconds that a message, once begun, may take to arrive.
+        receive_timeout_s: Seconds that a message, once begun, may take to arrive.
     """
 
-    def __init__(self, count: int, setup: WorkerSetup, *, silence_s: float) -> None:
+    def __init__(self, count: int, setup: WorkerSetup, *, receive_timeout_s: float) -> None:
         self._setup = setup
         self._count = count
-        self._silence_s = silence_s
+        self._receive_timeout_s = receive_timeout_s
         self._context = multiprocessing.get_context("spawn")
         self._next = 0
         self.workers: dict[int, Worker] = {}
@@ -101,9 +101,9 @@ class WorkerPool:
         """Start one more worker."""
         number, self._next = self._next, self._next + 1
         ours, theirs = self._context.Pipe()
-        _limit_reading(ours, self._silence_s)
+        limit_reading(ours, self._receive_timeout_s)
         process = self._context.Process(
-            target=work,
+            target=run_worker,
             args=(theirs, self._setup, number, os.getpid()),
             name=f"libero-bench worker {number}",
             daemon=True,
@@ -114,7 +114,7 @@ class WorkerPool:
         worker = self.workers[number] = Worker(number, process, ours)
         return worker
 
-    def speaking(self, timeout: float) -> list[Worker]:
+    def readable(self, timeout: float) -> list[Worker]:
         """Wait for workers that have something to say, or whose process is gone.
 
         Args:
@@ -123,14 +123,14 @@ class WorkerPool:
         by_connection = {worker.connection: worker for worker in self.workers.values()}
         return [by_connection[c] for c in wait(list(by_connection), timeout)]  # type: ignore[index]
 
-    def bury(self, worker: Worker) -> str:
+    def reap(self, worker: Worker) -> str:
         """Remove a worker whose process is gone; return how it ended."""
-        reason = worker.obituary()
+        reason = worker.exit_reason()
         worker.connection.close()
         del self.workers[worker.number]
         return reason
 
-    def end_hung(self, worker: Worker) -> str:
+    def kill_hung(self, worker: Worker) -> str:
         """Remove a worker that hangs.
 
         Returns:
@@ -143,8 +143,8 @@ class WorkerPool:
                 os.kill(worker.process.pid, DUMP_SIGNAL)
                 time.sleep(_DUMP_S)
         worker.process.kill()
-        self.bury(worker)
-        return _innermost_frame(log, size)
+        self.reap(worker)
+        return innermost_frame(log, size)
 
     def log(self, worker: Worker) -> Path:
         """Return the path of a worker's log."""
@@ -174,7 +174,7 @@ class WorkerPool:
         self.workers.clear()
 
 
-def _limit_reading(connection: Connection, seconds: float) -> None:
+def limit_reading(connection: Connection, seconds: float) -> None:
     """Let reading fail where a message does not go on, as of a process stopped while it sends."""
     whole = int(seconds)
     limit = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
@@ -182,7 +182,7 @@ def _limit_reading(connection: Connection, seconds: float) -> None:
         pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
 
-def _innermost_frame(log: Path, offset: int) -> str:
+def innermost_frame(log: Path, offset: int) -> str:
     """Read the first line of a stack that ``faulthandler`` wrote behind an offset of a log."""
     with contextlib.suppress(OSError):
         found = _FRAME.search(log.read_bytes()[offset:].decode(errors="replace"))

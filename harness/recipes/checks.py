@@ -12,7 +12,7 @@ from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.plan import resolve
 from policies.executor import PlanExecutor
 from policies.fusion import parse_fusion
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
@@ -207,7 +207,7 @@ def _conditions(config: EvaluationConfig) -> dict[str, Any]:
     }
 
 
-def _contract(policy: PolicyRecipe) -> "Contract | None":
+def _contract(policy: PolicyConfig) -> "Contract | None":
     """Return the contract of a checkpoint of ours; None of one on the hub, or in another format.
 
     Raises:

@@ -178,7 +178,7 @@ class RecipeRun:
 
     def _evaluations(self) -> "Iterator[EvaluationConfig]":
         from harness.evaluation.config import EvaluationConfig
-        from policies.registry import PolicyRecipe
+        from policies.registry import PolicyConfig
 
         settings = dict(self.recipe.evaluate.settings)
         if self.workers is not None:
@@ -194,7 +194,7 @@ class RecipeRun:
                 self._check_words(settings.get("instructions"))
                 chosen = "checkpoints/best" if self.training.eval_every else "checkpoint"
                 checkpoint = str(self.training.out / chosen)
-            policy = PolicyRecipe(name=entry.policy, checkpoint=checkpoint, options=entry.options)
+            policy = PolicyConfig(name=entry.policy, checkpoint=checkpoint, options=entry.options)
             for horizon in entry.exec_horizons or (None,):
                 for fusion in _fusions(entry):
                     label = entry.label or entry.policy

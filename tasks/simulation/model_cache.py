@@ -16,11 +16,9 @@ import json
 import math
 import os
 import platform
-import tempfile
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +29,7 @@ import mujoco
 import numpy as np
 
 from tasks.errors import ConfigError
+from tasks.files import atomic_file
 from tasks.simulation.model_source import forget_source
 
 _FORMAT = 1
@@ -124,14 +123,14 @@ class ModelCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room(content.nbytes)
-            with _replacing(path) as stream:
-                stream.write(content)
+            with atomic_file(path, several_writers=True) as draft:
+                draft.write_bytes(content)
         except OSError as error:
             _warn_once(self.folder, error)
 
     def _make_room(self, size: int) -> None:
         """Delete the least recently used models until one more fits, and what a crash left."""
-        for path in self.folder.glob("*.part"):
+        for path in self.folder.glob(".*.writing"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_S:
                     path.unlink()
@@ -202,22 +201,6 @@ def _checksum(path: Path) -> int:
         while count := stream.readinto(buffer):
             total = zlib.crc32(buffer[:count], total)
     return total
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """Open a file for writing that appears under its name when it is complete, or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _warn_once(folder: Path, error: OSError) -> None:

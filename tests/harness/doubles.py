@@ -102,7 +102,7 @@ class EchoEnvironment:
 class BrokenEnvironment(EchoEnvironment):
     """Breaks in chosen episodes, the first few times, whatever process it is in."""
 
-    def __init__(self, task: int, recipe: "EchoRecipe") -> None:
+    def __init__(self, task: int, recipe: "EchoSpec") -> None:
         super().__init__(task)
         self.recipe = recipe
 
@@ -147,7 +147,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EchoRecipe:
+class EchoSpec:
     """Builds echo environments for three tasks, with ten initial states by default."""
 
     suite: str = "libero_object"

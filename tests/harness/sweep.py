@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.evaluation.rollout import Moment
+from harness.evaluation.rollout import StepEvent
 from harness.video import VideoWriter
 from results.records import EpisodeKey, EpisodeRecord, Outcome, RunInfo
 from results.store import RunStore
@@ -92,7 +92,7 @@ def _film(folder: Path, key: EpisodeKey, outcome: Outcome, films: dict[Outcome, 
         for step in range(1, 13):
             action = np.array([0.1] * 6 + [1.0])
             writer.step(
-                Moment(
+                StepEvent(
                     step=step, plan=0, starts_plan=step == 1, action=action, observation=_view(step)
                 )
             )

@@ -9,12 +9,12 @@ from harness.benchmarks import evaluation_speed
 from harness.benchmarks.evaluation_speed import EvaluationFigures, compare_evaluations
 from harness.benchmarks.reference_rollout import LoopConfig
 from harness.recipes.config import SHIPPED
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import SimulatorError
 
 
 def config(**changes: object) -> LoopConfig:
-    settings = {"policy": PolicyRecipe(name="expert"), "tasks": (("libero_object", 0),)}
+    settings = {"policy": PolicyConfig(name="expert"), "tasks": (("libero_object", 0),)}
     return LoopConfig(**{**settings, "episodes": 1, **changes})  # type: ignore[arg-type]
 
 
@@ -34,7 +34,7 @@ def test_the_loop_and_eval_play_the_same_episode() -> None:
 @pytest.mark.sim
 @pytest.mark.slow
 def test_the_loop_executes_goals_of_the_hand_as_eval_does() -> None:
-    learned = PolicyRecipe(name="rdt", checkpoint=str(SHIPPED / "drawer-bowl-start"))
+    learned = PolicyConfig(name="rdt", checkpoint=str(SHIPPED / "drawer-bowl-start"))
     changes = {"policy": learned, "tasks": (("libero_90", 1),), "resolution": 128}
     figures = compare_evaluations(config(**changes, exec_horizon=64), [1])
     assert figures.same_episodes and figures.episodes == 1

@@ -11,7 +11,7 @@ from websockets.sync.server import ServerConnection
 from harness.cli import main
 from harness.evaluation import run as evaluator
 from results.store import load_run
-from tests.harness.doubles import EchoRecipe
+from tests.harness.doubles import EchoSpec
 from tests.policies.remote.server import (
     HORIZON,
     PolicyServer,
@@ -27,7 +27,7 @@ from tests.policies.remote.server import (
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluator, "LiberoRecipe", lambda **_: EchoRecipe())
+    monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: EchoSpec())
 
 
 def words(out: Path, port: int, **changes: str) -> list[str]:

@@ -14,7 +14,7 @@ from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.environments import MOST_STARTS, SampledRecipe, _SampledEnvironment
+from harness.evaluation.environments import MOST_STARTS, SampledStartSpec, _SampledEnvironment
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
@@ -26,7 +26,7 @@ from tasks.opengl import unavailable
 from tasks.protocols import PROTOCOLS, Protocol, get_protocol
 from tasks.rendering import Rendering
 from tasks.starts import SampledStart
-from tests.harness.doubles import EchoEnvironment, EchoRecipe, Trouble
+from tests.harness.doubles import EchoEnvironment, EchoSpec, Trouble
 from tests.training.demo_files import write_official
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -57,11 +57,11 @@ def echoes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Evaluate in echo environments; what is put into it goes to their recipe."""
     given: dict[str, Any] = {}
 
-    def recipe(*, suite: str, protocol: object, first_seed: int) -> EchoRecipe:
+    def recipe(*, suite: str, protocol: object, first_seed: int) -> EchoSpec:
         assert suite == "libero_object"
-        return EchoRecipe(folder=str(tmp_path), starts=STARTS, **given)
+        return EchoSpec(folder=str(tmp_path), starts=STARTS, **given)
 
-    monkeypatch.setattr(training_judgement, "SampledRecipe", recipe)
+    monkeypatch.setattr(training_judgement, "SampledStartSpec", recipe)
     monkeypatch.setattr(training_judgement, "probe", Rendering)
     return given
 
@@ -220,7 +220,7 @@ def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + MOST_STARTS)
     assert seeds.stop <= first_demo
     assert all(protocol.seed + 50 < seeds.start for protocol in PROTOCOLS.values())
-    places = SampledRecipe(suite="libero_object", protocol=get_protocol(), first_seed=FIRST_SEED)
+    places = SampledStartSpec(suite="libero_object", protocol=get_protocol(), first_seed=FIRST_SEED)
     assert places.starts == STARTS
     others = dataclasses.replace(places, first_seed=1)
     assert places.fingerprints([0]) != others.fingerprints([0])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from policies import registry
 from policies.baselines import NoopPolicy, RandomPolicy
 from policies.interface import PlanRequest, Policy
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, PrerequisiteError
 
 
@@ -37,45 +37,45 @@ def test_noop_holds_still_with_an_open_gripper() -> None:
 
 @pytest.mark.parametrize("name", ["random", "noop"])
 def test_a_recipe_builds_in_another_process(name: str) -> None:
-    recipe = pickle.loads(pickle.dumps(PolicyRecipe(name=name)))
+    recipe = pickle.loads(pickle.dumps(PolicyConfig(name=name)))
     policy = recipe.build()
     assert isinstance(policy, Policy)
     assert policy.spec.name == name
 
 
 def test_the_expert_takes_its_options() -> None:
-    policy = PolicyRecipe(name="expert", options={"speed": 0.7}).build()
+    policy = PolicyConfig(name="expert", options={"speed": 0.7}).build()
     assert policy.spec.privileged
     with pytest.raises(ConfigError, match=r"speed is 2\.0"):
-        PolicyRecipe(name="expert", options={"speed": 2.0}).build()
+        PolicyConfig(name="expert", options={"speed": 2.0}).build()
     with pytest.raises(ConfigError, match="speed: 'fast' given"):
-        PolicyRecipe(name="expert", options={"speed": "fast"}).build()
+        PolicyConfig(name="expert", options={"speed": "fast"}).build()
 
 
 def test_mistakes_are_named() -> None:
     with pytest.raises(ConfigError, match=r"Unknown policy 'expart'.*'expert'"):
-        PolicyRecipe(name="expart").build()
+        PolicyConfig(name="expart").build()
     with pytest.raises(ConfigError, match=r"'speeed'.*Allowed: speed, noise"):
-        PolicyRecipe(name="expert", options={"speeed": 1}).build()
+        PolicyConfig(name="expert", options={"speeed": 1}).build()
     with pytest.raises(ConfigError, match="'speed' given to policy 'noop', which has none"):
-        PolicyRecipe(name="noop", options={"speed": 1}).build()
+        PolicyConfig(name="noop", options={"speed": 1}).build()
     with pytest.raises(ConfigError, match="takes no checkpoint"):
-        PolicyRecipe(name="noop", checkpoint="somewhere").build()
+        PolicyConfig(name="noop", checkpoint="somewhere").build()
     with pytest.raises(ConfigError, match=r"no checkpoint.*Fix: give --checkpoint"):
-        PolicyRecipe(name="rdt").build()
+        PolicyConfig(name="rdt").build()
     with pytest.raises(ValidationError):
-        PolicyRecipe(name="noop", chekpoint="x")  # type: ignore[call-arg]
+        PolicyConfig(name="noop", chekpoint="x")  # type: ignore[call-arg]
 
 
 def test_a_missing_checkpoint_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
-        PolicyRecipe(name="rdt", checkpoint=str(tmp_path / "nowhere"), device="cpu").build()
+        PolicyConfig(name="rdt", checkpoint=str(tmp_path / "nowhere"), device="cpu").build()
 
 
 def test_rdts_options_are_checked_before_anything_is_loaded() -> None:
     def refused(words: str, **options: object) -> None:
         with pytest.raises(ConfigError, match=words):
-            PolicyRecipe(name="rdt", checkpoint="x", device="cpu", options=options).build()
+            PolicyConfig(name="rdt", checkpoint="x", device="cpu", options=options).build()
 
     refused(r"option of policy 'rdt' 'guidence'.*'guidance'", guidence="bid")
     refused("guidance: 'bidd' given", guidance="bidd")
@@ -98,13 +98,13 @@ def test_other_packages_offer_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     built_in = ("random", "noop", "expert", "rdt", "replay", "remote")
     assert registry.policy_names() == (*built_in, "mine", "broken")
-    recipe = PolicyRecipe(name="mine", checkpoint="here", options={"size": 3})
+    recipe = PolicyConfig(name="mine", checkpoint="here", options={"size": 3})
     assert isinstance(recipe.build(), NoopPolicy)
     for size in (True, 3.0, "3"):
         with pytest.raises(ConfigError, match=r"size: .* given"):
-            PolicyRecipe(name="mine", options={"size": size}).build()
+            PolicyConfig(name="mine", options={"size": size}).build()
     with pytest.raises(PrerequisiteError, match="not_there"):
-        PolicyRecipe(name="broken").build()
+        PolicyConfig(name="broken").build()
 
 
 def test_naming_policies_imports_nothing_heavy() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from policies.interface import PlanRequest, StartingPolicy
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from policies.replay import HORIZON, ReplayPolicy
 from tasks.demos.file import open_demo_file
 from tasks.demos.start import read_start
@@ -67,7 +67,7 @@ def stored(folder: Path, task: int, name: str, key: str) -> FloatArray:
 
 
 def build(demos: Path, **options: object) -> ReplayPolicy:
-    recipe = PolicyRecipe(name="replay", options={"demos": str(demos), **options})
+    recipe = PolicyConfig(name="replay", options={"demos": str(demos), **options})
     policy = pickle.loads(pickle.dumps(recipe)).build()
     assert isinstance(policy, ReplayPolicy)
     return policy
@@ -292,4 +292,4 @@ def test_bad_options() -> None:
         ({"demo": 1, "demoss": "x"}, "Did you mean 'demos'"),
     ]:
         with pytest.raises(ConfigError, match=words):
-            PolicyRecipe(name="replay", options=options).build()
+            PolicyConfig(name="replay", options=options).build()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
 
 PACKAGE = Path(__file__).parent / "third_party_package"
@@ -22,11 +22,11 @@ import sys
 sys.path.insert(0, {root!r})
 from harness.evaluation import run as evaluator
 from harness.cli import main
-from tests.harness.doubles import EchoRecipe
+from tests.harness.doubles import EchoSpec
 
 if __name__ == "__main__":
     evaluator.collect_provenance = lambda renderer: {{}}
-    evaluator.LiberoRecipe = lambda **_: EchoRecipe()
+    evaluator.LiberoSpec = lambda **_: EchoSpec()
     sys.exit(main(sys.argv[1:]))
 """
 
@@ -105,4 +105,4 @@ def test_mistakes_are_one_line(
 
 def test_without_the_package_its_policies_are_unknown() -> None:
     with pytest.raises(ConfigError, match="Allowed: random, noop, expert, rdt, replay, remote"):
-        PolicyRecipe(name="still").build()
+        PolicyConfig(name="still").build()

@@ -16,7 +16,7 @@ from harness.evaluation.config import EvaluationConfig
 from harness.recipes.config import Entry, Recipe, Stage
 from policies.fusion import FUSIONS
 from policies.rdt.model.sampling import SamplingOptions
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.protocols import Protocol
 from tasks.settings import read_word, settings, strict_call
 from training.config import TrainingConfig
@@ -26,7 +26,7 @@ FOREIGN = (True, 1.5, 1.0, "5", "true", math.nan, math.inf)
 
 EVERY = (
     *(EvaluationConfig, CollectionConfig, RegenerationConfig, TrainingConfig, Protocol),
-    *(Recipe, Entry, Stage, PolicyRecipe, SamplingOptions, ExpertTableConfig, PolicyCase),
+    *(Recipe, Entry, Stage, PolicyConfig, SamplingOptions, ExpertTableConfig, PolicyCase),
     *FUSIONS.values(),
 )
 

@@ -1,9 +1,9 @@
 """Writing demonstrations in LIBERO's HDF5 format."""
 
-import glob
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from tasks.demos.file import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG, DemoFile
+from tasks.files import atomic_file
 from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
@@ -66,7 +67,7 @@ def write_demo(
         if orientation == "rotate180":
             pictures = pictures[:, ::-1, ::-1]
         datasets[f"obs/{name}"] = pictures
-    with _Replacing(path) as file:
+    with _hdf5_file(path) as file:
         group = file.create_group("demo")
         group.attrs["num_samples"] = steps
         group.attrs["model_file"] = model_xml
@@ -89,7 +90,7 @@ def merge_demos(
         protocol: Under which rules they were made.
         provenance: How they were made; stored as the JSON attribute ``provenance``.
     """
-    with _Replacing(path) as file:
+    with _hdf5_file(path) as file:
         data = file.create_group("data")
         total = 0
         for index, part in enumerate(parts):
@@ -120,7 +121,7 @@ def split_demo(file: DemoFile, name: str, path: Path) -> int:
     """
     steps = len(file.dataset(f"data/{name}/actions", (ACTION_DIM,)))
     group = file.group(f"data/{name}")
-    with _Replacing(path) as part:
+    with _hdf5_file(path) as part:
         file.data.copy(group, part, name="demo")
     return steps
 
@@ -168,38 +169,26 @@ def _env_name(problem_name: str) -> str:
     return "_".join(word.capitalize() for word in problem_name.split("_"))
 
 
-class _Replacing:
-    """An HDF5 file that appears under its name only when whole."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self) -> h5py.File:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        for torn in self._path.parent.glob(f".{glob.escape(self._path.name)}.*"):
-            torn.unlink(missing_ok=True)  # of a process that was killed: a file has one writer
-        self._file = h5py.File(self._temporary, "w")
-        return self._file
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
+@contextlib.contextmanager
+def _hdf5_file(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file that appears under its name only when whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as draft:
+        file = h5py.File(draft, "w")
         try:
-            self._file.close()
-            if kind is None:
-                with self._temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-                self._temporary.replace(self._path)
-        except OSError as late:
-            raise self._plainly(error or late) from late
-        finally:
-            self._temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise self._plainly(error) from error
+            yield file
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                file.close()
+            if isinstance(error, OSError):
+                raise _without_hdf5_trace(error, path) from error
+            raise
+        try:
+            file.close()
+        except OSError as error:
+            raise _without_hdf5_trace(error, path) from error
 
-    def _plainly(self, error: BaseException) -> BaseException:
-        """Return what the system said, without HDF5's many lines about where it was said."""
-        if isinstance(error, OSError) and error.errno:
-            return OSError(error.errno, os.strerror(error.errno), str(self._path))
-        return error
+
+def _without_hdf5_trace(error: OSError, path: Path) -> OSError:
+    """Return what the system said, without HDF5's many lines about where it was said."""
+    return OSError(error.errno, os.strerror(error.errno), str(path)) if error.errno else error

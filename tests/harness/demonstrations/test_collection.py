@@ -22,7 +22,7 @@ from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
 from policies.interface import PlanRequest, UnsupportedGoalError
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.errors import ResultsError
 from results.store import load_run
@@ -118,7 +118,7 @@ def _success_step(demo: Mapping[str, Any]) -> int:
 @pytest.mark.sim
 def test_demos_replay_to_success_through_an_evaluation(file: Path, tmp_path: Path) -> None:
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="replay", options={"demos": str(file)}),
+        policy=PolicyConfig(name="replay", options={"demos": str(file)}),
         suite="libero_object",
         out=tmp_path / "run",
         tasks=(0,),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.config import EvaluationConfig
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 
@@ -13,7 +13,7 @@ from results.store import load_run
 def make(out: Path, **changes: Any) -> EvaluationConfig:
     """Ask for four episodes of each task by the policy ``random``, unless told otherwise."""
     fields: dict[str, Any] = {
-        "policy": PolicyRecipe(name="random"),
+        "policy": PolicyConfig(name="random"),
         "suite": "libero_object",
         "out": out,
         "episodes": 4,

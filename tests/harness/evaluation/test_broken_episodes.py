@@ -14,7 +14,7 @@ from results.records import EpisodeKey
 from results.store import load_run
 from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import FloatArray
-from tests.harness.doubles import EchoRecipe, RecordingPolicy, Trouble
+from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble
 from tests.harness.evaluation.runs import make, outcome
 
 
@@ -25,9 +25,9 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])
 def test_a_broken_episode_is_tried_again(tmp_path: Path, kind: str, workers: int) -> None:
-    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
+    places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
     run = evaluate(make(tmp_path / "run", tasks=(0,), workers=workers), environments=places)
-    calm = evaluate(make(tmp_path / "calm", tasks=(0,)), environments=EchoRecipe())
+    calm = evaluate(make(tmp_path / "calm", tasks=(0,)), environments=EchoSpec())
     broken = EpisodeKey("libero_object", 0, 1, 7)
     records = outcome(run)
     assert records[broken].attempt == 2
@@ -39,7 +39,7 @@ def test_a_broken_episode_is_tried_again(tmp_path: Path, kind: str, workers: int
 def test_an_episode_that_breaks_twice_is_an_error_until_resumed(
     tmp_path: Path, kind: str, words: str
 ) -> None:
-    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind, times=2)})
+    places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind, times=2)})
     config = make(tmp_path / "run", tasks=(0,), workers=2)
     seen: list[EvaluationStatus] = []
     records = outcome(evaluate(config, environments=places, progress=seen.append))
@@ -54,21 +54,21 @@ def test_an_episode_that_breaks_twice_is_an_error_until_resumed(
 
 def test_a_run_whose_first_episodes_all_break_alike_is_given_up(tmp_path: Path) -> None:
     always = {(task, state): Trouble(times=9) for task in range(3) for state in range(10)}
-    places = EchoRecipe(folder=str(tmp_path), troubles=always)
+    places = EchoSpec(folder=str(tmp_path), troubles=always)
     config = make(tmp_path / "run", workers=2, give_up_after=3)
     with pytest.raises(SimulatorError, match=r"first 3 episodes .* RuntimeError: broke at step 0"):
         evaluate(config, environments=places)
     info, records = load_run(tmp_path / "run")
     assert (info.status, len(records)) == ("interrupted", 3)
     # Other settings change no outcome; the same run goes on where it can.
-    run = evaluate(dataclasses.replace(config, give_up_after=0), environments=EchoRecipe())
+    run = evaluate(dataclasses.replace(config, give_up_after=0), environments=EchoSpec())
     assert len(outcome(run)) == 12
     assert {record.outcome for record in outcome(run).values()} <= {"success", "failure"}
 
 
 def test_a_run_is_not_given_up_for_one_task_or_for_several_reasons(tmp_path: Path) -> None:
     broken = {(0, state): Trouble(times=9) for state in range(4)}
-    places = EchoRecipe(folder=str(tmp_path), troubles=broken)
+    places = EchoSpec(folder=str(tmp_path), troubles=broken)
     config = make(tmp_path / "run", tasks=(0, 1), workers=2, give_up_after=4)
     records = outcome(evaluate(config, environments=places))
     assert sum(record.outcome == "error" for record in records.values()) == 4
@@ -79,7 +79,7 @@ def test_a_run_is_not_given_up_for_one_task_or_for_several_reasons(tmp_path: Pat
             raise kinds[int(requests[0].window[-1]["ee_pos"][1])]("no")
 
     alone = make(tmp_path / "various", tasks=(0,), workers=1, give_up_after=2)
-    records = outcome(evaluate(alone, policy=Various(), environments=EchoRecipe()))
+    records = outcome(evaluate(alone, policy=Various(), environments=EchoSpec()))
     assert {record.outcome for record in records.values()} == {"error"}
 
 
@@ -89,6 +89,6 @@ def test_what_breaks_every_episode_ends_the_run_with_that_error(
 ) -> None:
     config = make(tmp_path / "run", workers=workers)
     with pytest.raises(PrerequisiteError, match="There is no EGL"):
-        evaluate(config, environments=EchoRecipe(unbuildable=True))
+        evaluate(config, environments=EchoSpec(unbuildable=True))
     info, records = load_run(tmp_path / "run")
     assert (info.status, records) == ("interrupted", [])

@@ -12,7 +12,7 @@ from harness.cli import main
 from harness.evaluation import run as evaluator
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
-from tests.harness.doubles import EchoRecipe, Trouble
+from tests.harness.doubles import EchoSpec, Trouble
 
 Mount = Callable[[str], None]
 
@@ -47,8 +47,8 @@ def run_eval(
 ) -> Callable[..., tuple[int, list[str]]]:
     """Run ``libero-bench eval`` on doubles; return its code and the lines that begin as errors."""
 
-    def run(out: Path, places: EchoRecipe, **changes: str) -> tuple[int, list[str]]:
-        monkeypatch.setattr(evaluator, "LiberoRecipe", lambda **_: places)
+    def run(out: Path, places: EchoSpec, **changes: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: places)
         settings = {"policy": "random", "suite": "libero_object", "tasks": "0-2", "episodes": "10"}
         words = ["eval", "--out", str(out)]
         for name, value in ({**settings, "workers": "2"} | changes).items():
@@ -70,7 +70,7 @@ def lines(folder: Path) -> list[str]:
 
 
 def test_a_disk_that_fills_up_during_a_run(tmp_path: Path, disk: Path, run_eval) -> None:
-    filling = EchoRecipe(folder=str(disk), troubles={(0, 2): Trouble(kind="fill")})
+    filling = EchoSpec(folder=str(disk), troubles={(0, 2): Trouble(kind="fill")})
     code, said = run_eval(disk / "run", filling)
     assert code == 2
     assert len(said) == 1
@@ -89,13 +89,13 @@ def test_a_disk_that_fills_up_during_a_run(tmp_path: Path, disk: Path, run_eval)
     assert run_eval(disk / "run", filling) == (0, [])
     assert lines(disk / "run")[: len(kept)] == kept
     assert len(lines(disk / "run")) == 30
-    run_eval(tmp_path / "calm", EchoRecipe())
+    run_eval(tmp_path / "calm", EchoSpec())
     assert outcomes(disk / "run") == outcomes(tmp_path / "calm")
     assert load_run(disk / "run")[0].status == "complete"
 
 
 def test_a_disk_without_room_for_a_video(disk: Path, run_eval) -> None:
-    filling = EchoRecipe(folder=str(disk), troubles={(0, 0): Trouble(kind="fill")})
+    filling = EchoSpec(folder=str(disk), troubles={(0, 0): Trouble(kind="fill")})
     code, said = run_eval(disk / "run", filling, record="1", tasks="0", workers="1")
     assert code == 2
     assert len(said) == 1
@@ -113,17 +113,17 @@ def test_a_disk_without_room_for_a_video(disk: Path, run_eval) -> None:
 
 
 def test_a_folder_that_became_read_only(disk: Path, run_eval) -> None:
-    filling = EchoRecipe(folder=str(disk), troubles={(0, 2): Trouble(kind="fill")})
+    filling = EchoSpec(folder=str(disk), troubles={(0, 2): Trouble(kind="fill")})
     run_eval(disk / "run", filling)
     (disk / "ballast").unlink()
     kept = lines(disk / "run")
     remount(disk, "ro")
     for folder in (disk / "run", disk / "new"):
-        code, said = run_eval(folder, EchoRecipe())
+        code, said = run_eval(folder, EchoSpec())
         assert (code, len(said)) == (2, 1)
         assert "Read-only file system" in said[0]
         assert "another --out" in said[0]
     remount(disk, "rw")
     assert lines(disk / "run") == kept
-    assert run_eval(disk / "run", EchoRecipe()) == (0, [])
+    assert run_eval(disk / "run", EchoSpec()) == (0, [])
     assert len(lines(disk / "run")) == 30

@@ -21,7 +21,7 @@ from harness.evaluation.dispatcher import plan_batch
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.errors import ResultsError
 from results.leaderboard.rows import rows_from_runs
 from results.merging import merge_runs
@@ -31,7 +31,7 @@ from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
 from tests.harness.conftest import ROOT
-from tests.harness.doubles import EchoRecipe, FragilePolicy, RecordingPolicy, Trouble
+from tests.harness.doubles import EchoSpec, FragilePolicy, RecordingPolicy, Trouble
 from tests.harness.evaluation.runs import make, outcome
 
 
@@ -41,11 +41,11 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
-    one = evaluate(make(tmp_path / "one"), environments=EchoRecipe())
-    two = evaluate(make(tmp_path / "two", workers=2), environments=EchoRecipe())
+    one = evaluate(make(tmp_path / "one"), environments=EchoSpec())
+    two = evaluate(make(tmp_path / "two", workers=2), environments=EchoSpec())
     states = (3, 2, 1, 0)
     turned = make(tmp_path / "turned", episodes=None, init_states=states, tasks=(2, 1, 0))
-    three = evaluate(turned, environments=EchoRecipe())
+    three = evaluate(turned, environments=EchoSpec())
     assert outcome(one) == outcome(two) == outcome(three)
     assert len(outcome(one)) == 12
     assert {r.outcome for r in outcome(one).values()} == {"success", "failure"}
@@ -57,28 +57,26 @@ def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,))
-    evaluate(config, environments=EchoRecipe())
+    evaluate(config, environments=EchoSpec())
     lines = (tmp_path / "run" / "episodes.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "episodes.jsonl").write_text("".join(lines[:2]))
     seen: list[EvaluationStatus] = []
-    evaluate(
-        dataclasses.replace(config, workers=2), environments=EchoRecipe(), progress=seen.append
-    )
+    evaluate(dataclasses.replace(config, workers=2), environments=EchoSpec(), progress=seen.append)
     again = (tmp_path / "run" / "episodes.jsonl").read_text().splitlines(keepends=True)
     assert again[:2] == lines[:2]
     assert len(again) == 4
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (2, 4, 4)
-    evaluate(config, environments=EchoRecipe(unbuildable=True))  # nothing left: nothing built
+    evaluate(config, environments=EchoSpec(unbuildable=True))  # nothing left: nothing built
     with pytest.raises(ResultsError, match="exec_horizon"):
-        evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoRecipe())
+        evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoSpec())
 
 
 def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
-    whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoRecipe()))
+    whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoSpec()))
     parts: dict[EpisodeKey, EpisodeRecord] = {}
     for shard in ("1/2", "2/2"):
         folder = tmp_path / shard[0]
-        part = outcome(evaluate(make(folder, shard=shard, workers=1), environments=EchoRecipe()))
+        part = outcome(evaluate(make(folder, shard=shard, workers=1), environments=EchoSpec()))
         assert not part.keys() & parts.keys()
         parts |= part
         info = load_run(folder)[0]
@@ -94,11 +92,11 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
     )
     assert merged.complete
     assert outcome(tmp_path / "merged") == whole
-    again = evaluate(make(tmp_path / "merged"), environments=EchoRecipe(unbuildable=True))
+    again = evaluate(make(tmp_path / "merged"), environments=EchoSpec(unbuildable=True))
     assert outcome(again) == whole  # nothing left to run
     assert load_run(tmp_path / "whole")[0].config["shard"] is None
     with pytest.raises(ResultsError, match=r'config\.shard: "1/2" here, "2/2" asked'):
-        evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoRecipe())
+        evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoSpec())
 
 
 def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +104,10 @@ def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.Monk
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "weights").write_bytes(b"1")
-    policy = PolicyRecipe(name="mine", checkpoint=str(checkpoint))
+    policy = PolicyConfig(name="mine", checkpoint=str(checkpoint))
     config = make(tmp_path / "run", policy=policy, tasks=(0, 2), episodes=1)
     own = RecordingPolicy(cameras=())
-    evaluate(config, policy=own, environments=EchoRecipe())
+    evaluate(config, policy=own, environments=EchoSpec())
     info = load_run(tmp_path / "run")[0]
     digest = hashlib.sha256(b"1").hexdigest()
     assert info.schema_version == 1
@@ -120,16 +118,16 @@ def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.Monk
     assert info.protocol["hash"] == get_protocol().hash
     assert (info.config["seed"], info.config["resolution"]) == (7, 256)
     assert info.config["workers"] >= 1
-    evaluate(config, policy=own, environments=EchoRecipe())
+    evaluate(config, policy=own, environments=EchoSpec())
     (checkpoint / "weights").write_bytes(b"2")
     with pytest.raises(ResultsError, match=r"policy\.checkpoint_sha256"):
-        evaluate(config, policy=own, environments=EchoRecipe())
+        evaluate(config, policy=own, environments=EchoSpec())
 
 
 def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
     def refused(match: str, **changes: Any) -> None:
         with pytest.raises(ConfigError, match=match):
-            evaluate(make(tmp_path / "run", **changes), environments=EchoRecipe())
+            evaluate(make(tmp_path / "run", **changes), environments=EchoSpec())
         assert not (tmp_path / "run").exists()
 
     refused(r"exec_horizon is 65\. Allowed: 1 to 64", exec_horizon=65)
@@ -141,7 +139,7 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
     refused("Initial state 10 .*0 to 9", episodes=11)
     refused("Both episodes", init_states=(1,))
     refused("given twice", episodes=None, init_states=(1, 1))
-    refused("Unknown policy", policy=PolicyRecipe(name="rdtt"))
+    refused("Unknown policy", policy=PolicyConfig(name="rdtt"))
     with pytest.raises(ValidationError):
         make(tmp_path, episode_per_task=3)
 
@@ -157,17 +155,17 @@ def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
     policy = RecordingPolicy()
     policy.contract = Contract()  # type: ignore[attr-defined]
     with pytest.raises(SpecMismatchError, match="needed 128"):
-        evaluate(make(tmp_path / "run"), policy=policy, environments=EchoRecipe())
+        evaluate(make(tmp_path / "run"), policy=policy, environments=EchoSpec())
     assert not (tmp_path / "run").exists()
     config = make(tmp_path / "run", resolution=128, tasks=(0,), episodes=1)
-    run = evaluate(config, policy=policy, environments=EchoRecipe())
+    run = evaluate(config, policy=policy, environments=EchoSpec())
     assert load_run(run)[0].demos == "12 scripted demos"
 
 
 def test_a_policy_in_the_parent_serves_all_workers(tmp_path: Path) -> None:
     policy = RecordingPolicy()
     config = make(tmp_path / "run", workers=2)
-    run = evaluate(config, policy=policy, environments=EchoRecipe())
+    run = evaluate(config, policy=policy, environments=EchoSpec())
     records = load_run(run)[1]
     assert sum(policy.batches) == sum(record.plans for record in records)
     assert {request.instruction for request in policy.requests} == {
@@ -193,11 +191,11 @@ class Gathering(RecordingPolicy):
 def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) -> None:
     policy = Gathering()
     config = make(tmp_path / "three", workers=3)
-    together = outcome(evaluate(config, policy=policy, environments=EchoRecipe()))
+    together = outcome(evaluate(config, policy=policy, environments=EchoSpec()))
     assert max(len(tasks) for tasks in policy.company) >= 2
     alone = Gathering()
     one = outcome(
-        evaluate(make(tmp_path / "one", workers=1), policy=alone, environments=EchoRecipe())
+        evaluate(make(tmp_path / "one", workers=1), policy=alone, environments=EchoSpec())
     )
     assert {len(tasks) for tasks in alone.company} == {1}
     assert one == together
@@ -206,7 +204,7 @@ def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) ->
 
 def test_a_policy_that_breaks_on_one_episode_spares_the_others(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), workers=2)
-    records = outcome(evaluate(config, policy=FragilePolicy(), environments=EchoRecipe()))
+    records = outcome(evaluate(config, policy=FragilePolicy(), environments=EchoSpec()))
     broken = [r for r in records.values() if r.outcome == "error"]
     assert [r.init_state for r in broken] == [1]
     assert broken[0].error == "ValueError: cannot look at this"
@@ -252,13 +250,13 @@ def test_what_is_no_plan_is_refused(give: Callable[[list[FloatArray]], Any], why
 def test_infinite_actions_are_an_error_of_their_episode(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), episodes=2, workers=1)
     policy = GivingPolicy(lambda plans: [plan * np.inf for plan in plans])
-    records = outcome(evaluate(config, policy=policy, environments=EchoRecipe()))
+    records = outcome(evaluate(config, policy=policy, environments=EchoSpec()))
     assert {record.outcome for record in records.values()} == {"error"}
     assert "inf in row 0, column 0" in str(next(iter(records.values())).error)
 
 
 def test_videos_are_made_of_the_first_episodes(tmp_path: Path) -> None:
-    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 0): Trouble()})
+    places = EchoSpec(folder=str(tmp_path), troubles={(0, 0): Trouble()})
     run = evaluate(make(tmp_path / "run", tasks=(0, 1), episodes=2, record=1), environments=places)
     files = {path.name for path in (run / "videos").iterdir()}
     assert files == {"libero_object-t0-i0-s7.mp4", "libero_object-t1-i0-s7.mp4"}
@@ -272,8 +270,8 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from harness.evaluation import run as evaluator
 from harness.evaluation.run import EvaluationConfig, evaluate
-from policies.registry import PolicyRecipe
-from tests.harness.doubles import EchoRecipe, RecordingPolicy
+from policies.registry import PolicyConfig
+from tests.harness.doubles import EchoSpec, RecordingPolicy
 from tests.harness.evaluation.runs import make, outcome
 
 class Slow(RecordingPolicy):
@@ -286,10 +284,10 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     evaluator.collect_provenance = lambda renderer: {{}}
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
+        policy=PolicyConfig(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
         episodes=10,
     )
-    evaluate(config, policy=Slow(), environments=EchoRecipe())
+    evaluate(config, policy=Slow(), environments=EchoSpec())
 """
 
 

@@ -12,12 +12,12 @@ import pytest
 from harness.evaluation import run as evaluator
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 from tasks.errors import SimulatorError
 from tasks.observation import FloatArray
-from tests.harness.doubles import EchoRecipe, RecordingPolicy, Trouble
+from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble
 
 HUNG = EpisodeKey("libero_object", 0, 1, 7)
 
@@ -29,7 +29,7 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(out: Path, **changes: Any) -> EvaluationConfig:
     fields: dict[str, Any] = {
-        "policy": PolicyRecipe(name="random"),
+        "policy": PolicyConfig(name="random"),
         "suite": "libero_object",
         "out": out,
         "tasks": (0,),
@@ -46,16 +46,16 @@ def records(folder: Path) -> dict[EpisodeKey, EpisodeRecord]:
 
 @pytest.mark.parametrize(("kind", "workers"), [("hang", 1), ("stop", 2)])
 def test_an_episode_that_hangs_is_tried_elsewhere(tmp_path: Path, kind: str, workers: int) -> None:
-    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
+    places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
     found = records(evaluate(make(tmp_path / "run", workers=workers), environments=places))
-    calm = records(evaluate(make(tmp_path / "calm"), environments=EchoRecipe()))
+    calm = records(evaluate(make(tmp_path / "calm"), environments=EchoSpec()))
     assert found[HUNG].attempt == 2
     found[HUNG] = dataclasses.replace(found[HUNG], attempt=1)
     assert found == calm
 
 
 def test_one_that_hangs_twice_is_an_error_that_says_where(tmp_path: Path) -> None:
-    places = EchoRecipe(folder=str(tmp_path), troubles={(0, 1): Trouble(kind="hang", times=2)})
+    places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind="hang", times=2)})
     found = records(evaluate(make(tmp_path / "run"), environments=places))
     assert [r.key for r in found.values() if r.outcome == "error"] == [HUNG]
     assert "hung: it said nothing for 2 s" in (found[HUNG].error or "")
@@ -73,7 +73,7 @@ class Ponderous(RecordingPolicy):
 
 def test_a_parent_that_plans_for_long_blames_nobody(tmp_path: Path) -> None:
     config = make(tmp_path / "run", hang_after=1.0, episodes=2)
-    found = records(evaluate(config, policy=Ponderous(), environments=EchoRecipe()))
+    found = records(evaluate(config, policy=Ponderous(), environments=EchoSpec()))
     assert len(found) == 2
     assert {(r.attempt, r.error) for r in found.values()} == {(1, None)}
 
@@ -83,14 +83,14 @@ def test_a_run_whose_workers_all_die_gives_up(tmp_path: Path) -> None:
     troubles = {(0, state): Trouble(kind="die", times=9) for state in range(10)}
     config = make(tmp_path / "run", episodes=10)
     with pytest.raises(SimulatorError, match=r"6 workers died or hung .* fewer --workers"):
-        evaluate(config, environments=EchoRecipe(folder=str(tmp_path), troubles=troubles))
+        evaluate(config, environments=EchoSpec(folder=str(tmp_path), troubles=troubles))
     assert load_run(tmp_path / "run")[0].status == "interrupted"
-    found = records(evaluate(config, environments=EchoRecipe()))
+    found = records(evaluate(config, environments=EchoSpec()))
     assert len(found) == 10
     assert "error" not in {record.outcome for record in found.values()}
 
 
-class Unpicklable(EchoRecipe):
+class Unpicklable(EchoSpec):
     """Cannot be had in another process: workers die before they are up."""
 
     def __reduce__(self) -> tuple[object, ...]:

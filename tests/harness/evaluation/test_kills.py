@@ -25,8 +25,8 @@ import os, sys, time
 from pathlib import Path
 from harness.evaluation import run as evaluator
 from harness.evaluation.run import EvaluationConfig, evaluate
-from policies.registry import PolicyRecipe
-from tests.harness.doubles import EchoRecipe, RecordingPolicy
+from policies.registry import PolicyConfig
+from tests.harness.doubles import EchoSpec, RecordingPolicy
 
 class Slow(RecordingPolicy):
     def plan(self, requests):
@@ -36,10 +36,10 @@ class Slow(RecordingPolicy):
 def run(out):
     os.dup2(os.open(out + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="random"), suite="libero_object", out=Path(out), workers=2,
+        policy=PolicyConfig(name="random"), suite="libero_object", out=Path(out), workers=2,
         episodes=40, exec_horizon=8, record=1,
     )
-    evaluate(config, policy=Slow(), environments=EchoRecipe(states=40))
+    evaluate(config, policy=Slow(), environments=EchoSpec(states=40))
 
 evaluator.collect_provenance = lambda renderer: {}
 for line in sys.stdin:
@@ -62,12 +62,12 @@ class Forks:
     def start(self, out: Path, *, seconds_per_plan: float = 0.0) -> int:
         assert self.process.stdin is not None
         print(seconds_per_plan, out, file=self.process.stdin, flush=True)
-        return int(self._answer())
+        return int(self._plan_requests())
 
     def ended(self) -> int:
-        return int(self._answer())
+        return int(self._plan_requests())
 
-    def _answer(self) -> str:
+    def _plan_requests(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 

@@ -1,4 +1,4 @@
-from harness.evaluation.scheduler import EvaluationStatus, Meter
+from harness.evaluation.scheduler import EvaluationStatus, ProgressMeter
 from results.records import EpisodeRecord
 
 
@@ -29,7 +29,7 @@ class Clock:
 def test_it_counts_rates_and_foretells() -> None:
     clock = Clock()
     seen: list[EvaluationStatus] = []
-    meter = Meter(seen.append, 10, [record(0), record(1, "failure")], clock)
+    meter = ProgressMeter(seen.append, 10, [record(0), record(1, "failure")], clock)
     meter.show(force=True)
     assert (seen[-1].done, seen[-1].successes, seen[-1].left_s) == (2, 1, None)
     clock.now = 10.0
@@ -45,7 +45,7 @@ def test_it_counts_rates_and_foretells() -> None:
 
 def test_errors_are_counted_apart_and_foretell_nothing() -> None:
     clock = Clock()
-    meter = Meter(None, 4, clock=clock)
+    meter = ProgressMeter(None, 4, clock=clock)
     clock.now = 1.0
     meter.moved(0, 30)
     meter.broke(0)
@@ -58,7 +58,7 @@ def test_errors_are_counted_apart_and_foretell_nothing() -> None:
 def test_it_does_not_report_all_the_time() -> None:
     clock = Clock()
     seen: list[EvaluationStatus] = []
-    meter = Meter(seen.append, 4, clock=clock)
+    meter = ProgressMeter(seen.append, 4, clock=clock)
     for _ in range(100):
         clock.now += 0.01
         meter.show()

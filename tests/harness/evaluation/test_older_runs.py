@@ -9,13 +9,13 @@ import pytest
 from harness.evaluation import run as evaluator
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.comparison.comparison import compare_runs
 from results.errors import ResultsError
 from results.leaderboard.rows import rows_from_runs
 from results.store import load_run, read_info
 from tasks.protocols import get_protocol
-from tests.harness.doubles import EchoRecipe
+from tests.harness.doubles import EchoSpec
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,7 +27,7 @@ def _no_probe() -> Iterator[None]:
 
 def run(out: Path, **changes: str) -> Path:
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="random"),
+        policy=PolicyConfig(name="random"),
         suite="libero_object",
         out=out,
         tasks=(0,),
@@ -35,7 +35,7 @@ def run(out: Path, **changes: str) -> Path:
         workers=1,
         **changes,  # type: ignore[arg-type]
     )
-    return evaluate(config, environments=EchoRecipe())
+    return evaluate(config, environments=EchoSpec())
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.evaluation.rollout import Moment, plan_seed, run_episode
+from harness.evaluation.rollout import StepEvent, plan_seed, run_episode
 from policies.executor import PlanExecutor
 from results.records import EpisodeKey, EpisodeRecord
 from tasks.errors import SpecMismatchError
@@ -17,14 +17,14 @@ KEY = EpisodeKey("libero_object", 0, 3, 7)
 class Witness:
     def __init__(self, cameras: tuple[str, ...] = CAMERAS) -> None:
         self.cameras = cameras
-        self.moments: list[Moment] = []
+        self.steps: list[StepEvent] = []
         self.events: list[str] = []
 
     def begin(self, observation: Observation, max_steps: int) -> None:
         self.events.append("begin")
 
-    def step(self, moment: Moment) -> None:
-        self.moments.append(moment)
+    def step(self, event: StepEvent) -> None:
+        self.steps.append(event)
 
     def end(self, outcome: str) -> str | None:
         self.events.append(outcome)
@@ -109,10 +109,10 @@ def test_watching_changes_nothing_for_the_policy() -> None:
 def test_a_subscriber_sees_every_step_with_pictures() -> None:
     witness = Witness()
     record = run(EchoEnvironment(goal=1e9), RecordingPolicy(), subscribers=[witness])
-    assert [m.step for m in witness.moments] == list(range(1, 41))
-    assert [m.step for m in witness.moments if m.starts_plan] == [1, 9, 17, 25, 33]
-    assert witness.moments[-1].plan == record.plans - 1
-    assert all(set(CAMERAS) <= set(m.observation) for m in witness.moments)
+    assert [event.step for event in witness.steps] == list(range(1, 41))
+    assert [event.step for event in witness.steps if event.starts_plan] == [1, 9, 17, 25, 33]
+    assert witness.steps[-1].plan == record.plans - 1
+    assert all(set(CAMERAS) <= set(event.observation) for event in witness.steps)
     assert witness.events == ["begin", "failure"]
 
 

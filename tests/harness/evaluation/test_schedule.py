@@ -50,7 +50,7 @@ def test_a_worker_alone_tries_again_itself() -> None:
 def test_a_hopeless_episode_is_not_tried_again() -> None:
     schedule = Schedule(keys(1))
     schedule.take(0)
-    assert not schedule.failed(0, hopeless=True)
+    assert not schedule.failed(0, permanent=True)
     assert schedule.finished
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.evaluation.environments import LiberoRecipe
+from harness.evaluation.environments import LiberoSpec
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest, PolicySpec
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.records import EpisodeKey, EpisodeRecord
 from results.store import load_run
 from tasks.observation import FloatArray
@@ -34,7 +34,7 @@ def outcome(folder: Path) -> dict[EpisodeKey, EpisodeRecord]:
 def test_workers_order_and_videos_do_not_change_the_expert(tmp_path: Path) -> None:
     """Steps to success are as sensitive to the trajectory as an outcome can be."""
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="expert", options={"noise": 0.15}),
+        policy=PolicyConfig(name="expert", options={"noise": 0.15}),
         suite="libero_90",
         out=tmp_path / "one",
         tasks=(1,),
@@ -54,7 +54,7 @@ def test_workers_order_and_videos_do_not_change_the_expert(tmp_path: Path) -> No
 
 def test_random_actions_on_two_tasks(tmp_path: Path) -> None:
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="random"),
+        policy=PolicyConfig(name="random"),
         suite="libero_spatial",
         out=tmp_path / "one",
         tasks=(0, 3),
@@ -107,10 +107,10 @@ def test_pictures_states_and_plans_of_rdt_depend_on_nothing_else(tmp_path: Path)
     """One worker, two workers, another order: every number that goes to and fro is the same."""
     protocol = get_protocol("openvla", resolution=128)
     short = dataclasses.replace(protocol, max_steps={"libero_object": 24})
-    places = LiberoRecipe(suite="libero_object", protocol=short)
+    places = LiberoSpec(suite="libero_object", protocol=short)
     one, two = Witness(batch_size=2), Witness(batch_size=2)
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="rdt"),
+        policy=PolicyConfig(name="rdt"),
         suite="libero_object",
         out=tmp_path / "one",
         tasks=(0, 3),

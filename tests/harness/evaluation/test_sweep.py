@@ -13,17 +13,17 @@ from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate, execute
 from harness.evaluation.sweep import prepare_sweep
 from policies.fusion import parse_fusions
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from results.errors import ResultsError
 from results.store import load_run
 from tasks.errors import ConfigError
-from tests.harness.doubles import EchoRecipe, RecordingPolicy
+from tests.harness.doubles import EchoSpec, RecordingPolicy
 
 
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluator, "LiberoRecipe", lambda **_: EchoRecipe())
+    monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: EchoSpec())
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[RecordingPolicy]:
     """Have policies recorded when they are built."""
     policies: list[RecordingPolicy] = []
 
-    def build(self: PolicyRecipe) -> RecordingPolicy:
+    def build(self: PolicyConfig) -> RecordingPolicy:
         policies.append(RecordingPolicy())
         return policies[-1]
 
-    monkeypatch.setattr(PolicyRecipe, "build", build)
+    monkeypatch.setattr(PolicyConfig, "build", build)
     return policies
 
 
@@ -49,7 +49,7 @@ def words(out: Path, **changes: str) -> list[str]:
 
 def make(out: Path, **changes: Any) -> EvaluationConfig:
     fields: dict[str, Any] = {
-        "policy": PolicyRecipe(name="random"),
+        "policy": PolicyConfig(name="random"),
         "suite": "libero_object",
         "out": out,
         "tasks": (0,),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.environments import EnvironmentRecipe
+from harness.evaluation.environments import EnvironmentSpec
 from harness.evaluation.plan import (
     episode_keys,
     parse_shard,
@@ -11,19 +11,19 @@ from harness.evaluation.plan import (
     recorded_keys,
     resolve,
 )
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
-from tests.harness.doubles import EchoRecipe
+from tests.harness.doubles import EchoSpec
 
 
 def resolved(**changes: object) -> EvaluationConfig:
     config = EvaluationConfig(
-        policy=PolicyRecipe(name="random"),
+        policy=PolicyConfig(name="random"),
         suite="libero_object",
         out=Path("nowhere"),
         **{"episodes": 7, **changes},  # type: ignore[arg-type]
     )
-    places: EnvironmentRecipe = EchoRecipe()
+    places: EnvironmentSpec = EchoSpec()
     return resolve(config, environments=places)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from policies.interface import PlanRequest
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from policies.remote.connection import ServerError, shorten_traceback
 from policies.remote.policy import RemotePolicy
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
@@ -40,7 +40,7 @@ from tests.policies.remote.test_mapping import seen
 
 def build(port: int, **options: Any) -> RemotePolicy:
     quick = {"host": "127.0.0.1", "port": port, "timeout": 5, "retries": 1, "wait": 0.5}
-    policy = PolicyRecipe(name="remote", options={**quick, **options}).build()
+    policy = PolicyConfig(name="remote", options={**quick, **options}).build()
     assert isinstance(policy, RemotePolicy)
     return policy
 
@@ -318,7 +318,7 @@ def test_another_kind_of_server() -> None:
 )
 def test_bad_options(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        PolicyRecipe(name="remote", options=options).build()
+        PolicyConfig(name="remote", options=options).build()
 
 
 def test_pictures_as_rendered_are_refused() -> None:
@@ -331,7 +331,7 @@ def test_pictures_as_rendered_are_refused() -> None:
 
 CLIENT = """
 import resource, sys
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from policies.remote.connection import ServerError
 from tasks.errors import HarnessError
 
@@ -339,11 +339,11 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 options = {"host": "127.0.0.1", "port": int(sys.argv[1]), "timeout": 20, "retries": 0, "wait": 0}
-policy = PolicyRecipe(name="remote", options={**options, "horizon": 1})
+policy = PolicyConfig(name="remote", options={**options, "horizon": 1})
 before = policy.build() and peak()
 for _ in range(int(sys.argv[2])):
     try:
-        PolicyRecipe(name="remote", options=options).build()
+        PolicyConfig(name="remote", options=options).build()
         print("built", peak() - before)
     except HarnessError as error:
         print(peak() - before, error)

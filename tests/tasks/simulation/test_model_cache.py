@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_nothing_behind(cache, xml, monkeypatch) -> None:
 
 def test_what_a_crash_left_is_removed_when_it_is_old(cache, xml) -> None:
     cache.folder.mkdir()
-    old, new = cache.folder / "old.part", cache.folder / "new.part"
+    old, new = cache.folder / ".old.writing", cache.folder / ".new.writing"
     old.write_text("")
     new.write_text("")
     os.utime(old, (1, 1))

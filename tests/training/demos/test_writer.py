@@ -159,7 +159,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, written) -> None:
     path, _ = written
     target = tmp_path / "a.hdf5"
     target.write_bytes(b"before")
-    (tmp_path / ".a.hdf5.1").write_bytes(b"torn")
+    (tmp_path / ".a.hdf5.writing").write_bytes(b"torn")
     broken = tmp_path / "broken.hdf5"
     broken.write_bytes(path.read_bytes()[:4000])
     with pytest.raises(OSError, match=r"truncated|open"):

@@ -16,7 +16,7 @@ from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.encoders.language import encode_instructions
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.policy import RDTPolicy
-from policies.registry import PolicyRecipe
+from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import build_model
 from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
@@ -48,7 +48,7 @@ def options(home: Path, **changes: Any) -> dict[str, Any]:
 
 
 def build(home: Path, **changes: Any) -> RDTPolicy:
-    recipe = PolicyRecipe(
+    recipe = PolicyConfig(
         name="rdt",
         checkpoint=str(home / "rdt"),
         device="cpu",
