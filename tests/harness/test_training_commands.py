@@ -11,7 +11,7 @@ from harness.cli import main
 from harness.training_display import describe
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
-from training.monitoring.evaluation import Rate, Success, Verdict
+from training.monitoring.evaluation import EvaluationOutcome, Rate, Success
 from training.progress import TrainingStatus
 
 
@@ -104,8 +104,8 @@ def test_the_bar_says_how_fast_and_how_good() -> None:
     assert describe(status) == said
     rate = Rate(k=1, n=5, low=0.036, high=0.624)
     success = Success(overall=rate, per_task={}, errors=0, conditions="a")
-    verdict = Verdict(update=1, success=success, best=True)
+    verdict = EvaluationOutcome(update=1, success=success, best=True)
     judged = dataclasses.replace(status, verdict=verdict)
     assert describe(judged) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
-    unjudged = dataclasses.replace(status, verdict=Verdict(update=1, problem="no EGL"))
+    unjudged = dataclasses.replace(status, verdict=EvaluationOutcome(update=1, problem="no EGL"))
     assert describe(unjudged) == said  # it was told when it happened

@@ -49,9 +49,7 @@ class CameraSlots:
         """Add the background of missing cameras: (T, shown, …) to (T, cameras, 3, S, S)."""
         if not self.missing:
             return images
-        filled = images.new_full(
-            (len(images), len(self.cameras), *images.shape[2:]), BACKGROUND
-        )
+        filled = images.new_full((len(images), len(self.cameras), *images.shape[2:]), BACKGROUND)
         filled[:, [self.cameras.index(camera) for camera in self.shown]] = images
         return filled
 
