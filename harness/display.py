@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -20,14 +20,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from harness.streams import READER_GONE, OutputLost, styled_stdout
 from results.visible import visible
+from tasks.findings import Finding
 
 _WIDTH = 120
 
-_VERDICTS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+_STATUSES = {
+    **{"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"},
+    **{"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"},
+}
+"""Colours of findings."""
 
 _LOOKALIKES = str.maketrans("→–—−×…·²", ">---x~.2")
 """Typographic characters and what stands for them on a terminal without Unicode."""
@@ -82,15 +88,30 @@ def results_console(width: int = _WIDTH) -> Console:
     return VisibleConsole(file=stream, width=None if stream.isatty() else width)
 
 
-def verdict_cell(verdict: str) -> Text:
-    """Give a check's verdict in its colour, for a table."""
-    return Text(verdict, style=_VERDICTS[verdict])
+def findings_table(
+    findings: Iterable[Finding],
+    columns: Mapping[str, str] = {"Found": "detail"},
+    *,
+    reasons: Sequence[str] = (),
+) -> Table:
+    """Return findings as a table, a row each with its fix.
 
-
-def with_fix(found: str, fix: str) -> Text:
-    """Give what a check found, and how to mend it on a line of its own, for a table."""
-    words = Text(visible(found))
-    return words.append("\nFix: ", style="bold").append(visible(fix)) if fix else words
+    Args:
+        findings: What checks found.
+        columns: Attributes of a finding to show, by the heads of their columns.
+        reasons: More attributes, shown below the last column's with their names.
+    """
+    table = Table("", "Check", box=None, pad_edge=False)
+    for head in columns:
+        table.add_column(head, ratio=1 if len(columns) > 1 else None, overflow="fold")
+    for finding in findings:
+        cells = [Text(visible(getattr(finding, name))) for name in columns.values()]
+        for name in (*reasons, "fix"):
+            if text := getattr(finding, name):
+                cells[-1].append(f"\n{name.capitalize()}: ", style="bold").append(visible(text))
+        status = Text(finding.status, style=_STATUSES[finding.status])
+        table.add_row(status, finding.name, *cells)
+    return table
 
 
 _LINE_EVERY_S = 30.0

@@ -1,28 +1,13 @@
-"""Checks, what they find, and going through a list of them."""
+"""Going through a list of checks."""
 
 import contextlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-Status = Literal["ok", "warning", "failed", "skipped"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What a check found.
-
-    Attributes:
-        status: ``warning`` is for what works but differs; ``skipped`` for what was not looked at.
-        detail: What was found, a clause without a full stop.
-        fix: What to do about it; empty where nothing is to be done.
-    """
-
-    status: Status
-    detail: str
-    fix: str = ""
+from tasks.errors import HarnessError
+from tasks.findings import Finding, failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +30,7 @@ class Check:
     simulates: bool = False
 
 
-Attempt = Callable[[Check, Path], "Finding"]
+Attempt = Callable[[Check, Path], Finding]
 """Does a check, and makes a finding of whatever it raises."""
 Report = Callable[[int, str], None]
 """Is told how many checks are done and the name of the next."""
@@ -77,17 +62,13 @@ def examine(
             report(number, check.name)
         missing = [name for name in check.needs if findings[name].status in ("failed", "skipped")]
         if quick and check.slow:
-            findings[check.name] = Finding(status="skipped", detail="left out by --quick")
+            finding = Finding(status="skipped", detail="left out by --quick")
         elif missing:
-            findings[check.name] = Finding(status="skipped", detail=f"needs {', '.join(missing)}")
+            finding = Finding(status="skipped", detail=f"needs {', '.join(missing)}")
         else:
-            findings[check.name] = (attempt or attempt_here)(check, folder)
+            finding = (attempt or attempt_here)(check, folder)
+        findings[check.name] = replace(finding, name=check.name)
     return findings
-
-
-def healthy(findings: dict[str, Finding]) -> bool:
-    """Whether nothing failed."""
-    return all(finding.status != "failed" for finding in findings.values())
 
 
 def attempt_here(check: Check, folder: Path) -> Finding:
@@ -95,12 +76,9 @@ def attempt_here(check: Check, folder: Path) -> Finding:
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints; standard output is ours
             return check.run(folder)
+    except HarnessError as error:
+        return failure(error)
     except Exception as error:
-        from tasks.errors import HarnessError
-
         words = " ".join(str(error).split()) or "no message"
-        if isinstance(error, HarnessError):  # its message names the fix
-            detail, _, fix = words.partition(" Fix: ")
-            return Finding(status="failed", detail=detail, fix=fix)
         detail = f"{type(error).__name__}: {words[:300]}"
         return Finding(status="failed", detail=detail, fix="Reinstall with: make setup")

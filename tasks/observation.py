@@ -1,5 +1,6 @@
 """What an environment shows and what it takes: the types that tasks and policies share."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -26,6 +27,22 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Image = npt.NDArray[np.uint8]
 
 
+class RobotState(TypedDict):
+    """What is known of the robot, for any number of instants.
+
+    Keys:
+        joint_pos: (..., 7) rad.
+        ee_pos: (..., 3) metres, world frame.
+        ee_quat: (..., 4) xyzw, world frame; its sign does not matter.
+        gripper_qpos: (..., 2) metres, the two fingers, about (0.04, −0.04) when open.
+    """
+
+    joint_pos: FloatArray
+    ee_pos: FloatArray
+    ee_quat: FloatArray
+    gripper_qpos: FloatArray
+
+
 class Observation(TypedDict, total=False):
     """One control step as the robot sees it.
 
@@ -48,6 +65,26 @@ class Observation(TypedDict, total=False):
     ee_quat: FloatArray
     gripper_qpos: FloatArray
     instruction: str
+
+
+def stack_robot_states(observations: Sequence[Observation]) -> RobotState:
+    """Return the robot's states in n observations, (n, ...) each."""
+    return RobotState(
+        joint_pos=np.stack([each["joint_pos"] for each in observations]),
+        ee_pos=np.stack([each["ee_pos"] for each in observations]),
+        ee_quat=np.stack([each["ee_quat"] for each in observations]),
+        gripper_qpos=np.stack([each["gripper_qpos"] for each in observations]),
+    )
+
+
+def robot_state_at(state: RobotState, rows: int | Sequence[int]) -> RobotState:
+    """Return the robot at one or some of the instants along the first axis."""
+    return RobotState(
+        joint_pos=state["joint_pos"][rows],
+        ee_pos=state["ee_pos"][rows],
+        ee_quat=state["ee_quat"][rows],
+        gripper_qpos=state["gripper_qpos"][rows],
+    )
 
 
 def is_blank(picture: Image) -> bool:

@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from training.audit.auditing import Audit
-    from training.audit.findings import Finding
 
 CRITICAL = 1
 """Exit code of ``--strict`` where something is critical."""
 
 _WIDTH = 100
 _UNJUDGED = 10
-_COLOURS = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
 
 
 def audit_command(
@@ -102,7 +98,7 @@ def _plain(done: "Audit") -> dict[str, Any]:
     return {
         "inputs": list(done.sources),
         "summary": {severity: done.verdict.count(severity) for severity in SEVERITIES},
-        "findings": [asdict(finding) for finding in done.verdict.findings],
+        "findings": [finding.as_dict() for finding in done.verdict.findings],
         "passed": list(done.verdict.passed),
         "unjudged": {what: list(rules) for what, rules in done.verdict.unjudged.items()},
         "notes": list(done.notes),
@@ -114,16 +110,16 @@ def _plain(done: "Audit") -> dict[str, Any]:
 
 
 def _show(done: "Audit", least: str) -> None:
-    from harness.display import results_console
+    from harness.display import findings_table, results_console
     from training.audit.findings import SEVERITIES
 
     console = results_console(_WIDTH)
     sources = dict.fromkeys(_short(source) for source in done.sources)
     console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: [*SEVERITIES].index(least) + 1]  # type: ignore[arg-type]
-    findings = [f for f in done.verdict.findings if f.severity in shown]
-    for number, finding in enumerate(findings, 1):
-        _show_finding(console, number, finding)
+    findings = [f for f in done.verdict.findings if f.status in shown]
+    console.print(findings_table(findings, reasons=("expected", "why", "source")))
+    console.print()
     counts = ", ".join(f"{done.verdict.count(s)} {s}" for s in SEVERITIES)
     console.print(f"{counts}. {len(done.verdict.passed)} rules found nothing.", style="bold")
     for note in done.notes:
@@ -136,26 +132,6 @@ def _show(done: "Audit", least: str) -> None:
         listed = "; ".join(lacking[:_UNJUDGED]) + (f"; and {more} more (--json)" * (more > 0))
         unreadable = " in words that can be read" if done.facts.unread else ""
         console.print(f"Not judged, as no input says it{unreadable}: {listed}.")
-
-
-def _show_finding(console: "Console", number: int, finding: "Finding") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    title = Text(f"{number:2}. ")
-    title.append(f"{finding.severity.upper()}", style=_COLOURS[finding.severity])
-    title.append(f"  {finding.rule}", style="bold")
-    console.print(title)
-    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(width=3)
-    table.add_column(width=8, style="dim")
-    table.add_column(overflow="fold")
-    rows = ("found", "expected", "why", "source", "fix")
-    for name in rows:
-        if words := getattr(finding, name):
-            table.add_row("", name, words)
-    console.print(table)
-    console.print()
 
 
 def _short(source: str) -> str:

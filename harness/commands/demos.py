@@ -8,7 +8,6 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from training.demos.check import CheckLine
     from training.demos.statistics import DemoStatistics
 
 UNSOUND = 1
@@ -59,17 +58,22 @@ def demos_check_command(
         Print the lines as JSON.
     """
     from harness.commands.arguments import parse_demo_files
-    from harness.display import results_console
-    from training.demos.check import check_demo_file, sound
+    from harness.display import findings_table, results_console
+    from tasks.findings import none_failed
+    from training.demos.check import check_demo_file
 
     found = {path: check_demo_file(path, convention=convention) for path in parse_demo_files(paths)}
-    healthy = all(sound(lines) for lines in found.values())
+    healthy = all(none_failed(lines) for lines in found.values())
     if json:
         from dataclasses import asdict
         from json import dumps
 
         plain = [
-            {"path": str(path), "sound": sound(lines), "checks": [asdict(line) for line in lines]}
+            {
+                "path": str(path),
+                "sound": none_failed(lines),
+                "checks": [asdict(line) for line in lines],
+            }
             for path, lines in found.items()
         ]
         print(dumps({"sound": healthy, "files": plain}, indent=2, ensure_ascii=False))
@@ -77,7 +81,7 @@ def demos_check_command(
         console = results_console()
         for path, lines in found.items():
             console.print(str(path), style="bold", soft_wrap=True)
-            console.print(_check_table(lines))
+            console.print(findings_table(lines))
     return 0 if healthy else UNSOUND
 
 
@@ -222,14 +226,3 @@ def _statistics_table(found: "DemoStatistics") -> "Table":
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:6.2f}" for value in values)
-
-
-def _check_table(lines: "list[CheckLine]") -> "Table":
-    from rich.table import Table
-
-    from harness.display import verdict_cell, with_fix
-
-    table = Table("", "Check", "Found", box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(verdict_cell(line.status), line.name, with_fix(line.detail, line.fix))
-    return table

@@ -1,14 +1,9 @@
 """``libero-bench doctor``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from harness.findings import Finding
 
 
 def doctor_command(
@@ -34,7 +29,8 @@ def doctor_command(
     from harness.display import progress_bar
     from harness.doctor.checklist import CHECKS
     from harness.doctor.worker import Worker
-    from harness.findings import examine, healthy
+    from harness.findings import examine
+    from tasks.findings import none_failed
 
     with Worker() as worker, progress_bar("Examining", None, "check") as bar:
         findings = examine(
@@ -45,25 +41,15 @@ def doctor_command(
             attempt=worker.attempt,
         )
         bar.at(len(CHECKS))
+    healthy = none_failed(findings.values())
     if json:
         from dataclasses import asdict
         from json import dumps
 
-        lines = [{"name": name, **asdict(found)} for name, found in findings.items()]
-        print(dumps({"healthy": healthy(findings), "checks": lines}, indent=2, ensure_ascii=False))
+        lines = [asdict(finding) for finding in findings.values()]
+        print(dumps({"healthy": healthy, "checks": lines}, indent=2, ensure_ascii=False))
     else:
-        from harness.display import results_console
+        from harness.display import findings_table, results_console
 
-        results_console().print(_table(findings))
-    return 0 if healthy(findings) else 1
-
-
-def _table(findings: "dict[str, Finding]") -> "Table":
-    from rich.table import Table
-
-    from harness.display import verdict_cell, with_fix
-
-    table = Table("", "Check", "Found", box=None, pad_edge=False)
-    for name, found in findings.items():
-        table.add_row(verdict_cell(found.status), name, with_fix(found.detail, found.fix))
-    return table
+        results_console().print(findings_table(findings.values()))
+    return 0 if healthy else 1

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from harness.parity.rows import Row
+    from harness.parity.rows import Comparison
 
 FAILED = 1
 
@@ -77,7 +75,7 @@ def parity_command(
 
         import_libero()  # before robosuite is, which would warn
         from harness.parity.checks import examine_demo
-        from harness.parity.rows import passed
+        from tasks.findings import none_failed
 
         if demo < 0:
             raise ConfigError(f"--demo {demo} is not allowed. Allowed: 0 or more.")
@@ -104,37 +102,19 @@ def parity_command(
             )
         bar.at(_STAGES)
     _print(rows, as_json=json)
-    return 0 if passed(rows) else FAILED
+    return 0 if none_failed(rows) else FAILED
 
 
-def _print(rows: "list[Row]", *, as_json: bool) -> None:
-    from harness.parity.rows import passed
+def _print(rows: "list[Comparison]", *, as_json: bool) -> None:
+    from tasks.findings import none_failed
 
     if as_json:
-        from dataclasses import asdict
         from json import dumps
 
-        plain = {"passed": passed(rows), "checks": [asdict(row) for row in rows]}
+        plain = {"passed": none_failed(rows), "checks": [row.as_dict() for row in rows]}
         print(dumps(plain, indent=2, ensure_ascii=False))
         return
-    from harness.display import results_console
+    from harness.display import findings_table, results_console
 
-    results_console().print(_table(rows))
-
-
-def _table(rows: "list[Row]") -> "Table":
-    from rich.table import Table
-
-    from harness.display import verdict_cell
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("check", no_wrap=True)
-    for name in ("demo", "environment"):
-        table.add_column(name, ratio=3)
-    table.add_column("verdict", no_wrap=True)
-    if any(row.fix for row in rows):
-        table.add_column("fix", ratio=3)
-    for row in rows:
-        verdict = verdict_cell(row.verdict)
-        table.add_row(row.check, row.demo, row.environment, verdict, *filter(None, [row.fix]))
-    return table
+    columns = {"Demo": "demo", "Environment": "environment"}
+    results_console().print(findings_table(rows, columns))

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 
 from tasks.demos.file import PHASES_ATTRIBUTE
+from tasks.demos.motion import (
+    Contacts,
+    contact_phases,
+    goal_phases,
+    merged,
+    motion_phases,
+    phases_to_json,
+)
 from tasks.demos.start import start_attributes
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray
@@ -16,14 +24,6 @@ from tasks.simulation.goals import ContactMonitor
 from tasks.simulation.simulator import Simulator
 from tasks.starts import Start
 from tasks.suites import Task
-from training.demos.phases import (
-    Contacts,
-    contact_phases,
-    goal_phases,
-    merged,
-    motion_phases,
-    phases_to_json,
-)
 from training.demos.writer import write_demo
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from results.visible import visible
+from tasks.demos.motion import Phase, hand_speed
 from tasks.demos.reader import Demo
 from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
-from training.demos.phases import Phase, hand_speed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,13 +24,13 @@ from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
 from tasks.demos.file import INTENDED, DemoFile, open_demo_file
+from tasks.demos.motion import noops, pauses
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
 from tasks.settings import settings
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demos.noops import noops, pauses
 
 
 @settings

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from harness.doctor import machine
-from harness.findings import Check, Finding
+from harness.findings import Check
+from tasks.findings import Finding
 
 _SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 # Without OpenGL MuJoCo cannot even be imported, unless MUJOCO_GL is "disabled".

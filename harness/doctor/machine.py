@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.capacity import WORKER_GIB, cpu_quota, free_memory_gib
-from harness.findings import Finding
 from tasks import kernels
+from tasks.findings import Finding
 
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software rasterizer")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.findings import Check, Finding, attempt_here
+from harness.findings import Check, attempt_here
 from harness.processes import worker_pool
+from tasks.findings import Finding
 
 
 class Worker:

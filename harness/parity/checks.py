@@ -11,19 +11,20 @@ from harness.parity.images import check_pictures
 from harness.parity.inputs import LIBERO_GRIP, Evidence, gather
 from harness.parity.metrics import check_contract, check_task
 from harness.parity.robot import check_robot
-from harness.parity.rows import Row, Verdict
+from harness.parity.rows import Comparison
 from harness.parity.vectors import check_layout
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from tasks.demos.file import Convention
 from tasks.demos.folders import find_demo_files
+from tasks.demos.reader import Recording, read_recording
 from tasks.errors import ConfigError
+from tasks.findings import Status
 from tasks.observation import ACTION_DIM, CAMERAS
 from tasks.protocols import Protocol, get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import SUITES, Instructions, Task, find_task, suite_tasks
-from training.demos.recording import Recording, read_recording
 
 _LEAST_STEPS = 6
 _ENDING = "_demo"
@@ -45,7 +46,7 @@ def examine_demo(
     instructions: Instructions | None = None,
     convention: Convention | None = None,
     report: Report = lambda what: None,
-) -> list[Row]:
+) -> list[Comparison]:
     """Compare one demonstration with the environment that an evaluation has.
 
     Args:
@@ -91,7 +92,7 @@ def compare(
     protocol: Protocol,
     layout: Layout,
     contract: Contract | None = None,
-) -> list[Row]:
+) -> list[Comparison]:
     """Compare a demonstration with a simulation of its task.
 
     Args:
@@ -188,33 +189,33 @@ _BETTER = 0.5
 _SCALES = (0.8, 1.25)
 
 
-def check_actions(evidence: Evidence) -> list[Row]:
+def check_actions(evidence: Evidence) -> list[Comparison]:
     """Look at the range of actions, where they lead, and what the gripper's command means."""
     return [_range(evidence), _effect(evidence), _grip(evidence)]
 
 
-def _range(evidence: Evidence) -> Row:
+def _range(evidence: Evidence) -> Comparison:
     actions = evidence.recording.demo.actions
     arm, grips = actions[:, : ACTION_DIM - 1], np.unique(actions[:, -1])
     largest = float(np.abs(arm).max())
     few = len(grips) <= 3
     commands = ", ".join(f"{grip:+g}" for grip in grips) if few else f"{len(grips)} values"
     small = largest < _SMALL
-    return Row(
-        check="action range",
+    return Comparison(
+        name="action range",
         demo=f"{arm.min():+.2f} to {arm.max():+.2f}; gripper {commands}",
         environment="−1 to +1, units of 0.05 m and 0.5 rad",
-        verdict="warning" if small else "ok",
+        status="warning" if small else "ok",
         fix="they look like metres and radians: divide by 0.05 and 0.5" if small else "",
     )
 
 
-def _effect(evidence: Evidence) -> Row:
+def _effect(evidence: Evidence) -> Comparison:
     effect = evidence.effect
-    verdict: Verdict = "ok"
+    status: Status = "ok"
     fix = ""
     if not effect.faithful:
-        verdict = "failed"
+        status = "failed"
         fix = "store the actions that were executed, LIBERO's own numbers, without normalisation"
         if effect.later < _BETTER * effect.off:
             fix = "actions[t] leads to states[t]; it must lead to states[t + 1]: shift them by one"
@@ -222,28 +223,28 @@ def _effect(evidence: Evidence) -> Row:
             fix = "actions[t] starts from states[t + 1]; it must from states[t]: shift them by one"
         elif not _SCALES[0] < effect.scale < _SCALES[1]:
             fix = f"the arm moved {effect.scale:.2g} times as far as these actions move it: {fix}"
-    return Row(
-        check="action effect",
+    return Comparison(
+        name="action effect",
         demo="each leads from its recorded state to the next",
         environment=(
             f"ends {effect.off:.1e} rad from there; standing still {effect.still:.1e}; motion × "
             f"{effect.scale:.2f}"
         ),
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _grip(evidence: Evidence) -> Row:
+def _grip(evidence: Evidence) -> Comparison:
     found = evidence.grip
     good = found == LIBERO_GRIP
     numbers = ", ".join(
         f"{name}: {error * 1e3:.1f} mm" for name, error in evidence.grip_errors.items()
     )
-    return Row(
-        check="gripper command",
+    return Comparison(
+        name="gripper command",
         demo=f"{found} explains the recorded fingers best",
         environment=f"{LIBERO_GRIP}; fingers off by {numbers}",
-        verdict="ok" if good else "failed",
+        status="ok" if good else "failed",
         fix="" if good else f"store it as {LIBERO_GRIP}, in actions and intended_actions",
     )

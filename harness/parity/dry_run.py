@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tasks.demos.reader import Recording
 from tasks.errors import ConfigError
 from tasks.observation import FloatArray, Observation
 from tasks.simulation.simulator import Simulator
 from tasks.starts import StoredStart
 from tasks.suites import Task
-from training.demos.recording import Recording
 
 RUN_UP = 8
 """Control steps before one that counts: what the simulator keeps beside its state, the gripper's

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from harness.parity.inputs import Evidence
-from harness.parity.rows import Row, graded
+from harness.parity.rows import Comparison, graded
 from tasks.observation import CAMERAS, Image, Observation
 from tasks.protocols import Protocol
 
@@ -37,7 +37,7 @@ def apart(one: Image, other: Image) -> float:
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
-def check_pictures(evidence: Evidence, protocol: Protocol) -> list[Row]:
+def check_pictures(evidence: Evidence, protocol: Protocol) -> list[Comparison]:
     """Compare size, cameras, orientation, colours and time of the pictures."""
     pictures = evidence.recording.demo.pictures
     sizes = {camera: pictures[camera].shape[1:3] for camera in CAMERAS}
@@ -72,30 +72,30 @@ def _turned(evidence: Evidence, camera: str, other: str) -> Differences:
     }
 
 
-def _resolution(sizes: dict[str, tuple[int, ...]], protocol: Protocol) -> Row:
+def _resolution(sizes: dict[str, tuple[int, ...]], protocol: Protocol) -> Comparison:
     shown = ", ".join(sorted({f"{height}×{width}" for height, width in sizes.values()}))
     side = next(iter(sizes.values()))[0]
     same = protocol.resolution == side
-    return Row(
-        check="picture size",
+    return Comparison(
+        name="picture size",
         demo=f"{shown} pixels",
         environment=f"{protocol.resolution}×{protocol.resolution} pixels ({protocol.name})",
-        verdict="ok" if same else "warning",
+        status="ok" if same else "warning",
         fix="" if same else f"evaluate with --resolution {side}, or train on demos of that size",
     )
 
 
-def _cameras(shown: dict[str, str], matches: dict[str, dict[str, Differences]]) -> Row:
+def _cameras(shown: dict[str, str], matches: dict[str, dict[str, Differences]]) -> Comparison:
     wrong = [camera for camera in CAMERAS if shown[camera] != camera]
     words = ", ".join(f"{camera} shows {shown[camera]}" for camera in wrong)
     numbers = ", ".join(
         f"{camera} {min(matches[camera][camera].values()):.1f}" for camera in CAMERAS
     )
-    return Row(
-        check="cameras",
+    return Comparison(
+        name="cameras",
         demo=words or f"each shows its own ({', '.join(CAMERAS)})",
         environment=", ".join(CAMERAS) + ("" if not wrong else f"; own pictures differ: {numbers}"),
-        verdict="failed" if wrong else "ok",
+        status="failed" if wrong else "ok",
         fix="exchange obs/agentview_rgb and obs/eye_in_hand_rgb in the file" if wrong else "",
     )
 
@@ -107,29 +107,29 @@ def _orientation(
     turn: str,
     found: Differences,
     protocol: Protocol,
-) -> Row:
+) -> Comparison:
     best = found[turn]
     others = ", ".join(f"{name} {value:.1f}" for name, value in found.items() if name != turn)
     swapped = np.mean(
         [apart(TURNS[turn](a)[..., ::-1], b) for a, b in _pairs(evidence, camera, other)]
     )
-    verdict, fix = graded(best, _FINE, _BEARABLE), ""
-    if verdict != "ok" and swapped < _CLEARLY * best:
-        verdict, fix = "failed", "exchange red and blue in the file's pictures (BGR to RGB)"
-    elif turn != "upright" and verdict == "failed":
+    status, fix = graded(best, _FINE, _BEARABLE), ""
+    if status != "ok" and swapped < _CLEARLY * best:
+        status, fix = "failed", "exchange red and blue in the file's pictures (BGR to RGB)"
+    elif turn != "upright" and status == "failed":
         fix = "the pictures show something else in every orientation; is it this task's file?"
     elif turn != "upright":
-        verdict, fix = "failed", _turning(turn, protocol)
-    elif verdict != "ok":
+        status, fix = "failed", _turning(turn, protocol)
+    elif status != "ok":
         fix = (
             "collect the demos again with this renderer and mujoco, without lossy compression, or "
             "accept that pictures differ"
         )
-    return Row(
-        check=f"pictures of {camera}",
+    return Comparison(
+        name=f"pictures of {camera}",
         demo=f"{turn} matches best: {best:.2f} of 255 apart ({others})",
         environment=f"{protocol.orientation}, rendered at rows {_listed(evidence.rows)}",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
@@ -143,7 +143,7 @@ def _turning(turn: str, protocol: Protocol) -> str:
     )
 
 
-def _time(evidence: Evidence, shown: dict[str, str], turns: dict[str, str]) -> Row:
+def _time(evidence: Evidence, shown: dict[str, str], turns: dict[str, str]) -> Comparison:
     """Compare pictures of a fast motion with those a control step earlier and later."""
     found = [
         float(np.mean([_moving_apart(evidence, seen, camera, shown, turns) for camera in CAMERAS]))
@@ -152,11 +152,11 @@ def _time(evidence: Evidence, shown: dict[str, str], turns: dict[str, str]) -> R
     step = int(np.argmin(found)) - 1
     late = step != 0 and found[step + 1] < _CLEARLY * found[1]
     before, then, after = found
-    return Row(
-        check="pictures in time",
+    return Comparison(
+        name="pictures in time",
         demo=f"row {evidence.moving} shows row {evidence.moving + step}" if late else "in step",
         environment=f"row before {before:.2f} apart, then {then:.2f}, after {after:.2f} of 255",
-        verdict="failed" if late else "ok",
+        status="failed" if late else "ok",
         fix="shift the pictures by one row against states and actions" if late else "",
     )
 

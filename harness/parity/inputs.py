@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.parity.dry_run import Rehearsal, still
+from tasks.demos.reader import Recording
 from tasks.observation import CAMERAS, FloatArray, Observation
-from training.demos.recording import Recording
 
 SHIFTS = (0, 1, -1, 2, -2)
 """By how many rows observations may be off, the likeliest first."""
@@ -35,7 +35,7 @@ class Timing:
     """By how many rows observations are off the recorded states.
 
     Attributes:
-        shift: Row t shows the state of row t + shift.
+        shift: Comparison t shows the state of row t + shift.
         error: Mean difference of the joints then, rad.
         told: Whether the arm moves enough to tell.
     """

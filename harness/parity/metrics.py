@@ -1,30 +1,31 @@
 """Does what is said agree: the task, its words, the control frequency, a checkpoint's contract?"""
 
 from harness.parity.inputs import Evidence
-from harness.parity.rows import Row, Verdict
+from harness.parity.rows import Comparison
 from harness.wording import compare_wording, other_instructions, trained_sentences
 from policies.rdt.actions.layout import Layout
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from tasks.demos.reader import Recording
+from tasks.findings import Status
 from tasks.observation import CAMERAS, CONTROL_HZ
 from tasks.protocols import Protocol
 from tasks.suites import Task, same_words
-from training.demos.recording import Recording
 
 _NEAR = 1e-3
 
 
-def check_task(evidence: Evidence, task: Task, protocol: Protocol) -> list[Row]:
+def check_task(evidence: Evidence, task: Task, protocol: Protocol) -> list[Comparison]:
     """Compare instruction, fixtures and control frequency."""
     recording = evidence.recording
     hertz = recording.control_hz
     rows = [_instruction(recording, task, protocol), _fixtures(evidence)]
     if hertz is not None:
         rows.append(
-            Row(
-                check="control frequency",
+            Comparison(
+                name="control frequency",
                 demo=f"{hertz:g} Hz",
                 environment=f"{CONTROL_HZ:g} Hz",
-                verdict="ok" if hertz == CONTROL_HZ else "failed",
+                status="ok" if hertz == CONTROL_HZ else "failed",
                 fix="" if hertz == CONTROL_HZ else "record at the environment's frequency",
             )
         )
@@ -33,7 +34,7 @@ def check_task(evidence: Evidence, task: Task, protocol: Protocol) -> list[Row]:
 
 def check_contract(
     contract: Contract, evidence: Evidence, task: Task, protocol: Protocol, layout: Layout
-) -> list[Row]:
+) -> list[Comparison]:
     """Compare what a checkpoint needs with the demonstration and the evaluation."""
     side = next(iter(evidence.recording.demo.pictures.values())).shape[1]
     size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
@@ -47,15 +48,15 @@ def check_contract(
             protocol.orientation,
             f"choose a protocol with {contract.orientation}",
         ),
-        Row(
-            check="checkpoint: picture size",
+        Comparison(
+            name="checkpoint: picture size",
             demo=f"{size}; this demo has {side}",
             environment=f"{protocol.resolution} pixels",
-            verdict="ok" if fits else "failed",
+            status="ok" if fits else "failed",
             fix="" if fits else f"evaluate with --resolution {contract.render_size}",
         ),
-        Row(
-            check="checkpoint: history",
+        Comparison(
+            name="checkpoint: history",
             demo=f"{contract.history} control steps",
             environment="the latest steps, as many as it needs",
         ),
@@ -75,20 +76,20 @@ def check_contract(
     return rows
 
 
-def _instruction(recording: Recording, task: Task, protocol: Protocol) -> Row:
+def _instruction(recording: Recording, task: Task, protocol: Protocol) -> Comparison:
     words, said = recording.demo.instruction, protocol.instruction_of(task)
     same = same_words(words, said)
     noted = "" if recording.noted is None else f" (not what problem_info notes: {recording.noted})"
-    return Row(
-        check="instruction",
+    return Comparison(
+        name="instruction",
         demo=words + noted,
         environment=said,
-        verdict="ok" if same else "failed",
+        status="ok" if same else "failed",
         fix="" if same else "call the file after its task, TASK_demo.hdf5, or give its --task",
     )
 
 
-def _sentence(contract: Contract, task: Task, protocol: Protocol) -> Row:
+def _sentence(contract: Contract, task: Task, protocol: Protocol) -> Comparison:
     known = trained_sentences(contract.demos)
     found = compare_wording(known, [task], protocol.instructions)
     fix = ""
@@ -98,49 +99,49 @@ def _sentence(contract: Contract, task: Task, protocol: Protocol) -> Row:
         fix = "the checkpoint does not say what it was trained on"
     elif found.unknown:
         fix = "a policy may not know what to do with words that it was not trained on"
-    return Row(
-        check="checkpoint: instruction",
+    return Comparison(
+        name="checkpoint: instruction",
         demo="; ".join(sorted(known)[:3]) + ("; …" if len(known) > 3 else "") or "not recorded",
         environment=protocol.instruction_of(task),
-        verdict="failed" if found.misworded else "warning" if found.unknown else "ok",
+        status="failed" if found.misworded else "warning" if found.unknown else "ok",
         fix=fix,
     )
 
 
-def _cameras(contract: Contract) -> Row:
+def _cameras(contract: Contract) -> Comparison:
     known = all(camera in CAMERAS for camera in contract.shown_cameras)
     few = len(contract.shown_cameras) < len(CAMERAS)
-    return Row(
-        check="checkpoint: cameras",
+    return Comparison(
+        name="checkpoint: cameras",
         demo=", ".join(contract.shown_cameras) + ("; the background elsewhere" * few),
         environment=", ".join(CAMERAS) + ("; those are rendered that it sees" * few),
-        verdict="ok" if known else "failed",
+        status="ok" if known else "failed",
         fix="" if known else f"train with {', '.join(CAMERAS)}, or one of them",
     )
 
 
-def _compared(name: str, needs: str, has: str, fix: str) -> Row:
-    verdict: Verdict = "ok" if needs == has else "failed"
-    return Row(
-        check=f"checkpoint: {name}",
+def _compared(name: str, needs: str, has: str, fix: str) -> Comparison:
+    status: Status = "ok" if needs == has else "failed"
+    return Comparison(
+        name=f"checkpoint: {name}",
         demo=needs,
         environment=has,
-        verdict=verdict,
-        fix="" if verdict == "ok" else fix,
+        status=status,
+        fix="" if status == "ok" else fix,
     )
 
 
-def _fixtures(evidence: Evidence) -> Row:
+def _fixtures(evidence: Evidence) -> Comparison:
     moved = evidence.moved
     if moved is None:
-        return Row(
-            check="fixtures",
+        return Comparison(
+            name="fixtures",
             demo="the file has no MJCF (model_file) to say where they stood",
             environment="as an evaluation has them",
-            verdict="warning",
+            status="warning",
             fix="pictures may differ by where cabinets and stoves stand; collect again to have it",
         )
     how = "put there"
     if moved >= _NEAR:
         how += f", up to {moved * 1e3:.0f} mm from where the evaluation's first episode has them"
-    return Row(check="fixtures", demo="as its MJCF says", environment=how)
+    return Comparison(name="fixtures", demo="as its MJCF says", environment=how)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from harness.parity.inputs import Evidence
-from harness.parity.rows import Row, Verdict, graded
+from harness.parity.rows import Comparison, graded
+from tasks.findings import Status
 from tasks.observation import FloatArray
 from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix
 
@@ -17,7 +18,7 @@ arm by less than the first, a control step of motion is more than the second."""
 _UNRELATED = 0.1
 
 
-def check_robot(evidence: Evidence) -> list[Row]:
+def check_robot(evidence: Evidence) -> list[Comparison]:
     """Compare everything a state holds, and whether it belongs to its row."""
     rows = [_timing(evidence), _joints(evidence), _position(evidence), _rotation(evidence)]
     turned = _axis_angle(evidence)
@@ -28,19 +29,19 @@ def _shown(evidence: Evidence, name: str) -> FloatArray:
     return np.stack([seen[name] for seen in evidence.seen])  # type: ignore[literal-required]
 
 
-def _timing(evidence: Evidence) -> Row:
+def _timing(evidence: Evidence) -> Comparison:
     recording, timing = evidence.recording, evidence.timing
     before = recording.timing.convention == "before_action"
-    verdict: Verdict = "ok"
+    status: Status = "ok"
     found, fix = "each row shows the state before its action", ""
     if not timing.told:
-        verdict, found = "warning", "states do not tell: the arm hardly moves"
+        status, found = "warning", "states do not tell: the arm hardly moves"
         fix = "choose another demonstration with --demo"
     elif timing.error > _UNRELATED:
-        verdict, found = "warning", f"joints are {timing.error:.2f} rad from every near state"
+        status, found = "warning", f"joints are {timing.error:.2f} rad from every near state"
         fix = "see joint positions"
     elif timing.shift:
-        verdict = "failed"
+        status = "failed"
         found = f"row t shows the state of row t{timing.shift:+d}"
         other = "after_action" if timing.shift > 0 else "before_action"
         fix = "shift the observations against states and actions"
@@ -49,83 +50,83 @@ def _timing(evidence: Evidence) -> Row:
                 f"observations were recorded as '{other}': check with --convention {other}, then "
                 f"write that into the file's data.attrs['obs_convention']"
             )
-    return Row(
-        check="observation time",
+    return Comparison(
+        name="observation time",
         demo=f"{recording.timing}; {found}",
         environment="shown before the action",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _joints(evidence: Evidence) -> Row:
+def _joints(evidence: Evidence) -> Comparison:
     demo = evidence.recording.demo.joint_pos[list(evidence.rows)]
     error = np.abs(demo - _shown(evidence, "joint_pos"))
-    verdict = graded(float(error.max()), *_JOINTS)
+    status = graded(float(error.max()), *_JOINTS)
     fix = ""
-    if verdict != "ok":
+    if status != "ok":
         fix = (
             f"joint {int(error.max(0).argmax())} differs most: store radians, in robosuite's order"
         )
-    return Row(
-        check="joint positions",
+    return Comparison(
+        name="joint positions",
         demo=f"at most {error.max():.1e} rad apart",
         environment=f"7 joints at rows {', '.join(map(str, evidence.rows))}",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _position(evidence: Evidence) -> Row:
+def _position(evidence: Evidence) -> Comparison:
     demo = evidence.recording.demo.ee_pos[list(evidence.rows)]
     offsets = demo - _shown(evidence, "ee_pos")
     error, mean = float(np.abs(offsets).max()), offsets.mean(0)
-    verdict, fix = graded(error, *_METRES), ""
-    if verdict != "ok":
+    status, fix = graded(error, *_METRES), ""
+    if status != "ok":
         fix = "store robot_states[2:5] in metres, world frame"
         if np.abs(offsets - mean).max() < 0.2 * error:
             shown = ", ".join(f"{value:+.3f}" for value in mean)
             fix = f"they are off by a constant ({shown}) m, another frame: {fix}"
-    return Row(
-        check="hand position",
+    return Comparison(
+        name="hand position",
         demo=f"at most {error * 1e3:.2g} mm apart",
         environment="metres, world frame",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _rotation(evidence: Evidence) -> Row:
+def _rotation(evidence: Evidence) -> Comparison:
     demo = evidence.recording.demo.ee_quat[list(evidence.rows)]
     shown = _shown(evidence, "ee_quat")
     error = _angle(quat_to_matrix(demo), quat_to_matrix(shown))
-    verdict, fix = graded(error, *_RADIANS), ""
+    status, fix = graded(error, *_RADIANS), ""
     found = f"at most {error:.1e} rad apart"
     negated = int((np.sum(demo * shown, axis=1) < 0).sum())
-    if verdict == "ok" and negated:
-        verdict = "warning"
+    if status == "ok" and negated:
+        status = "warning"
         found += f", with the other sign in {negated} of {len(demo)} rows"
         fix = (
             "negate robot_states[5:9] there: this project's layouts do not mind the sign, but code "
             "that takes raw quaternions or axis times angle does (they differ by a whole turn)"
         )
-    elif verdict != "ok":
+    elif status != "ok":
         for name, other in (
             ("w x y z", np.roll(demo, -1, axis=1)),
             ("the inverse rotation", demo * [-1, -1, -1, 1]),
         ):
             if _angle(quat_to_matrix(other), quat_to_matrix(shown)) < _RADIANS[1]:
                 found, fix = f"{found}; it is {name}", "store x y z w of the hand in the world"
-    return Row(
-        check="hand quaternion",
+    return Comparison(
+        name="hand quaternion",
         demo=found,
         environment="x y z w, sign as mujoco gives it",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _axis_angle(evidence: Evidence) -> Row | None:
+def _axis_angle(evidence: Evidence) -> Comparison | None:
     stored = evidence.recording.axis_angle
     if stored is None:
         return None
@@ -144,21 +145,21 @@ def _axis_angle(evidence: Evidence) -> Row | None:
         fix = "" if good else f"{where}; for code that reads it, use one form in both places"
     else:
         fix = f"{where}, but it holds another rotation"
-    return Row(
-        check="hand axis times angle",
+    return Comparison(
+        name="hand axis times angle",
         demo=f"{name}, at most {errors[name]:.1e} apart" if same else "another rotation",
         environment="angle in [0, π]",
-        verdict="ok" if good else "warning",
+        status="ok" if good else "warning",
         fix=fix,
     )
 
 
-def _fingers(evidence: Evidence) -> Row:
+def _fingers(evidence: Evidence) -> Comparison:
     demo = evidence.recording.demo.gripper_qpos[list(evidence.rows)]
     shown = _shown(evidence, "gripper_qpos")
     error = float(np.abs(demo - shown).max())
-    verdict, fix = graded(error, *_FINGERS), ""
-    if verdict != "ok":
+    status, fix = graded(error, *_FINGERS), ""
+    if status != "ok":
         fix = "store both fingers in metres, (0.04, −0.04) when open"
         for name, other in (
             ("their signs are the other way round", -demo),
@@ -166,13 +167,13 @@ def _fingers(evidence: Evidence) -> Row:
             ("their signs are missing", demo * [1, -1]),
         ):
             if float(np.abs(other - shown).max()) <= _FINGERS[1]:
-                verdict, fix = "failed", f"{name}: {fix}"
+                status, fix = "failed", f"{name}: {fix}"
                 break
-    return Row(
-        check="gripper state",
+    return Comparison(
+        name="gripper state",
         demo=f"fingers at most {error * 1e3:.2g} mm apart",
         environment="two fingers, metres, (0.04, −0.04) when open",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 

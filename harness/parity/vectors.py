@@ -5,61 +5,63 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.parity.inputs import Evidence
-from harness.parity.rows import Row, Verdict, graded
-from policies.rdt.actions.kinematics import RobotState
+from harness.parity.rows import Comparison, graded
 from policies.rdt.actions.layout import Layout
 from tasks.actions import action_now
-from tasks.observation import FloatArray, Observation
+from tasks.findings import Status
+from tasks.observation import robot_state_at, stack_robot_states
 
 _SLOTS = (0.02, 0.1)
 _EXACT = 1e-5
 
 
-def check_layout(evidence: Evidence, layout: Layout) -> list[Row]:
+def check_layout(evidence: Evidence, layout: Layout) -> list[Comparison]:
     """Compare encoded states, masks, and actions that were encoded and read back."""
     return [_state(evidence, layout), _masks(layout), _round_trip(evidence, layout)]
 
 
-def _state(evidence: Evidence, layout: Layout) -> Row:
-    trained = layout.encode_state(**_of_demo(evidence))
-    acting = layout.encode_state(**_of_observations(evidence.seen))
+def _state(evidence: Evidence, layout: Layout) -> Comparison:
+    trained = layout.encode_state(
+        **robot_state_at(evidence.recording.demo.robot, list(evidence.rows))
+    )
+    acting = layout.encode_state(**stack_robot_states(evidence.seen))
     error = np.abs(trained - acting).max(0)
     worst = int(error.argmax())
-    verdict = graded(float(error.max()), *_SLOTS)
-    return Row(
-        check="encoded state",
+    status = graded(float(error.max()), *_SLOTS)
+    return Comparison(
+        name="encoded state",
         demo=f"{len(layout.state_slots)} slots of {layout.name}, at most {error.max():.1e} apart",
         environment=f"largest in slot {worst}" if error.max() > 0 else "the same numbers",
-        verdict=verdict,
-        fix="" if verdict == "ok" else "see the rows on joints, hand and gripper",
+        status=status,
+        fix="" if status == "ok" else "see the rows on joints, hand and gripper",
     )
 
 
-def _masks(layout: Layout) -> Row:
+def _masks(layout: Layout) -> Comparison:
     training, acting = layout.training_mask > 0, layout.mask > 0
     lost = [slot for slot in layout.action_slots if not acting[slot]]
-    verdict: Verdict = "ok"
+    status: Status = "ok"
     fix = ""
     if lost:
-        verdict = "failed"
+        status = "failed"
         fix = f"slots {_spans(lost)} of an action are masked, so they come out as 0: use 'union'"
     elif (training != acting).any():
-        verdict = "warning"
+        status = "warning"
         fix = "the masks differ, which is right only for checkpoints that were trained so"
-    return Row(
-        check="mask",
+    return Comparison(
+        name="mask",
         demo=f"training: slots {_spans(np.flatnonzero(training).tolist())}",
         environment=f"evaluation: slots {_spans(np.flatnonzero(acting).tolist())}",
-        verdict=verdict,
+        status=status,
         fix=fix,
     )
 
 
-def _round_trip(evidence: Evidence, layout: Layout) -> Row:
+def _round_trip(evidence: Evidence, layout: Layout) -> Comparison:
     """Encode what training learns and read it as an evaluation does."""
     demo = evidence.recording.demo
-    robot = _whole(evidence)
-    start = _at(robot, 0)
+    robot = evidence.recording.demo.robot
+    start = robot_state_at(robot, 0)
     if not layout.needs_state:
         if layout.holds_goals:
             goals = layout.decode_actions(layout.targets(demo.actions, robot))
@@ -80,47 +82,12 @@ def _round_trip(evidence: Evidence, layout: Layout) -> Row:
         found = f"gripper another in {wrong} of {demo.steps} steps, {clipped:.0%} at the limits"
         good = not wrong and clipped < 0.5
         fix = "" if good else "see the layout's gripper and response, and the gripper command"
-    return Row(
-        check="actions and back",
+    return Comparison(
+        name="actions and back",
         demo=f"{len(layout.action_slots)} slots of {layout.name}",
         environment=found,
-        verdict="ok" if good else "failed",
+        status="ok" if good else "failed",
         fix=fix,
-    )
-
-
-def _whole(evidence: Evidence) -> RobotState:
-    demo = evidence.recording.demo
-    return RobotState(
-        joint_pos=demo.joint_pos,
-        ee_pos=demo.ee_pos,
-        ee_quat=demo.ee_quat,
-        gripper_qpos=demo.gripper_qpos,
-    )
-
-
-def _of_demo(evidence: Evidence) -> RobotState:
-    return _at(_whole(evidence), list(evidence.rows))
-
-
-def _at(robot: RobotState, rows: int | list[int]) -> RobotState:
-    return RobotState(
-        joint_pos=robot["joint_pos"][rows],
-        ee_pos=robot["ee_pos"][rows],
-        ee_quat=robot["ee_quat"][rows],
-        gripper_qpos=robot["gripper_qpos"][rows],
-    )
-
-
-def _of_observations(seen: Sequence[Observation]) -> RobotState:
-    def stacked(name: str) -> FloatArray:
-        return np.stack([one[name] for one in seen])  # type: ignore[literal-required]
-
-    return RobotState(
-        joint_pos=stacked("joint_pos"),
-        ee_pos=stacked("ee_pos"),
-        ee_quat=stacked("ee_quat"),
-        gripper_qpos=stacked("gripper_qpos"),
     )
 
 

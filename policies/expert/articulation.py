@@ -1,4 +1,4 @@
-"""Parts on one joint, drawers, doors and knobs: how they move and how far they must."""
+"""Articulated parts (drawers, doors, knobs): their joint, and the value it must reach."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Articulation:
         hinge: Whether it turns (values in rad) or slides (metres).
         axis: (3,) unit vector of the joint, world frame.
         anchor: (3,) a point on a hinge's axis, metres.
-        sign: Of the wished change of the joint.
+        sign: Sign of the change that the joint must make.
         target: Joint value to reach.
     """
 
@@ -55,11 +55,11 @@ class Articulation:
         tangent = np.cross(self.sign * self.axis, point - self.anchor)
         return np.asarray(tangent / (np.linalg.norm(tangent) + 1e-12))
 
-    def carried(self, pose: Pose, change: float) -> Pose:
-        """Give where a pose fixed to the part is after the joint moved the wished way.
+    def pose_after(self, pose: Pose, change: float) -> Pose:
+        """Give where a pose that is fixed to the part ends when the joint moves to its target.
 
         Args:
-            pose: In the world frame.
+            pose: The pose now, world frame.
             change: Progress of the joint, metres or rad; positive towards the target.
         """
         if not self.hinge:
@@ -77,10 +77,10 @@ def find_articulation(
         scene: The scene.
         predicate: ``open``, ``close``, ``turnon`` or ``turnoff``.
         name: BDDL name of a fixture or of one of its regions.
-        supported: Predicates to name in the error.
+        supported: Predicates that the error names.
 
     Raises:
-        UnsupportedGoalError: If not exactly one joint belongs to the name.
+        UnsupportedGoalError: Not exactly one joint belongs to the name.
     """
     site = scene.env.object_sites_dict.get(name)
     owner = scene.env.get_object(name if site is None else site.parent_name)
@@ -92,7 +92,7 @@ def find_articulation(
     now = float(scene.data.qpos[int(scene.model.jnt_qposadr[joint])])
     low, high = (float(v) for v in scene.model.jnt_range[joint])
     hinge = int(scene.model.jnt_type[joint]) != _SLIDE
-    target = wished_value(test, now, (low, high), _SURPLUS[hinge])
+    target = target_value(test, now, (low, high), _SURPLUS[hinge])
     test(now)  # stoves remember the value they were asked about last
     return Articulation(
         joint=joint,
@@ -105,20 +105,19 @@ def find_articulation(
     )
 
 
-def wished_value(
+def target_value(
     test: Callable[[float], Any], now: float, limits: tuple[float, float], surplus: float
 ) -> float:
     """Find the joint value to go to: a little past where a test becomes true.
 
     Args:
-        test: Tells whether a value fulfils the goal.
+        test: Tells whether a joint value fulfils the goal.
         now: The present value.
         limits: Lowest and highest value.
-        surplus: Largest distance past the threshold; half of what is left to the joint's end if
-            that is less.
+        surplus: Largest distance past the threshold, at most half of the rest of the joint's range.
 
     Raises:
-        ValueError: If no value fulfils the test.
+        ValueError: No value fulfils the test.
     """
     values = np.linspace(*limits, 2001)
     fulfilled = np.array([bool(test(float(v))) for v in values])

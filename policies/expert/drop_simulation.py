@@ -1,4 +1,4 @@
-"""What would happen if an object were let go: physics on a scratch copy of the simulator's data."""
+"""Simulated drops: where an object comes to rest when it is let go, on a copy of the state."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from policies.expert.pose import Pose
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
-LEANING = 0.15
+MAX_LEAN = 0.15
 """Tilt from which an object leans instead of standing, rad."""
 
 _SECONDS = 1.2
 _STILL = 0.05
 _CALM = 0.002
 _UP = np.array([0.0, 0.0, 1.0])
-_SLACKS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+_OFFSETS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
 
-class Imagination:
-    """Drops objects in a copy of the scene; the live data is only read.
+class DropSimulation:
+    """Drops objects in a copy of the simulator's data; the live data is only read.
 
-    The robot stands still where it is now, so the object must not be imagined inside it.
+    The robot stays where it is now, so an object must not be dropped inside it.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -46,12 +46,12 @@ class Imagination:
         """Find where an object comes to rest when it is let go.
 
         Args:
-            name: The object.
-            position: (3,) of its origin when it is let go, metres.
+            name: BDDL name of the object.
+            position: (3,) of its origin when it is let go, metres, world frame.
             rotation: (3, 3) of its body then.
 
         Returns:
-            Of its body after a second; None if it still moves.
+            Pose of its body after about a second; None if it still moves.
         """
         data, model = self._scratch, self._model
         mujoco.mj_resetData(model, data)
@@ -84,22 +84,22 @@ class Imagination:
         *,
         upright: bool = False,
     ) -> bool:
-        """Tell whether an object ends in a region, also if it is let go a little off.
+        """Tell whether an object ends in a region, also if it is let go 4 mm beside.
 
         Args:
-            name: The object.
-            position: (3,) of its origin when it is let go, metres.
+            name: BDDL name of the object.
+            position: (3,) of its origin when it is let go, metres, world frame.
             rotation: (3, 3) of its body then.
             predicate: ``on`` or ``in``.
             region: BDDL name of the region.
-            upright: Whether it must end as level as it is let go: what leans on the front of a
-                drawer keeps it from being shut.
+            upright: Whether it must end standing: an object that leans on the front of a drawer
+                keeps it from being shut.
         """
         up = rotation.T @ _UP
-        for slack in _SLACKS:
-            rest = self.rest(name, position + slack, rotation)
+        for offset in _OFFSETS:
+            rest = self.rest(name, position + offset, rotation)
             if rest is None or not self._scene.fits(predicate, region, rest.position):
                 return False
-            if upright and float((rest.rotation @ up)[2]) < np.cos(LEANING):
+            if upright and float((rest.rotation @ up)[2]) < np.cos(MAX_LEAN):
                 return False
         return True

@@ -1,4 +1,4 @@
-"""Boxes in space: overlap, surface points and heights. NumPy alone, no simulator.
+"""Oriented boxes: overlap, surface points and heights. NumPy alone, no simulator.
 
 Nearly all collision shapes of LIBERO are boxes; the others are replaced by boxes around them.
 """
@@ -20,8 +20,8 @@ _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Oriented boxes.
+class OrientedBoxes:
+    """Oriented boxes in one frame.
 
     Attributes:
         center: (N, 3) metres.
@@ -38,26 +38,26 @@ class Boxes:
         return len(self.center)
 
     @staticmethod
-    def concatenate(parts: Sequence["Boxes"]) -> "Boxes":
+    def concatenate(parts: Sequence["OrientedBoxes"]) -> "OrientedBoxes":
         """Join several sets of boxes into one."""
-        return Boxes(
+        return OrientedBoxes(
             np.concatenate([p.center for p in parts]),
             np.concatenate([p.axes for p in parts]),
             np.concatenate([p.half for p in parts]),
         )
 
-    def moved(self, rotation: FloatArray, position: FloatArray) -> "Boxes":
+    def moved(self, rotation: FloatArray, position: FloatArray) -> "OrientedBoxes":
         """Carry the boxes from a frame to the one it lies in.
 
         Args:
             rotation: (3, 3) orientation of the boxes' frame.
             position: (3,) its origin, metres.
         """
-        return Boxes(self.center @ rotation.T + position, rotation @ self.axes, self.half)
+        return OrientedBoxes(self.center @ rotation.T + position, rotation @ self.axes, self.half)
 
-    def inflated(self, margin: float) -> "Boxes":
+    def inflated(self, margin: float) -> "OrientedBoxes":
         """Grow every box by ``margin`` metres on each side."""
-        return Boxes(self.center, self.axes, self.half + margin)
+        return OrientedBoxes(self.center, self.axes, self.half + margin)
 
     def corners(self) -> FloatArray:
         """Give the corners, (N, 8, 3) metres."""
@@ -79,7 +79,7 @@ class Boxes:
         return float((self.corners() @ direction).max())
 
 
-def overlapping(first: Boxes, second: Boxes) -> BoolArray:
+def overlapping(first: OrientedBoxes, second: OrientedBoxes) -> BoolArray:
     """Tell which boxes overlap, by the separating axis theorem.
 
     Args:
@@ -95,7 +95,7 @@ def overlapping(first: Boxes, second: Boxes) -> BoolArray:
     return table
 
 
-def any_overlap(first: Boxes, second: Boxes) -> bool:
+def any_overlap(first: OrientedBoxes, second: OrientedBoxes) -> bool:
     """Tell whether any box of one set overlaps any of the other."""
     if not len(first) or not len(second):
         return False
@@ -103,7 +103,7 @@ def any_overlap(first: Boxes, second: Boxes) -> bool:
     return bool(_meeting(first, second, rows, columns).any())
 
 
-def _close_pairs(first: Boxes, second: Boxes) -> tuple[IdArray, IdArray]:
+def _close_pairs(first: OrientedBoxes, second: OrientedBoxes) -> tuple[IdArray, IdArray]:
     """Pairs whose bounding spheres meet; the others, nearly all, need no closer look."""
     gap = (first.center**2).sum(1)[:, None] + (second.center**2).sum(1)[None]
     gap = gap - 2 * first.center @ second.center.T
@@ -112,16 +112,18 @@ def _close_pairs(first: Boxes, second: Boxes) -> tuple[IdArray, IdArray]:
     return rows, columns
 
 
-def _meeting(first: Boxes, second: Boxes, rows: IdArray, columns: IdArray) -> BoolArray:
+def _meeting(
+    first: OrientedBoxes, second: OrientedBoxes, rows: IdArray, columns: IdArray
+) -> BoolArray:
     """Tell for pairs of boxes whether they overlap, (P,) bool."""
     first_axes, second_axes = first.axes[rows], second.axes[columns]
     a, b = first.half[rows], second.half[columns]
     rotation = np.einsum("pki,pkj->pij", first_axes, second_axes)
     offset = np.einsum("pki,pk->pi", first_axes, second.center[columns] - first.center[rows])
     magnitude = np.abs(rotation) + 1e-9
-    apart = (np.abs(offset) > a + np.einsum("pij,pj->pi", magnitude, b)).any(-1)
+    separated = (np.abs(offset) > a + np.einsum("pij,pj->pi", magnitude, b)).any(-1)
     along_b = np.abs(np.einsum("pij,pi->pj", rotation, offset))
-    apart |= (along_b > b + np.einsum("pij,pi->pj", magnitude, a)).any(-1)
+    separated |= (along_b > b + np.einsum("pij,pi->pj", magnitude, a)).any(-1)
     for i in range(3):
         i1, i2 = (i + 1) % 3, (i + 2) % 3
         for j in range(3):
@@ -131,8 +133,8 @@ def _meeting(first: Boxes, second: Boxes, rows: IdArray, columns: IdArray) -> Bo
             distance = np.abs(
                 offset[:, i2] * rotation[:, i1, j] - offset[:, i1] * rotation[:, i2, j]
             )
-            apart |= distance > reach_a + reach_b
-    return np.asarray(~apart)
+            separated |= distance > reach_a + reach_b
+    return np.asarray(~separated)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Surface:
     areas: FloatArray
 
 
-def sample_surface(boxes: Boxes, spacing: float = 0.005) -> Surface:
+def sample_surface(boxes: OrientedBoxes, spacing: float = 0.005) -> Surface:
     """Sample the outer surface of a union of boxes.
 
     Args:
@@ -187,7 +189,7 @@ def _grid(half: float, spacing: float) -> FloatArray:
 
 
 def inside(
-    boxes: Boxes, points: FloatArray, margin: float = 0.0, ignore: IdArray | None = None
+    boxes: OrientedBoxes, points: FloatArray, margin: float = 0.0, ignore: IdArray | None = None
 ) -> BoolArray:
     """Tell which points lie inside a box.
 
@@ -207,7 +209,7 @@ def inside(
     return np.asarray(within.any(-1))
 
 
-def support_height(scene: Boxes, footprint: Boxes, default: float) -> float:
+def support_height(scene: OrientedBoxes, footprint: OrientedBoxes, default: float) -> float:
     """Find how high a set of boxes stops when it is lowered onto a scene.
 
     Args:
@@ -222,7 +224,7 @@ def support_height(scene: Boxes, footprint: Boxes, default: float) -> float:
     return float(heights.max()) if len(heights) else default
 
 
-def support_heights(scene: Boxes, footprint: Boxes, default: float) -> FloatArray:
+def support_heights(scene: OrientedBoxes, footprint: OrientedBoxes, default: float) -> FloatArray:
     """Find the same for each box of a footprint alone, (N,) metres.
 
     Args:
@@ -234,7 +236,9 @@ def support_heights(scene: Boxes, footprint: Boxes, default: float) -> FloatArra
     if not len(scene):
         return heights
     half = _flat(footprint)
-    columns = Boxes(footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), half)
+    columns = OrientedBoxes(
+        footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), half
+    )
     corners = scene.corners()
     low, high = corners[:, :, :2].min(1), corners[:, :, :2].max(1)
     near = columns.center[:, None, :2] + half[:, None, :2] >= low[None] - 1e-9
@@ -245,14 +249,14 @@ def support_heights(scene: Boxes, footprint: Boxes, default: float) -> FloatArra
     return heights
 
 
-def _flat(boxes: Boxes) -> FloatArray:
+def _flat(boxes: OrientedBoxes) -> FloatArray:
     """Half extents of axis-aligned columns of unbounded height around boxes, (N, 3)."""
     half = np.einsum("nij,nj->ni", np.abs(boxes.axes), boxes.half)
     half[:, 2] = 10.0
     return np.asarray(half)
 
 
-def slab_boxes(vertices: FloatArray, edges: Sequence[float]) -> Boxes:
+def slab_boxes(vertices: FloatArray, edges: Sequence[float]) -> OrientedBoxes:
     """Cut a convex hull into slabs along z and box each slab: tighter than one box.
 
     Args:
@@ -277,4 +281,4 @@ def slab_boxes(vertices: FloatArray, edges: Sequence[float]) -> Boxes:
         lows.append(points.min(0))
         highs.append(points.max(0))
     lo, hi = np.array(lows), np.array(highs)
-    return Boxes((lo + hi) / 2, np.tile(np.eye(3), (len(lo), 1, 1)), (hi - lo) / 2)
+    return OrientedBoxes((lo + hi) / 2, np.tile(np.eye(3), (len(lo), 1, 1)), (hi - lo) / 2)

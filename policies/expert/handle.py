@@ -1,4 +1,4 @@
-"""Where to hold a part on a joint so that it can be moved: grips across bars and blades."""
+"""Opening drawers and doors by their handles and turning knobs: how to hold and move them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,26 +7,23 @@ from itertools import product
 import numpy as np
 
 from policies.expert.articulation import Articulation, find_articulation
-from policies.expert.geometry import Boxes, any_overlap, sample_surface
-from policies.expert.goals import Subgoal
-from policies.expert.grasp import DOWN, MAX_GAP, TIP_LENGTH, face_pairs, nearby
-from policies.expert.kinematics import Kinematics
+from policies.expert.context import SkillContext, Subgoal, close_fingers, travel
+from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
+from policies.expert.grasp_candidates import (
+    DOWN,
+    MAX_GAP,
+    TIP_LENGTH,
+    face_pairs,
+    within_gripper_reach,
+)
+from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import CLOSE, OPEN, Actions
 from policies.expert.pose import Pose, angle_between, axis_rotation, hand_rotation
 from policies.expert.scene import Scene
-from policies.expert.skills.situation import (
-    SKILLS,
-    Situation,
-    close_fingers,
-    register,
-    travel,
-)
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
-RETREAT = 0.06
-"""How far before the hold the hand starts and ends, metres."""
-
+_RETREAT = 0.06
 _BAR_HALF = 0.028
 _TILTS = (0.0, 0.35, 0.7, 1.0, 1.15, 1.3, 1.4, 1.48)
 _AZIMUTHS = 16
@@ -40,18 +37,23 @@ _PASSES = (
     (0.0, 0.06, True, 2.4),
     (0.0, 0.06, True, 4.0),
 )
-"""Distance to other things, metres, to joint limits, rad, whether loose objects may be nudged, and
-the largest turn from home, rad: the generous first. Far turned, the arm may lock on the way."""
+"""Distance to other objects, metres, and to joint limits, rad, whether free objects may be nudged,
+and the largest turn from home, rad; from generous to tight. Turned far, the arm may lock on the
+way."""
 
 _CHECKS = 4
+_LEAD_SLIDE = 0.03
+_LEAD_HINGE = 0.3
+_STALLED = 10
+_PROGRESS = 0.001
 
 
 @dataclass(frozen=True)
-class Hold:
-    """A grip on a moving part.
+class HandleGrasp:
+    """A grasp of a moving part.
 
     Attributes:
-        pose: Of the grip site when the fingers close.
+        pose: Pose of the grip site when the fingers close, world frame.
         cost: Smaller is better.
     """
 
@@ -59,67 +61,80 @@ class Hold:
     cost: float
 
     @property
-    def before(self) -> Pose:
-        """Where the hand is before it reaches in."""
-        return self.pose.shifted(-RETREAT * self.pose.rotation[:, 2])
+    def pre_grasp(self) -> Pose:
+        """Pose of the hand before it reaches in."""
+        return self.pose.shifted(-_RETREAT * self.pose.rotation[:, 2])
 
 
-def find_hold(scene: Scene, kinematics: Kinematics, part: Articulation, home: FloatArray) -> Hold:
-    """Find the best grip on a part that is free and can be kept until the part is where it should.
+def find_handle_grasp(
+    scene: Scene, kinematics: InverseKinematics, part: Articulation, home: FloatArray
+) -> HandleGrasp:
+    """Find the cheapest grasp of a part that the arm can keep until the part is at its target.
 
     Args:
         scene: The scene as it is now.
         kinematics: Of its robot.
-        part: What to move.
-        home: (3, 3) orientation the hand should stay close to.
+        part: The part to move.
+        home: (3, 3) orientation the hand should stay close to, world frame.
 
     Raises:
-        PlanningError: If there is none.
+        PlanningError: There is none.
     """
     moving = scene.body_boxes(part.bodies)
-    holds = sorted(candidate_holds(moving, part, home), key=lambda hold: hold.cost)
+    grasps = sorted(handle_grasp_candidates(moving, part, home), key=lambda grasp: grasp.cost)
     gripper = scene.gripper_boxes(MAX_GAP)
     for clearance, margin, nudging, turn in _PASSES:
-        without = np.concatenate([part.bodies, scene.loose()]) if nudging else part.bodies
-        obstacles = nearby(scene.obstacles(without=without), moving).inflated(clearance)
-        blocks = Boxes.concatenate([moving, obstacles])
-        for hold in holds:
-            if angle_between(home, hold.pose.rotation) > turn:
+        without = np.concatenate([part.bodies, scene.free_bodies()]) if nudging else part.bodies
+        obstacles = within_gripper_reach(scene.obstacles(without=without), moving).inflated(
+            clearance
+        )
+        blocks = OrientedBoxes.concatenate([moving, obstacles])
+        for grasp in grasps:
+            pose = grasp.pose
+            if angle_between(home, pose.rotation) > turn:
                 continue
-            poses = [hold.pose.shifted(-b * hold.pose.rotation[:, 2]) for b in (0, 0.03, RETREAT)]
+            poses = [pose.shifted(-back * pose.rotation[:, 2]) for back in (0, 0.03, _RETREAT)]
             if any(any_overlap(gripper.moved(p.rotation, p.position), blocks) for p in poses):
                 continue
-            if _keeps_reach(scene, kinematics, part, hold, margin):
-                return hold
-    raise PlanningError(f"No grip was found that can move the part ({len(holds)} candidates).")
+            if _stays_reachable(scene, kinematics, part, grasp, margin):
+                return grasp
+    raise PlanningError(f"No grip was found that can move the part ({len(grasps)} candidates).")
 
 
-def _keeps_reach(
-    scene: Scene, kinematics: Kinematics, part: Articulation, hold: Hold, margin: float
+def _stays_reachable(
+    scene: Scene,
+    kinematics: InverseKinematics,
+    part: Articulation,
+    grasp: HandleGrasp,
+    margin: float,
 ) -> bool:
     """Tell whether the arm can follow the part without a jump of its joints."""
-    reach = kinematics.reach(hold.before)
+    solution = kinematics.solve(grasp.pre_grasp)
     for share in np.linspace(0.0, 1.0, _CHECKS):
-        if not reach.reached or reach.margin < margin:
+        if not solution.reached or solution.margin < margin:
             return False
-        pose = part.carried(hold.pose, share * part.remaining(scene))
-        reach = kinematics.reach(pose, start=reach.joints)
-    return reach.reached and reach.margin >= margin
+        pose = part.pose_after(grasp.pose, share * part.remaining(scene))
+        solution = kinematics.solve(pose, start=solution.joints)
+    return solution.reached and solution.margin >= margin
 
 
-def candidate_holds(moving: Boxes, part: Articulation, home: FloatArray) -> Iterator[Hold]:
-    """Enumerate grips across the thin boxes of a part.
+def handle_grasp_candidates(
+    moving: OrientedBoxes, part: Articulation, home: FloatArray
+) -> Iterator[HandleGrasp]:
+    """Enumerate grasps across the thin boxes of a part.
 
     Args:
-        moving: Its boxes.
+        moving: Boxes of the part, world frame.
         part: How it moves.
-        home: (3, 3) orientation the hand should stay close to.
+        home: (3, 3) orientation the hand should stay close to, world frame.
     """
     thin = np.flatnonzero(np.sort(moving.half, axis=1)[:, 1] < _BAR_HALF)
     low, high = moving.bounds()
     middle = (low + high) / 2
     for index in thin:
-        bar = Boxes(*(a[index : index + 1] for a in (moving.center, moving.axes, moving.half)))
+        bar = OrientedBoxes(
+            *(a[index : index + 1] for a in (moving.center, moving.axes, moving.half))
+        )
         surface = sample_surface(bar, spacing=0.004)
         axis = bar.axes[0][:, int(np.argmax(bar.half[0]))]
         way = part.direction(bar.center[0])
@@ -140,16 +155,16 @@ def candidate_holds(moving: Boxes, part: Articulation, home: FloatArray) -> Iter
             for offset in centre + np.array([0.0, -_OFFSETS, _OFFSETS]):
                 band = np.abs(offsets - offset) < _PAD_HALF_WIDTH
                 for u, tip, _, tilt, depth in face_pairs(faces[:, band]):
-                    at = middle + rotation @ np.array([u, offset, -tip - TIP_LENGTH])
-                    pose = Pose(at, rotation)
+                    position = middle + rotation @ np.array([u, offset, -tip - TIP_LENGTH])
+                    pose = Pose(position, rotation)
                     cost = _cost(pose, part, home, tilt, depth, abs(offset - centre))
-                    yield Hold(pose, cost)
+                    yield HandleGrasp(pose, cost)
 
 
 def _cost(
     pose: Pose, part: Articulation, home: FloatArray, tilt: float, depth: float, aside: float
 ) -> float:
-    """Weigh a grip: skewed, off centre, shallow, turned, pulling out of the fingers."""
+    """Weigh a grasp: skewed, off centre, shallow, turned, pulling out of the fingers."""
     way = part.direction(pose.position)
     cost = 1.5 * tilt + 6.0 * aside + 6.0 * abs(depth - 0.02)
     turn = angle_between(home, pose.rotation)
@@ -168,62 +183,38 @@ def _rotations(axis: FloatArray, home: FloatArray) -> Iterator[FloatArray]:
         closing = np.cross(approach, axis)
         if np.linalg.norm(closing) < 0.8:
             continue
-        options = [hand_rotation(sign * closing, approach) for sign in (1.0, -1.0)]
-        yield from options
+        yield from (hand_rotation(sign * closing, approach) for sign in (1.0, -1.0))
 
 
-_LEAD_SLIDE = 0.03
-_LEAD_HINGE = 0.3
-_STALLED = 10
-_PROGRESS = 0.001
-
-
-@register("open")
-def pull_open(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Open a drawer or door by its handle."""
-    yield from _move_part(situation, subgoal)
-
-
-@register("turnon")
-def turn_on(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Turn a knob until its appliance is on."""
-    yield from _move_part(situation, subgoal)
-
-
-@register("turnoff")
-def turn_off(situation: Situation, subgoal: Subgoal) -> Actions:
-    """Turn a knob until its appliance is off."""
-    yield from _move_part(situation, subgoal)
-
-
-def _move_part(situation: Situation, subgoal: Subgoal) -> Actions:
-    scene, arm = situation.scene, situation.arm
-    part = find_articulation(scene, subgoal.predicate, subgoal.arguments[0], frozenset(SKILLS))
-    hold = find_hold(scene, situation.kinematics, part, situation.home)
+def move_part(context: SkillContext, subgoal: Subgoal) -> Actions:
+    """Open a drawer or door by its handle, or turn a knob until its appliance is on or off."""
+    scene, arm = context.scene, context.arm
+    part = find_articulation(scene, subgoal.predicate, subgoal.arguments[0], context.supported)
+    grasp = find_handle_grasp(scene, context.kinematics, part, context.home)
     arm.gripper = OPEN
-    yield from travel(situation, hold.before)
-    yield from arm.move([hold.pose], tolerance=0.005, noisy=False)
+    yield from travel(context, grasp.pre_grasp)
+    yield from arm.move([grasp.pose], tolerance=0.005, noisy=False)
     arm.gripper = CLOSE
-    yield from close_fingers(situation, scene.hand_pose())
-    yield from follow(situation, part)
-    if part.remaining(scene) > 0 and not scene.holds(subgoal.expression):
-        situation.failed_grasp = True
+    yield from close_fingers(context, scene.hand_pose())
+    yield from _follow(context, part)
+    if part.remaining(scene) > 0 and not scene.is_true(subgoal.expression):
+        context.failed_grasp = True
     arm.gripper = OPEN
     yield from arm.hold(4)
-    back = scene.hand_pose()
-    away = back.shifted(-RETREAT * back.rotation[:, 2])
+    hand = scene.hand_pose()
+    away = hand.shifted(-_RETREAT * hand.rotation[:, 2])
     yield from arm.move([away], tolerance=0.015, noisy=False)
 
 
-def follow(situation: Situation, part: Articulation) -> Actions:
-    """Move the gripped part along its joint until it is where it should be, or no longer moves."""
-    scene, arm = situation.scene, situation.arm
+def _follow(context: SkillContext, part: Articulation) -> Actions:
+    """Move the held part along its joint until it reaches its target or no longer moves."""
+    scene, arm = context.scene, context.arm
     start, first = scene.hand_pose(), part.remaining(scene)
     lead = _LEAD_HINGE if part.hinge else _LEAD_SLIDE
     best, stalled = first, 0
     while part.remaining(scene) > 0 and stalled < _STALLED:
         progress = first - part.remaining(scene)
-        yield arm.toward(part.carried(start, progress + lead))
-        left = part.remaining(scene)
-        stalled = 0 if best - left > _PROGRESS else stalled + 1
-        best = min(best, left)
+        yield arm.toward(part.pose_after(start, progress + lead))
+        remaining = part.remaining(scene)
+        stalled = 0 if best - remaining > _PROGRESS else stalled + 1
+        best = min(best, remaining)

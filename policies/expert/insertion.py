@@ -1,22 +1,32 @@
-"""How to put an object under a roof: a grip from the side and a straight way in."""
+"""Putting an object under a roof: a grasp from the side and a straight way in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from policies.expert.geometry import Boxes, any_overlap, sample_surface, support_height
-from policies.expert.grasp import MAX_GAP, Grasp, grips_along, hold_cost, leaning, nearby
-from policies.expert.kinematics import Kinematics
-from policies.expert.lay_down import Lying
-from policies.expert.placing import Place
+from policies.expert.context import UP, SkillContext, travel
+from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface, support_height
+from policies.expert.grasp import grasp_object
+from policies.expert.grasp_candidates import (
+    MAX_GAP,
+    Grasp,
+    antipodal_grips,
+    grip_cost,
+    tilted_hand_rotation,
+    within_gripper_reach,
+)
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.lay_down import ObjectPose
+from policies.expert.motion import OPEN, Actions
+from policies.expert.placement import Destination
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
 LENGTH = 0.22
-"""How long the straight way in is, metres."""
+"""Length of the straight way in, metres."""
 
 _TILTS = (0.8, 1.1, 1.3, 1.45)
 _AZIMUTHS = 16
@@ -28,29 +38,29 @@ _DROP = 0.005
 _GAP = 0.004
 _PROBE = 0.01
 _MARGIN = 0.08
-_UP = np.array([0.0, 0.0, 1.0])
+_RISE = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
 class Insertion(Grasp):
-    """A grip, and where it brings the object.
+    """A grasp, and where it brings the object.
 
     Attributes:
-        lying: Pose of the object when it is let go.
-        way: (3,) level unit vector along which the object goes in.
+        object_pose: Pose of the object when it is let go.
+        way: (3,) level unit vector along which the object goes in, world frame.
     """
 
-    lying: Lying
+    object_pose: ObjectPose
     way: FloatArray
 
     def release(self, scene: Scene, name: str) -> Pose:
-        """Give the hand's pose when it lets go, with the object as it now is in its grip."""
-        return self.lying.hand(scene, name)
+        """Give the hand's pose when it lets go of the object that it now holds."""
+        return self.object_pose.hand_pose(scene, name)
 
 
 @dataclass(frozen=True)
-class _Stand:
-    """Where an object can stand when it was turned and pushed in.
+class _StandingPose:
+    """Where an object can stand after it was turned and pushed in.
 
     Attributes:
         yaw: Turn about the vertical from how it stands now, rad.
@@ -65,68 +75,103 @@ class _Stand:
     cost: float
 
 
-def roofed(scene: Scene, name: str, place: Place) -> bool:
+def is_covered(scene: Scene, name: str, destination: Destination) -> bool:
     """Tell whether something above a region keeps an object from being lowered into it.
 
     Args:
         scene: The scene.
-        name: The object.
-        place: Where it should go.
+        name: BDDL name of the object.
+        destination: Where the object should go.
     """
-    if not place.region:
+    if not destination.region:
         return False
     others = scene.obstacles(without=scene.subtree(scene.body(name)))
-    return support_height(others, _probe(place.target), default=-np.inf) > place.high
+    roof = support_height(others, _probe(destination.target), default=-np.inf)
+    return roof > destination.high
 
 
-def _probe(position: FloatArray) -> Boxes:
-    return Boxes(position[None], np.eye(3)[None], np.full((1, 3), _PROBE))
+def insert(context: SkillContext, name: str, destination: Destination) -> Actions:
+    """Grasp an object from the side, bring it straight into a region, let go and draw back."""
+    scene, arm, kinematics = context.scene, context.arm, context.kinematics
+    plan = yield from grasp_object(
+        context,
+        name,
+        lambda: find_insertion(scene, kinematics, name, destination, context.home),
+    )
+    back = -LENGTH * plan.way
+    entry = plan.release(scene, name).shifted(back)
+    yield from travel(context, entry, carried=context.held_boxes(name), held=name)
+    if not context.holding(name):
+        context.failed_grasp = True
+        return
+    for shift in (back, 0.0 * back):  # the object may have turned between the fingers: look again
+        pose = plan.release(scene, name).shifted(shift)
+        yield from arm.move([pose], tolerance=0.004, turn_tolerance=0.03, noisy=False)
+    arm.gripper = OPEN
+    yield from arm.hold(8)
+    yield from arm.move([scene.hand_pose().shifted(back)], tolerance=0.02, noisy=False)
+    # With the wrist turned back the next goal is easier to reach.
+    upright = Pose(scene.hand_pose().position + _RISE * UP, context.home)
+    yield from arm.move([upright], tolerance=0.03, turn_tolerance=0.3, noisy=False)
 
 
 def find_insertion(
-    scene: Scene, kinematics: Kinematics, name: str, place: Place, home: FloatArray
+    scene: Scene,
+    kinematics: InverseKinematics,
+    name: str,
+    destination: Destination,
+    home: FloatArray,
 ) -> Insertion:
-    """Find a grip with which an object can be brought under a roof, and where it is let go.
+    """Find a grasp with which an object can be brought under a roof, and where it is let go.
 
     Args:
-        scene: The scene as it is now; the object is not gripped.
+        scene: The scene as it is now; the object is not held.
         kinematics: Of its robot.
-        name: The object.
-        place: Where it should go.
-        home: (3, 3) orientation the hand should stay close to.
+        name: BDDL name of the object.
+        destination: Where the object should go.
+        home: (3, 3) orientation the hand should stay close to, world frame.
 
     Raises:
-        PlanningError: If there is none.
+        PlanningError: There is none.
     """
-    own, origin = scene.object_boxes(name), scene.position(name)
+    boxes, origin = scene.object_boxes(name), scene.position(name)
     others = scene.obstacles(without=scene.subtree(scene.body(name)))
-    near = nearby(others, own).inflated(_GAP)
-    there = nearby(others, own.moved(np.eye(3), place.target - origin)).inflated(_GAP)
+    near = within_gripper_reach(others, boxes).inflated(_GAP)
+    there = boxes.moved(np.eye(3), destination.target - origin)
+    near_destination = within_gripper_reach(others, there).inflated(_GAP)
     gripper = scene.gripper_boxes(MAX_GAP)
-    blocks = Boxes.concatenate([own, near])
-    found = []
+    blocks = OrientedBoxes.concatenate([boxes, near])
+    candidates = []
     for azimuth in np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS:
-        stands = list(_stands(scene, name, place, float(azimuth), others))
+        stands = list(_standing_poses(scene, name, destination, float(azimuth), others))
         if stands:
-            for grasp in _side_grasps(own, float(azimuth), home):
-                found += [(grasp.cost + stand.cost, grasp, stand) for stand in stands]
-    free: dict[int, bool] = {}
-    for _, grasp, stand in sorted(found, key=lambda item: item[0]):
-        turn = axis_rotation(_UP, stand.yaw)
-        moved = turn @ (grasp.pose.position - origin)
-        release = Pose(stand.position + moved, turn @ grasp.pose.rotation)
-        if not _free_way(gripper, release, stand.way, there):
+            for grasp in _side_grasps(boxes, float(azimuth), home):
+                candidates += [(grasp.cost + stand.cost, grasp, stand) for stand in stands]
+    approachable: dict[int, bool] = {}
+    for _, grasp, stand in sorted(candidates, key=lambda item: item[0]):
+        turn = axis_rotation(UP, stand.yaw)
+        offset = turn @ (grasp.pose.position - origin)
+        release = Pose(stand.position + offset, turn @ grasp.pose.rotation)
+        if not _way_is_free(gripper, release, stand.way, near_destination):
             continue
-        if id(grasp) not in free:
-            free[id(grasp)] = _approachable(kinematics, grasp, gripper, blocks)
+        if id(grasp) not in approachable:
+            approachable[id(grasp)] = _approachable(kinematics, grasp, gripper, blocks)
         entry = release.shifted(-LENGTH * stand.way)
-        if free[id(grasp)] and _follows(kinematics, [entry, release]):
-            lying = Lying(stand.position, turn @ scene.rotation(name))
-            return Insertion(**vars(grasp), lying=lying, way=stand.way)
-    raise PlanningError(f"No grip was found that brings '{name}' under a roof: {len(found)} tried.")
+        if approachable[id(grasp)] and _follows(kinematics, [entry, release]):
+            object_pose = ObjectPose(stand.position, turn @ scene.rotation(name))
+            return Insertion(**vars(grasp), object_pose=object_pose, way=stand.way)
+    raise PlanningError(
+        f"No grip was found that brings '{name}' under a roof: {len(candidates)} tried."
+    )
 
 
-def _approachable(kinematics: Kinematics, grasp: Grasp, gripper: Boxes, blocks: Boxes) -> bool:
+def _probe(position: FloatArray) -> OrientedBoxes:
+    return OrientedBoxes(position[None], np.eye(3)[None], np.full((1, 3), _PROBE))
+
+
+def _approachable(
+    kinematics: InverseKinematics, grasp: Grasp, gripper: OrientedBoxes, blocks: OrientedBoxes
+) -> bool:
     """Tell whether the hand can come to a grasp from behind without touching anything."""
     back = -grasp.pose.rotation[:, 2]
     poses = [grasp.pose.shifted(step * back) for step in _APPROACH]
@@ -135,96 +180,100 @@ def _approachable(kinematics: Kinematics, grasp: Grasp, gripper: Boxes, blocks: 
     return _follows(kinematics, [poses[-1], poses[0]])
 
 
-def _follows(kinematics: Kinematics, poses: list[Pose]) -> bool:
+def _follows(kinematics: InverseKinematics, poses: list[Pose]) -> bool:
     """Tell whether the arm reaches poses one after another without a jump of its joints."""
     start = None
     for pose in poses:
-        reach = kinematics.reach(pose, start=start)
-        if not reach.reached or reach.margin < _MARGIN:
+        solution = kinematics.solve(pose, start=start)
+        if not solution.reached or solution.margin < _MARGIN:
             return False
-        start = reach.joints
+        start = solution.joints
     return True
 
 
-def _free_way(shape: Boxes, pose: Pose, way: FloatArray, others: Boxes) -> bool:
-    """Tell whether a shape in the hand's frame comes along a way to a pose and touches nothing."""
+def _way_is_free(shape: OrientedBoxes, pose: Pose, way: FloatArray, others: OrientedBoxes) -> bool:
+    """Tell whether a shape in the hand's frame touches nothing on its straight way to a pose."""
     steps = [pose.shifted(-d * way) for d in np.linspace(0.0, LENGTH, _WAY_STEPS)]
     return not any(any_overlap(shape.moved(p.rotation, p.position), others) for p in steps)
 
 
-def _side_grasps(own: Boxes, azimuth: float, home: FloatArray) -> Iterator[Grasp]:
-    """Grips of one azimuth whose fingers come from the side, the less they lie the better."""
-    surface, middle = sample_surface(own), own.middle()
+def _side_grasps(boxes: OrientedBoxes, azimuth: float, home: FloatArray) -> Iterator[Grasp]:
+    """Grasps of one azimuth whose fingers come from the side; the less they tilt the better."""
+    surface, middle = sample_surface(boxes), boxes.middle()
     for tilt in _TILTS:
-        rotation = leaning(tilt, azimuth, home)
-        grips = sorted(grips_along(surface, middle, rotation[:, 0], rotation[:, 2]), key=hold_cost)
-        for grip in grips[:_GRIPS]:
-            cost = hold_cost(grip) + 0.35 * tilt
+        rotation = tilted_hand_rotation(tilt, azimuth, home)
+        grips = antipodal_grips(surface, middle, rotation[:, 0], rotation[:, 2])
+        for grip in sorted(grips, key=grip_cost)[:_GRIPS]:
+            cost = grip_cost(grip) + 0.35 * tilt
             yield Grasp(Pose(grip.position, rotation), cost, grip.width, grip.depth)
 
 
-def _stands(
-    scene: Scene, name: str, place: Place, azimuth: float, others: Boxes
-) -> Iterator[_Stand]:
-    """The best few stands for each way into a region, the hand pointing along it.
+def _standing_poses(
+    scene: Scene, name: str, destination: Destination, azimuth: float, others: OrientedBoxes
+) -> Iterator[_StandingPose]:
+    """Poses of the object for each way into a region, the hand pointing along that way.
 
     Args:
         scene: The scene.
-        name: The object.
-        place: Where it should go.
+        name: BDDL name of the object.
+        destination: Where it should go.
         azimuth: Of the hand's approach at the object now, rad.
-        others: All but the object and the robot.
+        others: Everything but the object and the robot.
     """
-    own, origin = scene.object_boxes(name), scene.position(name)
+    boxes, origin = scene.object_boxes(name), scene.position(name)
     tops = others.corners()[:, :, 2].max(1)
-    below = np.flatnonzero(tops < place.target[2] + 0.02)
+    below = np.flatnonzero(tops < destination.target[2] + 0.02)
     floor = support_height(
-        Boxes(others.center[below], others.axes[below], others.half[below]),
-        _probe(place.target),
+        OrientedBoxes(others.center[below], others.axes[below], others.half[below]),
+        _probe(destination.target),
         default=0.0,
     )
-    height = floor + _DROP + float(origin[2] - own.bounds()[0][2])
-    for way in _level_axes(scene, place.region):
+    height = floor + _DROP + float(origin[2] - boxes.bounds()[0][2])
+    for way in _level_axes(scene, destination.region):
         yaw = float(np.arctan2(way[1], way[0])) - azimuth
         yaw = float(np.remainder(yaw + np.pi, 2 * np.pi) - np.pi)
-        turn = axis_rotation(_UP, yaw)
-        shape = own.moved(turn, -turn @ origin)
-        for position, cost in _spots(scene, place, shape, height, way, others):
-            yield _Stand(yaw, way, position, cost)
+        turn = axis_rotation(UP, yaw)
+        shape = boxes.moved(turn, -turn @ origin)
+        for position, cost in _free_positions(scene, destination, shape, height, way, others):
+            yield _StandingPose(yaw, way, position, cost)
 
 
 def _level_axes(scene: Scene, region: str) -> list[FloatArray]:
     """Unit vectors along a region's level axes, both ways."""
-    flat = [a * [1.0, 1.0, 0.0] for a in scene.region_axes(region).T if np.hypot(*a[:2]) > 0.7]
-    return [sign * axis / np.linalg.norm(axis) for axis in flat for sign in (1.0, -1.0)]
+    level = [a * [1.0, 1.0, 0.0] for a in scene.region_axes(region).T if np.hypot(*a[:2]) > 0.7]
+    return [sign * axis / np.linalg.norm(axis) for axis in level for sign in (1.0, -1.0)]
 
 
-def _spots(
-    scene: Scene, place: Place, shape: Boxes, height: float, way: FloatArray, others: Boxes
+def _free_positions(
+    scene: Scene,
+    destination: Destination,
+    shape: OrientedBoxes,
+    height: float,
+    way: FloatArray,
+    others: OrientedBoxes,
 ) -> Iterator[tuple[FloatArray, float]]:
-    """Positions with a free way, (origin, cost): those that stick least out of the region first.
+    """Positions of the origin with a free way, and their costs; the deepest in the region first.
 
     Args:
         scene: The scene.
-        place: The region.
+        destination: The region.
         shape: The object about its origin, already turned.
         height: Of its origin, metres.
         way: (3,) unit vector along which it goes in.
-        others: All but the object and the robot.
+        others: Everything but the object and the robot.
     """
-    middle, extent = scene.region(place.region)
-    along = way
-    rear = -shape.extent_along(-along)
-    near = nearby(others, shape.moved(np.eye(3), middle)).inflated(_GAP)
+    middle, extent = scene.region(destination.region)
+    rear = -shape.extent_along(-way)
+    near = within_gripper_reach(others, shape.moved(np.eye(3), middle)).inflated(_GAP)
     options = []
     for share in _SHARES:
-        offset = share * (extent @ np.abs(along)) * along
+        offset = share * (extent @ np.abs(way)) * way
         position = np.append((middle + offset)[:2], height)
-        outside = float((middle - position) @ along - extent @ np.abs(along)) - rear
+        outside = float((middle - position) @ way - extent @ np.abs(way)) - rear
         cost = 20.0 * max(0.0, outside) + 3.0 * float(np.linalg.norm(offset))
         options.append((cost, position))
     for cost, position in sorted(options, key=lambda item: item[0]):
-        if not scene.fits(place.predicate, place.region, position):
+        if not scene.fits(destination.predicate, destination.region, position):
             continue
-        if _free_way(shape, Pose(position, np.eye(3)), way, near):
+        if _way_is_free(shape, Pose(position, np.eye(3)), way, near):
             yield position, cost

@@ -1,4 +1,4 @@
-"""Where the arm can reach: inverse kinematics on a scratch copy of the simulator's data."""
+"""Inverse kinematics of the arm, on a scratch copy of the simulator's data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,8 @@ _LIMIT_MARGIN = 0.06
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Outcome of one inverse kinematics problem.
+class IKSolution:
+    """The solution for one pose.
 
     Attributes:
         joints: (7,) rad, the solution or the nearest found.
@@ -32,14 +32,14 @@ class Reach:
     margin: float
 
 
-class Kinematics:
-    """Inverse kinematics of the robot arm; the live data is only read."""
+class InverseKinematics:
+    """Solves for joint angles by damped least squares; the live data is only read."""
 
     def __init__(self, scene: Scene) -> None:
         """Prepare a scratch copy.
 
         Args:
-            scene: The scene whose robot is meant.
+            scene: The scene with the robot.
         """
         self._scene = scene
         self._model: Any = scene.model
@@ -54,12 +54,12 @@ class Kinematics:
         """Give the arm's joints now, (7,) rad."""
         return np.array(self._scene.data.qpos[self._qpos])
 
-    def reach(self, pose: Pose, start: FloatArray | None = None) -> Reach:
-        """Solve for a pose by damped least squares.
+    def solve(self, pose: Pose, start: FloatArray | None = None) -> IKSolution:
+        """Find joint angles that bring the grip site to a pose.
 
         Args:
-            pose: Wished pose of the grip site.
-            start: (7,) rad, joints to start from; now's by default.
+            pose: Pose of the grip site, world frame.
+            start: (7,) rad, joints to start from; by default the present ones.
         """
         scratch = self._scratch
         scratch.qpos[:] = self._scene.data.qpos
@@ -81,7 +81,7 @@ class Kinematics:
             step *= min(1.0, 0.4 / (np.abs(step).max() + 1e-9))
             joints = np.clip(joints + step, self._limits[:, 0] + 0.01, self._limits[:, 1] - 0.01)
         margin = float(np.minimum(joints - self._limits[:, 0], self._limits[:, 1] - joints).min())
-        return Reach(joints, self._met(error, 1.0) and margin > _LIMIT_MARGIN, margin)
+        return IKSolution(joints, self._met(error, 1.0) and margin > _LIMIT_MARGIN, margin)
 
     @staticmethod
     def _met(error: FloatArray, share: float) -> bool:

@@ -1,4 +1,4 @@
-"""How to lean or lay a gripped object where it would not stand: poses tried in imagination."""
+"""Laying a held object down, or leaning it, where it would not stand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from itertools import product
 
 import numpy as np
 
-from policies.expert.drop_simulation import Imagination
-from policies.expert.geometry import Boxes, any_overlap
-from policies.expert.grasp import MAX_GAP, nearby
-from policies.expert.kinematics import Kinematics
-from policies.expert.placing import aligning_yaws
+from policies.expert.context import UP, SkillContext, travel
+from policies.expert.drop_simulation import DropSimulation
+from policies.expert.geometry import OrientedBoxes, any_overlap
+from policies.expert.grasp_candidates import MAX_GAP, within_gripper_reach
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import OPEN, Actions
+from policies.expert.placement import aligning_yaws
 from policies.expert.pose import Pose, axis_rotation
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
-RETREAT = 0.08
-"""How far the hand draws back along its fingers after it let go, metres."""
-
+_RETREAT = 0.08
 _TILTS = (1.0, 0.8, 1.15, 0.65, 0.55, 0.45)
 _SHARES = (0.0, 0.4, -0.4)
 _MAX_YAW = 2.0
@@ -26,12 +26,13 @@ _FAR = 0.09
 _TOUCH = 0.002
 _LEVEL = 0.5
 _MARGIN = 0.06
-_UP = np.array([0.0, 0.0, 1.0])
+_ABOVE = 0.12
+_VERTICAL = 0.98
 
 
 @dataclass(frozen=True)
-class Lying:
-    """Where an object is let go.
+class ObjectPose:
+    """The pose in which an object is let go, world frame.
 
     Attributes:
         position: (3,) of its origin, metres.
@@ -41,12 +42,12 @@ class Lying:
     position: FloatArray
     rotation: FloatArray
 
-    def hand(self, scene: Scene, name: str) -> Pose:
-        """Give where the hand is then, with the object as it now is in its grip.
+    def hand_pose(self, scene: Scene, name: str) -> Pose:
+        """Give the hand's pose that brings the held object here.
 
         Args:
-            scene: The scene; the object is gripped.
-            name: The object.
+            scene: The scene; the object is held.
+            name: BDDL name of the object.
         """
         hand, turn = scene.hand_pose(), self.rotation @ scene.rotation(name).T
         return Pose(
@@ -54,73 +55,96 @@ class Lying:
         )
 
 
-def find_lying(
-    scene: Scene, kinematics: Kinematics, name: str, predicate: str, region: str
-) -> Lying | None:
-    """Find a tilted pose from which a gripped object comes to rest in a region.
+def lay_down(context: SkillContext, name: str, pose: ObjectPose) -> Actions:
+    """Bring the held object into a pose, let go and draw back along the fingers."""
+    scene, arm = context.scene, context.arm
+    above = pose.hand_pose(scene, name).shifted(_ABOVE * UP)
+    yield from travel(context, above, carried=context.held_boxes(name), held=name)
+    if not context.holding(name):
+        context.failed_grasp = True
+        return
+    for rise in (_ABOVE, 0.0):  # the object may have turned between the fingers: look again
+        target = pose.hand_pose(scene, name).shifted(rise * UP)
+        yield from arm.move([target], tolerance=0.003, turn_tolerance=0.03, noisy=False)
+    arm.gripper = OPEN
+    hand = scene.hand_pose()
+    # A tilted hand must not swing while it lets go; a vertical one gives way to what settles.
+    tilted = abs(float(hand.rotation[2, 2])) < _VERTICAL
+    yield from arm.keep(hand, 8) if tilted else arm.hold(8)
+    hand = scene.hand_pose()
+    back = hand.shifted(-_RETREAT * hand.rotation[:, 2])
+    yield from arm.move([back], tolerance=0.015, noisy=False)
+
+
+def find_tilted_pose(
+    scene: Scene, kinematics: InverseKinematics, name: str, predicate: str, region: str
+) -> ObjectPose | None:
+    """Find a tilted pose from which a held object comes to rest in a region.
 
     Args:
-        scene: The scene; the object is gripped.
+        scene: The scene; the object is held.
         kinematics: Of its robot.
-        name: The object.
+        name: BDDL name of the object.
         predicate: ``on`` or ``in``.
         region: BDDL name of the region.
 
     Returns:
-        None if none of the poses works out in imagination.
+        None if no pose ends in the region when the drop is simulated.
     """
-    imagination = Imagination(scene)
+    simulation = DropSimulation(scene)
     others = scene.obstacles(without=scene.subtree(scene.body(name)))
     middle, _ = scene.region(region)
-    own = scene.object_boxes(name)
-    near = nearby(others, Boxes.concatenate([own.moved(np.eye(3), middle - scene.position(name))]))
+    boxes = scene.object_boxes(name)
+    near = within_gripper_reach(others, boxes.moved(np.eye(3), middle - scene.position(name)))
     gripper = scene.gripper_boxes(MAX_GAP)
-    for lying in _candidates(scene, name, region):
-        hand = lying.hand(scene, name)
-        if abs(hand.rotation[2, 0]) > _LEVEL or not kinematics.reach(hand).reached:
+    for pose in _tilted_poses(scene, name, region):
+        hand = pose.hand_pose(scene, name)
+        if abs(hand.rotation[2, 0]) > _LEVEL or not kinematics.solve(hand).reached:
             continue  # a finger that opens downwards would push against what is below
-        lowered = _lowered(own, scene, name, lying, near)
-        if lowered is None or np.linalg.norm(lowered.position - lying.position) > _FAR:
+        lowered = _lowered(boxes, scene, name, pose, near)
+        if lowered is None or np.linalg.norm(lowered.position - pose.position) > _FAR:
             continue
-        hand = lowered.hand(scene, name)
-        back = hand.shifted(-RETREAT * hand.rotation[:, 2])
+        hand = lowered.hand_pose(scene, name)
+        back = hand.shifted(-_RETREAT * hand.rotation[:, 2])
         if any_overlap(gripper.moved(hand.rotation, hand.position), near):
             continue
-        reaches = [kinematics.reach(pose) for pose in (hand, back)]
-        if not all(r.reached and r.margin > _MARGIN for r in reaches):
+        solutions = [kinematics.solve(pose) for pose in (hand, back)]
+        if not all(s.reached and s.margin > _MARGIN for s in solutions):
             continue
-        if imagination.stays(name, lowered.position, lowered.rotation, predicate, region):
+        if simulation.stays(name, lowered.position, lowered.rotation, predicate, region):
             return lowered
     return None
 
 
-def _candidates(scene: Scene, name: str, region: str) -> Iterator[Lying]:
-    """Poses with the object's sides along the region's, leaning along them."""
+def _tilted_poses(scene: Scene, name: str, region: str) -> Iterator[ObjectPose]:
+    """Poses with the object's sides along the region's, tilted along them."""
     middle, extent = scene.region(region)
     frame = scene.region_axes(region)
-    flat = [axis * [1.0, 1.0, 0.0] for axis in frame.T if np.hypot(axis[0], axis[1]) > 0.4]
-    ways = [sign * axis / np.linalg.norm(axis) for axis in flat for sign in (1.0, -1.0)]
-    turns = [yaw for yaw in aligning_yaws(scene, name, region) if abs(yaw) < _MAX_YAW]
+    level = [axis * [1.0, 1.0, 0.0] for axis in frame.T if np.hypot(axis[0], axis[1]) > 0.4]
+    directions = [sign * axis / np.linalg.norm(axis) for axis in level for sign in (1.0, -1.0)]
+    yaws = [yaw for yaw in aligning_yaws(scene, name, region) if abs(yaw) < _MAX_YAW]
     # On a slope the object lies along it; in a narrow compartment it leans.
     steep = [t for t in frame[2] if 0.1 < abs(t) < 0.95]
     tilts: tuple[float, ...] = _TILTS
     if steep:
-        lying = float(np.arccos(min(abs(t) for t in steep)))
-        tilts = tuple(sorted(_TILTS, key=lambda tilt: abs(tilt - lying)))
-    for tilt, yaw, way, share in product(tilts, turns, ways, _SHARES):
-        rotation = axis_rotation(np.cross(_UP, way), tilt) @ axis_rotation(_UP, yaw or 1e-9)
-        offset = share * float(np.abs(way) @ extent) * way
-        yield Lying(middle + offset, rotation @ scene.rotation(name))
+        slope = float(np.arccos(min(abs(t) for t in steep)))
+        tilts = tuple(sorted(_TILTS, key=lambda tilt: abs(tilt - slope)))
+    for tilt, yaw, direction, share in product(tilts, yaws, directions, _SHARES):
+        rotation = axis_rotation(np.cross(UP, direction), tilt) @ axis_rotation(UP, yaw or 1e-9)
+        offset = share * float(np.abs(direction) @ extent) * direction
+        yield ObjectPose(middle + offset, rotation @ scene.rotation(name))
 
 
-def _lowered(own: Boxes, scene: Scene, name: str, lying: Lying, others: Boxes) -> Lying | None:
+def _lowered(
+    boxes: OrientedBoxes, scene: Scene, name: str, pose: ObjectPose, others: OrientedBoxes
+) -> ObjectPose | None:
     """Lower an object from above until it nearly touches something."""
-    turn = lying.rotation @ scene.rotation(name).T
-    fat = others.inflated(_TOUCH)
-    before = None
+    turn = pose.rotation @ scene.rotation(name).T
+    inflated = others.inflated(_TOUCH)
+    lowest = None
     for rise in np.arange(_HIGH, -_FAR, -_STEP):
-        position = lying.position + rise * _UP
-        if any_overlap(own.moved(turn, position - turn @ scene.position(name)), fat):
+        position = pose.position + rise * UP
+        if any_overlap(boxes.moved(turn, position - turn @ scene.position(name)), inflated):
             break
-        before = Lying(position, lying.rotation)
-    return before
+        lowest = ObjectPose(position, pose.rotation)
+    return lowest

@@ -1,4 +1,4 @@
-"""Moving the hand: servoing to poses, and paths that clear the obstacles."""
+"""Moving the hand: servoing to poses, and collision-free paths of waypoints."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from policies.expert.geometry import Boxes, any_overlap
+from policies.expert.geometry import OrientedBoxes, any_overlap
 from policies.expert.pose import Pose, angle_between, axis_rotation, rotation_vector
 from policies.expert.scene import Scene
 from policies.interface import PlanningError
@@ -34,10 +34,10 @@ _STEP_ANGLE = 0.15
 
 
 class Arm:
-    """Turns wished poses into actions.
+    """Servos the hand to poses.
 
     Attributes:
-        scene: What it moves in.
+        scene: The episode's scene.
         gripper: Gripper command of every action, −1 open to +1 closed.
         intended: The latest servo action without its noise, (7,); None before the first.
     """
@@ -68,9 +68,9 @@ class Arm:
         """Compute the action that servos to a pose.
 
         Args:
-            target: Wished pose of the grip site.
-            noisy: Whether noise may be added; it stays off close to the target.
-            damping: How far ahead the hand's own motion is counted as made, seconds.
+            target: Pose of the grip site, world frame.
+            noisy: Whether noise may be added; none is close to the target.
+            damping: How far ahead the hand's present motion is extrapolated, seconds.
 
         Returns:
             (7,) action.
@@ -117,7 +117,7 @@ class Arm:
             yield action
 
     def keep(self, pose: Pose, steps: int) -> Actions:
-        """Stay at a pose for some steps, against what would make the hand drift."""
+        """Servo to a pose for some steps, so that the hand does not drift away from it."""
         for _ in range(steps):
             yield self.toward(pose, damping=_DAMPING)
 
@@ -129,21 +129,21 @@ class Arm:
         turn_tolerance: float = 0.05,
         noisy: bool = True,
     ) -> Actions:
-        """Go through waypoints: past all but the last, to the last.
+        """Pass all waypoints but the last, and arrive at the last.
 
         Args:
             waypoints: Poses in order.
-            tolerance: Distance that counts as arrived at the last one, metres.
+            tolerance: Distance at which the last one is reached, metres.
             turn_tolerance: The same for the orientation, rad.
             noisy: Whether noise may be added on the way. Without it, an arm that swings about the
-                last waypoint, as it does when stretched out, is given time to calm down.
+                last waypoint, as a stretched one does, is given time to calm down.
         """
         for index, target in enumerate(waypoints):
             last = index == len(waypoints) - 1
             drift = np.zeros(3)
             near = tolerance if last else _PASS_DISTANCE
             aligned = turn_tolerance if last else 0.5
-            patience = self._patience(target)
+            patience = self._step_limit(target)
             calming = _CALMING if last and not noisy else 0
             for step in range(patience + calming):
                 now = self.scene.hand_pose()
@@ -151,14 +151,14 @@ class Arm:
                 if distance < near and angle_between(now.rotation, target.rotation) < aligned:
                     break
                 if not noisy and distance < _NOISE_FREE:
-                    # Small errors move the arm too little: what remains is added up.
+                    # Small errors move the arm too little, so they are integrated.
                     drift += _DRIFT_GAIN * (target.position - now.position)
                     drift *= min(1.0, _MAX_DRIFT / (float(np.linalg.norm(drift)) + 1e-9))
                 # Noise near an end would only be fought by the servo.
                 damping = _DAMPING if step >= patience else 0.0
                 yield self.toward(target.shifted(drift), noisy=noisy, damping=damping)
 
-    def _patience(self, target: Pose) -> int:
+    def _step_limit(self, target: Pose) -> int:
         now = self.scene.hand_pose()
         travel = float(np.linalg.norm(target.position - now.position)) / _STEP_LENGTH
         turn = angle_between(now.rotation, target.rotation) / _STEP_ANGLE
@@ -168,62 +168,62 @@ class Arm:
 def plan_path(
     start: Pose,
     goal: Pose,
-    shape: Boxes,
-    obstacles: Boxes,
+    shape: OrientedBoxes,
+    obstacles: OrientedBoxes,
     *,
     clearances: Sequence[float] = (0.015, 0.005, 0.0),
 ) -> list[Pose]:
-    """Find the shortest of a few simple paths that keep clear of the obstacles.
+    """Find the first of a few simple paths that keeps clear of the obstacles.
 
-    Straight, or up to a height first, or down at the end, or both, at the lowest height that
-    works; and where something is above the start or the goal, sideways from under it.
+    Straight; or over a height, the lowest that works; or, where something is above the start or the
+    goal, sideways from under it.
 
     Args:
-        start: Where the hand is.
-        goal: Where it should go.
-        shape: What moves, in the grip site's frame: the gripper and what it holds.
-        obstacles: What must not be touched.
-        clearances: Distances to keep, metres; the next one where the one before leaves no path.
+        start: Pose of the hand now, world frame.
+        goal: Pose to go to, world frame.
+        shape: Boxes of the gripper and of what it holds, in the grip site's frame.
+        obstacles: Boxes that must not be touched, world frame.
+        clearances: Distances to keep, metres; each is tried where the one before leaves no path.
 
     Returns:
         Waypoints after the start, the goal last.
 
     Raises:
-        PlanningError: If none of the paths is clear.
+        PlanningError: No path is clear.
     """
     for clearance in clearances:
         fat = obstacles.inflated(clearance)
-        for routes in (_simple_routes, _sidling_routes):
+        for routes in (_overhead_routes, _sidestep_routes):
             for route in routes(start, goal):
                 if _clear([start, *route], shape, fat):
                     return route
     raise PlanningError("No clear path for the hand was found; the scene is too crowded.")
 
 
-def _simple_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
+def _overhead_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
     """Straight, or over things: lowest first."""
     base = max(float(start.position[2]), float(goal.position[2]))
     yield [goal]
     for rise in np.arange(0.0, 0.42, 0.02):
-        over_start = start.height(base + rise)
-        over_goal = goal.height(base + rise)
+        over_start = start.at_height(base + rise)
+        over_goal = goal.at_height(base + rise)
         yield [over_goal, goal]
         yield [Pose(over_start.position, goal.rotation), goal]
         yield [over_start, over_goal, goal]
 
 
-def _sidling_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
+def _sidestep_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
     """Sideways from the start or to the goal, and over things in between."""
     base = max(float(start.position[2]), float(goal.position[2]))
     for distance, rise, angle in product(_SIDESTEPS, (0.0, 0.1, 0.2), np.arange(8) * np.pi / 4):
         aside = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
         away, before = start.shifted(aside), goal.shifted(aside)
-        over_goal = goal.height(base + rise)
-        yield [away, away.height(base + rise), over_goal, goal]
-        yield [start.height(base + rise), before.height(base + rise), before, goal]
+        over_goal = goal.at_height(base + rise)
+        yield [away, away.at_height(base + rise), over_goal, goal]
+        yield [start.at_height(base + rise), before.at_height(base + rise), before, goal]
 
 
-def _clear(path: Sequence[Pose], shape: Boxes, obstacles: Boxes) -> bool:
+def _clear(path: Sequence[Pose], shape: OrientedBoxes, obstacles: OrientedBoxes) -> bool:
     """Tell whether a shape can move along a path; close to the ends touching is allowed."""
     for first, second in pairwise(path):
         step = second.position - first.position
@@ -241,6 +241,6 @@ def _clear(path: Sequence[Pose], shape: Boxes, obstacles: Boxes) -> bool:
             if angle > 1e-6:
                 rotation = axis_rotation(turn, share * angle) @ first.rotation
             parts.append(shape.moved(rotation, position))
-        if parts and any_overlap(Boxes.concatenate(parts), obstacles):
+        if parts and any_overlap(OrientedBoxes.concatenate(parts), obstacles):
             return False
     return True

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from policies.expert.goals import order_goals, with_openings
-from policies.expert.grasp import DOWN
-from policies.expert.kinematics import Kinematics
+from policies.expert.context import SkillContext
+from policies.expert.grasp_candidates import DOWN
+from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import OPEN, Actions, Arm
 from policies.expert.pose import hand_rotation
 from policies.expert.scene import Scene
-from policies.expert.skills import SKILLS, Situation, achieve
+from policies.expert.skills import SKILLS, achieve, order_goals, with_openings
 from policies.interface import PlanningError, PlanRequest, PolicySpec
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
@@ -50,7 +50,7 @@ class ExpertPolicy:
         self._speed = speed
         self._noise = noise
         self._actions: Actions | None = None
-        self._situation: Situation | None = None
+        self._context: SkillContext | None = None
         self._finished = False
         self._arm: Arm
         self.intended: FloatArray = np.zeros(ACTION_DIM)
@@ -69,14 +69,14 @@ class ExpertPolicy:
     @property
     def failed_grasp(self) -> bool:
         """Whether an object slipped or was missed in this episode."""
-        return self._situation is not None and self._situation.failed_grasp
+        return self._context is not None and self._context.failed_grasp
 
     def begin(self, simulator: Any, seed: int) -> None:
         """Start an episode.
 
         Args:
             simulator: Has LIBERO's environment as ``env``, reset and settled.
-            seed: Of the noise.
+            seed: Seed of the noise.
 
         Raises:
             UnsupportedGoalError: If the task needs a skill that does not exist.
@@ -85,35 +85,36 @@ class ExpertPolicy:
         rng = np.random.default_rng(seed)
         arm = self._arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
         base = scene.model.body("robot0_base").id
-        self._situation = Situation(
+        self._context = SkillContext(
             scene=scene,
             arm=arm,
-            kinematics=Kinematics(scene),
+            kinematics=InverseKinematics(scene),
             home=hand_rotation(scene.hand_pose().rotation[:, 0] * [1.0, 1.0, 0.0], DOWN),
             base=np.array(scene.data.xpos[base]),
+            supported=frozenset(SKILLS),
         )
         self._finished = False
         self.failure = None
-        goals = with_openings(scene.goals, scene.shut)
+        goals = with_openings(scene.goals, scene.is_shut)
         subgoals = order_goals(goals, frozenset(SKILLS))
-        self._actions = self._run(self._situation, subgoals)
+        self._actions = self._run(self._context, subgoals)
 
-    def _run(self, situation: Situation, subgoals: Sequence[Any]) -> Actions:
+    def _run(self, context: SkillContext, subgoals: Sequence[Any]) -> Actions:
         try:
             for _ in range(_ROUNDS):
                 for subgoal in subgoals:
-                    yield from achieve(situation, subgoal)
-                # What stood for a moment may still fall over.
-                yield from situation.arm.hold(_WAIT)
-                if all(situation.scene.holds(subgoal.expression) for subgoal in subgoals):
+                    yield from achieve(context, subgoal)
+                # An object that stood for a moment may still fall over.
+                yield from context.arm.hold(_WAIT)
+                if all(context.scene.is_true(subgoal.expression) for subgoal in subgoals):
                     break
             self._finished = True
         except PlanningError as error:
             # An episode that cannot be solved is a failure to count, not a crash.
             self.failure = str(error)
-        situation.arm.gripper = OPEN
+        context.arm.gripper = OPEN
         while True:
-            yield from situation.arm.hold(1)
+            yield from context.arm.hold(1)
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Give the next action from the simulator's present state.

@@ -27,7 +27,7 @@ class Pose:
         """Give the pose moved by (3,) metres in the world frame."""
         return Pose(self.position + offset, self.rotation)
 
-    def height(self, z: float) -> "Pose":
+    def at_height(self, z: float) -> "Pose":
         """Give the pose at another height, metres."""
         return Pose(np.array([self.position[0], self.position[1], z]), self.rotation)
 

@@ -1,14 +1,16 @@
-"""Where and how to push a drawer or a door shut."""
+"""Pushing a drawer or door shut: where the hand touches it, and the push itself."""
 
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from policies.expert.articulation import Articulation
-from policies.expert.geometry import Boxes, any_overlap, sample_surface
-from policies.expert.grasp import DOWN, MAX_GAP
-from policies.expert.kinematics import Kinematics
+from policies.expert.articulation import Articulation, find_articulation
+from policies.expert.context import UP, SkillContext, Subgoal, travel
+from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
+from policies.expert.grasp_candidates import DOWN, MAX_GAP
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import Actions
 from policies.expert.pose import Pose, angle_between, axis_rotation
 from policies.expert.scene import Scene
 from policies.interface import PlanningError
@@ -18,11 +20,15 @@ _TILTS = (0.0, 0.2, 0.35, 0.5, 0.7, 0.9)
 _LOWERINGS = (-0.008, -0.004, 0.0, 0.006)
 _BEFORE = 0.04
 _CLEARANCE = 0.006
+_FIRM = 2.5
+_LEAD = 0.3
+_STALLED = 12
+_PRESS_STEPS = 10
 
 
 @dataclass(frozen=True)
 class Push:
-    """A push: where it starts and where it touches.
+    """Where a push starts and where it touches the part, world frame.
 
     Attributes:
         start: Hand pose before the touch.
@@ -33,22 +39,24 @@ class Push:
     touch: Pose
 
 
-def find_push(scene: Scene, kinematics: Kinematics, part: Articulation, home: FloatArray) -> Push:
-    """Find a hand pose that pushes the outermost place of a part without touching the rest.
+def find_push(
+    scene: Scene, kinematics: InverseKinematics, part: Articulation, home: FloatArray
+) -> Push:
+    """Find a hand pose that pushes the outermost spot of a part without touching anything else.
 
     Args:
         scene: The scene as it is now.
         kinematics: Of its robot.
-        part: What to push.
-        home: (3, 3) orientation the hand should stay close to.
+        part: The part to push.
+        home: (3, 3) orientation the hand should stay close to, world frame.
 
     Raises:
-        PlanningError: If every pose is blocked or out of reach.
+        PlanningError: Every pose is blocked or out of reach.
     """
     fixed = scene.obstacles(without=part.bodies).inflated(_CLEARANCE)
-    # What lies in a drawer moves along with it.
-    without = np.concatenate([part.bodies, scene.loose()])
-    lasting = scene.obstacles(without=without).inflated(_CLEARANCE)
+    # Objects in a drawer move along with it.
+    movable = np.concatenate([part.bodies, scene.free_bodies()])
+    immovable = scene.obstacles(without=movable).inflated(_CLEARANCE)
     moving = scene.body_boxes(part.bodies)
     direction = part.direction(_farthest(moving, part))
     contact = _outermost(moving, direction)
@@ -62,26 +70,26 @@ def find_push(scene: Scene, kinematics: Kinematics, part: Articulation, home: Fl
             position[2] = contact[2] + lowering
             touch = Pose(position, rotation)
             start = touch.shifted(-_BEFORE * direction)
-            ends = [part.carried(touch, share * part.remaining(scene)) for share in shares]
+            ends = [part.pose_after(touch, share * part.remaining(scene)) for share in shares]
             shapes = [gripper.moved(p.rotation, p.position) for p in (start, touch, *ends)]
             clear = not any(any_overlap(shape, fixed) for shape in shapes[:2])
-            clear = clear and not any(any_overlap(shape, lasting) for shape in shapes[2:])
+            clear = clear and not any(any_overlap(shape, immovable) for shape in shapes[2:])
             # Pulled back by 8 mm the hand must be free of the part as well.
             free = gripper.moved(rotation, position - 0.008 * direction)
             clear = clear and not any_overlap(free, moving)
-            if clear and all(kinematics.reach(p).reached for p in (start, *ends)):
+            if clear and all(kinematics.solve(p).reached for p in (start, *ends)):
                 return Push(start, touch)
     raise PlanningError("No hand pose was found that can push the part shut.")
 
 
-def _farthest(boxes: Boxes, part: Articulation) -> FloatArray:
+def _farthest(boxes: OrientedBoxes, part: Articulation) -> FloatArray:
     """Middle of the edge that moves fastest when a part turns, (3,) metres."""
     corners = boxes.corners().reshape(-1, 3)
     arms = np.linalg.norm(np.cross(corners - part.anchor, part.axis), axis=1)
     return np.asarray(corners[arms > arms.max() - 0.02].mean(0))
 
 
-def _outermost(boxes: Boxes, direction: FloatArray) -> FloatArray:
+def _outermost(boxes: OrientedBoxes, direction: FloatArray) -> FloatArray:
     """Middle of the surface that sticks out farthest against a direction, (3,) metres."""
     surface = sample_surface(boxes)
     points = surface.points[surface.normals @ direction < -0.9]
@@ -97,9 +105,46 @@ def _orientations(home: FloatArray, direction: FloatArray) -> list[FloatArray]:
     """
     yaw = float(np.arctan2(home[1, 0], home[0, 0]))
     lean = np.cross(DOWN, direction)
-    found = []
+    orientations = []
     for tilt, quarter in product(_TILTS, (0.0, 0.5 * np.pi, -0.5 * np.pi)):
         x = np.array([np.cos(yaw + quarter), np.sin(yaw + quarter), 0.0])
         upright = np.stack([x, np.cross(DOWN, x), DOWN], axis=1)
-        found.append(axis_rotation(lean, tilt) @ upright)
-    return sorted(found, key=lambda rotation: angle_between(home, rotation))
+        orientations.append(axis_rotation(lean, tilt) @ upright)
+    return sorted(orientations, key=lambda rotation: angle_between(home, rotation))
+
+
+def push_shut(context: SkillContext, subgoal: Subgoal) -> Actions:
+    """Push a drawer or door shut with the open hand, press on for a moment, and step back.
+
+    A learner that imitates a hand turning back at once does so a step early and leaves it ajar.
+    """
+    scene, arm = context.scene, context.arm
+    part = find_articulation(scene, "close", subgoal.arguments[0], context.supported)
+    push = find_push(scene, context.kinematics, part, context.home)
+    yield from travel(context, push.start, pass_by=True)
+    first = previous = part.remaining(scene)
+    stalled = pressed = 0
+    while pressed < _PRESS_STEPS and stalled < _STALLED:
+        hand = scene.hand_pose()
+        if part.hinge:
+            target = part.pose_after(push.touch, first - part.remaining(scene) + _LEAD)
+            untouched = part.remaining(scene) == first
+        else:
+            past = hand.position - push.touch.position
+            direction = part.direction(hand.position)
+            ahead = float(past @ direction)
+            aside = past - ahead * direction
+            # The touch lifts the fingers off the handle unless the hand is held on its line firmly.
+            target = push.touch.at(hand.position + 0.025 * direction - _FIRM * aside)
+            untouched = ahead < -0.01
+        yield arm.toward(target)
+        remaining = part.remaining(scene)
+        if remaining <= 0:
+            pressed += 1
+        else:
+            moved = previous - remaining > 0.0005
+            stalled = 0 if untouched or moved else stalled + 1
+        previous = remaining
+    back = part.direction(scene.hand_pose().position)
+    retreat = scene.hand_pose().shifted(-0.05 * back + 0.03 * UP)
+    yield from arm.move([Pose(retreat.position, context.home)], tolerance=0.03, turn_tolerance=9)

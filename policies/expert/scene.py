@@ -6,7 +6,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from policies.expert.geometry import BoolArray, Boxes, IdArray, slab_boxes
+from policies.expert.geometry import BoolArray, IdArray, OrientedBoxes, slab_boxes
 from policies.expert.pose import Pose
 from tasks.observation import FloatArray
 
@@ -52,15 +52,15 @@ class Scene:
         """The task's goals as parsed from its BDDL file, predicate first."""
         return [list(goal) for goal in self.env.parsed_problem["goal_state"]]
 
-    def holds(self, goal: list[str]) -> bool:
+    def is_true(self, goal: list[str]) -> bool:
         """Tell whether a goal is true now."""
         return bool(self.env._eval_predicate(goal))
 
-    def shut(self, region: str) -> bool:
-        """Tell whether a region lies in a drawer or behind a door that is not open."""
-        return self.moves(region) and not self.holds(["open", region])
+    def is_shut(self, region: str) -> bool:
+        """Tell whether a region is in a drawer or behind a door that is not open."""
+        return self.is_articulated(region) and not self.is_true(["open", region])
 
-    def moves(self, region: str) -> bool:
+    def is_articulated(self, region: str) -> bool:
         """Tell whether a region belongs to a drawer or another part on a joint."""
         return bool(getattr(self.env.object_sites_dict.get(region), "joints", None))
 
@@ -85,10 +85,6 @@ class Scene:
         """Give the body id of an object or fixture by its BDDL name."""
         return int(self.env.obj_body_id[name])
 
-    def has_body(self, name: str) -> bool:
-        """Tell whether a BDDL name is an object or fixture with a body."""
-        return name in self.env.obj_body_id
-
     def position(self, name: str) -> FloatArray:
         """Give an object's body origin, (3,) metres."""
         return np.array(self.data.xpos[self.body(name)])
@@ -105,7 +101,7 @@ class Scene:
         """Tell whether ``on`` or ``in`` would hold for an object's origin in a region.
 
         Args:
-            predicate: ``on`` or ``in``; contact is not looked at.
+            predicate: ``on`` or ``in``; contact does not count.
             region: BDDL name of the region.
             position: (3,) metres.
         """
@@ -129,11 +125,11 @@ class Scene:
                 members.add(child)
         return np.array(sorted(members))
 
-    def loose(self) -> IdArray:
-        """Give the ids of the bodies of all objects that nothing holds in place, (B,) int."""
+    def free_bodies(self) -> IdArray:
+        """Give the ids of the bodies of all free objects, (B,) int."""
         return np.concatenate([self.subtree(self.body(name)) for name in self.env.objects_dict])
 
-    def boxes(self, geoms: IdArray) -> Boxes:
+    def boxes(self, geoms: IdArray) -> OrientedBoxes:
         """Box collision geoms where they are now.
 
         Args:
@@ -142,45 +138,45 @@ class Scene:
         local = self.model.geom_aabb[geoms]
         axes = self.data.geom_xmat[geoms].reshape(-1, 3, 3)
         center = self.data.geom_xpos[geoms] + np.einsum("nij,nj->ni", axes, local[:, :3])
-        return Boxes(center, axes.copy(), local[:, 3:].copy())
+        return OrientedBoxes(center, axes.copy(), local[:, 3:].copy())
 
-    def object_boxes(self, name: str) -> Boxes:
+    def object_boxes(self, name: str) -> OrientedBoxes:
         """Box an object's collision geoms."""
         return self.body_boxes(self.subtree(self.body(name)))
 
-    def body_boxes(self, bodies: IdArray) -> Boxes:
+    def body_boxes(self, bodies: IdArray) -> OrientedBoxes:
         """Box the collision geoms of some bodies, given as (B,) ids."""
         geoms = self._solid[np.isin(self.model.geom_bodyid[self._solid], bodies)]
         return self.boxes(geoms)
 
-    def obstacles(self, without: IdArray | None = None) -> Boxes:
+    def obstacles(self, without: IdArray | None = None) -> OrientedBoxes:
         """Box everything but the robot.
 
         Args:
             without: (B,) ids of bodies to leave out as well.
         """
         bodies = self.model.geom_bodyid[self._solid]
-        keep = self._lifeless.copy()
+        keep = self._not_robot.copy()
         if without is not None:
             keep &= ~np.isin(bodies, without)
-        return Boxes.concatenate([self.boxes(self._solid[keep]), self._ground()])
+        return OrientedBoxes.concatenate([self.boxes(self._solid[keep]), self._ground()])
 
     @cached_property
-    def _lifeless(self) -> BoolArray:
-        """Which solid geoms are no part of the robot."""
+    def _not_robot(self) -> BoolArray:
+        """Mask of the solid geoms that are not the robot's."""
         roots = self._root[self.model.geom_bodyid[self._solid]].astype(str)
         robot = np.char.startswith(roots, "robot0") | np.char.startswith(roots, "mount0")
         return np.asarray(~robot)
 
-    def _ground(self) -> Boxes:
+    def _ground(self) -> OrientedBoxes:
         """Box the half-spaces below the planes, one metre deep."""
         planes = np.flatnonzero(self.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
         axes = self.data.geom_xmat[planes].reshape(-1, 3, 3).copy()
         center = self.data.geom_xpos[planes] - 0.5 * axes[:, :, 2]
-        return Boxes(center, axes, np.tile([5.0, 5.0, 0.5], (len(planes), 1)))
+        return OrientedBoxes(center, axes, np.tile([5.0, 5.0, 0.5], (len(planes), 1)))
 
     @cached_property
-    def _gripper_parts(self) -> tuple[Boxes, Boxes, Boxes]:
+    def _gripper_parts(self) -> tuple[OrientedBoxes, OrientedBoxes, OrientedBoxes]:
         """Hand, left and right finger in the site's frame, the fingers' gap closed."""
         parts = []
         for names, cuts in (
@@ -192,8 +188,12 @@ class Scene:
         left, right = (self.data.qpos[self.model.joint(n).qposadr[0]] for n in _FINGER_JOINTS)
         sign = -1.0 if parts[1].center[:, 0].mean() < 0 else 1.0
         shift = np.array([1.0, 0.0, 0.0])
-        closed_left = Boxes(parts[1].center - sign * left * shift, parts[1].axes, parts[1].half)
-        closed_right = Boxes(parts[2].center - sign * right * shift, parts[2].axes, parts[2].half)
+        closed_left = OrientedBoxes(
+            parts[1].center - sign * left * shift, parts[1].axes, parts[1].half
+        )
+        closed_right = OrientedBoxes(
+            parts[2].center - sign * right * shift, parts[2].axes, parts[2].half
+        )
         return parts[0], closed_left, closed_right
 
     def _hull_in_site(self, geom_name: str) -> FloatArray:
@@ -205,7 +205,7 @@ class Scene:
         site = self.hand_pose()
         return np.asarray((world - site.position) @ site.rotation)
 
-    def gripper_boxes(self, gap: float, hand: bool = True) -> Boxes:
+    def gripper_boxes(self, gap: float, hand: bool = True) -> OrientedBoxes:
         """Box the gripper in the grip site's frame.
 
         Args:
@@ -216,10 +216,10 @@ class Scene:
         side = np.array([gap / 2, 0.0, 0.0])
         sign = -1.0 if left.center[:, 0].mean() < 0 else 1.0
         fingers = [
-            Boxes(left.center + sign * side, left.axes, left.half),
-            Boxes(right.center - sign * side, right.axes, right.half),
+            OrientedBoxes(left.center + sign * side, left.axes, left.half),
+            OrientedBoxes(right.center - sign * side, right.axes, right.half),
         ]
-        return Boxes.concatenate([palm, *fingers] if hand else fingers)
+        return OrientedBoxes.concatenate([palm, *fingers] if hand else fingers)
 
     def touching_fingers(self, name: str) -> int:
         """Count the fingers (0 to 2) in contact with an object."""

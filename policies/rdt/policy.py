@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from policies.interface import PlanRequest, PolicySpec
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.hub import find_source
@@ -18,7 +17,14 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions, stack_precedents
 from tasks.errors import ConfigError, SpecMismatchError
-from tasks.observation import FloatArray, Image, Observation
+from tasks.observation import (
+    FloatArray,
+    Image,
+    Observation,
+    RobotState,
+    robot_state_at,
+    stack_robot_states,
+)
 
 EXEC_HORIZON = 16
 """Steps of a plan executed unless the user says otherwise."""
@@ -160,7 +166,7 @@ class RDTPolicy:
         rows = given + [given[0]] * (self.batch_size - len(given))
         frames = self._frames(rows)
         noise = torch.stack([self._noise(request.seed) for request in rows])
-        state = _robot([row.window[-1] for row in rows])
+        state = stack_robot_states([row.window[-1] for row in rows])
         vectors = self._sampler.sample(
             self.network.condition(self._conditions(rows, frames, state)),
             noise.to(self.device),
@@ -188,12 +194,7 @@ class RDTPolicy:
 
     def _rest_of(self, previous: FloatArray, state: RobotState, index: int) -> Tensor:
         """Put the rest of a plan into unified vectors, from where the robot is now."""
-        now = RobotState(
-            joint_pos=state["joint_pos"][index],
-            ee_pos=state["ee_pos"][index],
-            ee_quat=state["ee_quat"][index],
-            gripper_qpos=state["gripper_qpos"][index],
-        )
+        now = robot_state_at(state, index)
         return torch.from_numpy(self.layout.encode_actions(previous, now))
 
     def _conditions(
@@ -255,12 +256,3 @@ def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int
                 f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs {needed}. "
                 f"Fix: render the policy's history{size}."
             )
-
-
-def _robot(seen: Sequence[Observation]) -> RobotState:
-    return RobotState(
-        joint_pos=np.stack([one["joint_pos"] for one in seen]),
-        ee_pos=np.stack([one["ee_pos"] for one in seen]),
-        ee_quat=np.stack([one["ee_quat"] for one in seen]),
-        gripper_qpos=np.stack([one["gripper_qpos"] for one in seen]),
-    )

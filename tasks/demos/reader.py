@@ -1,8 +1,8 @@
 """Reading demonstrations from LIBERO's HDF5 files, with every check before use."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,12 @@ from tasks.demos.file import (
     Targets,
     open_demo_file,
 )
-from tasks.demos.folders import demo_instruction
-from tasks.demos.timing import observation_timing
-from tasks.observation import ACTION_DIM, FloatArray, Image
+from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.motion import Phase, motion_phases, phases_from
+from tasks.demos.timing import Timing, observation_timing
+from tasks.errors import ConfigError
+from tasks.observation import ACTION_DIM, FloatArray, Image, RobotState
 from tasks.suites import Instructions
-from training.demos.phases import Phase, motion_phases, phases_from
-
-__all__ = ["Demo", "read_demos", "read_provenance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +65,16 @@ class Demo:
         """T."""
         return len(self.actions)
 
+    @property
+    def robot(self) -> RobotState:
+        """The robot before each action, (T, ...) each."""
+        return RobotState(
+            joint_pos=self.joint_pos,
+            ee_pos=self.ee_pos,
+            ee_quat=self.ee_quat,
+            gripper_qpos=self.gripper_qpos,
+        )
+
     def targets(self, which: Targets) -> FloatArray:
         """Return (T, 7): the actions that a policy is to learn."""
         return self.actions if which == "executed" else self.intended
@@ -98,20 +107,26 @@ def read_demos(
         convention = convention or observation_timing(file).convention
         for name in file.demos():
             yield read_demo(
-                file,
-                name,
-                instruction=instruction,
-                convention=convention,
-                cameras=cameras if pictures else (),
+                file, name, instruction, convention, cameras=cameras if pictures else ()
             )
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return how a file was made, as the collector noted it; empty for other files.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    with open_demo_file(path) as file:
+        return file.provenance()
 
 
 def read_demo(
     file: DemoFile,
     name: str,
-    *,
     instruction: str,
     convention: Convention,
+    *,
     cameras: Sequence[str] = tuple(PICTURES),
 ) -> Demo:
     """Read one demonstration of an open file.
@@ -126,45 +141,43 @@ def read_demo(
     Raises:
         ConfigError: Something is missing or impossible.
     """
-    arrays = read_arrays(file, name, cameras=cameras)
-    noted = file.json(file.group(f"data/{name}"), PHASES_ATTRIBUTE)
-    return _demo(file, name, instruction, arrays, noted, after=convention == "after_action")
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """Return how a file was made, as the collector noted it; empty for other files.
-
-    Raises:
-        ConfigError: The file cannot be read.
-    """
-    with open_demo_file(path) as file:
-        return file.provenance()
-
-
-def read_arrays(
-    file: DemoFile, name: str, *, cameras: Sequence[str] = tuple(PICTURES)
-) -> dict[str, Any]:
-    """Read what a policy is trained on, by LIBERO's names.
-
-    Args:
-        file: The open file.
-        name: The demonstration, ``demo_0``.
-        cameras: Whose pictures to read, too.
-
-    Raises:
-        ConfigError: Something is missing or impossible.
-    """
     place = f"data/{name}"
-    arrays = {"actions": _actions(file, f"{place}/actions", None)}
-    steps = len(arrays["actions"])
-    if file.has(f"{place}/{INTENDED}"):
-        arrays[INTENDED] = _actions(file, f"{place}/{INTENDED}", steps)
-    arrays["robot_states"] = file.robot_states(name, steps=steps)
-    arrays["obs/joint_states"] = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
-    for key in (PICTURES[camera] for camera in cameras):
-        dataset = file.pictures(f"{place}/obs/{key}", steps=steps)
-        arrays[f"obs/{key}"] = file.read(dataset)
-    return arrays
+    actions = _actions(file, f"{place}/actions", None)
+    steps = len(actions)
+    intended_noted = file.has(f"{place}/{INTENDED}")
+    intended = _actions(file, f"{place}/{INTENDED}", steps) if intended_noted else actions
+    seen, acted = _paired_rows(convention)
+    robot = file.robot_states(name, steps=steps)[seen].astype(np.float64)
+    joints = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
+    pictures = {}
+    for camera in cameras:
+        dataset = file.pictures(f"{place}/obs/{PICTURES[camera]}", steps=steps)
+        pictures[camera] = np.ascontiguousarray(file.read(dataset)[seen][:, ::-1, ::-1])
+    actions = np.clip(actions[acted].astype(np.float64), -1.0, 1.0)
+    noted = file.json(file.group(place), PHASES_ATTRIBUTE)
+    shift = steps - len(actions)
+    return Demo(
+        source=f"{file.path}:{name}",
+        name=name,
+        instruction=instruction,
+        actions=actions,
+        intended=np.clip(intended[acted].astype(np.float64), -1.0, 1.0),
+        intended_noted=intended_noted,
+        joint_pos=joints[seen].astype(np.float64),
+        gripper_qpos=robot[:, 0:2],
+        ee_pos=robot[:, 2:5],
+        ee_quat=robot[:, 5:9],
+        pictures=pictures,
+        phases=_phases(file, name, noted, actions, robot[:, 2:5], shift=shift),
+        phases_noted=noted is not None,
+    )
+
+
+def _paired_rows(convention: Convention) -> tuple[slice, slice]:
+    """Return which observations were seen before which actions."""
+    if convention == "after_action":  # obs[t], seen after actions[t], is seen before actions[t + 1]
+        return slice(None, -1), slice(1, None)
+    return slice(None), slice(None)
 
 
 def _actions(file: DemoFile, place: str, steps: int | None) -> FloatArray:
@@ -172,41 +185,6 @@ def _actions(file: DemoFile, place: str, steps: int | None) -> FloatArray:
     if np.abs(array).max() > 1.0 + 1e-6:
         raise file.refuse(f"{place} leaves [−1, 1]; LIBERO's actions never do")
     return array
-
-
-def _demo(
-    file: DemoFile,
-    name: str,
-    instruction: str,
-    arrays: Mapping[str, Any],
-    noted: Any,
-    *,
-    after: bool,
-) -> Demo:
-    # obs[t] recorded after actions[t] is what was seen before actions[t + 1].
-    seen, acted = (slice(None, -1), slice(1, None)) if after else (slice(None), slice(None))
-    actions = np.clip(arrays["actions"][acted].astype(np.float64), -1.0, 1.0)
-    intended = arrays[INTENDED if INTENDED in arrays else "actions"][acted]
-    robot = arrays["robot_states"][seen].astype(np.float64)
-    return Demo(
-        source=f"{file.path}:{name}",
-        name=name,
-        instruction=instruction,
-        actions=actions,
-        intended=np.clip(intended.astype(np.float64), -1.0, 1.0),
-        intended_noted=INTENDED in arrays,
-        joint_pos=arrays["obs/joint_states"][seen].astype(np.float64),
-        gripper_qpos=robot[:, 0:2],
-        ee_pos=robot[:, 2:5],
-        ee_quat=robot[:, 5:9],
-        pictures={
-            camera: np.ascontiguousarray(arrays[f"obs/{key}"][seen][:, ::-1, ::-1])
-            for camera, key in PICTURES.items()
-            if f"obs/{key}" in arrays
-        },
-        phases=_phases(file, name, noted, actions, robot[:, 2:5], shift=int(after)),
-        phases_noted=noted is not None,
-    )
 
 
 def _phases(
@@ -221,3 +199,92 @@ def _phases(
         words = " ".join(str(error).split())[:200]
         raise file.refuse(f"the phases of {name} cannot be read ({words})") from error
     return tuple(Phase(step=max(p.step - shift, 0), kind=p.kind, what=p.what) for p in written)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A demonstration with what training does not see of it.
+
+    Attributes:
+        demo: What training sees.
+        path: The file.
+        name: Its group, such as ``demo_0``.
+        noted: The instruction that the file notes, where that is another than ``demo``'s.
+        states: (T, D) float64, the simulator's state before each of ``demo.actions``.
+        timing: When observations were recorded, and how that is known.
+        axis_angle: (T, 3) rad, the hand's orientation as ``obs/ee_ori`` has it; None without.
+        model_xml: MJCF of the scene; None where the file has none.
+        bddl: Name of the task's BDDL file with its folders, as it was on the recording machine;
+            None where the file does not say.
+        control_hz: Control frequency; None where the file does not say.
+    """
+
+    demo: Demo
+    path: Path
+    name: str
+    noted: str | None
+    states: FloatArray
+    timing: Timing
+    axis_angle: FloatArray | None
+    model_xml: str | None
+    bddl: PurePosixPath | None
+    control_hz: float | None
+
+
+def read_recording(
+    path: Path,
+    index: int = 0,
+    *,
+    convention: Convention | None = None,
+    instructions: Instructions = "name",
+) -> Recording:
+    """Read one demonstration of a file.
+
+    Args:
+        path: An HDF5 file in LIBERO's format.
+        index: Which, in the order of their numbers.
+        convention: See ``observation_timing``.
+        instructions: See ``read_demos``.
+
+    Raises:
+        ConfigError: There is no such demonstration, or the file cannot be used.
+    """
+    with open_demo_file(path) as file:
+        names = file.demos()
+        if index >= len(names):
+            raise ConfigError(
+                f"'{path}' holds no demonstration {index}. Allowed: 0 to {len(names) - 1}."
+            )
+        timing = observation_timing(file, convention, trusting=True)
+        instruction = demo_instruction(file, instructions)
+        demo = read_demo(file, names[index], instruction, timing.convention)
+        place = f"data/{names[index]}"
+        seen, acted = _paired_rows(timing.convention)
+        steps = len(demo.actions) + (timing.convention == "after_action")
+        rotations = None
+        if file.has(f"{place}/obs/ee_ori"):
+            rotations = file.numbers(f"{place}/obs/ee_ori", (3,), steps=steps)[seen]
+        bddl = _text(file.attribute(file.data, "bddl_file_name"))
+        return Recording(
+            demo=demo,
+            path=path,
+            name=names[index],
+            noted=noted_otherwise(file, demo.instruction),
+            states=file.numbers(f"{place}/states", (None,), steps=steps)[acted],
+            timing=timing,
+            axis_angle=rotations,
+            model_xml=_text(file.attribute(file.group(place), "model_file")),
+            bddl=None if bddl is None else PurePosixPath(bddl),
+            control_hz=_control_hz(file),
+        )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _control_hz(file: DemoFile) -> float | None:
+    try:
+        return float(file.json(file.data, "env_args")["env_kwargs"]["control_freq"])
+    except (ConfigError, KeyError, TypeError, ValueError):
+        return None

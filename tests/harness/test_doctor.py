@@ -14,9 +14,10 @@ import pytest
 from harness.doctor import goldens, machine, simulation
 from harness.doctor.checklist import CHECKS
 from harness.doctor.worker import Worker
-from harness.findings import Check, Finding, examine, healthy
+from harness.findings import Check, examine
 from tasks import kernels
 from tasks.errors import PrerequisiteError
+from tasks.findings import Finding, none_failed
 from tasks.observation import CAMERAS
 from tasks.simulation.simulator import Simulator
 from tasks.suites import ORIGINAL_SUITES
@@ -51,13 +52,18 @@ def test_a_check_runs_only_on_what_it_needs(needed: str, status: str) -> None:
     findings = examine([found(needed), after(needed)], NOWHERE)
     assert findings["after"].status == status
     assert (needed in findings["after"].detail) == (status == "skipped")
-    assert healthy(findings) == (needed != "failed")
+    assert none_failed(findings.values()) == (needed != "failed")
 
 
 def test_what_a_check_raises_is_its_finding(capsys: pytest.CaptureFixture[str]) -> None:
     missing = PrerequisiteError("There is no EGL. Fix: apt-get install libegl1")
     assert examine([broken(missing)], NOWHERE) == {
-        "broken": Finding(status="failed", detail="There is no EGL.", fix="apt-get install libegl1")
+        "broken": Finding(
+            name="broken",
+            status="failed",
+            detail="There is no EGL.",
+            fix="apt-get install libegl1",
+        )
     }
     findings = examine([broken(OSError("it\nbroke")), after("broken")], NOWHERE)
     assert findings["broken"].detail == "OSError: it broke"

@@ -17,15 +17,16 @@ from harness.parity.checks import compare, find_task_of
 from harness.parity.images import TURNS
 from harness.parity.inputs import find_shift
 from harness.parity.metrics import _instruction, _sentence
-from harness.parity.rows import Row, graded, passed
+from harness.parity.rows import Comparison, graded
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
 from tasks.demos.file import PHASES_ATTRIBUTE
+from tasks.demos.reader import read_recording
+from tasks.findings import none_failed
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
-from training.demos.recording import read_recording
 from training.demos.writer import merge_demos
 
 SIZE = 64
@@ -62,7 +63,7 @@ def examine(demo_file: Path, simulator: Simulator, tmp_path: Path):
         change: Callable[[h5py.File], None] = lambda file: None,
         *,
         layout: Layout | None = None,
-    ) -> dict[str, Row]:
+    ) -> dict[str, Comparison]:
         copy = tmp_path / demo_file.parent.name / demo_file.name
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(demo_file.read_bytes())
@@ -71,14 +72,14 @@ def examine(demo_file: Path, simulator: Simulator, tmp_path: Path):
         recording = read_recording(copy)
         assert find_task_of(recording, None, None) == simulator.task
         rows = compare(recording, simulator, PROTOCOL, layout or get_layout())
-        return {row.check: row for row in rows}
+        return {row.name: row for row in rows}
 
     return of
 
 
-def wrong(rows: dict[str, Row]) -> dict[str, str]:
-    """What is not ok, with its verdict; each with a fix."""
-    found = {name: row.verdict for name, row in rows.items() if row.verdict != "ok"}
+def wrong(rows: dict[str, Comparison]) -> dict[str, str]:
+    """What is not ok, with its status; each with a fix."""
+    found = {name: row.status for name, row in rows.items() if row.status != "ok"}
     assert all(rows[name].fix for name in found)
     return found
 
@@ -94,7 +95,7 @@ def test_a_sound_demonstration_passes(examine) -> None:
     assert wrong(rows) == {}
     assert "upright matches best: 0.0" in rows["pictures of agentview"].demo
     assert "motion × 1.00" in rows["action effect"].environment
-    assert passed(list(rows.values()))
+    assert none_failed(rows.values())
 
 
 def test_official_files_pass_with_their_own_convention(examine) -> None:
@@ -216,7 +217,7 @@ def test_shifted_pictures_alone(examine) -> None:
             rewrite(file, f"obs/{name}", lambda values: np.concatenate([values[:1], values[:-1]]))
 
     rows = examine(shift)
-    assert rows["pictures in time"].verdict == "failed"
+    assert rows["pictures in time"].status == "failed"
     row = int(rows["pictures in time"].demo.split()[1])
     assert rows["pictures in time"].demo == f"row {row} shows row {row - 1}"
 
@@ -235,10 +236,10 @@ def test_actions_that_are_not_those_executed(examine, change, fix: str) -> None:
             rewrite(file, name, change)
 
     rows = examine(spoil)
-    assert rows["action effect"].verdict == "failed"
+    assert rows["action effect"].status == "failed"
     assert fix in rows["action effect"].fix
     for check in ("joint positions", "hand position", "pictures of wrist", "observation time"):
-        assert rows[check].verdict == "ok", check
+        assert rows[check].status == "ok", check
 
 
 def test_what_is_said_and_how_it_is_masked(examine, tmp_path: Path) -> None:
@@ -271,17 +272,17 @@ def test_words_of_training_evaluation_and_checkpoint(demo_file: Path) -> None:
     bddl = get_protocol(resolution=SIZE, instructions="bddl")
     by_name, by_bddl = read_recording(demo_file), read_recording(demo_file, instructions="bddl")
     for protocol, same, other in ((PROTOCOL, by_name, by_bddl), (bddl, by_bddl, by_name)):
-        assert _instruction(same, task, protocol).verdict == "ok"
-        assert _instruction(other, task, protocol).verdict == "failed"
+        assert _instruction(same, task, protocol).status == "ok"
+        assert _instruction(other, task, protocol).status == "failed"
     contract = load_contract(SHIPPED)
-    for sentences, verdict, fix in (
+    for sentences, status, fix in (
         ([task.name_instruction], "ok", ""),
         ([task.bddl_instruction], "failed", "evaluate with --instructions bddl"),
         (["wipe the table"], "warning", "not trained on"),
         ([], "warning", "does not say"),
     ):
         row = _sentence(replace(contract, demos={"instructions": sentences}), task, PROTOCOL)
-        assert row.verdict == verdict
+        assert row.status == status
         assert fix in row.fix
 
 
@@ -295,8 +296,8 @@ def test_the_command(demo_file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(given) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["passed"] is False
-    verdicts = {row["check"]: row["verdict"] for row in said["checks"]}
-    assert {name for name, verdict in verdicts.items() if verdict == "failed"} == {
+    verdicts = {row["check"]: row["status"] for row in said["checks"]}
+    assert {name for name, status in verdicts.items() if status == "failed"} == {
         "pictures of agentview",
         "pictures of wrist",
         "checkpoint: orientation",

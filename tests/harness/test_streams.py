@@ -12,6 +12,7 @@ import pytest
 
 from harness import display
 from harness.cli import main
+from tasks.findings import Finding
 from tests.results.suite_runs import write_suite_run
 from tests.training.demo_files import write_file
 
@@ -89,7 +90,8 @@ def test_hostile_words_in_errors(capsys, words: list[str]) -> None:
 
 def test_messages_and_bars_show_foreign_text_as_it_is(capsys) -> None:
     display.console.print(f"Written: {HOSTILE}", soft_wrap=True)
-    display.console.print(display.with_fix(HOSTILE, HOSTILE), soft_wrap=True)
+    finding = Finding(name="file", status="failed", detail=HOSTILE, fix=HOSTILE)
+    display.console.print(display.findings_table([finding]), soft_wrap=True)
     assert capsys.readouterr().err.count(SHOWN) == 3
     screen = io.StringIO()
     terminal = display.VisibleConsole(file=screen, force_terminal=True, width=300)

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Self, cast, get_args
 
+from tasks.findings import Finding, Severity
 from training.audit.facts import Facts, Unjudged
 
-Severity = Literal["critical", "major", "minor", "info"]
-"""``critical``: success is unlikely, or training is not what it seems; ``major``: can cost tens of
-percentage points, or what was asked for does not happen; ``minor``: costs something, or makes the
-result hard to judge; ``info``: nothing to mend."""
-
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""From the worst."""
+"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
+can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
+something, or makes the result hard to judge; ``info``: nothing to mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +48,43 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding(Found):
-    """What was found, and by which rule.
+class AuditFinding(Finding):
+    """What a rule found; its name is the rule's, its status the severity.
 
     Attributes:
-        rule: The rule's name.
+        expected: What would be right.
+        why: What it does, in a sentence or two.
+        source: Where that is known from.
     """
 
-    rule: str
+    expected: str
+    why: str
+    source: str
+
+    @classmethod
+    def of(cls, rule: str, found: Found) -> Self:
+        """Return what a rule found."""
+        return cls(
+            name=rule,
+            status=found.severity,
+            detail=found.found,
+            expected=found.expected,
+            why=found.why,
+            source=found.source,
+            fix=found.fix,
+        )
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the finding as ``--json`` has it."""
+        return {
+            "severity": self.status,
+            "found": self.detail,
+            "expected": self.expected,
+            "why": self.why,
+            "source": self.source,
+            "fix": self.fix,
+            "rule": self.name,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +97,13 @@ class Verdict:
         unjudged: What is not known, with the rules that would have to know it.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     passed: tuple[str, ...]
     unjudged: dict[str, tuple[str, ...]]
 
     def count(self, severity: Severity) -> int:
         """Return how many findings are so severe."""
-        return sum(finding.severity == severity for finding in self.findings)
+        return sum(finding.status == severity for finding in self.findings)
 
 
 def judge(facts: Facts, rules: Sequence[Rule]) -> Verdict:
@@ -86,7 +113,7 @@ def judge(facts: Facts, rules: Sequence[Rule]) -> Verdict:
         facts: What is known.
         rules: From the one whose matter weighs most.
     """
-    findings: list[Finding] = []
+    findings: list[AuditFinding] = []
     passed: list[str] = []
     unjudged: dict[str, list[str]] = {}
     for rule in rules:
@@ -98,8 +125,8 @@ def judge(facts: Facts, rules: Sequence[Rule]) -> Verdict:
         if found is None:
             passed.append(rule.name)
         else:
-            findings.append(Finding(rule=rule.name, **vars(found)))
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+            findings.append(AuditFinding.of(rule.name, found))
+    findings.sort(key=lambda finding: SEVERITIES.index(cast(Severity, finding.status)))
     return Verdict(
         findings=tuple(findings),
         passed=tuple(passed),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from policies.rdt.actions.kinematics import RobotState
 from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_instruction, find_all_demo_files, noted_otherwise
 from tasks.demos.reader import Demo, read_demo
@@ -207,13 +206,3 @@ def choose_demos(path: Path, count: int, settings: DataSettings, *, held_out: bo
             f"to train on are asked for. Fix: lower --held-out or --demos-per-task."
         )
     return range(first, count) if held_out else range(wanted)
-
-
-def robot_state(demo: Demo) -> RobotState:
-    """Return the robot's state at every step of a demonstration."""
-    return RobotState(
-        joint_pos=demo.joint_pos,
-        ee_pos=demo.ee_pos,
-        ee_quat=demo.ee_quat,
-        gripper_qpos=demo.gripper_qpos,
-    )

@@ -13,7 +13,6 @@ from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
 from tasks.errors import ConfigError
 from training.config_sections import DataSettings
-from training.data.demo_files import robot_state
 
 LEAST_SCALE = 1e-2
 """Smallest scale of a slot, in its own units: metres, radians, LIBERO's numbers for a delta. A slot
@@ -74,7 +73,7 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     """
     states, actions = [], []
     for demo in demos:
-        robot = robot_state(demo)
+        robot = demo.robot
         states.append(layout.encode_state(**robot)[:, list(state_slots(layout))])
         actions.append(layout.targets(demo.targets(which), robot)[:, list(action_slots(layout))])
     return Normalisation(

@@ -15,7 +15,7 @@ from policies.rdt.encoders.base import TextEncoder
 from policies.rdt.model.network import Batch
 from tasks.demos.reader import Demo
 from training.config_sections import DataSettings
-from training.data.demo_files import LoadedDemo, robot_state
+from training.data.demo_files import LoadedDemo
 
 _MOTION_RAD = 0.01
 
@@ -111,8 +111,7 @@ class DemoWindows(Dataset[Window]):
         self.without_intended = sum(not loaded.demo.intended_noted for loaded in demos)
         self.entries = [_index(loaded) for loaded in demos]
         self._states = [
-            torch.from_numpy(self._layout.encode_state(**robot_state(loaded.demo)))
-            for loaded in demos
+            torch.from_numpy(self._layout.encode_state(**loaded.demo.robot)) for loaded in demos
         ]
         self._actions = [self._targets(loaded.demo) for loaded in demos]
         instructions = [loaded.demo.instruction for loaded in demos]
@@ -129,7 +128,7 @@ class DemoWindows(Dataset[Window]):
 
     def _targets(self, demo: Demo) -> Tensor:
         """Return (T + horizon, V): the demonstration's targets, then those after its end."""
-        robot = robot_state(demo)
+        robot = demo.robot
         actions = demo.targets(self._settings.targets_for(self._layout))
         if self._settings.tail != "official":
             return torch.from_numpy(self._layout.targets(actions, robot, tail=self._horizon))

@@ -1,9 +1,9 @@
 """Checking a demo file, line by line: what is right, what differs, what is broken, and the fix."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,33 +17,15 @@ from tasks.demos.file import (
     open_demo_file,
 )
 from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.motion import noops, pauses, phases_from
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError
+from tasks.findings import Finding, Status, failure
 from tasks.observation import CONTROL_HZ
 from training.demos.conventions import camera_view, gripper_agreement
-from training.demos.noops import noops, pauses
-from training.demos.phases import phases_from
 
-Status = Literal["ok", "warning", "failed"]
 _MANY_PAUSES = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckLine:
-    """What one check found.
-
-    Attributes:
-        name: What was looked at.
-        status: ``warning`` is for what can be trained on but differs from LIBERO's files.
-        detail: What was found, a clause without a full stop.
-        fix: What to do about it; empty where nothing is to be done.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
 
 
 @dataclass(kw_only=True)
@@ -62,7 +44,7 @@ class _Contents:
                 yield tuple(found[key] for key in keys)
 
 
-def check_demo_file(path: Path, *, convention: Convention | None = None) -> list[CheckLine]:
+def check_demo_file(path: Path, *, convention: Convention | None = None) -> list[Finding]:
     """Check one file; whatever is wrong with it becomes a line.
 
     Args:
@@ -80,14 +62,9 @@ def check_demo_file(path: Path, *, convention: Convention | None = None) -> list
         return [_from_error("file", error)]
 
 
-def sound(lines: list[CheckLine]) -> bool:
-    """Whether nothing failed."""
-    return all(line.status != "failed" for line in lines)
-
-
 def _read(
     file: DemoFile, names: list[str], convention: Convention | None
-) -> tuple[_Contents, CheckLine]:
+) -> tuple[_Contents, Finding]:
     """Read all but the pictures; the line says what of it is missing or impossible."""
     rows: dict[str, tuple[int, ...]] = {"actions": (7,), "robot_states": (9,)}
     optional: dict[str, tuple[int | None, ...]] = {"states": (None,), INTENDED: (7,)}
@@ -97,7 +74,7 @@ def _read(
     rows["obs/joint_states"] = (7,)
     optional.pop("obs/joint_states")
     arrays: dict[str, dict[str, Any]] = {name: {} for name in names}
-    broken: list[CheckLine] = []
+    broken: list[Finding] = []
     missing: set[str] = set()
     for name in names:
         steps = None
@@ -129,15 +106,14 @@ def _read(
     return contents, _line("numbers", "ok", "shapes and dtypes as in LIBERO's files, all finite")
 
 
-def _attempt(name: str, check: Callable[[_Contents], CheckLine], contents: _Contents) -> CheckLine:
+def _attempt(name: str, check: Callable[[_Contents], Finding], contents: _Contents) -> Finding:
     try:
-        found = check(contents)
+        return replace(check(contents), name=name)
     except ConfigError as error:
         return _from_error(name, error)
-    return CheckLine(name=name, status=found.status, detail=found.detail, fix=found.fix)
 
 
-def _attributes(contents: _Contents) -> CheckLine:
+def _attributes(contents: _Contents) -> Finding:
     file = contents.file
     wrong: list[str] = []
     if _count(file.attribute(file.data, "num_demos")) != len(contents.names):
@@ -187,7 +163,7 @@ def _unreadable(file: DemoFile) -> list[str]:
     return found
 
 
-def _actions(contents: _Contents) -> CheckLine:
+def _actions(contents: _Contents) -> Finding:
     worst = max(
         (float(np.abs(a).max()) for (a,) in [*contents.each("actions"), *contents.each(INTENDED)]),
         default=0.0,
@@ -197,7 +173,7 @@ def _actions(contents: _Contents) -> CheckLine:
     return _line("", "ok", f"within [−1, 1], at most {worst:.3f}")
 
 
-def _gripper(contents: _Contents) -> CheckLine:
+def _gripper(contents: _Contents) -> Finding:
     pairs = list(contents.each("actions", "robot_states"))
     values = np.unique(np.concatenate([a[:, -1] for a, _ in pairs])) if pairs else np.zeros(0)
     agreement = gripper_agreement([(a[:, -1], r[:, 0] - r[:, 1]) for a, r in pairs])
@@ -215,14 +191,14 @@ def _gripper(contents: _Contents) -> CheckLine:
     return _line("", "ok", "−1 opens and 1 closes, as the fingers show")
 
 
-def _timing(contents: _Contents) -> CheckLine:
+def _timing(contents: _Contents) -> Finding:
     found = observation_timing(contents.file, contents.convention)
     if found.doubtful:
         return _line("", "failed", str(found), "Leave --convention out, or give the other")
     return _line("", "ok", str(found))
 
 
-def _pictures(contents: _Contents) -> CheckLine:
+def _pictures(contents: _Contents) -> Finding:
     sizes: set[tuple[int, ...]] = set()
     views: list[Any] = []
     there = [c for c, key in PICTURES.items() if _everywhere(contents, f"obs/{key}")]
@@ -265,7 +241,7 @@ def _everywhere(contents: _Contents, key: str) -> bool:
     return all(contents.file.has(f"data/{name}/{key}") for name in contents.names)
 
 
-def _endings(contents: _Contents) -> CheckLine:
+def _endings(contents: _Contents) -> Finding:
     wrong: list[str] = []
     for name in contents.names:
         steps = len(contents.arrays[name].get("actions", ()))
@@ -284,7 +260,7 @@ def _endings(contents: _Contents) -> CheckLine:
     return _line("", "ok", "rewards and dones are 1 at the last step only")
 
 
-def _states(contents: _Contents) -> CheckLine:
+def _states(contents: _Contents) -> Finding:
     pairs = list(contents.each("states"))
     if not pairs:
         return _line("", "warning", "missing, so the file cannot be replayed or regenerated")
@@ -307,7 +283,7 @@ def _states(contents: _Contents) -> CheckLine:
     return _line("", "ok", f"one every {1 / CONTROL_HZ} s by their clock")
 
 
-def _noops(contents: _Contents) -> CheckLine:
+def _noops(contents: _Contents) -> Finding:
     actions = [each for (each,) in contents.each("actions")]
     if not actions:
         return _line("", "warning", "there are no actions that can be read")
@@ -324,7 +300,7 @@ def _noops(contents: _Contents) -> CheckLine:
     return _line("", "ok", detail)
 
 
-def _phases(contents: _Contents) -> CheckLine:
+def _phases(contents: _Contents) -> Finding:
     count = 0
     for name in contents.names:
         noted = contents.file.json(contents.file.group(f"data/{name}"), PHASES_ATTRIBUTE)
@@ -338,17 +314,17 @@ def _phases(contents: _Contents) -> CheckLine:
     return _line("", "ok", f"{count} noted")
 
 
-def _line(name: str, status: Status, detail: str, fix: str = "") -> CheckLine:
-    return CheckLine(name=name, status=status, detail=detail, fix=fix)
+def _line(name: str, status: Status, detail: str, fix: str = "") -> Finding:
+    return Finding(name=name, status=status, detail=detail, fix=fix)
 
 
-def _from_error(name: str, error: ConfigError) -> CheckLine:
-    words, _, fix = " ".join(str(error).split()).partition(" Fix: ")
-    reason = words.partition("cannot be used: ")[2].rstrip(".") or words
-    return CheckLine(name=name, status="failed", detail=reason, fix=fix)
+def _from_error(name: str, error: ConfigError) -> Finding:
+    finding = failure(error, name)
+    reason = finding.detail.partition("cannot be used: ")[2].rstrip(".")
+    return replace(finding, detail=reason or finding.detail)
 
 
-_CHECKS: dict[str, Callable[[_Contents], CheckLine]] = {
+_CHECKS: dict[str, Callable[[_Contents], Finding]] = {
     "attributes": _attributes,
     "actions": _actions,
     "gripper": _gripper,

@@ -9,11 +9,10 @@ import numpy as np
 
 from tasks.demos.file import PICTURES, Convention, open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.motion import gripper_phases, noops
 from tasks.demos.reader import read_demos
 from tasks.demos.timing import stated_convention, timing_evidence
 from tasks.observation import ACTION_DIM, FloatArray
-from training.demos.noops import noops
-from training.demos.phases import gripper_phases
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
 from policies.rdt.actions import slots as vector
-from policies.rdt.actions.kinematics import Doubles, RobotState
-from tasks.observation import FloatArray
+from policies.rdt.actions.kinematics import Doubles
+from tasks.observation import FloatArray, RobotState
 from tasks.rotations import (
     axisangle_to_matrix,
     matrix_to_axisangle,

@@ -6,13 +6,11 @@ oscillator of stiffness k = 150 and damping d = 2·√k that is given a new goal
 moves, once under way, by v·T with k·(delta − v·T/2) = d·v, which is 0.265 of the delta.
 """
 
-from typing import TypedDict
-
 import numpy as np
 import numpy.typing as npt
 
 from tasks.actions import POSITION_UNIT, ROTATION_UNIT
-from tasks.observation import FloatArray
+from tasks.observation import FloatArray, RobotState
 from tasks.rotations import axisangle_to_matrix, matrix_to_axisangle, quat_to_matrix
 
 Doubles = npt.NDArray[np.float64]
@@ -35,22 +33,6 @@ _LINKS: tuple[tuple[tuple[float, float, float], float], ...] = (
 _HAND_TURN = 2 * np.arctan2(-0.383, 0.924)
 # The flange at 0.1065 along the last joint's axis, the point between the fingers 0.097 further.
 _GRIP = np.array([0.0, 0.0, 0.1065 + 0.097])
-
-
-class RobotState(TypedDict):
-    """What is known of the robot, for any number of instants; as ``tasks.observation`` has it.
-
-    Keys:
-        joint_pos: (..., 7) rad.
-        ee_pos: (..., 3) metres, world frame.
-        ee_quat: (..., 4) xyzw, world frame; its sign does not matter.
-        gripper_qpos: (..., 2) metres, about (0.04, −0.04) when open.
-    """
-
-    joint_pos: FloatArray
-    ee_pos: FloatArray
-    ee_quat: FloatArray
-    gripper_qpos: FloatArray
 
 
 def commands_to(

@@ -27,11 +27,10 @@ from policies.rdt.actions.channels import (
     state_values,
     unscaled,
 )
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.slots import Slots
 from tasks.actions import goals_of
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray
+from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray, RobotState
 from tasks.rotations import quat_to_matrix
 
 Vectors = npt.NDArray[np.float32]

@@ -7,9 +7,9 @@ import imageio.v3 as imageio
 import numpy as np
 
 from harness.demonstrations.preview import draw_demo, draw_overview, frame_steps, overview_row
+from tasks.demos.motion import Phase
 from tasks.demos.reader import read_demos
 from tests.training.demo_files import write_official
-from training.demos.phases import Phase
 
 
 def test_sheets_are_pictures_with_the_frames_in_them(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from harness.cli import main
 from harness.demonstrations.collection import Collected
 from harness.demonstrations.regeneration import RegenerationConfig, regenerate
 from harness.demonstrations.replay import replay_demo, replay_demos
+from tasks.demos.motion import noops
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import as_official, write_official
 from training.demos.check import check_demo_file
-from training.demos.noops import noops
 
 
 @pytest.fixture(scope="module")

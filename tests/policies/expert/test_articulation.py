@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.expert.articulation import Articulation, wished_value
-from policies.expert.geometry import Boxes
-from policies.expert.handle import candidate_holds
+from policies.expert.articulation import Articulation, target_value
+from policies.expert.geometry import OrientedBoxes
+from policies.expert.handle import handle_grasp_candidates
 from policies.expert.pose import Pose, axis_rotation, hand_rotation
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
@@ -27,17 +27,17 @@ def part(hinge=True, sign=1.0, target=1.0, value=0.25):
 
 
 def test_the_wished_value_lies_a_little_past_the_threshold():
-    drawer = wished_value(lambda q: q < -0.14, 0.0, (-0.16, 0.01), 0.02)
+    drawer = target_value(lambda q: q < -0.14, 0.0, (-0.16, 0.01), 0.02)
     assert -0.16 < drawer < -0.14
-    knob = wished_value(lambda q: q >= 0.5, 0.0, (-0.005, 2.1), 0.2)
+    knob = target_value(lambda q: q >= 0.5, 0.0, (-0.005, 2.1), 0.2)
     assert knob == pytest.approx(0.7, abs=0.01)
-    shut = wished_value(lambda q: q > -0.005, -1.5, (-2.0, 0.0), 0.2)
+    shut = target_value(lambda q: q > -0.005, -1.5, (-2.0, 0.0), 0.2)
     assert -0.005 < shut < 0.0
 
 
 def test_a_test_that_nothing_fulfils_is_an_error():
     with pytest.raises(ValueError, match="fulfils"):
-        wished_value(lambda q: False, 0.0, (0.0, 1.0), 0.1)
+        target_value(lambda q: False, 0.0, (0.0, 1.0), 0.1)
 
 
 def test_what_remains_is_counted_in_the_wished_direction():
@@ -49,7 +49,7 @@ def test_what_remains_is_counted_in_the_wished_direction():
 
 def test_a_pose_on_a_hinge_goes_round_its_axis_and_turns_with_it():
     hinge, _ = part(sign=-1.0)
-    moved = hinge.carried(Pose(np.array([2.0, 0, 0.5]), np.eye(3)), np.pi / 2)
+    moved = hinge.pose_after(Pose(np.array([2.0, 0, 0.5]), np.eye(3)), np.pi / 2)
     assert np.allclose(moved.position, [1.0, -1.0, 0.5])
     assert np.allclose(moved.rotation, axis_rotation(np.array([0.0, 0, 1]), -np.pi / 2))
     assert np.allclose(hinge.direction(np.array([2.0, 0, 0])), [0, -1, 0])
@@ -57,7 +57,7 @@ def test_a_pose_on_a_hinge_goes_round_its_axis_and_turns_with_it():
 
 def test_a_pose_on_a_slide_goes_straight():
     slide, _ = part(hinge=False, sign=-1.0)
-    moved = slide.carried(Pose(np.zeros(3), np.eye(3)), 0.1)
+    moved = slide.pose_after(Pose(np.zeros(3), np.eye(3)), 0.1)
     assert np.allclose(moved.position, [0, 0, -0.1])
     assert np.allclose(moved.rotation, np.eye(3))
 
@@ -72,11 +72,11 @@ def test_holds_close_across_a_bar_and_never_push_from_behind():
         sign=1.0,
         target=0.2,
     )
-    bar = Boxes(np.zeros((1, 3)), np.eye(3)[None], np.array([[0.05, 0.008, 0.008]]))
-    holds = list(candidate_holds(bar, slide, HOME))
+    bar = OrientedBoxes(np.zeros((1, 3)), np.eye(3)[None], np.array([[0.05, 0.008, 0.008]]))
+    holds = list(handle_grasp_candidates(bar, slide, HOME))
     assert holds
     for hold in holds:
         assert abs(hold.pose.rotation[0, 0]) < 0.6  # never along the bar
         assert hold.pose.rotation[1, 2] < 0.5 + 1e-9
-    wide = Boxes(np.zeros((1, 3)), np.eye(3)[None], np.array([[0.05, 0.05, 0.05]]))
-    assert not list(candidate_holds(wide, slide, HOME))
+    wide = OrientedBoxes(np.zeros((1, 3)), np.eye(3)[None], np.array([[0.05, 0.05, 0.05]]))
+    assert not list(handle_grasp_candidates(wide, slide, HOME))

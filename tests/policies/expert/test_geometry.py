@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from policies.expert.geometry import (
-    Boxes,
+    OrientedBoxes,
     any_overlap,
     inside,
     overlapping,
@@ -16,7 +16,7 @@ from policies.expert.pose import axis_rotation
 
 def box(center, half, rotation=None):
     axes = np.eye(3) if rotation is None else rotation
-    return Boxes(np.array([center], float), axes[None], np.array([half], float))
+    return OrientedBoxes(np.array([center], float), axes[None], np.array([half], float))
 
 
 def test_axis_aligned_boxes_overlap_exactly_when_they_meet():
@@ -49,7 +49,7 @@ def test_overlap_agrees_with_sampled_points():
 def test_overlap_is_symmetric():
     rng = np.random.default_rng(1)
     axes = np.stack([axis_rotation(rng.normal(size=3), a) for a in rng.uniform(0, 3, 12)])
-    boxes = Boxes(rng.uniform(-1, 1, (12, 3)), axes, rng.uniform(0.1, 0.6, (12, 3)))
+    boxes = OrientedBoxes(rng.uniform(-1, 1, (12, 3)), axes, rng.uniform(0.1, 0.6, (12, 3)))
     table = overlapping(boxes, boxes)
     assert (table == table.T).all()
     assert table.diagonal().all()
@@ -64,7 +64,7 @@ def test_moving_boxes_keeps_their_shape():
 
 
 def test_surface_of_a_union_leaves_out_what_is_inside():
-    pair = Boxes.concatenate([box([0, 0, 0], [1, 1, 1]), box([1, 0, 0], [1, 0.5, 0.5])])
+    pair = OrientedBoxes.concatenate([box([0, 0, 0], [1, 1, 1]), box([1, 0, 0], [1, 0.5, 0.5])])
     surface = sample_surface(pair, spacing=0.1)
     assert not inside(pair, surface.points, margin=-0.01).any()
     whole = 24 - 1.0 + 4 * 1.0 + 1.0
@@ -73,7 +73,9 @@ def test_surface_of_a_union_leaves_out_what_is_inside():
 
 
 def test_support_height_is_that_of_the_highest_box_below():
-    scene = Boxes.concatenate([box([0, 0, 0], [1, 1, 0.1]), box([0.9, 0, 0.3], [0.1, 1, 0.2])])
+    scene = OrientedBoxes.concatenate(
+        [box([0, 0, 0], [1, 1, 0.1]), box([0.9, 0, 0.3], [0.1, 1, 0.2])]
+    )
     assert support_height(scene, box([0, 0, 2], [0.2, 0.2, 0.2]), 0.0) == pytest.approx(0.1)
     assert support_height(scene, box([0.7, 0, 2], [0.2, 0.2, 0.2]), 0.0) == pytest.approx(0.5)
     assert support_height(scene, box([5, 0, 2], [0.2, 0.2, 0.2]), -1.0) == -1.0
@@ -90,9 +92,9 @@ def test_slabs_follow_a_hull_that_narrows():
 def test_support_heights_are_those_of_each_box_alone():
     rng = np.random.default_rng(2)
     axes = np.stack([axis_rotation(rng.normal(size=3), a) for a in rng.uniform(0, 3, 30)])
-    boxes = Boxes(rng.uniform(-1, 1, (30, 3)), axes, rng.uniform(0.05, 0.3, (30, 3)))
+    boxes = OrientedBoxes(rng.uniform(-1, 1, (30, 3)), axes, rng.uniform(0.05, 0.3, (30, 3)))
     scene, parts = (
-        Boxes(boxes.center[s], axes[s], boxes.half[s]) for s in (slice(20), slice(20, 30))
+        OrientedBoxes(boxes.center[s], axes[s], boxes.half[s]) for s in (slice(20), slice(20, 30))
     )
     heights = support_heights(scene, parts, default=-2.0)
     columns = [
@@ -100,7 +102,7 @@ def test_support_heights_are_those_of_each_box_alone():
         for c, a, h in zip(parts.center, parts.axes, parts.half, strict=True)
     ]
     for height, column in zip(heights, columns, strict=True):
-        tall = Boxes(column.center, column.axes, column.half * [1, 1, 100])
+        tall = OrientedBoxes(column.center, column.axes, column.half * [1, 1, 100])
         below = overlapping(tall, scene)[0]
         tops = scene.corners()[below, :, 2].max(1) if below.any() else np.array([])
         assert height == pytest.approx(max([-2.0, *tops]))

@@ -4,17 +4,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.expert.geometry import Boxes
-from policies.expert.grasp import (
+from policies.expert.geometry import OrientedBoxes
+from policies.expert.grasp import closes_freely, find_grasp
+from policies.expert.grasp_candidates import (
     DOWN,
     TIP_LENGTH,
     Grasp,
-    GraspWish,
+    GraspPreferences,
     candidate_grasps,
-    closes_freely,
-    find_grasp,
-    leaning,
     sliding_grasps,
+    tilted_hand_rotation,
 )
 from policies.expert.pose import Pose, axis_rotation, hand_rotation
 
@@ -23,12 +22,12 @@ HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 
 def box(center, half, yaw=0.0):
     axes = axis_rotation(np.array([0.0, 0, 1]), yaw)[None]
-    return Boxes(np.array([center], float), axes, np.array([half], float))
+    return OrientedBoxes(np.array([center], float), axes, np.array([half], float))
 
 
 def best(boxes, drop=None):
-    wish = GraspWish(home=HOME, drop=drop, base=np.array([-0.6, 0, 0]))
-    return min(candidate_grasps(boxes, np.zeros(3), wish), key=lambda g: g.cost)
+    preferences = GraspPreferences(home=HOME, drop=drop, base=np.array([-0.6, 0, 0]))
+    return min(candidate_grasps(boxes, np.zeros(3), preferences), key=lambda g: g.cost)
 
 
 def test_a_slim_block_is_gripped_in_the_middle_across_its_short_side():
@@ -45,9 +44,9 @@ def test_a_turned_block_turns_the_hand_with_it():
 
 
 def test_a_block_wider_than_the_gripper_cannot_be_gripped():
-    wish = GraspWish(home=HOME, drop=None, base=np.zeros(3))
+    preferences = GraspPreferences(home=HOME, drop=None, base=np.zeros(3))
     wide = box([0, 0, 0], [0.06, 0.06, 0.05])
-    assert not list(candidate_grasps(wide, np.zeros(3), wish))
+    assert not list(candidate_grasps(wide, np.zeros(3), preferences))
 
 
 def test_a_wide_ring_is_gripped_by_its_wall_on_the_side_of_the_shorter_reach():
@@ -57,19 +56,19 @@ def test_a_wide_ring_is_gripped_by_its_wall_on_the_side_of_the_shorter_reach():
         box([0, 0.05, 0], [0.05, 0.002, 0.04]),
         box([0, -0.05, 0], [0.05, 0.002, 0.04]),
     ]
-    grasp = best(Boxes.concatenate(walls), drop=np.array([0.0, -0.4, 0]))
+    grasp = best(OrientedBoxes.concatenate(walls), drop=np.array([0.0, -0.4, 0]))
     assert grasp.width == pytest.approx(0.004, abs=0.001)
     assert grasp.pose.position[1] == pytest.approx(0.05, abs=0.004)
 
 
 def test_fingers_must_not_land_beside_the_knob_they_close_on():
-    pot = Boxes.concatenate(
+    pot = OrientedBoxes.concatenate(
         [box([0, 0, 0], [0.03, 0.03, 0.05]), box([0, 0, 0.06], [0.006, 0.006, 0.01])]
     )
 
     def fingers(gap, hand):
         sides = [box([s * (gap / 2 + 0.005), 0, -0.02], [0.005, 0.01, 0.03]) for s in (1, -1)]
-        return Boxes.concatenate(sides)
+        return OrientedBoxes.concatenate(sides)
 
     scene = SimpleNamespace(gripper_boxes=fingers)
     low, high = (Pose(np.array([0, 0, z + 0.01]), HOME) for z in (0.0505, 0.058))
@@ -79,9 +78,9 @@ def test_fingers_must_not_land_beside_the_knob_they_close_on():
 
 def test_a_hand_beside_the_object_pushes_it_under_itself():
     block = box([0, 0, 0], [0.06, 0.02, 0.05])
-    wish = GraspWish(home=HOME, drop=None, base=np.zeros(3))
+    preferences = GraspPreferences(home=HOME, drop=None, base=np.zeros(3))
     straight = best(block)
-    grasps = list(sliding_grasps(block, np.zeros(3), wish))
+    grasps = list(sliding_grasps(block, np.zeros(3), preferences))
     beside = [g for g in grasps if np.allclose(g.pose.position - g.slide, straight.pose.position)]
     assert {round(float(g.slide[1]) * 1000) for g in beside} >= {-13, -8, 8, 13}
     for grasp in beside:
@@ -91,7 +90,7 @@ def test_a_hand_beside_the_object_pushes_it_under_itself():
 
     def fingers(gap, hand):
         sides = [box([s * (gap / 2 + 0.005), 0, 0], [0.005, 0.01, 0.03]) for s in (1, -1)]
-        return Boxes.concatenate(sides)
+        return OrientedBoxes.concatenate(sides)
 
     scene = SimpleNamespace(gripper_boxes=fingers)
     outermost = max(beside, key=lambda g: abs(float(g.slide[1])))
@@ -100,7 +99,7 @@ def test_a_hand_beside_the_object_pushes_it_under_itself():
 
 
 def test_a_leaning_hand_still_closes_level():
-    rotation = leaning(0.6, 0.3, HOME)
+    rotation = tilted_hand_rotation(0.6, 0.3, HOME)
     assert np.allclose(rotation.T @ rotation, np.eye(3)) and np.linalg.det(rotation) > 0
     assert rotation[2, 0] == pytest.approx(0.0)
     expected = [np.sin(0.6) * np.cos(0.3), np.sin(0.6) * np.sin(0.3), -np.cos(0.6)]
@@ -131,15 +130,15 @@ class Rim:
 
     def gripper_boxes(self, gap, hand=True):
         sides = [gap / 2 + 0.01, -gap / 2 - 0.01]
-        return Boxes.concatenate(
+        return OrientedBoxes.concatenate(
             [box([s, 0, -0.02], [0.01, 0.01, 0.02 + TIP_LENGTH]) for s in sides]
         )
 
 
 @pytest.mark.parametrize(("room", "depth"), [(0.06, 0.030), (0.0285, 0.024), (0.020, 0.012)])
 def test_a_firm_grip_is_worth_a_tight_way_down_and_a_shallow_one_is_better_than_none(room, depth):
-    free = SimpleNamespace(reach=lambda pose: SimpleNamespace(reached=True, margin=1.0))
-    wish = GraspWish(home=HOME, drop=None, base=np.zeros(3))
-    grasp = find_grasp(Rim(room), free, "rim", wish)
+    free = SimpleNamespace(solve=lambda pose: SimpleNamespace(reached=True, margin=1.0))
+    preferences = GraspPreferences(home=HOME, drop=None, base=np.zeros(3))
+    grasp = find_grasp(Rim(room), free, "rim", preferences)
     assert grasp.depth == depth
     assert grasp.pose.position[2] == pytest.approx(0.04 - depth + TIP_LENGTH, abs=0.002)

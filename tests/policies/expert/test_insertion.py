@@ -3,21 +3,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.expert.geometry import Boxes, any_overlap
-from policies.expert.grasp import DOWN
-from policies.expert.insertion import LENGTH, find_insertion, roofed
-from policies.expert.placing import Place
+from policies.expert.geometry import OrientedBoxes, any_overlap
+from policies.expert.grasp_candidates import DOWN
+from policies.expert.insertion import LENGTH, find_insertion, is_covered
+from policies.expert.placement import Destination
 from policies.expert.pose import hand_rotation
 from policies.interface import PlanningError
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 CHAMBER = np.array([0.0, 0.5, 0.1])
 EXTENT = np.array([0.08, 0.08, 0.08])
-PLACE = Place(CHAMBER, EXTENT[:2], CHAMBER[2] - 0.09, CHAMBER[2] + 0.08, "in", "chamber")
+PLACE = Destination(CHAMBER, EXTENT[:2], CHAMBER[2] - 0.09, CHAMBER[2] + 0.08, "in", "chamber")
 
 
 def box(center, half):
-    return Boxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
+    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
 
 
 def wall(offset, half):
@@ -40,7 +40,7 @@ class Cupboard:
 
     def __init__(self, *missing):
         walls = [wall for name, wall in WALLS.items() if name not in missing]
-        self.blocks = Boxes.concatenate([TABLE, *walls])
+        self.blocks = OrientedBoxes.concatenate([TABLE, *walls])
         self.block = box([0.0, 0.0, 0.06], [0.02, 0.02, 0.06])
 
     def body(self, name):
@@ -72,26 +72,26 @@ class Cupboard:
 
     def gripper_boxes(self, gap):
         fingers = [box([sign * (gap / 2 + 0.01), 0, -0.02], [0.01, 0.01, 0.03]) for sign in (1, -1)]
-        return Boxes.concatenate([box([0, 0, -0.1], [0.1, 0.03, 0.05]), *fingers])
+        return OrientedBoxes.concatenate([box([0, 0, -0.1], [0.1, 0.03, 0.05]), *fingers])
 
 
 def kinematics(reached=True):
     answer = SimpleNamespace(reached=reached, margin=1.0, joints=np.zeros(7))
-    return SimpleNamespace(reach=lambda pose, start=None: answer)
+    return SimpleNamespace(solve=lambda pose, start=None: answer)
 
 
 def test_only_what_is_covered_is_under_a_roof():
-    assert roofed(Cupboard("front"), "block", PLACE)
-    assert not roofed(Cupboard("front", "roof"), "block", PLACE)
+    assert is_covered(Cupboard("front"), "block", PLACE)
+    assert not is_covered(Cupboard("front", "roof"), "block", PLACE)
 
 
 def test_an_object_goes_in_by_the_open_side_and_the_hand_stays_free():
     scene = Cupboard("front")
     plan = find_insertion(scene, kinematics(), "block", PLACE, HOME)
     assert np.allclose(plan.way, [0, 1, 0])
-    assert scene.fits("in", "chamber", plan.lying.position)
-    turn = plan.lying.rotation
-    hand = turn @ (plan.pose.position - scene.position("block")) + plan.lying.position
+    assert scene.fits("in", "chamber", plan.object_pose.position)
+    turn = plan.object_pose.rotation
+    hand = turn @ (plan.pose.position - scene.position("block")) + plan.object_pose.position
     approach = turn @ plan.pose.rotation[:, 2]
     assert approach[1] > 0.7 and approach[2] < 0.0
     for back in np.linspace(0.0, LENGTH, 30):

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.expert.geometry import Boxes
+from policies.expert.geometry import OrientedBoxes
 from policies.expert.motion import CLOSE, Arm, plan_path
 from policies.expert.pose import Pose, axis_rotation, hand_rotation, rotation_vector
 from policies.interface import PlanningError
@@ -12,7 +12,7 @@ DOWN = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
 
 
 def box(center, half):
-    return Boxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
+    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
 
 
 class Puppet:
@@ -116,7 +116,7 @@ def test_from_under_something_a_path_leads_sideways():
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])
     roof = box([0.0, 0, 0.1], [0.08, 1.0, 0.02])
     floor_to_goal = box([0.25, 0, 0.0], [0.02, 1.0, 0.3])
-    path = plan_path(start, goal, shape, Boxes.concatenate([roof, floor_to_goal]))
+    path = plan_path(start, goal, shape, OrientedBoxes.concatenate([roof, floor_to_goal]))
     assert path[-1] is goal and abs(path[0].position[0]) > 0.1
 
 

@@ -72,7 +72,7 @@ def test_planning_needs_an_episode():
         pytest.param("libero_goal", 9, 300, id="lays a bottle down"),
         pytest.param("libero_90", 33, 400, id="shuts a door"),
         pytest.param("libero_10", 3, 520, id="shuts a drawer with a bowl in it"),
-        pytest.param("libero_10", 5, 520, id="leans a book in a compartment"),
+        pytest.param("libero_10", 5, 520, id="is_leaning a book in a compartment"),
         pytest.param("libero_10", 9, 520, id="slides a mug into a microwave"),
     ],
 )

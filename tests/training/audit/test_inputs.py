@@ -99,7 +99,7 @@ def test_facts_that_the_user_states(tmp_path: Path) -> None:
     done = run_audit(BROUGHT, BROUGHT_EVALUATION, stated)
     found = problems(done)
     assert found[:2] == [("critical", "pictures/cameras"), ("critical", "actions/normalisation")]
-    assert "agentview, wrist" in done.verdict.findings[0].found
+    assert "agentview, wrist" in done.verdict.findings[0].detail
     wanted = ("actions/gripper", "actions/delta-slots", "actions/loss-weights")
     assert {("major", rule) for rule in wanted} <= set(found)
     assert ("minor", "actions/control-frequency") in found

@@ -213,10 +213,10 @@ def test_a_public_script(public: Public, tmp_path: Path) -> None:
     script = tmp_path / "finetune.sh"
     script.write_text(public.script)
     done = run_audit(script, environment={})
-    found = {finding.rule: finding for finding in done.verdict.findings}
+    found = {finding.name: finding for finding in done.verdict.findings}
     for rule, words in public.faults.items():
-        assert words in found[rule].found
-    worse = {rule for rule, finding in found.items() if finding.severity in ("critical", "major")}
+        assert words in found[rule].detail
+    worse = {rule for rule, finding in found.items() if finding.status in ("critical", "major")}
     assert worse == public.worse
     assert "checkpoints/from-scratch" not in found
     assert done.facts.lost == ()

@@ -1,7 +1,8 @@
 """Rules on demonstrations, sampling and noise."""
 
+from tasks.findings import Severity
 from training.audit.facts import Facts, known
-from training.audit.findings import Found, Severity
+from training.audit.findings import Found
 
 USUAL_DEMO = 150
 """Control steps of a LIBERO demonstration, where nothing is said."""

@@ -3,10 +3,11 @@
 import re
 
 from tasks.errors import ConfigError
+from tasks.findings import Severity
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
 from training.audit.facts import Facts, Unjudged, known
-from training.audit.findings import Found, Severity
+from training.audit.findings import Found
 
 _NEAR = 0.75
 """Share of the horizon from which an execution horizon counts as near it."""

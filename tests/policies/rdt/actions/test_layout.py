@@ -8,12 +8,12 @@ from scipy.spatial.transform import Rotation
 
 from policies.rdt.actions import slots as vector
 from policies.rdt.actions.channels import ActionChannel, StateChannel, gripper_opening
-from policies.rdt.actions.kinematics import RobotState, commands_to, poses_after
+from policies.rdt.actions.kinematics import commands_to, poses_after
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from tasks.actions import action_to
 from tasks.errors import ConfigError
-from tasks.observation import GOAL_DIM
+from tasks.observation import GOAL_DIM, RobotState
 
 LAYOUT = get_layout()
 LIMITS = np.array(

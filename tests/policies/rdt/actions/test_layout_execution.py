@@ -7,10 +7,10 @@ import pytest
 
 from policies.expert import ExpertPolicy
 from policies.interface import PlanRequest
-from policies.rdt.actions.kinematics import RobotState, hand_poses
+from policies.rdt.actions.kinematics import hand_poses
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
-from tasks.observation import Observation
+from tasks.observation import Observation, RobotState
 from tasks.protocols import get_protocol
 from tasks.rotations import quat_to_matrix
 from tasks.simulation.simulator import Simulator

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.kinematics import RobotState
 from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import RobotState
 from tests.policies.rdt.test_policy import ask
 
 LAYOUT = get_layout("eef-velocity")

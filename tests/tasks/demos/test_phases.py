@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.demos.phases import (
+from tasks.demos.motion import (
     Phase,
     contact_phases,
     goal_phases,

@@ -1,9 +1,14 @@
-"""Phases of a demonstration: the steps at which something changes, found from what happened.
+"""What a demonstration's motion shows: phases, no-ops and pauses.
 
-The gripper is told to close or open; the hand comes to rest between two movements; in the
-simulator, a predicate of the goal begins or ceases to hold, and things begin or cease to touch.
-Nothing here knows of a task or of a number of steps: thresholds are relative to the demonstration's
-own speed, or durations in seconds.
+A phase is a step at which something changes: the gripper is told to close or open; the hand comes
+to rest between two movements; in the simulator, a predicate of the goal begins or ceases to hold,
+and things begin or cease to touch. No task and no number of steps is assumed: thresholds are
+relative to the demonstration's own speed, or durations in seconds.
+
+A no-op is an action that does nothing, as OpenVLA's ``regenerate_libero_dataset.py`` defines it.
+Human demonstrators pause, and a policy trained on pauses learns to pause and stays paused, so
+OpenVLA's sets (``libero_*_no_noops``) leave no-ops out. Not every no-op is a pause: whoever waits
+for the fingers to close shows no action, and where that is left out things are dropped.
 """
 
 import json
@@ -24,6 +29,8 @@ _SMOOTHING_S = 0.1
 _APART_S = 0.25
 _STEADY_S = 0.15
 _PROMINENCE = 0.3
+_NOOP_NORM = 1e-4
+_RESTING_M = 2e-4
 
 Contacts = frozenset[tuple[str, str]]
 """Names of the things that touch each other, in pairs."""
@@ -176,3 +183,36 @@ def _changes(series: Any) -> list[tuple[int, bool]]:
             now = not now
             found.append((step, now))
     return found
+
+
+def noops(actions: FloatArray) -> Any:
+    """Return which actions are no-ops, (T,) bool.
+
+    An action is one if the norm of its first six components is below 1e-4 and its gripper command
+    is that of the latest action that is none; before the first such, the gripper does not matter.
+
+    Args:
+        actions: (T, 7).
+    """
+    still = np.linalg.norm(actions[:, :-1], axis=1) < _NOOP_NORM
+    found = np.zeros(len(actions), dtype=np.bool_)
+    latest: float | None = None
+    for step, command in enumerate(actions[:, -1]):
+        found[step] = still[step] and (latest is None or command == latest)
+        if not found[step]:
+            latest = float(command)
+    return found
+
+
+def pauses(actions: FloatArray, fingers: FloatArray) -> Any:
+    """Return which actions are no-ops while the fingers rest, too, (T,) bool.
+
+    Args:
+        actions: (T, 7).
+        fingers: (T, 2) metres, noted before or after the actions.
+    """
+    gap = fingers[:, 0] - fingers[:, 1]
+    change = np.abs(np.diff(gap, prepend=gap[:1]))
+    padded = np.pad(change, (1, 2), mode="edge")
+    around = np.max([padded[shift : shift + len(change)] for shift in range(4)], axis=0)
+    return noops(actions) & (around < _RESTING_M)

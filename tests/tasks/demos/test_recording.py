@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from tasks.demos.reader import read_recording
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from training.demos.recording import read_recording
 
 
 def test_states_belong_to_the_actions_after_them(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.demos.noops import noops, pauses
+from tasks.demos.motion import noops, pauses
 
 
 def plain(actions: np.ndarray) -> list[bool]:

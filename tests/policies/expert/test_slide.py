@@ -3,11 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policies.expert.geometry import Boxes
-from policies.expert.grasp import DOWN
+from policies.expert import slide
+from policies.expert.geometry import OrientedBoxes
+from policies.expert.grasp_candidates import DOWN
 from policies.expert.pose import Pose, axis_rotation, hand_rotation
-from policies.expert.skills import nudging
-from policies.expert.skills.nudging import leans, nudge
+from policies.expert.slide import is_leaning, nudge
 from policies.interface import PlanningError
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
@@ -25,7 +25,7 @@ class World:
         return self.block
 
     def object_boxes(self, name):
-        return Boxes(self.block[None], np.eye(3)[None], HALF[None])
+        return OrientedBoxes(self.block[None], np.eye(3)[None], HALF[None])
 
     def hand_pose(self):
         return self.hand
@@ -49,14 +49,14 @@ class World:
 
 
 def run(world, target):
-    situation = SimpleNamespace(scene=world, arm=world, home=HOME)
-    for action in nudge(situation, "block", SimpleNamespace(target=np.array(target))):
+    context = SimpleNamespace(scene=world, arm=world, home=HOME)
+    for action in nudge(context, "block", SimpleNamespace(target=np.array(target))):
         world.step(action)
 
 
 def test_the_closed_hand_pushes_from_behind_and_goes_up(monkeypatch):
     world = World()
-    monkeypatch.setattr(nudging, "travel", lambda situation, goal: world.move([goal]))
+    monkeypatch.setattr(slide, "travel", lambda context, goal: world.move([goal]))
     run(world, [0.06, 0.0, 0.02])
     assert world.block == pytest.approx([0.06, 0.0, 0.0], abs=0.006)
     assert world.gripper == 1.0
@@ -66,19 +66,19 @@ def test_the_closed_hand_pushes_from_behind_and_goes_up(monkeypatch):
 
 def test_a_push_that_moves_nothing_ends(monkeypatch):
     world = World()
-    monkeypatch.setattr(nudging, "travel", lambda situation, goal: world.move([goal]))
+    monkeypatch.setattr(slide, "travel", lambda context, goal: world.move([goal]))
     monkeypatch.setattr(world, "position", lambda name: np.zeros(3))
     run(world, [0.5, 0.0, 0.0])
     assert len(world.heights) < 120
 
 
 def test_what_the_hand_cannot_get_behind_is_left(monkeypatch):
-    def blocked(situation, goal):
+    def blocked(context, goal):
         raise PlanningError("no path")
         yield
 
     world = World()
-    monkeypatch.setattr(nudging, "travel", blocked)
+    monkeypatch.setattr(slide, "travel", blocked)
     run(world, [0.06, 0.0, 0.0])
     assert not world.heights and not world.block.any()
 
@@ -87,4 +87,4 @@ def test_what_the_hand_cannot_get_behind_is_left(monkeypatch):
 def test_what_leans(tilt, askew):
     turned = axis_rotation(np.array([1.0, 0, 0]), tilt)
     scene = SimpleNamespace(rotation=lambda name: turned)
-    assert leans(SimpleNamespace(scene=scene), "block", np.array([0.0, 0, 1])) is askew
+    assert is_leaning(SimpleNamespace(scene=scene), "block", np.array([0.0, 0, 1])) is askew
