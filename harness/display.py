@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.streams import READER_GONE, OutputLost, styled_stdout
-from results.visible import visible
+from results.formatting import visible
 from tasks.findings import Finding
 
 _WIDTH = 120

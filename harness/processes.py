@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from tasks import kernels
 from tasks.errors import SimulatorError
+from tasks.native_libraries import (
+    KERNELS,
+    KERNELS_VARIABLE,
+    REPRODUCIBLE,
+    environment_variables,
+)
 from tasks.rendering import check_rendering
-from tasks.variables import environment
 
 _PR_SET_PDEATHSIG = 1
 
@@ -34,8 +38,8 @@ def worker_variables(count: int) -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         "NUMBA_NUM_THREADS": "1",
     }
-    if kernels.REPRODUCIBLE:
-        variables[kernels.VARIABLE] = kernels.KERNELS
+    if REPRODUCIBLE:
+        variables[KERNELS_VARIABLE] = KERNELS
     if count > 1:
         variables["LP_NUM_THREADS"] = "1"  # Mesa's software renderer
     return {name: os.environ.get(name, value) for name, value in variables.items()}
@@ -80,7 +84,7 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
     """
     context = multiprocessing.get_context("spawn")
     with (
-        environment(worker_variables(count)),
+        environment_variables(worker_variables(count)),
         ProcessPoolExecutor(
             count, mp_context=context, initializer=_become_worker, initargs=(os.getpid(),)
         ) as pool,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.demonstrations.collection import Collected
     from harness.demonstrations.config import CollectionConfig
     from harness.evaluation.config import EvaluationConfig
+    from harness.evaluation.plan import EvaluationPlan
     from harness.evaluation.scheduler import EvaluationStatus
     from policies.fusion import Fusion
     from tasks.suites import Task
@@ -118,17 +119,15 @@ def _say(words: str) -> None:
     console.print(f"  {words}", soft_wrap=True)
 
 
-def evaluate_with_bar(config: "EvaluationConfig") -> Path:
-    """Evaluate under a progress bar; return the run's folder."""
-    warn_of_versions()
-    warn_of_crowding(config.workers)
-    with _evaluation_bar(config) as show:
-        from harness.evaluation.run import execute, prepare
+def evaluate_with_bars(configs: "Sequence[EvaluationConfig]") -> list[Path]:
+    """Evaluate one policy, loaded once, under a progress bar for each run; return their folders.
 
-        prepared = prepare(config)
-        if prepared.note:
-            _say(prepared.note)
-        return execute(prepared, progress=show)
+    Args:
+        configs: The runs, with the same policy.
+    """
+    from harness.evaluation.plan import plan_runs
+
+    return _execute_with_bars(configs[0].workers, lambda: plan_runs(configs))
 
 
 def sweep_with_bars(
@@ -141,19 +140,26 @@ def sweep_with_bars(
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
     """
+    from harness.evaluation.plan import plan_sweep
+
+    return _execute_with_bars(config.workers, lambda: plan_sweep(config, exec_horizons, fusions))
+
+
+def _execute_with_bars(
+    workers: int | None, make_plans: "Callable[[], list[EvaluationPlan]]"
+) -> list[Path]:
     from harness.evaluation.run import execute
-    from harness.evaluation.sweep import prepare_sweep
 
     warn_of_versions()
-    warn_of_crowding(config.workers)
+    warn_of_crowding(workers)
     with console.status("Loading the policy", spinner="line"):
-        sweep = prepare_sweep(config, exec_horizons, fusions)
-    if sweep[0].note:  # the same for all
-        _say(sweep[0].note)
+        plans = make_plans()
+    if plans[0].note:  # the same for all
+        _say(plans[0].note)
     folders = []
-    for prepared in sweep:
-        with _evaluation_bar(prepared.config) as show:
-            folders.append(execute(prepared, progress=show))
+    for plan in plans:
+        with _evaluation_bar(plan.config) as show:
+            folders.append(execute(plan, progress=show))
     return folders
 
 
@@ -165,8 +171,8 @@ def _evaluation_bar(
     words = [f"Evaluating {config.label or config.policy.name}"]
     if config.exec_horizon is not None:
         words.append(f"{config.exec_horizon} steps a plan")
-    if config.fusion != "none":
-        words.append(config.fusion)
+    if config.fusion.name != "none":
+        words.append(str(config.fusion))
     with progress_bar(", ".join(words), None, "step") as bar:
 
         def show(status: "EvaluationStatus") -> None:

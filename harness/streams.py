@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
-from results.visible import escaped, visible
+from results.formatting import escaped, visible
 
 READER_GONE = 141
 """128 and SIGPIPE's number, as a shell reports a process whose reader went away."""

@@ -18,15 +18,15 @@ import torch
 
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.environments import SampledStartSpec
-from harness.evaluation.run import PreparedEvaluation, execute, prepare
+from harness.evaluation.plan import EvaluationPlan, plan_evaluation
+from harness.evaluation.run import execute
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.rdt.checkpoint.contract import Contract
 from policies.registry import AnyPolicy, PolicyConfig
 from results.errors import ResultsError
-from results.reasons import most_frequent
-from results.records import EpisodeRecord
-from results.statistics import wilson_interval
-from results.store import load_run
+from results.folder import load_run
+from results.records import EpisodeRecord, most_frequent
+from results.statistics.intervals import wilson_interval
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_task, find_all_demo_files
 from tasks.errors import ConfigError, SimulatorError
@@ -106,10 +106,12 @@ class SimulationEvaluator:
     def _evaluate(self, candidate: Candidate) -> tuple[list[Path], str]:
         """Run what is to be run; return the run folders, one for each suite, and the conditions."""
         policy = self._recipe(candidate).build()
-        prepared = [self._prepare(suite, candidate, policy) for suite in self._tasks]
-        for each in prepared:
-            execute(each, progress=lambda status: self._show(candidate.update, status))
-        return [each.config.out for each in prepared], conditions_of(prepared)
+        plans = [self._plan(suite, candidate, policy) for suite in self._tasks]
+        folders = [
+            execute(plan, progress=lambda status: self._show(candidate.update, status))
+            for plan in plans
+        ]
+        return folders, conditions_of(plans)
 
     def _recipe(self, candidate: Candidate) -> PolicyConfig:
         sources = ("siglip", "t5", "language_cache")
@@ -121,7 +123,7 @@ class SimulationEvaluator:
             options=options,
         )
 
-    def _prepare(self, suite: str, candidate: Candidate, policy: AnyPolicy) -> PreparedEvaluation:
+    def _plan(self, suite: str, candidate: Candidate, policy: AnyPolicy) -> EvaluationPlan:
         assert self._protocol is not None, "check() comes first"
         several = len(self._tasks) > 1
         config = EvaluationConfig(
@@ -139,12 +141,12 @@ class SimulationEvaluator:
         )
         places = SampledStartSpec(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
         try:
-            return prepare(config, policy=policy, environments=places)
+            return plan_evaluation(config, policy=policy, environments=places)
         except ResultsError as error:
             # What was begun before a roll-back or under other settings says nothing of this one.
             self._say(f"The evaluation in '{config.out}' starts anew: {error}")
             shutil.rmtree(config.out)
-            return prepare(config, policy=policy, environments=places)
+            return plan_evaluation(config, policy=policy, environments=places)
 
 
 def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
@@ -162,19 +164,19 @@ def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
     return {suite: tuple(sorted(found[suite])) for suite in sorted(found)}
 
 
-def conditions_of(prepared: list[PreparedEvaluation]) -> str:
+def conditions_of(plans: list[EvaluationPlan]) -> str:
     """Return 12 hexadecimal digits that identify what evaluations have in common but the policy."""
     rules = [
         {
-            "protocol": each.info.protocol["hash"],
-            "tasks": each.info.tasks,
-            "episodes": each.info.episodes_per_task,
-            "seed": each.config.seed,
-            "exec_horizon": each.config.exec_horizon,
-            "starts": each.info.provenance["init_states"],
-            "mujoco": each.info.provenance["packages"].get("mujoco"),
+            "protocol": plan.info.protocol["hash"],
+            "tasks": plan.info.tasks,
+            "episodes": plan.info.episodes_per_task,
+            "seed": plan.config.seed,
+            "exec_horizon": plan.config.exec_horizon,
+            "starts": plan.info.provenance["init_states"],
+            "mujoco": plan.info.provenance["packages"].get("mujoco"),
         }
-        for each in prepared
+        for plan in plans
     ]
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from policies.fusion import Fusion, parse_fusion
+from policies.fusion import UNFUSED, Fusion
 from tasks.actions import check_finite, read_numbers
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
@@ -25,6 +25,19 @@ def read_plan(plan: Any) -> FloatArray:
         ) from error
 
 
+def check_exec_horizon(exec_horizon: int, horizon: int) -> None:
+    """Refuse an execution horizon that plans of a length do not allow.
+
+    Raises:
+        ConfigError: It is not within 1 to ``horizon``.
+    """
+    if not 1 <= exec_horizon <= horizon:
+        raise ConfigError(
+            f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
+            f"policy's plans. Fix: give --exec-horizon within that range."
+        )
+
+
 class PlanExecutor:
     """Turns the plans of one episode into the slices to execute. One object, one episode.
 
@@ -35,30 +48,26 @@ class PlanExecutor:
     Args:
         horizon: Steps in a plan.
         exec_horizon: Steps executed per plan, 1 to ``horizon``.
-        fusion: The rule, or its text as ``policies.fusion.parse_fusion`` reads it.
+        fusion: The rule.
         width: Numbers in a row of a plan.
 
     Raises:
-        ConfigError: ``exec_horizon`` is out of range, or the rule cannot be read.
+        ConfigError: ``exec_horizon`` is out of range.
     """
 
     def __init__(
         self,
         horizon: int,
         exec_horizon: int,
-        fusion: str | Fusion = "none",
+        fusion: Fusion = UNFUSED,
         *,
         width: int = ACTION_DIM,
     ) -> None:
-        if not 1 <= exec_horizon <= horizon:
-            raise ConfigError(
-                f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
-                f"policy's plans. Fix: give --exec-horizon within that range."
-            )
+        check_exec_horizon(exec_horizon, horizon)
         self.horizon = horizon
         self.exec_horizon = exec_horizon
         self.width = width
-        self.fusion = parse_fusion(fusion) if isinstance(fusion, str) else fusion
+        self.fusion = fusion
         self._plans: list[tuple[int, FloatArray]] = []  # first step and actions, oldest first
         self._now = 0
 

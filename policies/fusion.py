@@ -96,6 +96,10 @@ class Unfused(Newest):
     name = "none"
 
 
+UNFUSED = Unfused()
+"""The rule for whoever asks for none."""
+
+
 @settings
 class Act(Fusion):
     """Temporal ensembling: w_i ∝ exp(−m·i), i = 0 being the oldest plan.

@@ -1,11 +1,14 @@
 """What a policy is: something that turns what the robot saw into a plan of actions."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
+from tasks import protocols
 from tasks.errors import HarnessError
-from tasks.observation import ACTION_DIM, FloatArray, Observation
+from tasks.observation import ACTION_DIM, CONTROL_HZ, FloatArray, Observation
 from tasks.starts import Start
 
 
@@ -45,6 +48,9 @@ class PlanRequest:
         step: Control steps executed so far in the episode.
         previous: What the plan before this one says about the steps from now on, (n, width) with n
             below the horizon, as the policy gave it; None where it says nothing.
+        episode: Name of the episode, the same for all its plans and no other episode's of the run.
+            A policy with memory keeps it under this name and starts anew at step 0. Empty outside
+            an evaluation.
     """
 
     window: Sequence[Observation]
@@ -52,11 +58,16 @@ class PlanRequest:
     seed: int
     step: int = 0
     previous: FloatArray | None = None
+    episode: str = ""
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """A policy. It keeps no state between plans, so any number of episodes can share it."""
+    """A policy: one object plans for any number of episodes, whose requests come in any order.
+
+    What it remembers of an episode it keeps under ``PlanRequest.episode``. ``OptionalMembers`` has
+    what else the harness asks of it.
+    """
 
     @property
     def spec(self) -> PolicySpec:
@@ -73,6 +84,83 @@ class Policy(Protocol):
             axis-angle deltas and the gripper command (−1 open, +1 close). Of width 10: where the
             hand is pulled to, which the simulation turns into a delta at every control step.
         """
+
+
+class PolicyContract(Protocol):
+    """The conditions under which a checkpoint was trained.
+
+    It may have an attribute ``demos``: what it was trained on, as plain data, whose ``label`` names
+    it on one line.
+    """
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Raise ``SpecMismatchError`` where the evaluation's conditions are others.
+
+        Args:
+            given: ``render_size`` (pixels), ``orientation`` and ``control_hz`` of the evaluation.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalMembers:
+    """What the harness asks of a policy besides ``spec`` and ``plan``.
+
+    A policy that has an answer has a member of the same name: an attribute, a property or, for
+    ``check_protocol``, a method. The defaults stand for policies without it.
+    """
+
+    check_protocol: Callable[[protocols.Protocol], None] | None = None
+    """Raises ``SpecMismatchError`` if the policy does not fit a protocol, before episodes run."""
+
+    contract: PolicyContract | None = None
+    """The conditions of its training, checked where there is no ``check_protocol``."""
+
+    device: object = None
+    """Where it computes, such as ``cuda:0``; its kind is on record in the run."""
+
+    provenance: Mapping[str, Any] | None = None
+    """What else a run should keep on where the policy comes from, as plain data."""
+
+    files: Path | str | None = None
+    """File or folder of the weights, hashed into the run; the checkpoint as given by default."""
+
+    more_files: Sequence[Path | str] = ()
+    """What else the weights follow from, such as the base of an adapter; hashed likewise."""
+
+    resumable_options: Sequence[str] = ()
+    """Options that a run may be resumed with other values of, as no outcome depends on them."""
+
+    remedies: Mapping[str, str] | None = None
+    """What to do about suspicious plans, by ``policies.plan_checks.Suspicion``: clauses without a
+    full stop."""
+
+    @property
+    def demos(self) -> Mapping[str, Any] | None:
+        """What the contract says of the demonstrations the policy was trained on."""
+        return getattr(self.contract, "demos", None)
+
+    @classmethod
+    def of(cls, policy: object) -> Self:
+        """Read the members that a policy has."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: getattr(policy, name) for name in names if hasattr(policy, name)})
+
+    def check_fit(self, protocol: protocols.Protocol) -> None:
+        """Refuse a policy that was made for other conditions than the protocol's.
+
+        Raises:
+            SpecMismatchError: It does not fit.
+        """
+        if self.check_protocol is not None:
+            self.check_protocol(protocol)
+        elif self.contract is not None:
+            self.contract.check(
+                {
+                    "render_size": protocol.resolution,
+                    "orientation": protocol.orientation,
+                    "control_hz": CONTROL_HZ,
+                }
+            )
 
 
 class PrivilegedPolicy(Protocol):
@@ -116,6 +204,27 @@ class StartingPolicy(PrivilegedPolicy, Protocol):
 
     def start(self, suite: str, task: int, init_state: int) -> Start:
         """Say where an episode starts; ``begin`` follows once the simulator is there."""
+
+
+MEMBERS = {
+    *("spec", "plan", "begin", "starts", "check_episodes", "start"),
+    *(field.name for field in fields(OptionalMembers)),
+}
+"""All members of a policy that the harness knows."""
+
+_ALIKE = 0.85
+"""How alike two names are, of 1, if one is taken for a slip of the other."""
+
+
+def misspelt_members(policy: object) -> dict[str, str]:
+    """Return the public members of a policy that look like slips of ones it lacks, with these."""
+    present = {name for name in dir(policy) if not name.startswith("_")}
+    lacking = sorted(MEMBERS - present)
+    nearest = {
+        name: get_close_matches(name, lacking, n=1, cutoff=_ALIKE)
+        for name in sorted(present - MEMBERS)
+    }
+    return {name: near[0] for name, near in nearest.items() if near}
 
 
 class PlanningError(HarnessError):

@@ -7,11 +7,11 @@ so it is said and nothing is refused.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 
-from policies.interface import PlanRequest
+from policies.interface import OptionalMembers, PlanRequest
 from tasks.observation import ACTION_DIM, FloatArray
 
 Suspicion = Literal["gripper-range", "gripper-high", "gripper-still", "tiny", "saturated"]
@@ -28,7 +28,7 @@ where on an action counts as clipped."""
 _SOME, _MOSTLY = 0.05, 0.9
 """Shares of the steps."""
 
-_REMEDIES: Mapping[Suspicion, str] = {
+_REMEDIES: Mapping[str, str] = {
     "gripper-range": "have the policy give −1 to open and +1 to close",
     "gripper-high": "have the policy give −1 to open and +1 to close",
     "gripper-still": "see whether the policy was trained to move the gripper, and that it gives "
@@ -38,27 +38,15 @@ _REMEDIES: Mapping[Suspicion, str] = {
 }
 
 
-@runtime_checkable
-class RemedyingPolicy(Protocol):
-    """A policy with options for what its plans mean.
-
-    Attributes:
-        remedies: What to do, by suspicion; a clause without a full stop.
-    """
-
-    remedies: Mapping[Suspicion, str]
-
-
 class PlanInspector:
     """Looks at the plans of a run, whichever episodes they are of, and says each suspicion once.
 
     Args:
-        policy: Whose plans they are; it may know better what to do, see ``RemedyingPolicy``.
+        policy: Whose plans they are; it may know better what to do: ``OptionalMembers.remedies``.
     """
 
     def __init__(self, policy: object) -> None:
-        own = policy.remedies if isinstance(policy, RemedyingPolicy) else {}
-        self._remedies = {**_REMEDIES, **own}
+        self._remedies = {**_REMEDIES, **(OptionalMembers.of(policy).remedies or {})}
         self._said: set[Suspicion] = set()
         self._steps = 0
         self._starts: list[float] = []

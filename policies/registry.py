@@ -12,6 +12,7 @@ Nothing heavy is imported before ``PolicyConfig.build``.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from importlib import import_module
@@ -20,7 +21,7 @@ from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
 
-from policies.interface import Policy, PolicySpec, PrivilegedPolicy
+from policies.interface import Policy, PolicySpec, PrivilegedPolicy, misspelt_members
 from tasks.errors import (
     ConfigError,
     PrerequisiteError,
@@ -32,6 +33,8 @@ from tasks.settings import settings, strict_call
 
 ENTRY_POINTS = "libero_bench.policies"
 """Group of entry points in which other packages name their policies."""
+
+_log = logging.getLogger(__name__)
 
 AnyPolicy = Policy | PrivilegedPolicy
 
@@ -180,14 +183,22 @@ def find_factory(name: str) -> Factory:
 
 
 def _checked(name: str, built: Any) -> AnyPolicy:
-    """Refuse what is no policy, before an evaluation stumbles over it."""
+    """Refuse what is no policy, before an evaluation stumbles over it; warn of misspelt members."""
     spec = getattr(built, "spec", None)
+    misspelt = misspelt_members(built)
     if isinstance(spec, PolicySpec) and callable(getattr(built, "plan", None)):
+        for member, meant in misspelt.items():
+            _log.warning(
+                "WARNING: Policy '%s' has a member '%s', which nothing asks for. "
+                "Did you mean '%s'? policies.interface lists what is asked.",
+                *(name, member, meant),
+            )
         policy: AnyPolicy = built
         return policy
     lack = "no plan()" if isinstance(spec, PolicySpec) else "no spec, or none that is a PolicySpec"
+    hint = "".join(f" Did you mean '{meant}' by '{other}'?" for other, meant in misspelt.items())
     raise SpecMismatchError(
-        f"Policy '{name}' is a {type(built).__name__}, which has {lack}. "
+        f"Policy '{name}' is a {type(built).__name__}, which has {lack}.{hint} "
         "Fix: give it what policies.interface.Policy describes."
     )
 
@@ -196,7 +207,7 @@ _BUILT_IN = {
     "random": "policies.baselines:build_random",
     "noop": "policies.baselines:build_noop",
     "expert": "policies.expert.policy:build_expert",
-    "rdt": "policies.rdt.options:build_rdt",
+    "rdt": "policies.rdt.options:RDTOptions",
     "replay": "policies.replay:build_replay",
     "remote": "policies.remote.policy:RemoteOptions",
 }

@@ -2,18 +2,21 @@
 
 A run is a folder: ``run.json`` (what was asked, under which conditions, how it ended),
 ``episodes.jsonl`` (one line per finished episode) and ``videos/``. This package owns that
-format and everything computed from it; it imports no other package of the project.
+format and everything computed from it. Of the other packages it imports ``tasks.files`` and
+``tasks.errors`` alone.
 
 | module | holds |
 |---|---|
-| ``records`` | what one episode and one run say about themselves |
-| ``folder`` | the files of a run folder, finding and reading them |
+| ``records`` | the record of an episode and the description of a run |
+| ``folder`` | the files of a run folder: finding, reading, replacing and clearing them |
 | ``store`` | writing a run safely and resuming it |
-| ``differences`` | how the descriptions of runs differ, under dotted names |
+| ``locking``, ``signals`` | one writer for each folder; Ctrl-C and kills at safe moments |
+| ``differences`` | settings that two runs do not share, under dotted names |
 | ``merging`` | joining the runs of shards into one |
-| ``exports`` | a run in LeRobot's shape and as metadata of a model card |
-| ``statistics/`` | every statistic, one module each |
-| ``leaderboard/`` | rows, columns, their ranking and formats, and what others have published |
-| ``comparison/`` | runs on the episodes that all of them have |
+| ``exports`` | a run in LeRobot's format and as metadata of a model card |
+| ``formatting`` | text that terminals, Markdown, CSV and JSON hold |
+| ``statistics/`` | intervals, tests and power |
+| ``comparison/`` | runs compared on the episodes that all of them have |
+| ``leaderboard/`` | rows, columns, their ranking and formats, and published numbers |
 | ``report/`` | the page |
 """

@@ -1,10 +1,10 @@
 """How the descriptions of runs differ: what decides an outcome, under dotted names."""
 
-import json
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from results.folder import RUN
+from results.formatting import short
 from results.records import RunInfo
 
 DECIDING = ("policy", "protocol", "tasks", "episodes_per_task", "demos", "config")
@@ -95,9 +95,3 @@ def in_words(found: Collection[Difference], here: str = "here", asked: str = "as
         for each in list(found)[:_SHOWN]
     )
     return shown + (f"; {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
-
-
-def short(value: object, limit: int = 60) -> str:
-    """Write a value on one line of limited length."""
-    text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "none"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

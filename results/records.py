@@ -1,6 +1,9 @@
 """What one episode and one run say about themselves, as they lie on disk."""
 
 import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -10,8 +13,9 @@ from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
-SCHEMA_VERSION = 1
-"""Version of the run folder; a reader refuses a newer one rather than misread it."""
+SCHEMA_VERSION = 2
+"""Version of the run folder; a reader refuses a newer one rather than misread it. Version 1 had the
+policy in ``config`` as well."""
 
 Outcome = Literal["success", "failure", "error"]
 Status = Literal["running", "complete", "interrupted"]
@@ -179,7 +183,7 @@ class RunInfo:
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
     config: JsonDict = dataclasses.field(default_factory=dict)
-    """The resolved configuration."""
+    """The resolved configuration, without the policy's."""
 
     provenance: JsonDict = dataclasses.field(default_factory=dict)
     """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""
@@ -224,3 +228,27 @@ class RunInfo:
             if missing:
                 raise ValueError(f"{part} lacks {' and '.join(missing)}")
         return self
+
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
+
+
+def kind_of(reason: str) -> str:
+    """Return a reason without its numbers, which differ from episode to episode."""
+    return _NUMBER.sub("#", reason)
+
+
+def most_frequent(reasons: Iterable[str]) -> tuple[str, int]:
+    """Return the reason that is given most often, as it was given first, and how often.
+
+    Args:
+        reasons: What broke each episode, one line each; at least one.
+    """
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        kind = kind_of(reason)
+        first.setdefault(kind, reason)
+        counts[kind] += 1
+    kind, count = counts.most_common(1)[0]
+    return first[kind], count

@@ -13,23 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.differences import differences, in_words, short
+from results.differences import differences, in_words
 from results.errors import ResultsError
 from results.folder import (
     EPISODE,
     EPISODES_FILE,
     RUN_FILE,
     VIDEOS_FOLDER,
-    load_run,
+    clear_leftovers,
+    is_free,
     read_episodes,
     read_info,
     write_info,
 )
-from results.leftovers import clear_leftovers, is_free
+from results.formatting import short
 from results.locking import LOCK_FILE, WriterLock
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
-
-__all__ = ["LOCK_FILE", "RunStore", "load_run", "read_info"]
 
 
 class RunStore:

@@ -9,7 +9,7 @@ Where things go: a suite in ``suites``, a rule of evaluation in ``protocols``, a
 physics or pictures in ``simulation``, Gymnasium's side in ``environment``.
 """
 
-from tasks.kernels import fix_kernels
+from tasks.native_libraries import fix_kernels
 from tasks.registration import register_with_gymnasium
 
 fix_kernels()  # before NumPy is imported

@@ -13,9 +13,8 @@ from typing import Any
 
 from tasks import egl_devices
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError
-from tasks.llvm import load_triton
+from tasks.native_libraries import environment_variables, load_triton
 from tasks.suites import quiet_robosuite
-from tasks.variables import environment
 from tasks.versions import check_versions
 
 BACKENDS = ("egl", "osmesa")
@@ -99,11 +98,11 @@ def prepare() -> None:
     if name == DISABLED:
         robosuite_sees["MUJOCO_GL"] = "glx"
     try:
-        with environment(mujoco_sees):
+        with environment_variables(mujoco_sees):
             import mujoco  # noqa: F401
 
             display = _egl_display() if name == "egl" else None
-        with environment(robosuite_sees):
+        with environment_variables(robosuite_sees):
             import robosuite.utils.binding_utils  # noqa: F401
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         missing = name == "osmesa" and find_library("OSMesa") is None

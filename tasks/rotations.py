@@ -83,9 +83,14 @@ def quat_to_rot6d(quat: Array) -> Doubles:
     return matrix_to_rot6d(quat_to_matrix(quat))
 
 
-def rot6d_to_quat(rot6d: Array) -> Doubles:
-    """Turn the 6D form (..., 6) into unit quaternions (..., 4) with w ≥ 0."""
-    return matrix_to_quat(rot6d_to_matrix(rot6d))
+def wxyz_to_xyzw(quat: Array) -> Array:
+    """Reorder quaternions (..., 4), for instance MuJoCo's, as this project has them."""
+    return quat[..., [1, 2, 3, 0]]
+
+
+def xyzw_to_wxyz(quat: Array) -> Array:
+    """Reorder this project's quaternions (..., 4) as MuJoCo has them."""
+    return quat[..., [3, 0, 1, 2]]
 
 
 def quat_to_axisangle(quat: Array, *, keep_sign: bool = False) -> Doubles:

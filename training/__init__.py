@@ -6,6 +6,6 @@ and puts them in order, ``augmentation`` changes their pictures, ``losses`` weig
 these together and ``config`` their settings. ``audit`` says what is wrong with a recipe.
 """
 
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 
 load_triton_after_mesa()  # before torch does it for an optimiser

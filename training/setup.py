@@ -1,7 +1,7 @@
 """The setup of a run: its network, its demonstrations, and the contract of the policy it trains."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.hub import is_hub_name
 from policies.rdt.checkpoint.inspection import inspect_checkpoint
-from policies.rdt.checkpoint.loading import load_network
-from policies.rdt.checkpoint.location import is_own
+from policies.rdt.checkpoint.loading import LoadingOptions, load_network
+from policies.rdt.checkpoint.location import is_own_checkpoint
 from policies.rdt.checkpoint.storage import load_checkpoint, load_contract
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
 from policies.rdt.encoders.factory import load_frozen_encoders
@@ -140,7 +140,7 @@ def check_start(config: TrainingConfig) -> Contract | None:
     if is_hub_name(config.checkpoint):
         return None
     contract = inspect_checkpoint(config.checkpoint, check_numbers=False).contract
-    if layout is not None and is_own(config.checkpoint):
+    if layout is not None and is_own_checkpoint(config.checkpoint):
         contract.check_layout(layout)
     return contract
 
@@ -171,18 +171,13 @@ def start_network(
     )
     if config.checkpoint is None:
         network, contract = _fresh_network(config, sources, device), None
-    elif is_own(config.checkpoint):
+    elif is_own_checkpoint(config.checkpoint):
         network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
         if config.layout is not None:
             contract.check_layout(get_layout(config.layout))
     else:
-        network, contract = load_network(
-            config.checkpoint,
-            device=device,
-            encoders=sources,
-            layout=config.layout,
-            dtype=torch.float32,
-        )
+        options = LoadingOptions(**asdict(sources), layout=config.layout, dtype="float32")
+        network, contract = load_network(config.checkpoint, options, device=device)
     _refuse_sources(config, small=isinstance(network.encoders_config, EncodersConfig))
     return network.train(), contract
 

@@ -13,8 +13,8 @@ from accelerate.utils import broadcast, set_seed
 
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
-from results.interruption import Interruption
 from results.locking import sole_writer
+from results.signals import Interruption
 from tasks.errors import ConfigError
 from training.adapters import merged, prepare_network
 from training.checkpoint_manager import STATE, read_state, write_state

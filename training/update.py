@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from results.interruption import Interruption
+from results.signals import Interruption
 from training.augmentation.pipeline import augment_images
 from training.config import TrainingConfig
 from training.data.masking import add_state_noise, mask_conditions

@@ -19,8 +19,7 @@ from typing import IO
 
 from harness.benchmarks.reference_rollout import LOOP, PLAYED, LoopConfig, Played
 from harness.processes import worker_variables
-from results.folder import EPISODES_FILE
-from results.store import load_run
+from results.folder import EPISODES_FILE, load_run
 from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
 

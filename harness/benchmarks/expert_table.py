@@ -21,10 +21,10 @@ from pydantic.dataclasses import dataclass
 from harness.capacity import MOST_WORKERS
 from harness.processes import end_with, worker_variables
 from tasks.errors import ConfigError
+from tasks.native_libraries import environment_variables
 from tasks.protocols import get_protocol
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 from tasks.suites import find_task
-from tasks.variables import environment
 
 
 @settings
@@ -141,7 +141,7 @@ def _play_all(
     workers = min(config.workers, len(keys))
     context = multiprocessing.get_context("spawn")
     with (
-        environment(worker_variables(workers)),
+        environment_variables(worker_variables(workers)),
         ProcessPoolExecutor(
             workers, mp_context=context, initializer=_become_worker, initargs=(os.getpid(),)
         ) as pool,

@@ -17,8 +17,8 @@ from harness.benchmarks.reference_policy import OfficialPlanner, Stages, untimed
 from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions
-from policies.rdt.model.transformer import Conditions
+from policies.rdt.model.sampling import PlanSampler, PreviousPlans, SamplingOptions
+from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
@@ -191,7 +191,7 @@ class _ProbedSampler(PlanSampler):
     stages: Stages = staticmethod(untimed)
 
     def sample(
-        self, conditions: Conditions, noise: Tensor, precedent: Precedent | None = None
+        self, conditions: Conditioning, noise: Tensor, precedent: PreviousPlans | None = None
     ) -> Tensor:
         with self.stages("denoising"):
             self.latest = super().sample(conditions, noise, precedent)

@@ -22,7 +22,7 @@ from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.presets import get_preset
-from policies.rdt.model.transformer import Conditions, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.observation import Observation
 from tasks.settings import MOST_NUMBERS, settings
 
@@ -75,7 +75,7 @@ class ProbedNetwork(RDTPolicyNetwork):
 
     stages: Stages = staticmethod(untimed)
 
-    def condition(self, batch: ConditionBatch) -> Conditions:
+    def condition(self, batch: ConditionBatch) -> Conditioning:
         """Encode what plans depend on."""
         with self.stages("conditions"):
             return super().condition(batch)
@@ -117,7 +117,7 @@ class GivenText(TextEncoder):
         # In a cache they are bfloat16.
         self._tokens = torch.randn(TEXT_TOKENS, config.text_token_dim).bfloat16()
 
-    def places(self, instruction: str) -> int:
+    def padded_length(self, instruction: str) -> int:
         """Give the same number to all."""
         return TEXT_TOKENS
 

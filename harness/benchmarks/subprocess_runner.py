@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from harness.processes import end_with, worker_variables
 from tasks.errors import SimulatorError
-from tasks.variables import environment
+from tasks.native_libraries import environment_variables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Bystander:
         self._theirs = theirs
 
     def __enter__(self) -> Self:
-        with environment(worker_variables(1)):
+        with environment_variables(worker_variables(1)):
             self._process.start()
         self._theirs.close()
         return self

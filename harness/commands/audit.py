@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from training.audit.auditing import Audit
+    from training.audit.audit import AuditResult
 
 CRITICAL = 1
 """Exit code of ``--strict`` where something is critical."""
 
 _WIDTH = 100
-_UNJUDGED = 10
+_LISTED_MISSING = 10
 
 
 def audit_command(
@@ -53,12 +53,12 @@ def audit_command(
     import os
 
     from tasks.errors import ConfigError
-    from training.audit.auditing import audit
+    from training.audit.audit import audit
 
     for name, number in (("gpus", gpus), ("demos", demos)):
         if number is not None and number < 1:
             raise ConfigError(f"--{name} {number} is not allowed. Allowed: 1 or more.")
-    done = audit(
+    result = audit(
         inputs,
         gpus=gpus,
         demos=demos,
@@ -69,10 +69,10 @@ def audit_command(
     if json:
         from json import dumps
 
-        print(dumps(_plain(done), indent=2, ensure_ascii=False))
+        print(dumps(_as_json(result), indent=2, ensure_ascii=False))
     else:
-        _show(done, least)
-    return CRITICAL if strict and done.verdict.count("critical") else 0
+        _show(result, least)
+    return CRITICAL if strict and result.count("critical") else 0
 
 
 def _own_options() -> dict[str, list[str]]:
@@ -88,20 +88,20 @@ def _own_options() -> dict[str, list[str]]:
     }
 
 
-def _plain(done: "Audit") -> dict[str, Any]:
+def _as_json(result: "AuditResult") -> dict[str, Any]:
     from dataclasses import asdict
 
     from training.audit.facts import SECTIONS
-    from training.audit.findings import SEVERITIES
+    from training.audit.rules.rule import SEVERITIES
 
-    facts = asdict(done.facts)
+    facts = asdict(result.facts)
     return {
-        "inputs": list(done.sources),
-        "summary": {severity: done.verdict.count(severity) for severity in SEVERITIES},
-        "findings": [finding.as_dict() for finding in done.verdict.findings],
-        "passed": list(done.verdict.passed),
-        "unjudged": {what: list(rules) for what, rules in done.verdict.unjudged.items()},
-        "notes": list(done.notes),
+        "inputs": list(result.sources),
+        "summary": {severity: result.count(severity) for severity in SEVERITIES},
+        "findings": [finding.as_dict() for finding in result.findings],
+        "passed": list(result.passed),
+        "unjudged": {what: list(rules) for what, rules in result.skipped.items()},
+        "notes": list(result.notes),
         "facts": {
             section: {name: value for name, value in facts[section].items() if value is not None}
             for section in SECTIONS
@@ -109,28 +109,28 @@ def _plain(done: "Audit") -> dict[str, Any]:
     }
 
 
-def _show(done: "Audit", least: str) -> None:
+def _show(result: "AuditResult", least: str) -> None:
     from harness.display import findings_table, results_console
-    from training.audit.findings import SEVERITIES
+    from training.audit.rules.rule import SEVERITIES
 
     console = results_console(_WIDTH)
-    sources = dict.fromkeys(_short(source) for source in done.sources)
+    sources = dict.fromkeys(_short(source) for source in result.sources)
     console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: [*SEVERITIES].index(least) + 1]  # type: ignore[arg-type]
-    findings = [f for f in done.verdict.findings if f.status in shown]
+    findings = [f for f in result.findings if f.status in shown]
     console.print(findings_table(findings, reasons=("expected", "why", "source")))
     console.print()
-    counts = ", ".join(f"{done.verdict.count(s)} {s}" for s in SEVERITIES)
-    console.print(f"{counts}. {len(done.verdict.passed)} rules found nothing.", style="bold")
-    for note in done.notes:
+    counts = ", ".join(f"{result.count(s)} {s}" for s in SEVERITIES)
+    console.print(f"{counts}. {len(result.passed)} rules found nothing.", style="bold")
+    for note in result.notes:
         console.print(f"Note: {note}")
-    for known, what in ((done.facts.trains, "training"), (done.facts.evaluates, "evaluation")):
+    for known, what in ((result.facts.trains, "training"), (result.facts.evaluates, "evaluation")):
         if not known:
             console.print(f"No input says anything of the {what}.")
-    if lacking := list(done.verdict.unjudged):
-        more = len(lacking) - _UNJUDGED
-        listed = "; ".join(lacking[:_UNJUDGED]) + (f"; and {more} more (--json)" * (more > 0))
-        unreadable = " in words that can be read" if done.facts.unread else ""
+    if missing := list(result.skipped):
+        more = len(missing) - _LISTED_MISSING
+        listed = "; ".join(missing[:_LISTED_MISSING]) + (f"; and {more} more (--json)" * (more > 0))
+        unreadable = " in words that can be read" if result.facts.unreadable else ""
         console.print(f"Not judged, as no input says it{unreadable}: {listed}.")
 
 

@@ -123,7 +123,7 @@ def _table(collected: "Sequence[Collected]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from results.visible import visible
+    from results.formatting import visible
 
     table = Table("suite", "task", "yield", "steps", box=None, pad_edge=False)
     table.add_column("file", overflow="fold")

@@ -27,12 +27,10 @@ def doctor_command(
         Print the findings as JSON.
     """
     from harness.display import progress_bar
-    from harness.doctor.checklist import CHECKS
-    from harness.doctor.worker import Worker
-    from harness.findings import examine
+    from harness.doctor.checks import CHECKS, CheckWorker, examine
     from tasks.findings import none_failed
 
-    with Worker() as worker, progress_bar("Examining", None, "check") as bar:
+    with CheckWorker() as worker, progress_bar("Examining", None, "check") as bar:
         findings = examine(
             CHECKS,
             out,

@@ -35,7 +35,8 @@ def leaderboard_command(
     """
     from results.folder import find_runs, load_run
     from results.leaderboard.published import load_published, published_table
-    from results.leaderboard.rendering import render, rich_table, rows_by_task, rows_from_runs
+    from results.leaderboard.rendering import render, rich_table
+    from results.leaderboard.rows import rows_by_task, rows_from_runs
 
     folders = find_runs(runs)
     loaded = [load_run(folder) for folder in folders]

@@ -30,7 +30,7 @@ def merge_command(
     """
     from harness.commands.leaderboard import leaderboard_command
     from harness.display import console
-    from harness.evaluation.run import PINNED, VOLATILE
+    from harness.evaluation.config import PINNED, VOLATILE
     from results.folder import find_runs
     from results.merging import merge_runs
 

@@ -63,10 +63,13 @@ def parity_command(
     """
     from harness.display import progress_bar
     from harness.processes import worker_variables
-    from tasks.variables import environment
+    from tasks.native_libraries import environment_variables
 
     # As workers have it, as far as libraries read it when they are imported, which is below.
-    with environment(worker_variables(1)), progress_bar("Comparing", _STAGES, "part") as bar:
+    with (
+        environment_variables(worker_variables(1)),
+        progress_bar("Comparing", _STAGES, "part") as bar,
+    ):
         import contextlib
         import io
 

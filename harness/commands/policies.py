@@ -96,13 +96,12 @@ def _documented(factory: "Callable[..., Any]") -> tuple[str, dict[str, str]]:
     """Return the first line of a docstring, and what is said of each argument."""
     from inspect import getdoc
 
-    from docstring_parser import parse
+    from docstring_parser import parse, parse_from_object
 
     parsed = parse(getdoc(factory) or "")
     said = {each.arg_name: each.description for each in parsed.params}
-    for owner in reversed(getattr(factory, "__mro__", ())):  # of a class of options
-        fields = vars(owner).get("__pydantic_fields__", {})
-        said |= {name: field.description for name, field in fields.items() if field.description}
+    for owner in reversed(getattr(factory, "__mro__", (object,))[:-1]):  # of a class of options
+        said |= {each.arg_name: each.description for each in parse_from_object(owner).params}
     plain = {
         name: " ".join((words or "").replace("``", "").split()) for name, words in said.items()
     }

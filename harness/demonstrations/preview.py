@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from results.visible import visible
+from results.formatting import visible
 from tasks.demos.motion import Phase, hand_speed
 from tasks.demos.reader import Demo
 from tasks.files import atomic_file

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
+from harness.processes import worker_variables
+from harness.provenance import gl_renderer, package_versions
+from tasks.native_libraries import environment_variables
 from tasks.observation import CAMERAS, FloatArray, Image
 from tasks.protocols import Protocol, get_protocol
 from tasks.simulation.simulator import Simulator
@@ -26,7 +29,7 @@ _PHYSICS_SUITE = "libero_goal"
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How far two pictures are apart.
+    """How far two images are apart.
 
     Attributes:
         largest: Largest difference of a channel, 0 to 255.
@@ -60,31 +63,31 @@ def golden_protocol() -> Protocol:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class SettledStart:
     """What an episode begins with.
 
     Attributes:
         state: The settled state, (D,).
-        pictures: Camera to the first picture, (96, 96, 3).
+        images: Camera to the first image, (96, 96, 3).
     """
 
     state: FloatArray
-    pictures: dict[str, Image]
+    images: dict[str, Image]
 
 
-def start(suite: str, init_state: int = 0) -> Start:
+def begin(suite: str, init_state: int = 0) -> SettledStart:
     """Begin an episode of task 0 of a suite."""
     simulator = Simulator(find_task(suite, 0), golden_protocol())
     try:
         seen = simulator.reset(init_state, cameras=CAMERAS)
-        pictures = {camera: np.asarray(seen[camera]) for camera in CAMERAS}  # type: ignore[literal-required]
-        return Start(state=simulator.get_state(), pictures=pictures)
+        images = {camera: np.asarray(seen[camera]) for camera in CAMERAS}  # type: ignore[literal-required]
+        return SettledStart(state=simulator.get_state(), images=images)
     finally:
         simulator.close()
 
 
 def final_state() -> FloatArray:
-    """Return the state after some pushing and shoving without pictures, (D,)."""
+    """Return the state after some pushing and shoving without images, (D,)."""
     simulator = Simulator(find_task(_PHYSICS_SUITE, 0), golden_protocol(), images=False)
     try:
         simulator.reset(0)
@@ -103,7 +106,7 @@ def golden_actions() -> FloatArray:
 
 
 def difference(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Difference:
-    """Compare two pictures of one size.
+    """Compare two images of one size.
 
     Args:
         one: (H, W, 3) uint8.
@@ -113,13 +116,13 @@ def difference(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Difference:
     return Difference(largest=int(apart.max()), mean=float(apart.mean()))
 
 
-def golden_start(suite: str) -> Start:
+def golden_start(suite: str) -> SettledStart:
     """Return the golden start of task 0 of a suite."""
-    pictures = {}
+    images = {}
     for camera in CAMERAS:
-        with Pictures.open(FOLDER / f"{suite}-{camera}.png") as picture:
-            pictures[camera] = np.asarray(picture.convert("RGB"))
-    return Start(state=np.asarray(golden_facts()["starts"][suite]), pictures=pictures)
+        with PILImage.open(FOLDER / f"{suite}-{camera}.png") as image:
+            images[camera] = np.asarray(image.convert("RGB"))
+    return SettledStart(state=np.asarray(golden_facts()["starts"][suite]), images=images)
 
 
 def golden_facts() -> dict[str, Any]:
@@ -128,33 +131,28 @@ def golden_facts() -> dict[str, Any]:
     return facts
 
 
-def write_picture(path: Path, picture: Image) -> None:
-    """Write a picture as PNG."""
+def write_image(path: Path, image: Image) -> None:
+    """Write a image as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Pictures.fromarray(picture).save(path, optimize=True)
+    PILImage.fromarray(image).save(path, optimize=True)
 
 
 def main() -> None:
     """Make all goldens anew."""
-    from harness.provenance import gl_renderer, package_versions
-
-    starts = {suite: start(suite) for suite in ORIGINAL_SUITES}
-    for suite, made in starts.items():
-        for camera, picture in made.pictures.items():
-            write_picture(FOLDER / f"{suite}-{camera}.png", picture)
+    starts = {suite: begin(suite) for suite in ORIGINAL_SUITES}
+    for suite, start in starts.items():
+        for camera, image in start.images.items():
+            write_image(FOLDER / f"{suite}-{camera}.png", image)
     facts = {
         "renderer": gl_renderer(),
         "packages": package_versions(),
         "protocol": golden_protocol().hash,
-        "starts": {suite: made.state.tolist() for suite, made in starts.items()},
+        "starts": {suite: start.state.tolist() for suite, start in starts.items()},
         "end": final_state().tolist(),
     }
     (FOLDER / "goldens.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    from harness.processes import worker_variables
-    from tasks.variables import environment
-
-    with environment(worker_variables(1)):
+    with environment_variables(worker_variables(1)):
         main()

@@ -8,8 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.capacity import WORKER_GIB, cpu_quota, free_memory_gib
-from tasks import kernels
+from harness.provenance import gl_renderer, machine
+from tasks import native_libraries, rendering
 from tasks.findings import Finding
+from tasks.opengl import asked_backend
+from tasks.suites import SUITES, suite_tasks
+from tasks.versions import VERSIONS
 
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software rasterizer")
 
@@ -18,8 +22,6 @@ def package_check(package: str) -> Callable[[Path], Finding]:
     """Return a check of a package's version against the pin of ``tasks.versions``."""
 
     def check(_folder: Path) -> Finding:
-        from tasks.versions import VERSIONS
-
         pin = VERSIONS[package]
         fix = f"pip install {package}=={pin.pinned}"
         try:
@@ -38,8 +40,6 @@ def package_check(package: str) -> Callable[[Path], Finding]:
 
 def check_tasks(_folder: Path) -> Finding:
     """Are all suites there, with a BDDL file and initial states for every task?"""
-    from tasks.suites import SUITES, suite_tasks
-
     tasks = [task for suite in SUITES for task in suite_tasks(suite)]
     incomplete = [task.name for task in tasks if not len(task.init_states())]
     if incomplete:
@@ -53,17 +53,12 @@ def check_tasks(_folder: Path) -> Finding:
 
 def check_rendering(_folder: Path) -> Finding:
     """Can a picture be rendered off screen?"""
-    from tasks.opengl import asked_backend
-    from tasks.rendering import check_rendering
-
-    check_rendering()
+    rendering.check_rendering()
     return Finding(status="ok", detail=asked_backend())
 
 
 def check_renderer(_folder: Path) -> Finding:
     """Which renderer makes the pictures, and is it the GPU where there is one?"""
-    from harness.provenance import gl_renderer
-
     name = gl_renderer()
     if not name:
         detail = "OpenGL does not say its name; results will lack it"
@@ -81,36 +76,36 @@ def check_renderer(_folder: Path) -> Finding:
 
 def check_blas(_folder: Path) -> Finding:
     """Are the BLAS kernels those that workers use on every processor? To be asked in a worker."""
-    if not kernels.REPRODUCIBLE:
+    if not native_libraries.REPRODUCIBLE:
         return Finding(
             status="warning",
             detail=f"{platform.machine()}: the last bits of states differ from x86-64's",
         )
-    asked, cores = os.environ.get(kernels.VARIABLE), kernels.openblas_cores()
-    shown = ", ".join(sorted(cores)) or "kernels unknown"
-    if cores == {kernels.KERNELS}:
-        elsewhere = kernels.own_cores() - cores
+    variable, kernels = native_libraries.KERNELS_VARIABLE, native_libraries.KERNELS
+    asked, cores = os.environ.get(variable), native_libraries.openblas_cores()
+    names = ", ".join(sorted(cores)) or "kernels unknown"
+    if cores == {kernels}:
+        elsewhere = native_libraries.own_cores() - cores
         if elsewhere:
-            shown += (
+            names += (
                 f"; a process of your own has {', '.join(sorted(elsewhere))}, and other last bits, "
-                f"unless it imports tasks before NumPy, or has {kernels.VARIABLE}={kernels.KERNELS}"
+                "unless it imports tasks before NumPy, or has "
+                f"{variable}={kernels}"
             )
-        return Finding(status="ok", detail=shown)
-    detail = f"{shown}: the last bits of states are not those of other machines"
-    if asked != kernels.KERNELS:  # which is what workers are given where the user says nothing
-        detail = f"{kernels.VARIABLE}={asked} is set: {detail}"
-        return Finding(status="warning", detail=detail, fix=f"unset {kernels.VARIABLE}")
+        return Finding(status="ok", detail=names)
+    detail = f"{names}: the last bits of states are not those of other machines"
+    if asked != kernels:  # which workers are given where the user says nothing
+        detail = f"{variable}={asked} is set: {detail}"
+        return Finding(status="warning", detail=detail, fix=f"unset {variable}")
     fix = "pip install --force-reinstall numpy scipy: wheels that bring their own OpenBLAS"
     return Finding(status="warning", detail=detail, fix=fix)
 
 
 def check_cores(_folder: Path) -> Finding:
     """How many cores may be used, also by the container's quota?"""
-    from harness.provenance import machine
-
-    found = machine()
-    cores, quota = found["cores"], cpu_quota()
-    detail = f"{cores} of {found['cpu']}"
+    description = machine()
+    cores, quota = description["cores"], cpu_quota()
+    detail = f"{cores} of {description['cpu']}"
     if quota is not None and quota < cores:
         return Finding(
             status="warning",

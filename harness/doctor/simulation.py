@@ -16,55 +16,53 @@ from tasks.suites import find_task
 _IDENTITY_TASK = ("libero_goal", 0)
 _OFFICIAL_CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 _SAME_PHYSICS = 1e-4
-_REAL_TIME = 20.0
+REAL_TIME = 20.0
+"""Control steps per second."""
 _OTHER_VERSION = "other versions move otherwise: install the pinned ones, named above"
 
 
-def frame_check(suite: str) -> Callable[[Path], Finding]:
-    """Return a check of the first pictures of a suite against the golden ones."""
-
-    def check(folder: Path) -> Finding:
-        here, golden = goldens.start(suite), goldens.golden_start(suite)
-        apart = {
-            camera: goldens.difference(picture, golden.pictures[camera])
-            for camera, picture in here.pictures.items()
-        }
-        moved = _distance(here.state, golden.state)
-        if moved < _SAME_PHYSICS and all(each.identical for each in apart.values()):
-            return Finding(status="ok", detail="identical to the golden pictures")
-        shown = ", ".join(f"{c} {d.mean:.2f} (at most {d.largest})" for c, d in apart.items())
-        detail = f"mean difference of levels: {shown}"
-        if moved < _SAME_PHYSICS and all(each.near for each in apart.values()):
-            made_with = goldens.golden_facts()["renderer"]
-            return Finding(
-                status="warning",
-                detail=f"{detail}; the golden pictures are from {made_with}",
-                fix="compare only runs of the same GL renderer",
-            )
-        _write(folder, suite, here, golden)
-        if moved < _SAME_PHYSICS:
-            fix = "jagged edges are a renderer's without antialiasing: choose another MUJOCO_GL"
-        else:
-            detail += f"; positions or velocities differ by up to {moved:.1e}"
-            fix = _OTHER_VERSION
-        return _differs(detail, f"look at the pictures in {folder}; {fix}")
-
-    return check
+def check_images(suite: str, folder: Path) -> Finding:
+    """Are the first images of a suite the golden ones?"""
+    here, golden = goldens.begin(suite), goldens.golden_start(suite)
+    differences = {
+        camera: goldens.difference(image, golden.images[camera])
+        for camera, image in here.images.items()
+    }
+    distance = _distance(here.state, golden.state)
+    same_state = distance < _SAME_PHYSICS
+    if same_state and all(each.identical for each in differences.values()):
+        return Finding(status="ok", detail="identical to the golden pictures")
+    numbers = ", ".join(f"{c} {d.mean:.2f} (at most {d.largest})" for c, d in differences.items())
+    detail = f"mean difference of levels: {numbers}"
+    if same_state and all(each.near for each in differences.values()):
+        renderer = goldens.golden_facts()["renderer"]
+        return Finding(
+            status="warning",
+            detail=f"{detail}; the golden pictures are from {renderer}",
+            fix="compare only runs of the same GL renderer",
+        )
+    _write_images(folder, suite, here, golden)
+    if same_state:
+        fix = "jagged edges are a renderer's without antialiasing: choose another MUJOCO_GL"
+    else:
+        detail += f"; positions or velocities differ by up to {distance:.1e}"
+        fix = _OTHER_VERSION
+    return _difference(detail, f"look at the pictures in {folder}; {fix}")
 
 
 def check_physics(_folder: Path) -> Finding:
     """Is the state after two seconds of motion that of the machine that made the goldens?"""
-    apart = _distance(goldens.final_state(), np.asarray(goldens.golden_facts()["end"]))
-    if apart == 0:
+    distance = _distance(goldens.final_state(), np.asarray(goldens.golden_facts()["end"]))
+    if distance == 0:
         return Finding(status="ok", detail=f"identical after {goldens.STEPS} control steps")
-    detail = f"differs by up to {apart:.1e} after {goldens.STEPS} control steps"
-    if apart < _SAME_PHYSICS:
+    detail = f"differs by up to {distance:.1e} after {goldens.STEPS} control steps"
+    if distance < _SAME_PHYSICS:
         fix = "compare runs of this machine with one another; see the BLAS line"
         return Finding(status="warning", detail=detail, fix=fix)
-    return _differs(detail, _OTHER_VERSION)
+    return _difference(detail, _OTHER_VERSION)
 
 
-def _differs(detail: str, fix: str) -> Finding:
+def _difference(detail: str, fix: str) -> Finding:
     """Return the finding of a clear difference; with another mujoco one is to be expected."""
     golden, here = goldens.golden_facts()["packages"]["mujoco"], version("mujoco")
     if here == golden:
@@ -79,16 +77,18 @@ def _distance(one: FloatArray, other: FloatArray) -> float:
     return float(np.abs(one - other).max()) if one.shape == other.shape else np.inf
 
 
-def _write(folder: Path, suite: str, here: goldens.Start, golden: goldens.Start) -> None:
-    for camera, picture in here.pictures.items():
-        far = np.abs(picture.astype(np.int16) - golden.pictures[camera]).astype(np.uint8)
-        kinds = {"here": picture, "golden": golden.pictures[camera], "difference": far}
-        for kind, shown in kinds.items():
-            goldens.write_picture(folder / f"{suite}-{camera}-{kind}.png", shown)
+def _write_images(
+    folder: Path, suite: str, here: goldens.SettledStart, golden: goldens.SettledStart
+) -> None:
+    for camera, image in here.images.items():
+        difference = np.abs(image.astype(np.int16) - golden.images[camera]).astype(np.uint8)
+        kinds = {"here": image, "golden": golden.images[camera], "difference": difference}
+        for kind, content in kinds.items():
+            goldens.write_image(folder / f"{suite}-{camera}-{kind}.png", content)
 
 
 def check_identity(_folder: Path) -> Finding:
-    """Do states and pictures equal those of LIBERO's own environment, step by step?"""
+    """Do states and images equal those of LIBERO's own environment, step by step?"""
     task, protocol = find_task(*_IDENTITY_TASK), goldens.golden_protocol()
     actions = goldens.golden_actions()
     simulator = Simulator(task, protocol)
@@ -144,7 +144,7 @@ def check_speed(_folder: Path) -> Finding:
     finally:
         simulator.close()
     detail = f"{blind:.0f} control steps/s without pictures, {seeing:.1f} with two at every step"
-    if blind < _REAL_TIME:
+    if blind < REAL_TIME:
         fix = "fewer --workers than cores; see whether something else uses them"
         return Finding(status="warning", detail=f"{detail}: slower than real time", fix=fix)
     return Finding(status="ok", detail=detail)

@@ -3,14 +3,11 @@
 | module | holds |
 |---|---|
 | ``config`` | what is asked |
-| ``evaluator`` | from what is asked to a run folder |
-| ``sweep`` | one policy at several execution horizons and fusions |
-| ``workload``, ``schedule`` | which episodes, by shards; which worker runs which next |
+| ``plan`` | settings filled in and checked, episodes, shards, sweeps, what ``run.json`` says |
+| ``run`` | a plan carried out in a run folder |
+| ``dispatcher`` | episodes to workers, requests in batches to the policy, records to the store |
+| ``scheduler`` | which worker runs which episode next, workers that hang, progress |
+| ``workers``, ``worker``, ``messages`` | the processes and what travels between them |
 | ``environments`` | how a worker gets its environments |
-| ``sampled_starts`` | environments that start where none of the initial states is |
 | ``rollout`` | one episode: reset, plan, execute |
-| ``dispatch`` | episodes to workers, questions in batches to the policy, records to the store |
-| ``pool``, ``worker``, ``messages`` | the processes and what they say to each other |
-| ``watchdog``, ``interruption`` | workers that hang; signals |
-| ``meter``, ``worker_log`` | how far it is; what workers printed |
 """

@@ -3,13 +3,39 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.labels import Label
+from policies.fusion import UNFUSED, Fusion, parse_fusion
 from policies.registry import PolicyConfig
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 from tasks.suites import Instructions
+
+VOLATILE = (
+    "config.workers",
+    "config.hang_after",
+    "config.give_up_after",
+    "config.record",
+    "config.hold_steps",
+    "config.out",
+    "config.label",
+    "policy.checkpoint",  # its hash decides, not its place
+    "config.instructions",  # the protocol's decide
+)
+"""Settings that may change when a run is resumed, as no outcome depends on them."""
+
+PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
+"""Entries of the provenance that must stay when a run is resumed, as every outcome depends on them:
+no two versions of mujoco compute the same motion."""
+
+
+def _read_fusion(given: Fusion | str) -> Fusion:
+    return parse_fusion(given) if isinstance(given, str) else given
+
+
+FusionRule = Annotated[InstanceOf[Fusion], BeforeValidator(_read_fusion), PlainSerializer(str)]
+"""A rule, which may be given as its text and is saved as such."""
 
 
 @settings
@@ -37,9 +63,8 @@ class EvaluationConfig:
     exec_horizon: int | None = None
     """Steps executed per plan, 1 to the policy's horizon; the policy's own by default."""
 
-    fusion: str = "none"
-    """How overlapping plans are fused, as ``policies.fusion.parse_fusion`` reads it, such as
-    ``act:m=0.05``."""
+    fusion: FusionRule = UNFUSED
+    """How overlapping plans are fused: a rule, or its text such as ``act:m=0.05``."""
 
     protocol: str = "openvla"
     """Name of the protocol."""

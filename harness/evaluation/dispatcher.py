@@ -24,9 +24,8 @@ from policies.executor import read_plan
 from policies.interface import PlanRequest, Policy
 from policies.plan_checks import PlanInspector
 from results.errors import ResultsError
-from results.interruption import Interruption
-from results.reasons import kind_of
-from results.records import EpisodeKey, EpisodeRecord
+from results.records import EpisodeKey, EpisodeRecord, kind_of
+from results.signals import Interruption
 from results.store import RunStore
 from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
 

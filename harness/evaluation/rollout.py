@@ -205,6 +205,7 @@ def _act(
             seed=plan_seed(key, plans),
             step=before,
             previous=executor.rest,
+            episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
         )
         actions = executor.add(planner.plan(request))[: env.max_steps - before]
         last = before + len(actions) >= env.max_steps  # then nobody looks at the pictures

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from results.records import EpisodeKey, EpisodeRecord
-from results.statistics import wilson_interval
+from results.statistics.intervals import wilson_interval
 
 ATTEMPTS = 2
 """Tries at an episode before it is recorded as an error."""

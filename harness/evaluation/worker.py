@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -70,8 +71,7 @@ class WorkerSetup:
         environments: Builds its environments.
         policy: Builds its policy, if that reads the simulator; None where the parent plans.
         spec: What the policy needs.
-        exec_horizon: Steps executed per plan.
-        fusion: Name of the fusion rule.
+        new_executor: Makes the plan executor of an episode.
         images: Whether any episode needs pictures.
         upright: Whether the environments' pictures are upright.
         folder: The run folder.
@@ -80,8 +80,7 @@ class WorkerSetup:
     environments: EnvironmentSpec
     policy: PolicyConfig | None
     spec: PolicySpec
-    exec_horizon: int
-    fusion: str
+    new_executor: Callable[[], PlanExecutor]
     images: bool
     upright: bool
     folder: Path
@@ -237,7 +236,7 @@ def _run(
         slot.environment(job.key.task),
         planner,
         setup.spec,
-        PlanExecutor(setup.spec.horizon, setup.exec_horizon, setup.fusion, width=setup.spec.width),
+        setup.new_executor(),
         key=job.key,
         task_name=job.task_name,
         attempt=job.attempt,

@@ -16,7 +16,7 @@ from typing import Self
 from harness.evaluation.messages import Stop
 from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
 from harness.processes import worker_variables
-from tasks.variables import environment
+from tasks.native_libraries import environment_variables
 
 _GRACE_S = 10.0
 _DUMP_S = 0.3
@@ -108,7 +108,7 @@ class WorkerPool:
             name=f"libero-bench worker {number}",
             daemon=True,
         )
-        with environment(worker_variables(self._count)):
+        with environment_variables(worker_variables(self._count)):
             process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         worker = self.workers[number] = Worker(number, process, ours)

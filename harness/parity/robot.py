@@ -6,7 +6,7 @@ from harness.parity.inputs import Evidence
 from harness.parity.rows import Comparison, graded
 from tasks.findings import Status
 from tasks.observation import FloatArray
-from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix
+from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix, wxyz_to_xyzw
 
 _JOINTS = (2e-3, 2e-2)
 _METRES = (2e-3, 2e-2)
@@ -112,7 +112,7 @@ def _rotation(evidence: Evidence) -> Comparison:
         )
     elif status != "ok":
         for name, other in (
-            ("w x y z", np.roll(demo, -1, axis=1)),
+            ("w x y z", wxyz_to_xyzw(demo)),
             ("the inverse rotation", demo * [-1, -1, -1, 1]),
         ):
             if _angle(quat_to_matrix(other), quat_to_matrix(shown)) < _RADIANS[1]:

@@ -1,7 +1,6 @@
 """What would stop a recipe after hours of work, found before its first stage."""
 
 import dataclasses
-from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.plan import resolve
-from policies.executor import PlanExecutor
-from policies.fusion import parse_fusion
+from harness.evaluation.plan import resolve_workload
+from policies.executor import check_exec_horizon
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
@@ -138,15 +136,13 @@ def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None"
 def _check_evaluation(
     config: EvaluationConfig, training: "TrainingConfig | None", trained: Foreseen | None
 ) -> None:
-    resolve(config)
+    resolve_workload(config)
     config.policy.check()
-    fusion = parse_fusion(config.fusion)
     foreseen = _of_policy(config, training, trained)
     if foreseen is not None:
-        PlanExecutor(
-            foreseen.horizon,
-            min(foreseen.horizon, 16) if config.exec_horizon is None else config.exec_horizon,
-            fusion,
+        usual = min(foreseen.horizon, 16)
+        check_exec_horizon(
+            usual if config.exec_horizon is None else config.exec_horizon, foreseen.horizon
         )
     elif config.exec_horizon is not None and config.exec_horizon < 1:
         raise ConfigError(f"exec_horizons has {config.exec_horizon}. Allowed: 1 or more.")
@@ -161,7 +157,10 @@ def _of_policy(
         return Foreseen(horizon=policy.build().spec.horizon, render_size=None)
     if policy.name != "rdt" or policy.checkpoint is None:
         return None
-    _check_sampling(policy.options)
+    if policy.options.get("layout") is not None:
+        from policies.rdt.actions.layout_file import get_layout
+
+        get_layout(policy.options["layout"])
     checkpoint = Path(policy.checkpoint).resolve()
     if training is not None and training.out.resolve() in checkpoint.parents:
         assert trained is not None
@@ -172,16 +171,6 @@ def _of_policy(
         return None
     contract.check(_conditions(config))
     return Foreseen(horizon=contract.horizon, render_size=contract.render_size)
-
-
-def _check_sampling(options: Mapping[str, Any]) -> None:
-    from policies.rdt.actions.layout_file import get_layout
-    from policies.rdt.model.sampling import SamplingOptions
-
-    names = {field.name for field in dataclasses.fields(SamplingOptions)}
-    SamplingOptions(**{name: value for name, value in options.items() if name in names})
-    if options.get("layout") is not None:
-        get_layout(options["layout"])
 
 
 def _check_protocol(config: EvaluationConfig, size: int | None) -> None:
@@ -214,13 +203,13 @@ def _contract(policy: PolicyConfig) -> "Contract | None":
         ConfigError: There is none.
     """
     from policies.rdt.checkpoint.hub import is_hub_name
-    from policies.rdt.checkpoint.location import find_official, is_own
+    from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
     from policies.rdt.checkpoint.storage import load_contract
 
     assert policy.checkpoint is not None
     if is_hub_name(policy.checkpoint):
         return None
-    if not is_own(policy.checkpoint):
+    if not is_own_checkpoint(policy.checkpoint):
         find_official(policy.checkpoint)
         return None
     return load_contract(policy.checkpoint)

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.labels import Label
 from harness.recipes.paths import placed
-from results.leftovers import is_free
+from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings
@@ -205,7 +205,7 @@ class RecipeRun:
                         settings,
                         policy=policy,
                         exec_horizon=horizon,
-                        fusion=str(fusion),
+                        fusion=fusion,
                         label=label,
                         out=self.out / "eval" / _folder_name(label, horizon, fusion),
                     )

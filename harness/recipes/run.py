@@ -1,5 +1,7 @@
 """Running a recipe: its stages in order, and what they leave to look at."""
 
+from itertools import groupby
+
 from harness.commands.evaluate import EPISODES_BROKE
 from harness.display import console
 from harness.processes import require_rendering
@@ -35,7 +37,7 @@ def _run_stages(run: RecipeRun) -> None:
     from harness.stages import (
         best_checkpoint,
         collect_with_bar,
-        evaluate_with_bar,
+        evaluate_with_bars,
         train_with_bar,
     )
 
@@ -69,8 +71,8 @@ def _run_stages(run: RecipeRun) -> None:
             console.print(f"  the best one: {best.resolve().name}")
     what = f"evaluate {len(run.evaluations)} times"
     _announce(number + 1, total, what, run.recipe.evaluate)
-    for config in run.evaluations:
-        evaluate_with_bar(config)
+    for _, configs in groupby(run.evaluations, key=lambda config: config.policy):
+        evaluate_with_bars(list(configs))
 
 
 def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:

@@ -1,8 +1,8 @@
-"""RDT: a diffusion transformer that plans 64 actions from pictures, words and the arm's state."""
+"""RDT: a diffusion transformer that plans 64 actions from images, words and the arm's state."""
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 
 if TYPE_CHECKING:
     from policies.rdt.model.config import RDTConfig

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import torch
@@ -11,11 +10,14 @@ from torch import Tensor
 from policies.interface import PlanRequest, PolicySpec
 from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
-from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
-from policies.rdt.model.sampling import PlanSampler, Precedent, SamplingOptions, stack_precedents
+from policies.rdt.model.sampling import (
+    PlanSampler,
+    PreviousPlans,
+    SamplingOptions,
+    stack_previous_plans,
+)
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import (
     FloatArray,
@@ -41,11 +43,8 @@ class RDTPolicy:
 
     Attributes:
         files: Where the checkpoint is on this machine; None for a network made in memory.
-        more_files: What else the weights follow from: an adapter's base, a config given apart.
+        more_files: Other files that determine the weights: an adapter's base, a separate config.
     """
-
-    files: Path | None = None
-    more_files: tuple[Path, ...] = ()
 
     def __init__(
         self,
@@ -55,6 +54,8 @@ class RDTPolicy:
         device: str | torch.device = "cpu",
         batch_size: int = 8,
         sampling: SamplingOptions | None = None,
+        files: Path | None = None,
+        more_files: tuple[Path, ...] = (),
     ) -> None:
         """Wrap a network.
 
@@ -64,6 +65,8 @@ class RDTPolicy:
             device: Where to compute.
             batch_size: Rows of every forward pass; spare ones are filled up.
             sampling: How to sample.
+            files: See the class.
+            more_files: See the class.
 
         Raises:
             ConfigError: The batch size is not positive, or a way of sampling is not possible with
@@ -75,6 +78,7 @@ class RDTPolicy:
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."
             )
         contract.check_network(network)
+        self.files, self.more_files = files, more_files
         self.network = network.to(device).eval()
         self.contract = contract
         self.layout = contract.mapping
@@ -84,44 +88,6 @@ class RDTPolicy:
         if self.sampling.guidance != "none":
             self.layout.check_encodes_actions()
         self._sampler = PlanSampler(self.network.rdt, self.sampling, self.device)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        source: Path | str,
-        *,
-        device: str | torch.device = "cpu",
-        batch_size: int = 8,
-        sampling: SamplingOptions | None = None,
-        **loading: Unpack[LoadingOptions],
-    ) -> "RDTPolicy":
-        """Load a policy: a folder that ``save_checkpoint`` wrote, or an official checkpoint.
-
-        Args:
-            source: The checkpoint's folder, or a hub name of official weights.
-            device: See ``__init__``.
-            batch_size: See ``__init__``.
-            sampling: See ``__init__``.
-            **loading: What the checkpoint does not say; see ``LoadingOptions``.
-
-        Raises:
-            ConfigError: There is no whole checkpoint there, or an encoder's source is wrong.
-            SpecMismatchError: Its parts do not belong together.
-            PrerequisiteError: Something is on the hub and the hub cannot be reached.
-        """
-        folder = find_source(source, ema=loading.get("weights") == "ema")
-        network, contract = load_network(folder, device=device, **loading)
-        policy = cls(
-            network,
-            contract,
-            device=device,
-            batch_size=batch_size,
-            sampling=sampling,
-        )
-        policy.files = folder
-        apart = (loading.get("base"), loading.get("config"))
-        policy.more_files = tuple(find_source(place) for place in apart if place is not None)
-        return policy
 
     @property
     def spec(self) -> PolicySpec:
@@ -147,11 +113,11 @@ class RDTPolicy:
 
         Raises:
             ConfigError: An instruction is too long, or a language cache lacks it.
-            SpecMismatchError: An observation lacks something or has pictures of another size.
+            SpecMismatchError: An observation lacks something or has images of another size.
         """
         by_length: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            places = self.network.text_encoder.places(request.instruction)
+            places = self.network.text_encoder.padded_length(request.instruction)
             by_length.setdefault(places, []).append(index)
         plans: dict[int, FloatArray] = {}
         for alike in by_length.values():
@@ -181,14 +147,14 @@ class RDTPolicy:
         shape = (self.sampling.samples, self.contract.horizon, SIZE)
         return torch.randn(shape, generator=generator)
 
-    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> Precedent | None:
+    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> PreviousPlans | None:
         if self.sampling.guidance == "none":
             return None
         rests = [
             None if row.previous is None else self._rest_of(row.previous, state, index)
             for index, row in enumerate(rows)
         ]
-        return stack_precedents(
+        return stack_previous_plans(
             rests, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
         )
 
@@ -203,7 +169,7 @@ class RDTPolicy:
         text, text_mask = self.network.text_encoder.prepare([row.instruction for row in rows])
         mask_BV = torch.from_numpy(self.layout.mask).expand(len(rows), -1)
         return {
-            # Left on the CPU: an encoder that knows a picture already need not move it.
+            # Left on the CPU: an encoder that knows an image already need not move it.
             "images": self.network.image_encoder.prepare(frames),
             "token_ids": text.to(self.device),
             "token_mask": text_mask.to(self.device),
@@ -224,12 +190,12 @@ class RDTPolicy:
         stacks = []
         for window in windows:
             for seen in window:
-                _check_pictures(seen, cameras, wanted)
-            pictures = [self._by_place(seen, wanted) for seen in window]
-            blank = np.full_like(pictures[0], BACKGROUND)
+                _check_images(seen, cameras, wanted)
+            images = [self._by_place(seen, wanted) for seen in window]
+            blank = np.full_like(images[0], BACKGROUND)
             first = self.network.encoders_config.missing_history == "first"
-            missing = [pictures[0] if first else blank] * (history - len(pictures))
-            stacks.append(np.stack(missing + pictures))
+            missing = [images[0] if first else blank] * (history - len(images))
+            stacks.append(np.stack(missing + images))
         return np.stack(stacks)
 
     def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
@@ -246,13 +212,13 @@ class RDTPolicy:
         return tuple(getattr(seen.get(self.contract.shown_cameras[0]), "shape", ()))
 
 
-def _check_pictures(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
+def _check_images(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
     for camera in cameras:
         shape: tuple[int, ...] = tuple(getattr(seen.get(camera), "shape", ()))
         if shape != wanted or len(shape) != 3 or shape[2] != 3:
             needed = wanted or "(height, width, 3)"
             size = f" at {wanted[0]} pixels" if wanted else ""
             raise SpecMismatchError(
-                f"Camera '{camera}' gave {shape or 'no picture'}; the checkpoint needs {needed}. "
+                f"Camera '{camera}' gave {shape or 'no image'}; the checkpoint needs {needed}. "
                 f"Fix: render the policy's history{size}."
             )

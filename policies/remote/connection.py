@@ -32,7 +32,7 @@ _CLOSE_S = 1.0
 _HEALTH_S = 5.0
 _LARGEST_MESSAGE = 4 << 20
 """Bytes of a message. A plan of 4,096 steps has 0.2 MB as an array; the rest is room for lists
-instead, and for what a server adds: times, its state, two pictures, what it says of itself."""
+instead, and for what a server adds: times, its state, two images, what it says of itself."""
 _START_HINT = (
     "Fix: start it (openpi: uv run scripts/serve_policy.py --env LIBERO), name its place with "
     "--option.host and --option.port, or wait longer with --option.wait."
@@ -175,7 +175,7 @@ class Connection:
             raise SpecMismatchError(
                 f"The server at {self.uri} sent a message of more than {_LARGEST_MESSAGE >> 20} "
                 "MiB, far above what a plan can be. Fix: have it answer with actions alone, "
-                "without pictures or features."
+                "without images or features."
             ) from error
 
     def _read(self, frame: str | bytes) -> Any:

@@ -1,8 +1,8 @@
-"""Pictures and states in the forms that policy servers want.
+"""Images and states in the forms that policy servers want.
 
 openpi's own script for LIBERO (examples/libero/main.py) sends:
 
-- pictures upright, made to fit a square by bilinear scaling, black where they do not fill it;
+- images upright, made to fit a square by bilinear scaling, black where they do not fill it;
 - the hand's position, its orientation as axis times angle, and both fingers. The orientation keeps
   the sign of the simulator's quaternion, so its angle lies in [0, 2π]: a policy trained on such
   data must not get the shorter rotation instead, however equal the two are.
@@ -21,10 +21,10 @@ from pydantic_core import ArgsKwargs
 from policies.interface import PlanRequest
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray, Image, Observation
-from tasks.rotations import quat_to_axisangle, quat_to_rot6d
+from tasks.rotations import quat_to_axisangle, quat_to_rot6d, xyzw_to_wxyz
 
 Turn = Literal["rotate180", "raw", "flip"]
-"""How a picture is turned against what the renderer gives, as ``rotate180`` and ``raw`` of
+"""How an image is turned against what the renderer gives, as ``rotate180`` and ``raw`` of
 ``tasks.protocols``; ``flip`` reverses its rows, so that it is upright and not mirrored."""
 
 Resize = Literal["pad", "stretch", "none"]
@@ -35,7 +35,7 @@ STATE_PARTS: Mapping[str, Callable[[Observation], FloatArray]] = {
     "short-axisangle": lambda seen: quat_to_axisangle(seen["ee_quat"]),
     "quat": lambda seen: seen["ee_quat"],
     "short-quat": lambda seen: np.where(seen["ee_quat"][3] < 0, -1, 1) * seen["ee_quat"],
-    "quat-wxyz": lambda seen: np.roll(seen["ee_quat"], 1),
+    "quat-wxyz": lambda seen: xyzw_to_wxyz(seen["ee_quat"]),
     "rot6d": lambda seen: quat_to_rot6d(seen["ee_quat"]),
     "fingers": lambda seen: seen["gripper_qpos"],
     "width": lambda seen: seen["gripper_qpos"][:1] - seen["gripper_qpos"][1:],
@@ -50,7 +50,7 @@ def read_state(seen: Observation, parts: Sequence[str]) -> FloatArray:
 
 
 def turned(frame: Image, turn: Turn) -> Image:
-    """Turn a picture (H, W, 3) that was turned by 180° as a policy saw it in training."""
+    """Turn an image (H, W, 3) that was turned by 180° as a policy saw it in training."""
     match turn:
         case "rotate180":
             return frame
@@ -61,7 +61,7 @@ def turned(frame: Image, turn: Turn) -> Image:
 
 
 def fit(frame: Image, size: int, how: Resize) -> Image:
-    """Make a picture (H, W, 3) fit a square, (size, size, 3) uint8, unless it stays as it is."""
+    """Make an image (H, W, 3) fit a square, (size, size, 3) uint8, unless it stays as it is."""
     match how:
         case "pad":
             return resize_with_pad(frame, size)
@@ -73,7 +73,7 @@ def fit(frame: Image, size: int, how: Resize) -> Image:
 
 
 def resize_with_pad(frame: Image, size: int) -> Image:
-    """Scale a picture to fit a square, bilinear, centred on black; the aspect ratio stays.
+    """Scale an image to fit a square, bilinear, centred on black; the aspect ratio stays.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -134,9 +134,9 @@ class ServerMapping:
     """Whose conventions the served policy follows. It presets the options from image-size on, whose
     defaults are given for openpi; the messages are openpi's under each."""
     image_key: str = "observation/image"
-    """Name of the fixed camera's picture in a request; none to leave it out."""
+    """Name of the fixed camera's image in a request; none to leave it out."""
     wrist_key: str = "observation/wrist_image"
-    """Name of the wrist camera's picture; none to leave it out."""
+    """Name of the wrist camera's image; none to leave it out."""
     state_key: str = "observation/state"
     """Name of the robot's state."""
     prompt_key: str = "prompt"
@@ -144,11 +144,11 @@ class ServerMapping:
     actions_key: str = "actions"
     """Name of the plan in an answer."""
     image_size: Annotated[int, Field(ge=16, le=2048)] = 224
-    """Height and width of the pictures to send."""
+    """Height and width of the images to send."""
     resize: Resize = "pad"
-    """How pictures are made to fit: with black borders, stretched, or sent as rendered."""
+    """How images are made to fit: with black borders, stretched, or sent as rendered."""
     image_turn: Turn = "rotate180"
-    """How the policy saw pictures in training: rotate180, as openpi, OpenVLA and LeRobot turn
+    """How the policy saw images in training: rotate180, as openpi, OpenVLA and LeRobot turn
     them; raw, upside down as LIBERO's files hold them; flip, raw with its rows reversed."""
     wrist_turn: Literal["same", "rotate180", "raw", "flip"] = "same"
     """The same for the wrist camera, where it differs."""
@@ -175,7 +175,7 @@ class ServerMapping:
         preset = dict(PRESETS.get(own.get("server", "openpi"), {}))
         if own.get("resize") == "none" and "image_size" in own:
             raise ConfigError(
-                f"image_size {own['image_size']} given with resize none, which sends pictures as "
+                f"image_size {own['image_size']} given with resize none, which sends images as "
                 "rendered. Fix: leave out one of them; eval's --resolution sets what is rendered."
             )
         return ArgsKwargs(given.args, {**preset, **own})
@@ -198,7 +198,7 @@ class ServerMapping:
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Cameras whose pictures are sent."""
+        """Cameras whose images are sent."""
         keys = {"agentview": self.image_key, "wrist": self.wrist_key}
         return tuple(camera for camera, key in keys.items() if key != NOTHING)
 
@@ -206,19 +206,19 @@ class ServerMapping:
         """Turn a request into the message that is sent.
 
         Args:
-            request: Its window's last observation holds the pictures of ``cameras``, upright (see
+            request: Its window's last observation holds the images of ``cameras``, upright (see
                 ``tasks.protocols.Protocol.orientation``).
 
         Returns:
-            Pictures (H, W, 3) uint8, the state (n,), and the instruction, by their keys.
+            Images (H, W, 3) uint8, the state (n,), and the instruction, by their keys.
         """
         seen = request.window[-1]
         message: dict[str, Any] = {}
         if self.image_key != NOTHING:
-            message[self.image_key] = self._picture(seen["agentview"], self.image_turn)
+            message[self.image_key] = self._image(seen["agentview"], self.image_turn)
         if self.wrist_key != NOTHING:
             turn = self.image_turn if self.wrist_turn == "same" else self.wrist_turn
-            message[self.wrist_key] = self._picture(seen["wrist"], turn)
+            message[self.wrist_key] = self._image(seen["wrist"], turn)
         if NOTHING not in (self.state_key, self.state):
             state = read_state(seen, self.state.split("+"))
             message[self.state_key] = state.astype(self.state_dtype)
@@ -228,7 +228,7 @@ class ServerMapping:
         return message
 
     def blank_request(self) -> dict[str, Any]:
-        """Return a message of black pictures and zeros, to learn what a server's plans are like."""
+        """Return a message of black images and zeros, to learn what a server's plans are like."""
         side = _PROBED_SIZE if self.resize == "none" else self.image_size
         black = np.zeros((side, side, 3), np.uint8)
         nothing = Observation(
@@ -261,5 +261,5 @@ class ServerMapping:
         clipped: FloatArray = read.clip(-1.0, 1.0)
         return clipped
 
-    def _picture(self, frame: Image, turn: Turn) -> Image:
+    def _image(self, frame: Image, turn: Turn) -> Image:
         return fit(turned(frame, turn), self.image_size, self.resize)

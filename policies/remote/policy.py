@@ -78,14 +78,14 @@ class RemotePolicy:
         }
 
     def check_protocol(self, protocol: Protocol) -> None:
-        """Refuse pictures that are upside down; how they are sent is the mapping's.
+        """Refuse images that are upside down; how they are sent is the mapping's.
 
         Raises:
             SpecMismatchError: They are under this protocol.
         """
         if protocol.orientation != "rotate180":
             raise SpecMismatchError(
-                f"Policy 'remote' needs upright pictures; those of protocol '{protocol.name}' are "
+                f"Policy 'remote' needs upright images; those of protocol '{protocol.name}' are "
                 "as rendered, upside down. Fix: give --protocol openpi, openvla or lerobot; "
                 "--option.image-turn raw sends them upside down all the same."
             )
@@ -129,7 +129,7 @@ class RemoteOptions(ServerMapping):
     wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """Seconds to wait for a server that is not there, at the start and later."""
     horizon: Annotated[int, Field(ge=1, le=_LONGEST_PLAN)] | None = None
-    """Steps in the server's plans. Without it, a request of black pictures is sent to see, which
+    """Steps in the server's plans. Without it, a request of black images is sent to see, which
     also has the server compile before an episode waits for it."""
 
     def build(self) -> RemotePolicy:
@@ -167,7 +167,7 @@ class RemoteOptions(ServerMapping):
                 f"{error} That was its answer to a first request with the keys "
                 f"{', '.join(request)}. Fix: serve a policy for LIBERO (openpi: --env LIBERO) or "
                 "give the names it wants (--option.image-key and the like); if it only dislikes "
-                "black pictures, give --option.horizon."
+                "black images, give --option.horizon."
             ) from error
 
 

@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.comparison.conditions import Conditions, conditions_of, values_in_words
-from results.comparison.pair_comparison import Latest, Pair, pair_of
-from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of, shared_keys
+from results.comparison.pairs import (
+    Latest,
+    Outcomes,
+    Pair,
+    contrasts_of,
+    letters_of,
+    outcomes_of,
+    pair_of,
+    shared_keys,
+)
 from results.errors import ResultsError
 from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord, RunInfo
-from results.statistics import Estimate, rate_interval
+from results.statistics.intervals import Estimate, rate_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from results.differences import flat, short
+from results.differences import flat
+from results.formatting import short
 from results.records import RunInfo
 
 _SIMULATOR = re.compile(

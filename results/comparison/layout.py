@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from results.comparison.comparison import Comparison, Contender
-from results.comparison.pair_comparison import Flip, Pair
-from results.differences import short
-from results.leaderboard.columns import spans
-from results.statistics import Estimate
+from results.comparison.pairs import Flip, Pair
+from results.formatting import short, spans
+from results.statistics.intervals import Estimate
 from results.statistics.power import ALPHA, POWER
 
 

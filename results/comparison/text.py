@@ -1,18 +1,22 @@
 """A comparison as a table for the terminal, Markdown, CSV and JSON."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from results.comparison.comparison import Comparison, Contender
 from results.comparison.layout import INDENT, Paragraph, blocks_of
-from results.comparison.pair_comparison import Flip, Pair
-from results.errors import ResultsError
-from results.leaderboard.rendering import Format, markdown_cell, markdown_table
-from results.visible import visible
+from results.comparison.pairs import Flip, Pair
+from results.formatting import (
+    Format,
+    check_format,
+    csv_table,
+    json_text,
+    markdown_cell,
+    markdown_table,
+    plain_text,
+    visible,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,20 +39,14 @@ def render_comparison(
     Raises:
         ResultsError: The format is unknown.
     """
+    check_format(format)
     if format == "json":
-        return json.dumps(comparison_values(comparisons), indent=2, ensure_ascii=False) + "\n"
+        return json_text(comparison_values(comparisons))
     if format == "csv":
         return _csv(comparisons)
     if format == "markdown":
         return _markdown(comparisons, flips)
-    if format != "table":
-        raise ResultsError(f"Unknown format '{format}'. Allowed: {', '.join(get_args(Format))}.")
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=200, color_system=None)
-    with console.capture() as capture:
-        print_comparison(comparisons, console, flips=flips)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    return plain_text(lambda console: print_comparison(comparisons, console, flips=flips))
 
 
 def print_comparison(
@@ -175,11 +173,7 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
             lines += [
                 {"suite": each.suite, "a": pair["a"], "b": pair["b"], **task} for task in tasks
             ]
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(lines[0]) if lines else ["suite"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return file.getvalue()
+    return csv_table(list(lines[0]) if lines else ["suite"], lines)
 
 
 def _pairs(comparison: Comparison) -> list[dict[str, Any]]:

@@ -5,9 +5,10 @@ column and every digit.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from results.formatting import spans
 from results.leaderboard.rows import Row
 
 Scalar = str | int | float | None
@@ -51,24 +52,6 @@ def _tasks(row: Row) -> str:
     if row.task_name is not None:
         return f"{row.tasks[0]}: {row.task_name}"
     return spans(row.tasks)
-
-
-def spans(indices: Iterable[int]) -> str:
-    """Write indices with runs drawn together.
-
-    Args:
-        indices: Indices in any order.
-
-    Returns:
-        Such as ``0–4, 7``.
-    """
-    found: list[list[int]] = []
-    for index in sorted(set(indices)):
-        if found and index == found[-1][1] + 1:
-            found[-1][1] = index
-        else:
-            found.append([index, index])
-    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in found)
 
 
 COLUMNS: tuple[Column, ...] = (

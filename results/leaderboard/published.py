@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from results.statistics import wilson_interval
+from results.statistics.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from rich.table import Table

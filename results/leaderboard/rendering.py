@@ -1,22 +1,20 @@
 """The leaderboard: the table, Markdown, CSV and JSON made from its rows."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from results.errors import ResultsError
-from results.leaderboard.columns import (
-    COLUMNS,
-    Column,
-    Scalar,
-    common_cells,
-    footnotes,
-    interval_header,
-    shown_columns,
-    spans,
+from results.formatting import (
+    Format,
+    check_format,
+    csv_table,
+    json_text,
+    markdown_cell,
+    markdown_table,
+    plain_text,
+    visible,
 )
+from results.leaderboard.columns import COLUMNS, Scalar, common_cells, footnotes, shown_columns
 from results.leaderboard.published import (
     CAUTION,
     PublishedResult,
@@ -25,32 +23,10 @@ from results.leaderboard.published import (
     published_values,
     remarks,
 )
-from results.leaderboard.rows import Row, Run, rows_by_task, rows_from_runs
-from results.visible import visible
+from results.leaderboard.rows import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-__all__ = [
-    "COLUMNS",
-    "Column",
-    "Format",
-    "Row",
-    "Run",
-    "common_cells",
-    "footnotes",
-    "interval_header",
-    "markdown_cell",
-    "markdown_table",
-    "render",
-    "rich_table",
-    "rows_by_task",
-    "rows_from_runs",
-    "shown_columns",
-    "spans",
-]
-
-Format = Literal["table", "markdown", "csv", "json"]
 
 
 def rich_table(rows: Sequence[Row]) -> "Table":
@@ -113,8 +89,7 @@ def render(
         ResultsError: The format is unknown, or is CSV, which holds one table only, with published
             results.
     """
-    if format not in get_args(Format):
-        raise ResultsError(f"Unknown format '{format}'. Allowed: {', '.join(get_args(Format))}.")
+    check_format(format)
     if format == "json":
         return _json(rows, published)
     if format == "markdown":
@@ -130,15 +105,10 @@ def render(
 
 
 def _table(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
-    from rich.console import Console
-
-    # Text that goes into a file must not depend on the terminal it was made in.
-    console = Console(file=io.StringIO(), width=200, color_system=None)
-    with console.capture() as capture:
-        console.print(rich_table(rows))
-        if published:
-            console.print(published_table(published))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    text = plain_text(lambda console: console.print(rich_table(rows)))
+    if published:
+        text += plain_text(lambda console: console.print(published_table(published)))
+    return text
 
 
 def _markdown(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
@@ -156,46 +126,16 @@ def _markdown(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
     return text
 
 
-def markdown_table(
-    header: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence[bool] = ()
-) -> str:
-    """Write a table in Markdown.
-
-    Args:
-        header: Names of the columns.
-        lines: Cells of each row, as they are to be read.
-        right: Which columns are set to the right; none by default.
-
-    Returns:
-        The table, ending in a newline.
-    """
-    rule = ["---:" if end else "---" for end in right or [False] * len(header)]
-    cells = [[markdown_cell(cell) for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [list(header), rule, *cells])
-
-
-def markdown_cell(text: str) -> str:
-    """Write text so that Markdown shows it as it is, on one line."""
-    for given, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
-        text = text.replace(given, safe)
-    return text
-
-
 def _csv(rows: Sequence[Row]) -> str:
-    file = io.StringIO()
     values = [_values(row) for row in rows]
-    names = list(values[0]) if values else [column.key for column in COLUMNS]
-    writer = csv.DictWriter(file, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(values)
-    return file.getvalue()
+    return csv_table(list(values[0]) if values else [column.key for column in COLUMNS], values)
 
 
 def _json(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
     values: Any = [_values(row) for row in rows]
     if published:
         values = {"runs": values, "published": published_values(published)}
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json_text(values)
 
 
 def _values(row: Row) -> dict[str, Scalar]:

@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
-from results.reasons import most_frequent
-from results.records import EpisodeRecord, RunInfo
-from results.statistics import detectable_difference, rate_interval
+from results.records import EpisodeRecord, RunInfo, most_frequent
+from results.statistics.intervals import rate_interval
+from results.statistics.power import detectable_difference
 
 Run = tuple[RunInfo, Sequence[EpisodeRecord]]
 """A run as ``load_run`` returns it."""

@@ -3,15 +3,12 @@
 | module | holds |
 |---|---|
 | ``page`` | all sections put together (``templates/``) |
-| ``runs`` | the runs of a page, with names that tell them apart |
-| ``board`` | the leaderboard's cells with what they are sorted by |
-| ``horizons`` | success against the execution horizon |
-| ``tasks`` | success by task |
-| ``states`` | heat maps of tasks and initial states |
-| ``steps`` | distribution of the steps of successes and failures |
+| ``runs`` | the runs of a page under distinct names, their settings and what differs |
+| ``overview`` | the leaderboard's cells with their sort keys |
+| ``success`` | success by task and by execution horizon |
+| ``episodes`` | heat maps of tasks and initial states; episodes matched across runs |
+| ``step_times`` | distribution of the steps of successes and failures |
 | ``goals`` | how far failures got: the goal predicates that ever held |
-| ``pairs`` | outcomes of matched episodes, for the comparison of two runs |
-| ``clips`` | videos, linked into the page's folder |
-| ``conditions`` | what is known of each run, and what differs between them |
+| ``videos`` | videos, linked into the page's folder |
 | ``drawing`` | a small SVG with percent coordinates, which fits any width |
 """

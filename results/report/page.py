@@ -10,16 +10,13 @@ from typing import Any
 
 from results.errors import ResultsError
 from results.leaderboard.rows import rows_from_runs
-from results.report.board import board_from_rows
-from results.report.clips import place_clips
-from results.report.conditions import as_text, entries_of, errors_of, shared_conditions
+from results.report.episodes import MARKS, pairs_of_runs, state_maps
 from results.report.goals import goal_progress, level
-from results.report.horizons import horizon_charts
-from results.report.pairs import pairs_of_runs
-from results.report.runs import load_runs
-from results.report.states import MARKS, state_maps
-from results.report.steps import steps_charts
-from results.report.tasks import DRAWN_RUNS, instruction, success_by_task
+from results.report.overview import board_from_rows
+from results.report.runs import as_text, entries_of, errors_of, load_runs, shared_conditions
+from results.report.step_times import steps_charts
+from results.report.success import DRAWN_RUNS, horizon_charts, instruction, success_by_task
+from results.report.videos import place_clips
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGE = "index.html"

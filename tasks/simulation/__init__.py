@@ -4,6 +4,6 @@ from tasks.opengl import prepare
 
 prepare()  # before any module here imports MuJoCo or robosuite
 
-from tasks.simulation.gl import free_contexts_apart  # noqa: E402
+from tasks.simulation.render_context import free_contexts_separately  # noqa: E402
 
-free_contexts_apart()
+free_contexts_separately()

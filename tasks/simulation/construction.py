@@ -14,13 +14,12 @@ import mujoco
 import numpy as np
 
 from tasks.errors import SimulatorError
-from tasks.kernels import warn_of_kernels
+from tasks.native_libraries import warn_of_kernels
 from tasks.observation import CONTROL_HZ
 from tasks.opengl import DISABLED, backend, forbidden, unavailable
 from tasks.protocols import Protocol
-from tasks.simulation.gl import undisturbed
-from tasks.simulation.model_cache import ModelCache
-from tasks.simulation.model_source import forget_source, return_memory, source_xml
+from tasks.simulation.model_cache import ModelCache, forget_source, return_memory, source_xml
+from tasks.simulation.render_context import SharingRenderContext, current_context_kept
 from tasks.suites import Task, import_libero
 
 _renderer_pid: int | None = None
@@ -73,7 +72,7 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     except (ImportError, AttributeError, OSError) as error:
         raise unavailable(error) from error
     try:
-        with undisturbed(), seeded(protocol.seed), _cheaper_construction(cache):
+        with current_context_kept(), seeded(protocol.seed), _cheaper_construction(cache):
             control = ControlEnv(
                 bddl_file_name=str(task.bddl_file),
                 use_camera_obs=False,
@@ -94,7 +93,10 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
 
 def free_libero(control: Any) -> None:
     """Free the renderer and the simulation of a ``ControlEnv``."""
-    with undisturbed(), contextlib.suppress(Exception):  # what is gone already cannot be freed
+    with (
+        current_context_kept(),
+        contextlib.suppress(Exception),
+    ):  # what is gone already cannot be freed
         context = control.env.sim._render_context_offscreen
         if context is not None:
             context.gl_ctx.make_current()
@@ -122,8 +124,6 @@ def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
     """Have robosuite take its models from the cache and its render contexts from us, meanwhile."""
     from robosuite.environments import base
 
-    from tasks.simulation.render_passes import SharingRenderContext
-
     def from_xml_string(xml: str) -> Any:
         model = cache.model(xml)
         sim = simulation(model)
@@ -144,8 +144,8 @@ def _cheaper_construction(cache: ModelCache) -> Iterator[None]:
 _SIZES = ("nq", "nv", "nu", "na", "nbody", "nbvh")
 
 
-def leave_out(model: Any) -> None:
-    """Make a model do without them, for good.
+def disable_unused(model: Any) -> None:
+    """Disable a model's sensors and bounding volumes of single bodies, which nothing reads.
 
     To be called once its data exist. The model must not be saved or copied afterwards.
 

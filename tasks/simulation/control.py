@@ -8,18 +8,63 @@ which BLAS sums in another order.
 Where robosuite computes the forward dynamics three times for a physics step, its position and
 velocity stages run once here: they depend on positions and velocities alone. The constraint solver
 runs as often as there, since each solution is where the next one starts.
+
+MuJoCo's C functions are declared by name and resolved in the library that the ``mujoco`` package
+has loaded, so that numba can keep compiled callers on disk: no address of this process is in them.
+Their arguments are addresses: ``model._address``, ``data._address``, ``array.ctypes.data``.
 """
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import llvmlite.binding
+import mujoco
 import numpy as np
-from numba import njit
+from numba import njit, types
 from robosuite.utils.control_utils import nullspace_torques, opspace_matrices, orientation_error
 
+from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray
-from tasks.simulation import mujoco_library as mj
 
 _GRIPPER_SPEED = 0.01
+
+
+def _load_mujoco() -> None:
+    folder = Path(mujoco.__file__).parent
+    # Linux: libmujoco.so.3.2.3, macOS: libmujoco.3.2.3.dylib, Windows: mujoco.dll
+    endings = {".so", ".dylib", ".dll"}
+    found = sorted(path for path in folder.glob("*mujoco*") if endings & set(path.suffixes))
+    if not found:
+        raise PrerequisiteError(
+            f"No MuJoCo library lies in {folder}. Fix: pip install --force-reinstall mujoco"
+        )
+    llvmlite.binding.load_library_permanently(str(found[0]))
+
+
+_load_mujoco()
+
+
+def _function(name: str, *arguments: Any) -> Any:
+    return types.ExternalFunction(name, types.void(*arguments))
+
+
+_ADDRESS: Any = types.uintp
+_INDEX: Any = types.int32
+
+mj_step1 = _function("mj_step1", _ADDRESS, _ADDRESS)
+"""Position and velocity stage of a step: (model, data)."""
+mj_step2 = _function("mj_step2", _ADDRESS, _ADDRESS)
+"""Forces, constraints and integration of a step: (model, data)."""
+mj_actuation = _function("mj_fwdActuation", _ADDRESS, _ADDRESS)
+"""Actuator forces: (model, data)."""
+mj_acceleration = _function("mj_fwdAcceleration", _ADDRESS, _ADDRESS)
+"""Accelerations without constraints: (model, data)."""
+mj_constraint = _function("mj_fwdConstraint", _ADDRESS, _ADDRESS)
+"""Constraint forces, from the previous solution on, which it replaces: (model, data)."""
+mj_site_jacobian = _function("mj_jacSite", _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _INDEX)
+"""Translational and rotational Jacobian, (3, nv) each: (model, data, jacp, jacr, site)."""
+mj_full_mass_matrix = _function("mj_fullM", _ADDRESS, _ADDRESS, _ADDRESS)
+"""Dense mass matrix (nv, nv) from the sparse one: (model, dense, sparse)."""
 
 
 class Arm(NamedTuple):
@@ -127,12 +172,12 @@ class Sample(NamedTuple):
 
 @njit(cache=True)
 def _solve(arm: Arm, times: int) -> None:
-    mj.step1(arm.model, arm.data)
+    mj_step1(arm.model, arm.data)
     if times > 0:
-        mj.actuation(arm.model, arm.data)
-        mj.acceleration(arm.model, arm.data)
+        mj_actuation(arm.model, arm.data)
+        mj_acceleration(arm.model, arm.data)
         for _ in range(times):
-            mj.constraint(arm.model, arm.data)
+            mj_constraint(arm.model, arm.data)
 
 
 @njit(cache=True)
@@ -142,8 +187,8 @@ def _observe(arm: Arm, views: Views, memory: Memory) -> None:
     jac_pos = np.zeros((3, nv))
     jac_ori = np.zeros((3, nv))
     mass = np.zeros((nv, nv))
-    mj.site_jacobian(arm.model, arm.data, jac_pos.ctypes.data, jac_ori.ctypes.data, arm.site)
-    mj.full_mass_matrix(arm.model, mass.ctypes.data, views.mass.ctypes.data)
+    mj_site_jacobian(arm.model, arm.data, jac_pos.ctypes.data, jac_ori.ctypes.data, arm.site)
+    mj_full_mass_matrix(arm.model, mass.ctypes.data, views.mass.ctypes.data)
     memory.pos[:] = views.site_pos[arm.site]
     memory.mat[:] = views.site_mat[arm.site].reshape(3, 3)
     memory.vel[:] = np.dot(jac_pos, views.qvel)
@@ -235,7 +280,7 @@ def finish(
             _solve(arm, arm.solves)
             _observe(arm, views, memory)
         _act(arm, views, memory, grip)
-        mj.step2(arm.model, arm.data)
+        mj_step2(arm.model, arm.data)
         if step == sampled:
             sample.after[:] = views.qpos
             sample.pos[:] = views.site_pos[arm.site]

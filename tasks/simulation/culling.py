@@ -29,7 +29,7 @@ _SIGNS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class VisibleRegion:
     """A convex region outside which nothing is seen.
 
     Attributes:
@@ -46,7 +46,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boxes:
+class OrientedBoxes:
     """Oriented boxes.
 
     Attributes:
@@ -69,7 +69,7 @@ class Boxes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class ImageWindow:
     """A rectangle of the picture, in units of half its width from its middle, y upwards."""
 
     left: float = -1.0
@@ -78,7 +78,7 @@ class Window:
     top: float = 1.0
 
 
-class Parts:
+class GeomBoxes:
     """Boxes that together contain the geoms of a model: several around a mesh of many triangles.
 
     Args:
@@ -105,11 +105,11 @@ class Parts:
         low, high = np.array(parts).reshape(-1, 2, 3).transpose(1, 0, 2)
         self._middles, self._halves = (low + high) / 2, (high - low) / 2
 
-    def boxes(self, data: mujoco.MjData) -> Boxes:
+    def boxes(self, data: mujoco.MjData) -> OrientedBoxes:
         """Return the boxes where the data's kinematics have them, N."""
         geoms = self._geoms[self.owner]
         rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-        return Boxes(
+        return OrientedBoxes(
             centres=data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, self._middles),
             axes=rotations.transpose(0, 2, 1) * self._halves[:, :, None],
         )
@@ -149,10 +149,10 @@ def half_field(model: mujoco.MjModel, camera: int) -> float:
 
 
 def camera_view(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: int, window: Window | None = None
-) -> View:
+    model: mujoco.MjModel, data: mujoco.MjData, camera: int, window: ImageWindow | None = None
+) -> VisibleRegion:
     """Return what a fixed perspective camera sees through a window of its square picture."""
-    window = window or Window()
+    window = window or ImageWindow()
     field = half_field(model, camera)
     eye = data.cam_xpos[camera].copy()
     inwards = np.array(  # the camera looks along its own −z
@@ -176,10 +176,10 @@ def camera_view(
     )
     offsets = -normals @ eye
     offsets[-1] -= near_plane(model)
-    return View(eye=eye, normals=normals, offsets=offsets, rays=corners @ rotation.T)
+    return VisibleRegion(eye=eye, normals=normals, offsets=offsets, rays=corners @ rotation.T)
 
 
-def mirror_view(eye: Floats, face: Boxes) -> View:
+def mirror_view(eye: Floats, face: OrientedBoxes) -> VisibleRegion:
     """Return what is seen in a rectangular mirror: what its other side would look through it at.
 
     Args:
@@ -194,7 +194,7 @@ def mirror_view(eye: Floats, face: Boxes) -> View:
     sides = np.cross(edges, mirrored - around)
     sides /= np.linalg.norm(sides, axis=1, keepdims=True)
     sides *= np.sign(np.einsum("pi,pi->p", sides, centre - around))[:, None]
-    return View(
+    return VisibleRegion(
         eye=mirrored,
         normals=np.vstack([sides, up]),
         offsets=np.append(-sides @ mirrored, -up @ centre),
@@ -202,7 +202,7 @@ def mirror_view(eye: Floats, face: Boxes) -> View:
     )
 
 
-def in_view(view: View, boxes: Boxes) -> Bools:
+def in_view(view: VisibleRegion, boxes: OrientedBoxes) -> Bools:
     """Tell which boxes may reach into a view, (N,); some may be told so that do not."""
     beyond = boxes.centres @ view.normals.T + view.offsets
     reach = np.abs(np.einsum("nki,pi->npk", boxes.axes, view.normals)).sum(axis=-1)
@@ -211,7 +211,9 @@ def in_view(view: View, boxes: Boxes) -> Bools:
     return np.asarray(~outside.any(axis=1))
 
 
-def in_shadow(view: View, boxes: Boxes, occluder: Boxes, clearance: float) -> Bools:
+def in_shadow(
+    view: VisibleRegion, boxes: OrientedBoxes, occluder: OrientedBoxes, clearance: float
+) -> Bools:
     """Tell which boxes show nothing in a view because of one opaque box before them.
 
     The shadow of a box, were the eye a lamp, is bounded by the planes through the eye and the
@@ -252,7 +254,7 @@ def in_shadow(view: View, boxes: Boxes, occluder: Boxes, clearance: float) -> Bo
     for side in np.flatnonzero(faces_eye):
         reaching = hidden & (centres @ _SIDES[side] + sizes[:, side // 2] > half[side // 2])
         pieces = _beyond(centres[reaching], sizes[reaching], _SIDES[side], half[side // 2])
-        turned = Boxes(
+        turned = OrientedBoxes(
             centres=occluder.centres[0] + pieces.centres @ rotation.T,
             axes=np.einsum("nki,ji->nkj", pieces.axes, rotation),
         )
@@ -260,7 +262,7 @@ def in_shadow(view: View, boxes: Boxes, occluder: Boxes, clearance: float) -> Bo
     return np.asarray(hidden)
 
 
-def _beyond(centres: Floats, sizes: Floats, side: Floats, distance: float) -> Boxes:
+def _beyond(centres: Floats, sizes: Floats, side: Floats, distance: float) -> OrientedBoxes:
     """Cut upright boxes, centres and half sizes (N, 3), along a plane and keep the outer pieces.
 
     All boxes reach beyond the plane, which is at a distance from the origin on one side's axis.
@@ -271,7 +273,7 @@ def _beyond(centres: Floats, sizes: Floats, side: Floats, distance: float) -> Bo
     centres, sizes = centres.copy(), sizes.copy()
     centres[:, axis] = (low + high) / 2 * side[axis]
     sizes[:, axis] = (high - low) / 2
-    return Boxes(centres=centres, axes=sizes[:, :, None] * np.eye(3))
+    return OrientedBoxes(centres=centres, axes=sizes[:, :, None] * np.eye(3))
 
 
 def _box_edges() -> tuple[Floats, Ints]:

@@ -6,22 +6,18 @@ reflection, and the rectangle around the box again with it: a pixel depends on n
 geoms that overlap it. The same pixels come out.
 """
 
-import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
-from robosuite.utils.binding_utils import MjRenderContextOffscreen
 
 from tasks.simulation.culling import (
     OPAQUE,
     Bools,
-    Boxes,
+    GeomBoxes,
+    ImageWindow,
     Ints,
-    Parts,
-    Window,
+    OrientedBoxes,
     camera_view,
     half_field,
     in_shadow,
@@ -34,14 +30,14 @@ _SOLID = 0.02  # half the thickness of the thinnest box that is tried as an occl
 _BUILTIN_FACES = 900  # of a sphere as MuJoCo draws it; boxes have fewer
 _PIXEL_FACES = 0.7  # what clearing, filling and resolving a pixel costs, in triangles
 _MARGIN = 2  # pixels around the mirror, for rounding
-_WHOLE = Window()
+_WHOLE = ImageWindow()
 _BOUNDED = tuple(
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}"))
     for name in ("SPHERE", "CAPSULE", "ELLIPSOID", "CYLINDER", "BOX", "MESH")
 )
 
 
-class Pass(NamedTuple):
+class RenderPass(NamedTuple):
     """One drawing of a picture or of a part of it.
 
     Attributes:
@@ -57,7 +53,7 @@ class Pass(NamedTuple):
     columns: slice = slice(None)
 
 
-class Passes:
+class RenderPasses:
     """Decides for each picture of one model.
 
     Args:
@@ -78,9 +74,9 @@ class Passes:
         occluder = drawn & box & ~mirror & opaque & (model.geom_size.min(axis=1) >= _SOLID)
         bounded = np.isin(model.geom_type, _BOUNDED)
         self._geoms = np.flatnonzero(drawn & bounded & ~mirror & ~occluder)
-        self._parts = Parts(model, self._geoms)
-        self._occluders = [Parts(model, np.array([geom])) for geom in np.flatnonzero(occluder)]
-        self._mirrors = Parts(model, np.flatnonzero(mirror))
+        self._parts = GeomBoxes(model, self._geoms)
+        self._occluders = [GeomBoxes(model, np.array([geom])) for geom in np.flatnonzero(occluder)]
+        self._mirrors = GeomBoxes(model, np.flatnonzero(mirror))
         # Shadows fall from outside the picture; mirrors other than one opaque box are not foreseen.
         self._plain = bool(
             model.light_castshadow.any()
@@ -92,7 +88,7 @@ class Passes:
         mesh = model.geom_type[self._geoms] == kinds.mjGEOM_MESH
         self._faces[mesh] = model.mesh_facenum[model.geom_dataid[self._geoms[mesh]]]
 
-    def plan(self, data: mujoco.MjData, camera: int) -> list[Pass]:
+    def plan(self, data: mujoco.MjData, camera: int) -> list[RenderPass]:
         """Return the passes that make a picture, to be drawn over one another in this order.
 
         Args:
@@ -100,10 +96,10 @@ class Passes:
             camera: Index of a fixed perspective camera.
         """
         if self._plain:
-            return [Pass(hidden=np.empty(0, dtype=np.int64), reflection=True)]
+            return [RenderPass(hidden=np.empty(0, dtype=np.int64), reflection=True)]
         boxes = self._parts.boxes(data)
         seen = self._parts.owners(self._seen(data, camera, boxes, _WHOLE))
-        direct = Pass(hidden=self._geoms[~seen], reflection=False)
+        direct = RenderPass(hidden=self._geoms[~seen], reflection=False)
         face = self._mirror_face(data, camera)
         if face is None:
             return [direct]
@@ -113,14 +109,16 @@ class Passes:
         part = self._parts.owners(shown | self._seen(data, camera, boxes, window))
         split = self._cost(seen) + 2 * self._cost(part) + _PIXEL_FACES * self._size**2
         if split >= 2 * self._cost(seen | mirrored):
-            return [Pass(hidden=self._geoms[~(seen | mirrored)], reflection=True)]
-        again = Pass(hidden=self._geoms[~part], reflection=True, rows=rows, columns=columns)
+            return [RenderPass(hidden=self._geoms[~(seen | mirrored)], reflection=True)]
+        again = RenderPass(hidden=self._geoms[~part], reflection=True, rows=rows, columns=columns)
         return [direct, again]
 
     def _cost(self, drawn: Bools) -> int:
         return int(self._faces[drawn].sum())
 
-    def _seen(self, data: mujoco.MjData, camera: int, boxes: Boxes, window: Window) -> Bools:
+    def _seen(
+        self, data: mujoco.MjData, camera: int, boxes: OrientedBoxes, window: ImageWindow
+    ) -> Bools:
         """Tell which boxes a camera may see through a window of its picture, (N,)."""
         view = camera_view(self._model, data, camera, window)
         seen = in_view(view, boxes)
@@ -128,26 +126,28 @@ class Passes:
         clearance = near_plane(self._model) * np.sqrt(1 + 2 * field**2)
         for occluder in self._occluders:
             left = np.flatnonzero(seen)
-            rest = Boxes(centres=boxes.centres[left], axes=boxes.axes[left])
+            rest = OrientedBoxes(centres=boxes.centres[left], axes=boxes.axes[left])
             seen[left] = ~in_shadow(view, rest, occluder.boxes(data), clearance)
         return seen
 
-    def _mirror_face(self, data: mujoco.MjData, camera: int) -> Boxes | None:
+    def _mirror_face(self, data: mujoco.MjData, camera: int) -> OrientedBoxes | None:
         """Return the mirror's upper side as a box without thickness; None where none is seen."""
         box = self._mirrors.boxes(data)
         if not len(box.centres):
             return None
         up = box.axes[:, 2]
-        side = Boxes(centres=box.centres + up, axes=box.axes * [[1], [1], [0]])
+        side = OrientedBoxes(centres=box.centres + up, axes=box.axes * [[1], [1], [0]])
         if (data.cam_xpos[camera] - side.centres[0]) @ up[0] < 0:
             return None
         if not self._seen(data, camera, side, _WHOLE)[0]:
             return None
-        return Boxes(centres=side.centres, axes=box.axes)
+        return OrientedBoxes(centres=side.centres, axes=box.axes)
 
-    def _around(self, data: mujoco.MjData, camera: int, face: Boxes) -> tuple[Window, slice, slice]:
+    def _around(
+        self, data: mujoco.MjData, camera: int, face: OrientedBoxes
+    ) -> tuple[ImageWindow, slice, slice]:
         """Return the smallest rectangle of whole pixels around the mirror, and its pixels."""
-        flat = Boxes(centres=face.centres, axes=face.axes * [[1], [1], [0]])
+        flat = OrientedBoxes(centres=face.centres, axes=face.axes * [[1], [1], [0]])
         local = (flat.corners[0] - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
         depth = -local[:, 2]
         if depth.min() <= near_plane(self._model):
@@ -157,7 +157,7 @@ class Passes:
         low = np.clip(np.floor(pixels.min(axis=0)) - _MARGIN, 0, size).astype(int)
         high = np.clip(np.ceil(pixels.max(axis=0)) + _MARGIN, 0, size).astype(int)
         (left, bottom), (right, top) = 2 * low / size - 1, 2 * high / size - 1
-        window = Window(left=left, right=right, bottom=bottom, top=top)
+        window = ImageWindow(left=left, right=right, bottom=bottom, top=top)
         return window, slice(low[1], high[1]), slice(low[0], high[0])
 
 
@@ -171,66 +171,3 @@ def _is_opaque(model: mujoco.MjModel) -> Bools:
     """Tell which geoms are opaque whether their own colour or their material's is drawn, (N,)."""
     alpha = np.append(model.mat_rgba[:, 3], 1)[model.geom_matid]
     return np.asarray(np.minimum(alpha, model.geom_rgba[:, 3]) >= OPAQUE)
-
-
-class SharingRenderContext(MjRenderContextOffscreen):  # type: ignore[misc]
-    """Uploads equal textures once, and has a shadow map only where a light casts shadows.
-
-    Lights are looked at, and textures compared, when the context is made: a texture changed later
-    and uploaded again changes for all that share it.
-    """
-
-    def _set_mujoco_context_and_buffers(self) -> None:
-        model = self.model._model
-        shared = equal_textures(model)
-        with _smaller(model, list(shared)):
-            self.con = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
-        for copy, first in shared.items():
-            self.con.texture[copy] = self.con.texture[first]
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.con)
-
-
-def equal_textures(model: mujoco.MjModel) -> dict[int, int]:
-    """Return the 2D textures that equal an earlier one: index to the earlier one's index."""
-    first: dict[tuple[int, ...], list[int]] = {}
-    shared = {}
-    colorspace = getattr(model, "tex_colorspace", np.zeros(model.ntex))  # since 3.3
-    for index in range(model.ntex):
-        if model.tex_type[index] != mujoco.mjtTexture.mjTEXTURE_2D:
-            continue
-        kind = (
-            int(model.tex_height[index]),
-            int(model.tex_width[index]),
-            int(model.tex_nchannel[index]),
-            int(colorspace[index]),
-        )
-        texels = _texels(model, index)
-        for earlier in first.setdefault(kind, []):
-            if np.array_equal(texels, _texels(model, earlier)):
-                shared[index] = earlier
-                break
-        else:
-            first[kind].append(index)
-    return shared
-
-
-def _texels(model: mujoco.MjModel, index: int) -> NDArray[np.uint8]:
-    size = model.tex_height[index] * model.tex_width[index] * model.tex_nchannel[index]
-    start = model.tex_adr[index]
-    texels: NDArray[np.uint8] = model.tex_data[start : start + size]
-    return texels
-
-
-@contextlib.contextmanager
-def _smaller(model: mujoco.MjModel, unused: list[int]) -> Iterator[None]:
-    """Let a model's unused textures be one texel, and its useless shadow map nothing, meanwhile."""
-    sizes = model.tex_height.copy(), model.tex_width.copy()
-    shadow = model.vis.quality.shadowsize
-    try:
-        model.tex_height[unused] = model.tex_width[unused] = 1
-        if not model.light_castshadow.any():
-            model.vis.quality.shadowsize = 0
-        yield
-    finally:
-        model.tex_height[:], model.tex_width[:] = sizes
-        model.vis.quality.shadowsize = shadow

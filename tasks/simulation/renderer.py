@@ -8,8 +8,8 @@ import numpy as np
 from tasks.observation import FloatArray, Image
 from tasks.protocols import Protocol
 from tasks.simulation.control import Sample
-from tasks.simulation.gl import undisturbed
-from tasks.simulation.render_passes import Passes
+from tasks.simulation.render_context import current_context_kept
+from tasks.simulation.render_passes import RenderPasses
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _HIDDEN_GROUP = 5
@@ -22,6 +22,9 @@ class Renderer:
         sim: robosuite's ``MjSim`` with an off-screen render context.
         size: Height and width of the pictures in pixels.
         cull: Whether to leave out what no pixel shows; False draws everything, for comparison.
+
+    Attributes:
+        passes: Plans what is drawn of each image; None without culling.
     """
 
     def __init__(self, sim: Any, size: int, *, cull: bool = True) -> None:
@@ -33,7 +36,7 @@ class Renderer:
         }
         options = sim._render_context_offscreen.vopt
         options.geomgroup[_HIDDEN_GROUP] = 0
-        self._passes = Passes(self._model, options.geomgroup, size) if cull else None
+        self.passes = RenderPasses(self._model, options.geomgroup, size) if cull else None
 
     def render(self, camera: str, data: Any = None) -> Image:
         """Render one camera.
@@ -45,7 +48,7 @@ class Renderer:
         Returns:
             (size, size, 3) uint8, upside down, as OpenGL gives it.
         """
-        with undisturbed():
+        with current_context_kept():
             self._sim._render_context_offscreen.gl_ctx.make_current()
             return self._render(camera, data)
 
@@ -56,13 +59,15 @@ class Renderer:
             context.data = _Wrapped(data)
         flags, groups = context.scn.flags, self._model.geom_group.copy()
         try:
-            if self._passes is None:
+            if self.passes is None:
                 return self._draw(camera)
             picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
-            for part in self._passes.plan(context.data._data, self._cameras[camera]):
-                self._model.geom_group[part.hidden] = _HIDDEN_GROUP
-                flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = part.reflection
-                picture[part.rows, part.columns] = self._draw(camera)[part.rows, part.columns]
+            for drawing in self.passes.plan(context.data._data, self._cameras[camera]):
+                self._model.geom_group[drawing.hidden] = _HIDDEN_GROUP
+                flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = drawing.reflection
+                picture[drawing.rows, drawing.columns] = self._draw(camera)[
+                    drawing.rows, drawing.columns
+                ]
                 self._model.geom_group[:] = groups
             return picture
         finally:
@@ -85,8 +90,8 @@ class _Wrapped:
         self._data = data
 
 
-class Shot(NamedTuple):
-    """All that a picture and an observation of one control step need.
+class Snapshot(NamedTuple):
+    """What an image and an observation of one control step are made from.
 
     Attributes:
         sample: Where everything was when LIBERO samples its observations.
@@ -97,8 +102,8 @@ class Shot(NamedTuple):
     site_rgba: FloatArray
 
 
-class Pictures:
-    """Renders instants on scratch data; the simulation itself is not touched.
+class ImageRenderer:
+    """Renders snapshots on scratch data; the simulation itself is not touched.
 
     Args:
         sim: robosuite's ``MjSim`` with an off-screen render context.
@@ -111,20 +116,20 @@ class Pictures:
         self._renderer = Renderer(sim, protocol.resolution)
         self._rotate = protocol.orientation == "rotate180"
 
-    def take(self, camera: str, shot: Shot) -> Image:
+    def render(self, camera: str, snapshot: Snapshot) -> Image:
         """Return one camera's picture of an instant, (H, W, 3) uint8, turned as the protocol says.
 
         Args:
             camera: One of ``CAMERAS``.
-            shot: The instant, of the present scene: fixtures stand where they stand now.
+            snapshot: The instant, of the present scene: fixtures stand where they stand now.
         """
         model, scratch = self._model, self._scratch
-        scratch.qpos[:] = shot.sample.before
+        scratch.qpos[:] = snapshot.sample.before
         mujoco.mj_kinematics(model, scratch)
         mujoco.mj_comPos(model, scratch)
         mujoco.mj_camlight(model, scratch)
         now = model.site_rgba.copy()
-        model.site_rgba[:] = shot.site_rgba
+        model.site_rgba[:] = snapshot.site_rgba
         try:
             picture = self._renderer.render(camera, scratch)
         finally:

@@ -1,4 +1,4 @@
-"""The state every reset arrives at before it draws anything, kept to return to."""
+"""The state that every reset reaches before it draws anything, kept to be restored."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -11,8 +11,8 @@ from tasks.observation import FloatArray
 from tasks.simulation.construction import seeded
 
 
-class Home:
-    """A newly built simulation with the arm in its initial pose, fixtures where they compiled.
+class ResetState:
+    """A newly built simulation: the arm in its initial pose, fixtures where the model has them.
 
     The official environment compiles a model and builds a controller at every reset. Up to there
     nothing is random (LIBERO leaves robosuite's noise on the arm out), so it is done once and what

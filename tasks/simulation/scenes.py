@@ -18,7 +18,7 @@ import numpy as np
 from tasks.errors import SimulatorError
 from tasks.protocols import SceneKey
 from tasks.simulation.construction import seeded
-from tasks.simulation.reset_state import Home
+from tasks.simulation.reset_state import ResetState
 
 _ATTEMPTS = 100
 
@@ -27,25 +27,28 @@ Placements = dict[str, tuple[Any, Any, Any]]
 
 
 class Scenes:
-    """Draws scenes as LIBERO does.
+    """Resets to LIBERO's scenes: fixtures, objects, robot and hidden state.
 
     Args:
-        env: LIBERO's robosuite environment, built but not yet reset.
-        home: Where its resets begin.
+        env: LIBERO's robosuite environment, built with ``hard_reset=False`` and not yet stepped.
     """
 
-    def __init__(self, env: Any, home: Home) -> None:
+    def __init__(self, env: Any) -> None:
         self._env = env
-        self._home = home
+        self._reset_state = ResetState(env)
         self._initializers = list(env.object_property_initializers)
         # For one way of seeding: by reset, the generator before it and the builds it starts with.
         self._seeding: tuple[int, int] | None = None
         self._starts: list[tuple[Any, int]] = []
 
-    def place(self, key: SceneKey) -> None:
-        """Return home and put the fixtures and objects of a scene in their places.
+    def reset(self, key: SceneKey) -> None:
+        """Reset as an official environment with that history does.
 
-        What depends on positions is not computed anew.
+        The controller is the same object as before, its fields as of a new one. Observables are
+        left alone: nothing here reads them.
+
+        Args:
+            key: Which of LIBERO's random scenes.
 
         Raises:
             SimulatorError: LIBERO found no valid placement.
@@ -60,6 +63,7 @@ class Scenes:
                 model.body_pos[body], model.body_quat[body] = position, quaternion
             else:
                 data.set_joint_qpos(thing.joints[-1], np.concatenate([position, quaternion]))
+        self._env.sim.forward()
 
     def _skip(self, key: SceneKey) -> int:
         """Advance the newly seeded generator to a reset; return the model's builds by then."""
@@ -99,10 +103,10 @@ class Scenes:
         env = self._env
         model, data = env.sim.model._model, env.sim.data._data
         if place:
-            self._home.restore()
+            self._reset_state.restore()
         else:
-            self._home.restore_positions()
-        self._home.draw_arm()
+            self._reset_state.restore_positions()
+        self._reset_state.draw_arm()
         for initializer in self._initializers * builds:
             joint = initializer.sample()
             env.object_states_dict[initializer.name].set_joint(joint)
@@ -114,31 +118,3 @@ class Scenes:
         placements = env.conditional_placement_initializer.sample(env.sim, placements)
         drawn: Placements = env.conditional_placement_on_objects_initializer.sample(placements)
         return drawn
-
-
-class Resetter:
-    """Puts fixtures, objects, robot and hidden state where the official reset puts them.
-
-    Args:
-        control: LIBERO's ``ControlEnv``, built with ``hard_reset=False`` and not yet stepped.
-    """
-
-    def __init__(self, control: Any) -> None:
-        self._env = control.env
-        self._home = Home(self._env)
-        self._scenes = Scenes(self._env, self._home)
-
-    def reset(self, scene: SceneKey) -> None:
-        """Reset as an official environment with that history does.
-
-        The controller is the same object as before, its fields as of a new one. Observables are
-        left alone: nothing here reads them.
-
-        Args:
-            scene: Which of LIBERO's random scenes.
-
-        Raises:
-            SimulatorError: LIBERO found no valid placement.
-        """
-        self._scenes.place(scene)
-        self._env.sim.forward()

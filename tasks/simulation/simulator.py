@@ -26,12 +26,13 @@ from tasks.actions import action_now
 from tasks.errors import ConfigError, SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Observation
 from tasks.protocols import Protocol, SceneKey
-from tasks.simulation.construction import build_libero, free_libero, leave_out
-from tasks.simulation.gl import Home
+from tasks.rotations import wxyz_to_xyzw
+from tasks.simulation.construction import build_libero, disable_unused, free_libero
 from tasks.simulation.goals import GoalMonitor, GoalProgress
-from tasks.simulation.renderer import Pictures, Shot
+from tasks.simulation.render_context import BuildThread
+from tasks.simulation.renderer import ImageRenderer, Snapshot
 from tasks.simulation.reset_state import place_fixtures
-from tasks.simulation.scenes import Resetter
+from tasks.simulation.scenes import Scenes
 from tasks.simulation.stepping import Stepper
 from tasks.starts import IndexedStart, SampledStart, Start
 from tasks.suites import Task
@@ -62,8 +63,8 @@ class Slice:
 class Simulator:
     """One task's simulation.
 
-    It renders in the thread that built it, where its OpenGL context is at home, and it cannot be
-    copied or pickled: it is memory of MuJoCo's and of a graphics driver's.
+    It renders in the thread that built it and owns its OpenGL context. It cannot be copied or
+    pickled: it is memory of MuJoCo's and of a graphics driver's.
 
     Args:
         task: The task.
@@ -86,16 +87,16 @@ class Simulator:
         self.settling_shift = 0.0
         self.goals: GoalProgress | None = None
         self._elapsed = 0
-        self._home = Home()
+        self._thread = BuildThread()
         self._control = build_libero(task, protocol, images=images)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
-        leave_out(self.env.sim.model._model)
-        self._resetter = Resetter(self._control)
+        disable_unused(self.env.sim.model._model)
+        self._scenes = Scenes(self.env)
         self._stepper = Stepper(self._control)
         self._monitor = GoalMonitor(self.env)
-        self._pictures = Pictures(self.env.sim, protocol) if images else None
+        self._renderer = ImageRenderer(self.env.sim, protocol) if images else None
 
     @property
     def env(self) -> Any:
@@ -126,14 +127,14 @@ class Simulator:
             SimulatorError: LIBERO found no valid placement.
         """
         if init_state is None or isinstance(init_state, np.ndarray):
-            own = self.protocol.seed if seed is None else seed
-            self._resetter.reset(SceneKey(seed=own, reset=0, builds=2))
+            scene_seed = self.protocol.seed if seed is None else seed
+            self._scenes.reset(SceneKey(seed=scene_seed, reset=0, builds=2))
             state = (
                 self._sampled_state(seed) if init_state is None else self._check_state(init_state)
             )
         else:
             state = self._init_state(int(init_state))
-            self._resetter.reset(self.protocol.scene(int(init_state), seed))
+            self._scenes.reset(self.protocol.scene(int(init_state), seed))
         self._begin_episode(state)
         return self._settle(self.protocol.settle_steps, cameras)
 
@@ -161,8 +162,8 @@ class Simulator:
         if isinstance(start, IndexedStart):
             return self.reset(start.init_state, seed=start.seed, cameras=cameras)
         state = self._check_state(start.state)
-        own = self.protocol.seed if seed is None else seed
-        self._resetter.reset(SceneKey(seed=own, reset=0, builds=2))
+        scene_seed = self.protocol.seed if seed is None else seed
+        self._scenes.reset(SceneKey(seed=scene_seed, reset=0, builds=2))
         if start.model_xml:
             place_fixtures(self.env, start.model_xml)
         self._control.set_state(state)
@@ -209,22 +210,22 @@ class Simulator:
         """
         recorded, wanted = self.check_cameras(record), self.check_cameras(cameras)
         result = Slice()
-        latest: deque[Shot] = deque(maxlen=history if wanted else 0)
+        latest: deque[Snapshot] = deque(maxlen=history if wanted else 0)
         for action in actions:
             hand = self._stepper.sample
             now = action_now(
-                np.asarray(action, dtype=np.float64), hand.pos, hand.quat[[1, 2, 3, 0]]
+                np.asarray(action, dtype=np.float64), hand.pos, wxyz_to_xyzw(hand.quat)
             )
-            shot = self._advance(now)
-            latest.append(shot)
-            result.observations.append(self._observation(shot, recorded))
+            snapshot = self._advance(now)
+            latest.append(snapshot)
+            result.observations.append(self._observation(snapshot, recorded))
             self._elapsed += 1
             self.goals = result.goals = self._monitor.update(self._elapsed)
             if self.goals.success:
                 result.success = True
                 break
-        for back, shot in enumerate(reversed(latest), start=1):
-            self._render(result.observations[-back], shot, wanted)
+        for back, snapshot in enumerate(reversed(latest), start=1):
+            self._render(result.observations[-back], snapshot, wanted)
         return result
 
     def observe(self, *, cameras: Sequence[str] = ()) -> Observation:
@@ -237,7 +238,7 @@ class Simulator:
         """
         wanted = self.check_cameras(cameras)
         glow = self.env.sim.model.site_rgba.copy()
-        return self._observation(Shot(sample=self._stepper.now(), site_rgba=glow), wanted)
+        return self._observation(Snapshot(sample=self._stepper.now(), site_rgba=glow), wanted)
 
     def success(self) -> bool:
         """Whether the goal of the task holds now."""
@@ -256,7 +257,7 @@ class Simulator:
         if cameras and not self.images:
             raise SimulatorError("This simulator was built without a renderer (images=False).")
         if cameras:
-            self._home.check()
+            self._thread.check()
         return tuple(cameras)
 
     def get_state(self) -> FloatArray:
@@ -297,7 +298,7 @@ class Simulator:
             SimulatorError: It renders, and this is not the thread that built it.
         """
         if self.images and self._finalizer.alive:
-            self._home.check()
+            self._thread.check()
         self._finalizer()
         atexit.unregister(self._finalizer)
 
@@ -310,10 +311,10 @@ class Simulator:
         moved = self._object_positions() - before
         self.settling_shift = float(np.linalg.norm(moved[:, :2], axis=1).max(initial=0.0))
         self.goals = self._monitor.update(0)
-        return self._observation(self._shot(), wanted)
+        return self._observation(self._latest_snapshot(), wanted)
 
     def _sampled_state(self, seed: int | None) -> FloatArray:
-        """Return the state LIBERO sampled at the latest reset, the arm a little off its home.
+        """Return the state LIBERO sampled at the latest reset, with noise on the arm's joints.
 
         LIBERO's initial states were made with robosuite's default noise, which its evaluation
         environment leaves out: N(0, 0.02 rad) on each arm joint.
@@ -356,32 +357,32 @@ class Simulator:
         self._monitor.reset()
         self._elapsed = 0
 
-    def _advance(self, action: FloatArray) -> Shot:
+    def _advance(self, action: FloatArray) -> Snapshot:
         """Execute one control step and return what LIBERO's observations show of it."""
         # A burner glows from the end of the step that turns it on; pictures are taken before.
         glow = self.env.sim.model.site_rgba.copy()
         sample = self._stepper.step(action)
         self.env._post_process()
-        return Shot(sample=sample, site_rgba=glow)
+        return Snapshot(sample=sample, site_rgba=glow)
 
-    def _shot(self) -> Shot:
+    def _latest_snapshot(self) -> Snapshot:
         """Return what observations show of the latest control step, or of the initial state."""
-        return Shot(sample=self._stepper.sample, site_rgba=self.env.sim.model.site_rgba.copy())
+        return Snapshot(sample=self._stepper.sample, site_rgba=self.env.sim.model.site_rgba.copy())
 
-    def _observation(self, shot: Shot, cameras: Sequence[str]) -> Observation:
-        sample, robot = shot.sample, self.env.robots[0]
+    def _observation(self, snapshot: Snapshot, cameras: Sequence[str]) -> Observation:
+        sample, robot = snapshot.sample, self.env.robots[0]
         observation = Observation(
             joint_pos=sample.after[robot._ref_joint_pos_indexes],
             ee_pos=sample.pos.copy(),
-            ee_quat=sample.quat[[1, 2, 3, 0]],
+            ee_quat=wxyz_to_xyzw(sample.quat),
             gripper_qpos=sample.after[robot._ref_gripper_joint_pos_indexes],
             instruction=self.protocol.instruction_of(self.task),
         )
-        self._render(observation, shot, cameras)
+        self._render(observation, snapshot, cameras)
         return observation
 
-    def _render(self, observation: Observation, shot: Shot, cameras: Sequence[str]) -> None:
+    def _render(self, observation: Observation, snapshot: Snapshot, cameras: Sequence[str]) -> None:
         """Add pictures to an observation, if they are not in it."""
         for name in cameras:
-            if name not in observation and self._pictures is not None:
-                observation[name] = self._pictures.take(name, shot)  # type: ignore[literal-required]
+            if name not in observation and self._renderer is not None:
+                observation[name] = self._renderer.render(name, snapshot)  # type: ignore[literal-required]

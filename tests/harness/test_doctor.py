@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 
 from harness.doctor import goldens, machine, simulation
-from harness.doctor.checklist import CHECKS
-from harness.doctor.worker import Worker
-from harness.findings import Check, examine
-from tasks import kernels
+from harness.doctor.checks import CHECKS, Check, CheckWorker, examine
+from tasks import native_libraries
 from tasks.errors import PrerequisiteError
 from tasks.findings import Finding, none_failed
 from tasks.observation import CAMERAS
@@ -113,15 +111,15 @@ def test_all_suites_are_counted() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are named on Linux")
 def test_blas_kernels_of_another_processor_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setattr(kernels, "REPRODUCIBLE", True)
-    monkeypatch.setattr(kernels, "own_cores", lambda: {"Haswell"})
-    monkeypatch.setattr(kernels, "openblas_cores", lambda: {"Haswell"})
+    monkeypatch.setattr(native_libraries, "REPRODUCIBLE", True)
+    monkeypatch.setattr(native_libraries, "own_cores", lambda: {"Haswell"})
+    monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell"})
     assert machine.check_blas(NOWHERE) == Finding(status="ok", detail="Haswell")
-    monkeypatch.setattr(kernels, "own_cores", lambda: {"SkylakeX"})
+    monkeypatch.setattr(native_libraries, "own_cores", lambda: {"SkylakeX"})
     healthy = machine.check_blas(NOWHERE)
     assert (healthy.status, healthy.fix) == ("ok", "")
     assert "a process of your own has SkylakeX" in healthy.detail
-    monkeypatch.setattr(kernels, "openblas_cores", lambda: {"Haswell", "SkylakeX"})
+    monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell", "SkylakeX"})
     unheard = machine.check_blas(NOWHERE)
     assert unheard.status == "warning"
     assert "OPENBLAS_CORETYPE" not in unheard.detail + unheard.fix  # which the user never set
@@ -137,15 +135,15 @@ def test_what_simulates_is_examined_in_a_worker_and_its_end_is_a_finding(
 ) -> None:
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     blas = next(check for check in CHECKS if check.name == "BLAS")
-    with Worker() as worker:
+    with CheckWorker() as worker:
         assert worker.attempt(found("ok"), NOWHERE).status == "ok"
-        assert worker._pool is None
+        assert worker.pool is None
         first = worker.attempt(blas, NOWHERE)
-        assert worker._pool is not None
-        worker._pool.submit(os._exit, 1)
+        assert worker.pool is not None
+        worker.pool.submit(os._exit, 1)
         assert "the worker process died" in worker.attempt(blas, NOWHERE).detail
         assert worker.attempt(blas, NOWHERE) == first
-    if kernels.REPRODUCIBLE:
+    if native_libraries.REPRODUCIBLE:
         assert (first.status, first.detail[:7]) == ("ok", "Haswell")
 
 
@@ -232,13 +230,13 @@ def test_any_command_names_a_missing_opengl(tmp_path: Path) -> None:
         assert done.returncode == 2
 
 
-def altered(start: goldens.Start, *, by: int) -> goldens.Start:
+def altered(start: goldens.SettledStart, *, by: int) -> goldens.SettledStart:
     """Make every pixel of a start's pictures so much brighter or darker."""
-    pictures = {
-        camera: np.where(picture > 127, picture - by, picture + by).astype(np.uint8)
-        for camera, picture in start.pictures.items()
+    images = {
+        camera: np.where(image > 127, image - by, image + by).astype(np.uint8)
+        for camera, image in start.images.items()
     }
-    return dataclasses.replace(start, pictures=pictures)
+    return dataclasses.replace(start, images=images)
 
 
 @pytest.mark.parametrize("suite", ORIGINAL_SUITES)
@@ -255,8 +253,8 @@ def test_goldens_are_compared_by_pixels_and_positions(
     }
     findings = {}
     for name, start in starts.items():
-        monkeypatch.setattr(goldens, "start", lambda _, start=start: start)
-        findings[name] = simulation.frame_check(suite)(tmp_path / name)
+        monkeypatch.setattr(goldens, "begin", lambda _, start=start: start)
+        findings[name] = simulation.check_images(suite, tmp_path / name)
     assert {name: finding.status for name, finding in findings.items()} == {
         "ok": "ok",
         "warning": "warning",
@@ -276,9 +274,9 @@ def test_differences_are_expected_of_another_mujoco(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     golden = goldens.golden_start("libero_object")
-    monkeypatch.setattr(goldens, "start", lambda _: altered(golden, by=30))
+    monkeypatch.setattr(goldens, "begin", lambda _: altered(golden, by=30))
     monkeypatch.setattr(simulation, "version", lambda _: "3.3.7")
-    finding = simulation.frame_check("libero_object")(tmp_path)
+    finding = simulation.check_images("libero_object", tmp_path)
     assert finding.status == "warning"
     assert "golden is mujoco 3.2.3, here is 3.3.7" in finding.detail
 
@@ -299,10 +297,10 @@ def test_physics_is_compared_with_the_golden_end(
 @pytest.mark.sim
 def test_this_machine_shows_the_golden_start_and_no_other(tmp_path: Path) -> None:
     golden = goldens.golden_start("libero_object")
-    here, other = goldens.start("libero_object"), goldens.start("libero_object", 1)
+    here, other = goldens.begin("libero_object"), goldens.begin("libero_object", 1)
     for camera in CAMERAS:
-        assert goldens.difference(here.pictures[camera], golden.pictures[camera]).near
-        assert not goldens.difference(other.pictures[camera], golden.pictures[camera]).near
+        assert goldens.difference(here.images[camera], golden.images[camera]).near
+        assert not goldens.difference(other.images[camera], golden.images[camera]).near
     assert simulation.check_physics(tmp_path).status in ("ok", "warning")
 
 
@@ -325,5 +323,5 @@ def test_a_simulation_that_differs_from_the_official_one_is_noticed(
 @pytest.mark.sim
 def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "control steps/s without pictures" in simulation.check_speed(NOWHERE).detail
-    monkeypatch.setattr(simulation, "_REAL_TIME", 1e9)
+    monkeypatch.setattr(simulation, "REAL_TIME", 1e9)
     assert simulation.check_speed(NOWHERE).status == "warning"

@@ -296,7 +296,7 @@ def test_the_command(demo_file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(given) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["passed"] is False
-    verdicts = {row["check"]: row["status"] for row in said["checks"]}
+    verdicts = {row["check"]: row["verdict"] for row in said["checks"]}
     assert {name for name, status in verdicts.items() if status == "failed"} == {
         "pictures of agentview",
         "pictures of wrist",

@@ -11,7 +11,7 @@ import pytest
 from harness.cli import main
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import SHIPPED, RecipeRun, load_recipe
-from results.store import load_run
+from results.folder import load_run
 from tasks.errors import ConfigError, HarnessError
 from tests.training.tiny import save_tiny
 from training.run_folder import RunFolder

@@ -9,8 +9,8 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from harness.cli import main
-from harness.evaluation import run as evaluator
-from results.store import load_run
+from harness.evaluation import plan as evaluation_plan
+from results.folder import load_run
 from tests.harness.doubles import EchoSpec
 from tests.policies.remote.server import (
     HORIZON,
@@ -26,8 +26,8 @@ from tests.policies.remote.server import (
 
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: EchoSpec())
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: EchoSpec())
 
 
 def words(out: Path, port: int, **changes: str) -> list[str]:

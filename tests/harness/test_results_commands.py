@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.evaluation.run import VOLATILE
+from harness.evaluation.config import VOLATILE
 from results.folder import load_run
 from tests.results.suite_runs import write_suite_run
 

@@ -6,8 +6,7 @@ from typing import NoReturn
 import pytest
 
 from harness import stages
-from harness.evaluation import run as evaluator
-from harness.evaluation import sweep
+from harness.evaluation import plan as evaluation_plan
 from tasks import versions
 
 
@@ -24,14 +23,12 @@ def test_a_mujoco_beside_the_pin_is_said_once_before_work_begins(
     installed = {"mujoco": "3.3.7", "robosuite": "1.4.0"}
     monkeypatch.setattr(versions, "version", installed.__getitem__)
     monkeypatch.setattr("harness.demonstrations.collection.collect", begin)
-    monkeypatch.setattr(sweep, "prepare_sweep", begin)
-    monkeypatch.setattr(evaluator, "prepare", begin)
-    config = SimpleNamespace(
-        label="x", exec_horizon=8, fusion="none", demos=1, tasks=(0,), workers=1
-    )
+    monkeypatch.setattr(evaluation_plan, "plan_sweep", begin)
+    monkeypatch.setattr(evaluation_plan, "plan_runs", begin)
+    config = SimpleNamespace(demos=1, tasks=(0,), workers=1)
     begun = [
         lambda: stages.collect_with_bar([config]),
-        lambda: stages.evaluate_with_bar(config),
+        lambda: stages.evaluate_with_bars([config]),
         lambda: stages.sweep_with_bars(config, (), ()),
     ]
     for begin_stage in begun:

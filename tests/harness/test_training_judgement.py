@@ -24,8 +24,8 @@ from harness.training_evaluation import (
     summarise,
 )
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
+from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
-from results.store import load_run
 from tasks.errors import ConfigError, SimulatorError
 from tasks.opengl import unavailable
 from tasks.protocols import PROTOCOLS, Protocol, get_protocol

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policies.executor import PlanExecutor
-from policies.fusion import FUSIONS
+from policies.fusion import FUSIONS, parse_fusion
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
 
@@ -56,7 +56,7 @@ BY_HAND = {
 @pytest.mark.parametrize(("horizon", "every"), [(8, 1), (8, 3), (8, 4), (8, 8), (1, 1), (64, 16)])
 def test_overlapping_plans_are_fused_as_by_hand(fusion: str, horizon: int, every: int) -> None:
     given = plans(12, horizon)
-    executor = PlanExecutor(horizon, every, fusion)
+    executor = PlanExecutor(horizon, every, parse_fusion(fusion))
     executed = np.concatenate([executor.add(plan) for plan in given])
     for step, action in enumerate(executed):
         said = spoken(given, every, step)
@@ -67,7 +67,8 @@ def test_overlapping_plans_are_fused_as_by_hand(fusion: str, horizon: int, every
 def test_newest_and_none_are_the_same_by_construction() -> None:
     for horizon, every in [(16, 1), (16, 5), (16, 16)]:
         given = plans(9, horizon)
-        none, newest = (PlanExecutor(horizon, every, name) for name in ("none", "newest"))
+        rules = map(parse_fusion, ("none", "newest"))
+        none, newest = (PlanExecutor(horizon, every, rule) for rule in rules)
         for plan in given:
             np.testing.assert_array_equal(none.add(plan), newest.add(plan))
 
@@ -94,7 +95,7 @@ def act_by_hand(all_plans: list[FloatArray], every: int, step: int) -> FloatArra
 @pytest.mark.parametrize(("horizon", "every"), [(8, 1), (8, 3), (8, 4), (8, 8), (1, 1), (64, 16)])
 def test_act_is_the_weighted_mean_over_all_plans(horizon: int, every: int) -> None:
     given = plans(12, horizon)
-    executor = PlanExecutor(horizon, every, "act")
+    executor = PlanExecutor(horizon, every, parse_fusion("act"))
     executed = np.concatenate([executor.add(plan) for plan in given])
     wanted = np.stack([act_by_hand(given, every, step) for step in range(len(executed))])
     np.testing.assert_allclose(executed, wanted, atol=1e-14)
@@ -103,7 +104,7 @@ def test_act_is_the_weighted_mean_over_all_plans(horizon: int, every: int) -> No
 @pytest.mark.parametrize("fusion", list(FUSIONS))
 def test_the_first_steps_of_a_plan_are_executed(fusion: str) -> None:
     plan = plans(1, 64)[0]
-    executed = PlanExecutor(64, 8, fusion).add(plan)
+    executed = PlanExecutor(64, 8, parse_fusion(fusion)).add(plan)
     np.testing.assert_array_equal(executed, plan[:8])
 
 
@@ -115,7 +116,7 @@ def test_none_follows_the_newest_plan() -> None:
 
 
 def test_a_plan_may_change_after_it_was_given() -> None:
-    executor = PlanExecutor(4, 1, "act")
+    executor = PlanExecutor(4, 1, parse_fusion("act"))
     plan = np.ones((4, 7))
     executor.add(plan)
     plan[:] = 0.0
@@ -148,7 +149,7 @@ def test_the_rest_is_what_the_latest_plan_says_from_now_on() -> None:
 
 
 def test_rows_are_as_wide_as_the_policy_says() -> None:
-    executor = PlanExecutor(8, 2, "mean", width=10)
+    executor = PlanExecutor(8, 2, parse_fusion("mean"), width=10)
     first, second = np.zeros((8, 10)), np.ones((8, 10))
     np.testing.assert_array_equal(executor.add(first), first[:2])
     fused = executor.add(second)
@@ -186,7 +187,7 @@ def test_what_is_not_finite_is_refused_also_in_rows_that_are_not_executed(
     plan = np.zeros((8, 7), dtype=dtype)
     plan[row, 2] = value
     with pytest.raises(ConfigError, match=rf"{value} in row {row}, column 2\).*Fix"):
-        PlanExecutor(8, 1, "act").add(plan)
+        PlanExecutor(8, 1, parse_fusion("act")).add(plan)
 
 
 def test_plans_of_other_kinds_of_numbers_are_read() -> None:

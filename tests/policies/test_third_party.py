@@ -20,13 +20,13 @@ SCRIPT = """
 import sys
 
 sys.path.insert(0, {root!r})
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.cli import main
 from tests.harness.doubles import EchoSpec
 
 if __name__ == "__main__":
-    evaluator.collect_provenance = lambda renderer: {{}}
-    evaluator.LiberoSpec = lambda **_: EchoSpec()
+    evaluation_plan.collect_provenance = lambda renderer: {{}}
+    evaluation_plan.LiberoSpec = lambda **_: EchoSpec()
     sys.exit(main(sys.argv[1:]))
 """
 

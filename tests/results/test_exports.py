@@ -6,7 +6,7 @@ from huggingface_hub import ModelCard
 
 from results.errors import ResultsError
 from results.exports import export_run, write_export
-from results.statistics import wilson_interval
+from results.statistics.intervals import wilson_interval
 from tests.results.suite_runs import write_suite_run
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from results.errors import ResultsError
+from results.folder import load_run, read_info
 from results.records import EpisodeRecord, RunInfo
-from results.store import RunStore, load_run, read_info
+from results.store import RunStore
 
 Info = Callable[..., RunInfo]
 Episode = Callable[..., EpisodeRecord]
@@ -241,6 +242,6 @@ def test_what_is_no_run_is_said_clearly(tmp_path: Path, make_info: Info) -> None
         with pytest.raises(ResultsError, match="is damaged") as caught:
             load_run(tmp_path)
         assert "\n" not in str(caught.value)
-    path.write_text(json.dumps({**json.loads(whole), "schema_version": 2, "new": 1}))
-    with pytest.raises(ResultsError, match=r"schema 2.*update libero-bench"):
+    path.write_text(json.dumps({**json.loads(whole), "schema_version": 3, "new": 1}))
+    with pytest.raises(ResultsError, match=r"schema 3.*update libero-bench"):
         load_run(tmp_path)

@@ -10,8 +10,8 @@ from harness.cli import main
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.encoders.images import BACKGROUND
-from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError
+from tests.policies.rdt.test_policy import load_policy
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -68,7 +68,7 @@ def test_one_camera_from_demonstrations_to_plans(
     run = TrainingConfig(**base, out=tmp_path / "run", cameras=("agentview",))
     written = train(run, on_start=starts.append)
     assert "place of wrist has the background" in starts[0].notes[0]
-    policy = RDTPolicy.from_checkpoint(written, batch_size=1)
+    policy = load_policy(written)
     assert policy.spec.cameras == ("agentview",)
     assert policy.plan([request()])[0].shape == (8, 7)
     # Whatever augmentation does, training, its watching and planning show the same background.

@@ -9,8 +9,8 @@ from torch import nn
 
 from policies.rdt.checkpoint.storage import load_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, PrerequisiteError
+from tests.policies.rdt.test_policy import load_policy
 from tests.training.demo_files import write_file
 from tests.training.test_adapters import batch, config
 from tests.training.tiny import save_tiny, tiny_network
@@ -139,7 +139,7 @@ def test_a_broken_run_ends_in_the_same_bits_and_needs_no_peft(
     assert "rdt.model.final_layer.ffn_final.fc2.weight" in moved
     assert "rdt.model.blocks.0.ffn.fc1.weight" not in moved
     assert "rdt.model.blocks.0.attn.qkv.bias" not in moved
-    RDTPolicy.from_checkpoint(whole)
+    load_policy(whole)
 
 
 def test_only_trained_weights_are_averaged(base: dict[str, object], tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""What is known of how a policy is trained and evaluated; None wherever nothing is said."""
+"""Facts on how a policy is trained and evaluated; None where no input says anything."""
 
 from dataclasses import field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
-
-T = TypeVar("T")
 
 Code = Literal["official", "libero-bench", "other"]
 """Whose training code: thu-ml/RoboticsDiffusionTransformer or a fork of it, ours, unknown."""
@@ -25,27 +23,27 @@ _RECORD = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True, config=_RECORD)
-class Conditions:
-    """What must be the same in training and evaluation; there is one record for each."""
+class PolicyInterface:
+    """Inputs and outputs of a policy, which must be the same in training and evaluation."""
 
     cameras: tuple[str, ...] | None = None
     """Cameras shown, in this project's names where they are known."""
     camera_count: int | None = None
     """How many, where only that is said."""
     missing_camera: Literal["background", "zeros", "repeated"] | None = None
-    """What is shown where a camera is missing."""
+    """The image in place of a missing camera."""
     orientation: Literal["rotate180", "raw", "flipped"] | None = None
     """``rotate180``: upright; ``raw``: as rendered, upside down; ``flipped``: mirrored."""
     render_size: int | None = None
-    """Height and width of rendered pictures, pixels; 0 for any."""
+    """Height and width of rendered images, pixels; 0 for any."""
     image_size: int | None = None
     """Height and width the encoder takes, pixels."""
     history: int | None = None
-    """Control steps of pictures."""
+    """Control steps of images."""
     horizon: int | None = None
     """Steps in a plan."""
     control_hz: float | None = None
-    """Control frequency the policy is told, Hz."""
+    """Control frequency that conditions the policy, Hz."""
     norm: Literal["variance", "mean_square"] | None = None
     """What RDT's norms divide by."""
     normalisation: Statistics | None = None
@@ -59,26 +57,31 @@ class Conditions:
     action_slots: tuple[int, ...] | None = None
     """Slots of the 128-vector that an action fills."""
     delta_slots: tuple[int, ...] | None = None
-    """Those of them that hold deltas of the hand."""
+    """Those of the action slots that hold deltas of the hand."""
     goals: bool | None = None
-    """Whether an action is where the hand is pulled to, in the world."""
+    """Whether an action is a goal pose of the hand in the world frame."""
     rotation: Rotation | None = None
     """How actions hold rotations."""
     mask: Mask | None = None
-    """Which slots RDT is told to heed."""
+    """The slot mask that conditions RDT."""
     gripper: Gripper | None = None
     """What an action's gripper slot holds."""
     gripper_slot: int | None = None
-    """Where."""
+    """The slot of an action's gripper."""
     gripper_state: Gripper | None = None
     """What a state's gripper slot holds."""
     gripper_state_slot: int | None = None
-    """Where (the first of them)."""
+    """The first slot of a state's gripper."""
+
+    @property
+    def number_of_cameras(self) -> int | None:
+        """How many cameras are shown; None where that is not known."""
+        return self.camera_count if self.cameras is None else len(self.cameras)
 
 
 @dataclass(frozen=True, kw_only=True, config=_RECORD)
 class Training:
-    """How weights are made."""
+    """How weights are trained."""
 
     code: Code | None = None
     """Whose code trains."""
@@ -121,9 +124,9 @@ class Training:
     fork: str | None = None
     """Repository whose loader is known, by the name of its program."""
     promised_accumulation: int | None = None
-    """Accumulation that a comment in the script speaks of."""
+    """Accumulation that a comment in the script promises."""
     promised_batch: int | None = None
-    """Samples per update that a comment in the script speaks of."""
+    """Samples per update that a comment in the script promises."""
     weights: Literal["float32", "bfloat16", "float16"] | None = None
     """Dtype of the weights that the optimiser changes."""
     clip: float | None = None
@@ -133,13 +136,13 @@ class Training:
     ema_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     loss: Literal["plain", "masked", "weighted"] | None = None
     action_std: tuple[float, ...] | None = None
-    """Standard deviation of each number of an action, as the network is given it."""
+    """Standard deviation of each number of an action, as the network receives it."""
     augmentation: bool | None = None
-    """Whether pictures are augmented."""
+    """Whether images are augmented."""
     flips: bool | None = None
-    """Whether augmentation mirrors pictures."""
+    """Whether augmentation mirrors images."""
     shift: float | None = None
-    """Largest random shift, as a share of the picture's width."""
+    """Largest random shift, as a share of the image's width."""
     crop: float | None = None
     """Smallest share of the area that a random crop keeps."""
     hue: float | None = None
@@ -189,27 +192,27 @@ class Evaluation:
     mujoco: str | None = None
     """Which mujoco is simulated with, as pip writes it: ``==3.2.3``, ``>=3.1,<3.4``, ``*``."""
     enforced: bool | None = None
-    """Whether conditions that are not said here are the checkpoint's own, as ``libero-bench eval``
-    sees to."""
+    """Whether the policy's interface is the checkpoint's own where it is not stated here, as
+    ``libero-bench eval`` sees to."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_RECORD)
 class Facts:
-    """All that the inputs say."""
+    """All facts that the inputs state or imply."""
 
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    trained: Conditions = field(default_factory=Conditions)
-    """Conditions while training."""
-    evaluated: Conditions = field(default_factory=Conditions)
-    """Conditions in evaluation."""
-    said: frozenset[str] = frozenset()
+    trained: PolicyInterface = field(default_factory=PolicyInterface)
+    """The policy's interface in training."""
+    evaluated: PolicyInterface = field(default_factory=PolicyInterface)
+    """The policy's interface in evaluation."""
+    stated: frozenset[str] = frozenset()
     """Facts that stand in an input, such as ``training.warmup``; others follow from defaults."""
-    unread: frozenset[str] = frozenset()
-    """Facts that an input gives in words that cannot be read, such as ``$BATCH``."""
-    unknown: tuple[str, ...] = ()
-    """Flags and settings that are not known here."""
-    lost: tuple[str, ...] = ()
+    unreadable: frozenset[str] = frozenset()
+    """Facts whose value in the input cannot be read, such as ``$BATCH``."""
+    unknown_flags: tuple[str, ...] = ()
+    """Flags and settings that the audit does not know."""
+    lost_flags: tuple[str, ...] = ()
     """Flags in a script that belong to no command."""
     stored_dtype: str | None = None
     """Dtype of most weights in a checkpoint."""
@@ -217,12 +220,12 @@ class Facts:
     @property
     def trains(self) -> bool:
         """Whether anything is known of the training."""
-        return self.training.code is not None or any(s.startswith("training.") for s in self.said)
+        return self.training.code is not None or any(s.startswith("training.") for s in self.stated)
 
     @property
     def evaluates(self) -> bool:
         """Whether anything is known of the evaluation."""
-        return any(s.startswith(("evaluation.", "evaluated.")) for s in self.said)
+        return any(s.startswith(("evaluation.", "evaluated.")) for s in self.stated)
 
     @property
     def official(self) -> bool:
@@ -230,46 +233,69 @@ class Facts:
         return self.training.code == "official"
 
     @property
+    def ours(self) -> bool:
+        """Whether this project's code trains."""
+        return self.training.code == "libero-bench"
+
+    @property
     def small(self) -> bool:
         """Whether the network is our small one rather than one of the published sizes."""
         return self.training.network == "rdt-small"
+
+    def need(self, name: str) -> Any:
+        """Return a fact that a rule cannot do without.
+
+        Args:
+            name: Section and name, one of ``DESCRIPTIONS``.
+
+        Raises:
+            MissingFact: It is not known.
+        """
+        section, _, entry = name.partition(".")
+        value = getattr(getattr(self, section), entry)
+        if value is None:
+            raise MissingFact(DESCRIPTIONS[name])
+        return value
 
     def batch(self) -> int:
         """Return the samples per update.
 
         Raises:
-            Unjudged: Something of it is not known.
+            MissingFact: A factor of it is not known.
         """
-        given = self.training
-        if given.effective_batch is not None:
-            return given.effective_batch
-        per_process = known(given.batch, "the batch per process")
-        processes = known(given.processes, "the number of processes (--gpus)")
+        if self.training.effective_batch is not None:
+            return self.training.effective_batch
+        per_process: int = self.need("training.batch")
+        processes: int = self.need("training.processes")
         return per_process * processes * self.accumulation()
 
     def known_batch(self) -> int | None:
-        """Return the samples per update, or None if something of it is not known."""
+        """Return the samples per update, or None where a factor of it is not known."""
         try:
             return self.batch()
-        except Unjudged:
+        except MissingFact:
             return None
 
     def accumulation(self) -> int:
-        """Return the micro-batches per update, 1 where nothing is said.
+        """Return the micro-batches per update, 1 where nothing is stated.
 
         Raises:
-            Unjudged: It is given and cannot be read.
+            MissingFact: It is stated and cannot be read.
         """
-        if "training.accumulation" in self.unread:
-            raise Unjudged("the accumulation")
+        if "training.accumulation" in self.unreadable:
+            raise MissingFact("the accumulation")
         return self.training.accumulation or 1
+
+
+class MissingFact(Exception):  # noqa: N818 - no fault: the rule is skipped
+    """A rule is skipped, because a fact is not known; the message says which."""
 
 
 SECTIONS: dict[str, Any] = {
     "training": Training,
     "evaluation": Evaluation,
-    "trained": Conditions,
-    "evaluated": Conditions,
+    "trained": PolicyInterface,
+    "evaluated": PolicyInterface,
 }
 """The parts of the facts that inputs fill."""
 
@@ -279,16 +305,44 @@ def fact_names(section: str) -> tuple[str, ...]:
     return tuple(entry.name for entry in fields(SECTIONS[section]))
 
 
-class Unjudged(Exception):  # noqa: N818 - no fault: a rule says what it would have to know
-    """A rule cannot judge, because something is not known; the message says what."""
-
-
-def known(value: T | None, what: str) -> T:
-    """Return a fact that a rule cannot do without.
-
-    Raises:
-        Unjudged: It is not known.
-    """
-    if value is None:
-        raise Unjudged(what)
-    return value
+DESCRIPTIONS = {
+    "training.network": "the network's size",
+    "training.start": "the weights training starts from",
+    "training.processes": "the number of processes (--gpus)",
+    "training.batch": "the batch per process",
+    "training.updates": "the number of updates",
+    "training.learning_rate": "the learning rate",
+    "training.scheduler": "the scheduler",
+    "training.warmup": "the warm-up",
+    "training.precision": "the mixed precision",
+    "training.weights": "the dtype of the trained weights",
+    "training.clip": "the gradient norm",
+    "training.loss": "the loss",
+    "training.augmentation": "the augmentation",
+    "training.flips": "whether augmentation flips",
+    "training.condition_mask": "the condition masking",
+    "training.state_noise_db": "the state noise",
+    "training.demos": "the number of demonstrations (--demos)",
+    "training.save_every": "the updates between checkpoints",
+    "training.sample_every": "the updates between sampled errors",
+    "training.seeded": "the seed",
+    "evaluation.suite": "the suite",
+    "evaluation.exec_horizons": "the execution horizon",
+    "evaluation.max_steps": "the step limit",
+    "evaluation.episodes": "the episodes per task",
+    "evaluation.video_fps": "the frame rate of videos",
+    "evaluation.mujoco": "the version of mujoco",
+    "trained.orientation": "the orientation of pictures in training",
+    "trained.render_size": "the resolution in training",
+    "trained.history": "the history in training",
+    "trained.normalisation": "how actions are normalised",
+    "trained.action_slots": "the action's slots",
+    "trained.delta_slots": "the slots of deltas",
+    "trained.gripper": "the gripper's convention in training",
+    "evaluated.orientation": "the orientation of pictures in evaluation",
+    "evaluated.missing_camera": "what stands for missing cameras",
+    "evaluated.render_size": "the resolution in evaluation",
+    "evaluated.history": "the history in evaluation",
+    "evaluated.action_slots": "the action's slots in evaluation",
+}
+"""Facts that rules need, as the list of what was not judged names them."""

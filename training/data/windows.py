@@ -103,7 +103,7 @@ class DemoWindows(Dataset[Window]):
         """
         self._settings = settings or DataSettings()
         self.normalisation = normalisation or Normalisation()
-        self._layout = self.normalisation.laid_over(layout)
+        self._layout = self.normalisation.applied_to(layout)
         self._history, self._horizon = history, horizon
         self._hides_start = self._settings.sampling == "official" and not held_out
         self._images = [loaded.images for loaded in demos]

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 
 from tasks.errors import ConfigError
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 from training.config import TrainingConfig
 from training.config_sections import OptimisationSettings
 

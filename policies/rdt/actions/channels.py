@@ -8,8 +8,8 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
-from policies.rdt.actions import slots as vector
 from policies.rdt.actions.kinematics import Doubles
+from policies.rdt.actions.slots import SIZE
 from tasks.observation import FloatArray, RobotState
 from tasks.rotations import (
     axisangle_to_matrix,
@@ -22,7 +22,7 @@ from tasks.rotations import (
     rot6d_to_matrix,
 )
 
-Slot = Annotated[int, Field(strict=True, ge=0, lt=vector.SIZE)]
+Slot = Annotated[int, Field(strict=True, ge=0, lt=SIZE)]
 Numbers = FiniteFloat | tuple[FiniteFloat, ...]
 
 StateSource = Literal[

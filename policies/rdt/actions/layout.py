@@ -11,8 +11,6 @@ import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
-from policies.rdt.actions import kinematics as arm
-from policies.rdt.actions import slots as vector
 from policies.rdt.actions.channels import (
     GRIPPERS,
     ROTATION_FORMS,
@@ -27,7 +25,8 @@ from policies.rdt.actions.channels import (
     state_values,
     unscaled,
 )
-from policies.rdt.actions.slots import Slots
+from policies.rdt.actions.kinematics import RESPONSE, Doubles, commands_to, hand_poses, poses_after
+from policies.rdt.actions.slots import SIZE, Slots
 from tasks.actions import goals_of
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray, RobotState
@@ -77,7 +76,7 @@ class Layout:
     """What an action is made of: deltas, a future pose or future joints; and the gripper."""
     masks: Masks = dataclasses.field(default_factory=Masks)
     """Which slots RDT is told to heed."""
-    response: FiniteFloat = Field(default=arm.RESPONSE, gt=0, le=1)
+    response: FiniteFloat = Field(default=RESPONSE, gt=0, le=1)
     """Share of a delta that the hand covers in one control step; it turns future poses and joints
     into deltas, and means nothing to layouts of deltas."""
 
@@ -196,7 +195,7 @@ class Layout:
         if self.needs_state:
             self.check_encodes_actions()
             known = self._known(state)
-            parts |= pose_values(*arm.poses_after(given[..., :_GRIPPER], known, self.response))
+            parts |= pose_values(*poses_after(given[..., :_GRIPPER], known, self.response))
         else:
             parts |= {"delta_pos": given[..., :3], "delta_rot": given[..., 3:_GRIPPER]}
         return self._put(parts, given[..., _GRIPPER])
@@ -263,7 +262,7 @@ class Layout:
         given = np.asarray(vectors, dtype=np.float64)
         broken = np.asarray(~np.isfinite(given[..., list(self.action_slots)]).all(axis=-1))
         given = np.where(broken[..., None], np.nan, given)
-        parts: dict[str, arm.Doubles] = {}
+        parts: dict[str, Doubles] = {}
         actions = np.empty((*given.shape[:-1], ACTION_DIM))
         for channel in self.action:
             held = given[..., list(channel.slots)]
@@ -281,17 +280,17 @@ class Layout:
             return actions
         known = self._known(state)
         if "future_joint_pos" in parts:
-            poses = arm.hand_poses(parts["future_joint_pos"], known)
+            poses = hand_poses(parts["future_joint_pos"], known)
         else:
             form = next(name for name in parts if name in ROTATION_FORMS)
             poses = parts["future_pos"], ROTATION_FORMS[form][1](parts[form])
-        actions[..., :_GRIPPER] = arm.commands_to(*poses, known, self.response)
+        actions[..., :_GRIPPER] = commands_to(*poses, known, self.response)
         return actions
 
     def _mask(self, rule: MaskRule) -> Vectors:
         told = set(self.state_slots if rule != "action" else ())
         told |= set(self.action_slots if rule != "state" else ())
-        mask = np.zeros(vector.SIZE, dtype=np.float32)
+        mask = np.zeros(SIZE, dtype=np.float32)
         mask[list(told)] = 1.0
         return mask
 
@@ -306,7 +305,7 @@ class Layout:
     def _ahead(self, actions: FloatArray, state: RobotState | None) -> FloatArray:
         """Say where actions will pull the hand, from where it is expected to be by then."""
         known = self._known(state)
-        positions, matrices = arm.poses_after(actions[..., :_GRIPPER], known, self.response)
+        positions, matrices = poses_after(actions[..., :_GRIPPER], known, self.response)
         start = np.asarray(known["ee_pos"])[..., None, :]
         turned = quat_to_matrix(np.asarray(known["ee_quat"]))[..., None, :, :]
         before = np.concatenate([start, positions[..., :-1, :]], axis=-2)
@@ -330,4 +329,4 @@ class Layout:
 
 
 def _blank(shape: tuple[int, ...]) -> Vectors:
-    return np.zeros((*shape, vector.SIZE), dtype=np.float32)
+    return np.zeros((*shape, SIZE), dtype=np.float32)

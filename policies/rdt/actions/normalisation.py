@@ -14,10 +14,9 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
-from policies.rdt.actions import slots as vector
 from policies.rdt.actions.channels import GRIPPERS, ActionChannel, Config, Slot, StateChannel
 from policies.rdt.actions.layout import Layout
-from policies.rdt.actions.slots import Method
+from policies.rdt.actions.slots import SIZE, Method, Slots
 from tasks.errors import SpecMismatchError
 
 _GRIPPER_STATES = ("gripper_open", "finger", "fingers")
@@ -70,7 +69,7 @@ class Normalisation:
             )
         return self
 
-    def laid_over(self, layout: Layout) -> Layout:
+    def applied_to(self, layout: Layout) -> Layout:
         """Return the layout with this normalisation in its offsets and scales.
 
         Raises:
@@ -97,7 +96,7 @@ class Normalisation:
     @property
     def action_units(self) -> npt.NDArray[np.float32]:
         """(128,) what 1 in each slot of a normalised action is in the layout's own units."""
-        units = np.ones(vector.SIZE, dtype=np.float32)
+        units = np.ones(SIZE, dtype=np.float32)
         units[list(self.action.slots)] = self.action.scale
         return units
 
@@ -106,13 +105,13 @@ class Normalisation:
         return "none" if self.method == "none" else dataclasses.asdict(self)
 
 
-def state_slots(layout: Layout) -> vector.Slots:
+def state_slots(layout: Layout) -> Slots:
     """Return the slots of a state that can be normalised: all but a gripper's."""
     arm = (channel for channel in layout.state if channel.source not in _GRIPPER_STATES)
     return tuple(slot for channel in arm for slot in channel.slots)
 
 
-def action_slots(layout: Layout) -> vector.Slots:
+def action_slots(layout: Layout) -> Slots:
     """Return the slots of an action that can be normalised: all but the gripper's."""
     arm = (channel for channel in layout.action if channel.source not in GRIPPERS)
     return tuple(slot for channel in arm for slot in channel.slots)

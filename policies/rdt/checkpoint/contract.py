@@ -22,15 +22,15 @@ FORMAT_VERSION = 1
 """Version of the checkpoint folder; older readers refuse newer folders."""
 
 ANY_SIZE = 0
-"""As a ``render_size``: the policy was not tied to one, and takes square pictures of any size."""
+"""As a ``render_size``: the policy was not tied to one, and takes square images of any size."""
 
 SIZES = (16, 2048)
-"""The smallest and the largest pictures that an evaluation renders, pixels."""
+"""The smallest and the largest images that an evaluation renders, pixels."""
 
 OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
 OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
 OFFICIAL_IMAGE_SIZE = 384
-"""Identities of the frozen encoders of the published weights, and the pictures they take."""
+"""Identities of the frozen encoders of the published weights, and the images they take."""
 
 OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
 """What fills the camera slots of the published weights (external, right wrist, left wrist); a slot
@@ -77,16 +77,16 @@ class Contract:
     """Those of them whose place shows the background, in training and so in evaluation."""
 
     orientation: Orientation = "rotate180"
-    """``rotate180``: upright pictures; ``raw``: as the simulator renders them."""
+    """``rotate180``: upright images; ``raw``: as the simulator renders them."""
 
     render_size: int = Field(default=128, ge=ANY_SIZE, le=SIZES[1])
-    """Height and width at which pictures are rendered, pixels; 0 (``ANY_SIZE``) for any."""
+    """Height and width at which images are rendered, pixels; 0 (``ANY_SIZE``) for any."""
 
     image_size: int = Field(default=64, ge=1)
     """Height and width of what the encoder takes, pixels."""
 
     history: int = Field(default=2, ge=1)
-    """Control steps of pictures, the current one included."""
+    """Control steps of images, the current one included."""
 
     horizon: int = Field(default=64, ge=1)
     """Control steps in a plan."""
@@ -121,7 +121,7 @@ class Contract:
     @property
     def mapping(self) -> Layout:
         """What states and actions go through: the layout, normalised as in training."""
-        return self.normalisation.laid_over(self.plain_layout)
+        return self.normalisation.applied_to(self.plain_layout)
 
     @property
     def plain_layout(self) -> Layout:
@@ -304,10 +304,10 @@ class Contract:
             norm: What its norms divide by.
             layout: Mapping to the unified vector that it was trained with.
             control_hz: Control frequency it is told, Hz.
-            orientation: Of the pictures it was trained on.
+            orientation: Of the images it was trained on.
 
         Returns:
-            The contract: the published encoders, LIBERO's two cameras, pictures of any size.
+            The contract: the published encoders, LIBERO's two cameras, images of any size.
 
         Raises:
             ConfigError: The layout is not known.

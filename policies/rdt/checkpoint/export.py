@@ -5,7 +5,7 @@ from pathlib import Path
 
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.loading import NORMALISATION, find_parts
-from policies.rdt.checkpoint.location import is_own
+from policies.rdt.checkpoint.location import is_own_checkpoint
 from policies.rdt.checkpoint.official import FileFormat, export_official, load_official
 from policies.rdt.checkpoint.storage import (
     CONTRACT,
@@ -42,7 +42,7 @@ def export_checkpoint(
         PrerequisiteError: Something is on the hub and the hub cannot be reached.
     """
     place, adapter = find_parts(source, base)
-    if not is_own(place):
+    if not is_own_checkpoint(place):
         rdt = load_official(place, adapter=adapter)
         return export_official(Path(out), rdt, file_format=file_format), None
     parts = read_parts(place)

@@ -12,7 +12,12 @@ from policies.rdt.actions.layout import DEFAULT_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import OFFICIAL_CAMERAS, Contract
 from policies.rdt.checkpoint.loading import find_parts, read_older_normalisation
-from policies.rdt.checkpoint.location import OfficialFiles, Weights, find_official, is_own
+from policies.rdt.checkpoint.location import (
+    OfficialFiles,
+    Weights,
+    find_official,
+    is_own_checkpoint,
+)
 from policies.rdt.checkpoint.official import find_mismatch, open_fitting
 from policies.rdt.checkpoint.storage import open_encoders, read_parts
 from policies.rdt.checkpoint.weights import StoredWeights, nonfinite_tensors, read_json
@@ -122,7 +127,7 @@ def inspect_checkpoint(
     """
     place, adapter = find_parts(source, base, weights)
     files = find_official(place, weights=weights, config=config)
-    own = is_own(files.folder)
+    own = is_own_checkpoint(files.folder)
     parts = read_parts(files.folder) if own else None
     shape = RDTConfig.from_hub(read_json(files.config)) if parts is None else parts.config
     stored = open_fitting(files, shape)
@@ -187,7 +192,7 @@ def _needs(contract: Contract) -> tuple[str, ...]:
 
 
 def _camera_slots(seen: Inspection) -> tuple[str | None, ...]:
-    """List what fills RDT's picture slots of one control step; None shows the background."""
+    """List what fills RDT's image slots of one control step; None shows the background."""
     if seen.kind != "libero-bench":
         return OFFICIAL_CAMERAS
     missing = seen.contract.missing_cameras

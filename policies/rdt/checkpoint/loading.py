@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract, Orientation
 from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.location import Weights, is_own
+from policies.rdt.checkpoint.location import Weights, is_own_checkpoint
 from policies.rdt.checkpoint.lora import Adapter, find_adapter, read_adapter
 from policies.rdt.checkpoint.official import load_official
 from policies.rdt.checkpoint.storage import load_checkpoint
@@ -23,9 +23,139 @@ from policies.rdt.model.config import Norm
 from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 from tasks.observation import CONTROL_HZ
+from tasks.settings import settings
+
+DtypeName = Literal["float32", "bfloat16"]
+
+_CAMERA_SLOTS = 3
 
 NORMALISATION = "normalisation.json"
 """The numbers alone, for the official code; exports of older versions have no contract beside."""
+
+
+@settings
+class LoadingOptions(EncoderSources):
+    """What a checkpoint may not say itself; an official one says none of this.
+
+    What our own checkpoint says itself may be repeated here, but not contradicted.
+    """
+
+    form: Form = "official"
+    """How instructions are written for T5: capitalised with a period, or as they are."""
+
+    dtype: DtypeName | None = None
+    """Of RDT and of the image encoder; the checkpoint's if not given."""
+
+    layout: str | None = None
+    """Mapping to RDT's vector, by its name or file; what the checkpoint says, or ``eef-velocity``
+    for official ones, if not given."""
+
+    norm: Norm | None = None
+    """What RDT's norms divide by, where the checkpoint does not say; ``variance``, the default,
+    fits weights trained with timm up to 1.0.12."""
+
+    weights: Weights = "auto"
+    """Of an official checkpoint, the raw or the averaged ones."""
+
+    control_hz: float | None = None
+    """Control frequency that RDT is told, Hz; 20 for official checkpoints."""
+
+    orientation: Orientation | None = None
+    """Of the images an official checkpoint was trained on; ``rotate180`` if not given."""
+
+    config: str | None = None
+    """The config.json of weights that have none beside them, or its folder."""
+
+    base: str | None = None
+    """Folder or hub name of what a LoRA adapter is merged into: any checkpoint but an adapter."""
+
+
+def load_network(
+    source: Path | str,
+    options: LoadingOptions | None = None,
+    *,
+    device: str | torch.device = "cpu",
+) -> tuple[RDTPolicyNetwork, Contract]:
+    """Load a network with its encoders, and the contract it was or must have been trained under.
+
+    Args:
+        source: A folder that ``save_checkpoint`` wrote, or official weights: see
+            ``official.load_official``; the hub name of either; or an adapter for one.
+        options: What the checkpoint does not say.
+        device: Where frozen encoders are loaded to.
+
+    Returns:
+        The network in evaluation mode, and the contract.
+
+    Raises:
+        ConfigError: There is no whole checkpoint there, or an option does not apply to it.
+        SpecMismatchError: Parts do not belong together, or an option contradicts the checkpoint.
+        PrerequisiteError: Something is on the hub and the hub cannot be reached.
+    """
+    options = options or LoadingOptions()
+    layout = None if options.layout is None else get_layout(options.layout)
+    dtype: torch.dtype | None = None if options.dtype is None else getattr(torch, options.dtype)
+    path, adapter = find_parts(source, options.base, options.weights)
+    if is_own_checkpoint(path):
+        network, contract = load_checkpoint(path, sources=options, device=device, adapter=adapter)
+        stated = {name: getattr(options, name) for name in ("norm", "control_hz", "orientation")}
+        contract.check({name: value for name, value in stated.items() if value is not None})
+        if layout is not None:
+            contract.check_layout(layout)
+        _refuse_unused(network, options)
+        return (network if dtype is None else network.to(dtype)), contract
+    normalisation = read_older_normalisation(path, layout)
+    rdt = load_official(
+        path,
+        dtype=dtype,
+        norm=options.norm or "variance",
+        weights=options.weights,
+        config=options.config,
+        adapter=adapter,
+    )
+    shape = rdt.config
+    # Published positions say (history, cameras, patches); without them, three cameras as published.
+    axes = shape.img_pos_embed_config[0][1] if shape.img_pos_embed_config else ()
+    frozen = load_frozen_encoders(
+        options,
+        slots=abs(axes[1]) if isinstance(axes, tuple) and len(axes) == 3 else _CAMERA_SLOTS,
+        max_words=shape.max_lang_cond_len,
+        form=options.form,
+        dtype=next(rdt.parameters()).dtype,
+        device=device,
+    )
+    network = RDTPolicyNetwork(rdt, frozen).eval()
+    contract = Contract.describe(
+        network,
+        layout=layout or DEFAULT_LAYOUT,
+        render_size=ANY_SIZE,
+        control_hz=CONTROL_HZ if options.control_hz is None else options.control_hz,
+        orientation=options.orientation or "rotate180",
+        normalisation=normalisation,
+    )
+    return network, contract
+
+
+def _refuse_unused(network: RDTPolicyNetwork, options: LoadingOptions) -> None:
+    """Refuse options that a checkpoint of ours would quietly leave unused."""
+    sources = (options.siglip, options.t5, options.language_cache)
+    if any(source is not None for source in sources) and isinstance(
+        network.encoders_config, EncodersConfig
+    ):
+        raise ConfigError(
+            "This checkpoint holds its own small encoders, so siglip, t5 and language_cache are "
+            "of no use. Fix: leave them out."
+        )
+    if options.weights != "auto":
+        raise ConfigError(
+            f"weights '{options.weights}' cannot be chosen: the checkpoint holds one kind. "
+            "Fix: leave it out."
+        )
+    if options.config is not None:
+        raise ConfigError(
+            f"config '{options.config}' is of no use: the checkpoint has its own. "
+            "Fix: leave it out."
+        )
 
 
 def find_parts(
@@ -34,9 +164,9 @@ def find_parts(
     """Find a checkpoint, or an adapter and its base.
 
     Args:
-        source: See ``loading.load_network``, as for the others.
-        base: See there.
-        weights: See there.
+        source: See ``load_network``.
+        base: See ``LoadingOptions``.
+        weights: See ``LoadingOptions``.
 
     Returns:
         Where the weights are: a folder of ours, or what ``find_official`` takes. And the adapter
@@ -72,7 +202,7 @@ def find_parts(
 
 def _own_folder(place: Path) -> Path:
     """Give the folder of ours that a weight file is in: what it needs is said there."""
-    return place.parent if place.is_file() and is_own(place.parent) else place
+    return place.parent if place.is_file() and is_own_checkpoint(place.parent) else place
 
 
 def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisation:
@@ -102,152 +232,13 @@ def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisatio
             "Fix: export the checkpoint anew (libero-bench export-checkpoint), or give the layout "
             "that it was trained with: --option.layout NAME (inspect: --layout NAME)."
         )
-    found.laid_over(layout)  # refuses slots of another
+    found.applied_to(layout)  # refuses slots of another
     return found
 
 
 def _fits(normalisation: Normalisation, layout: Layout) -> bool:
     try:
-        normalisation.laid_over(layout)
+        normalisation.applied_to(layout)
     except SpecMismatchError:
         return False
     return True
-
-
-_SLOTS = 3
-
-
-class LoadingOptions(TypedDict, total=False):
-    """What a checkpoint may not say itself; an official one says none of this.
-
-    Keys:
-        encoders: Where frozen encoders come from.
-        dtype: Of RDT and of the image encoder; that of the weights if not given.
-        layout: Mapping to the unified vector, by its name or file.
-        norm: What RDT's norms divide by.
-        weights: Raw or averaged weights.
-        control_hz: Control frequency that RDT is told, Hz.
-        orientation: Of the pictures that it was trained on.
-        form: How instructions are written for T5.
-        config: The ``config.json`` of weights that have none beside them, or its folder.
-        base: What an adapter is merged into: any checkpoint but an adapter.
-    """
-
-    encoders: EncoderSources | None
-    dtype: torch.dtype | None
-    layout: str | None
-    norm: Norm | None
-    weights: Weights
-    control_hz: float | None
-    orientation: Orientation | None
-    form: Form
-    config: str | None
-    base: str | None
-
-
-def load_network(
-    source: Path | str,
-    *,
-    device: str | torch.device = "cpu",
-    encoders: EncoderSources | None = None,
-    dtype: torch.dtype | None = None,
-    layout: str | None = None,
-    norm: Norm | None = None,
-    weights: Weights = "auto",
-    control_hz: float | None = None,
-    orientation: Orientation | None = None,
-    form: Form = "official",
-    config: str | None = None,
-    base: str | None = None,
-) -> tuple[RDTPolicyNetwork, Contract]:
-    """Load a network with its encoders, and the contract it was or must have been trained under.
-
-    Args:
-        source: A folder that ``save_checkpoint`` wrote, or official weights: see
-            ``official.load_official``; the hub name of either; or an adapter for one.
-        device: Where frozen encoders are loaded to.
-        encoders: See ``LoadingOptions``, as all that follow. What our own checkpoint says itself
-            may be repeated here, but not contradicted.
-        dtype: See there.
-        layout: See there; ``eef-velocity`` if nobody says.
-        norm: See there; ``variance`` if nobody says.
-        weights: See there.
-        control_hz: See there; LIBERO's 20 if nobody says.
-        orientation: See there; ``rotate180`` if nobody says.
-        form: See there.
-        config: See there.
-        base: See there.
-
-    Returns:
-        The network in evaluation mode, and the contract.
-
-    Raises:
-        ConfigError: There is no whole checkpoint there, or a setting does not apply to it.
-        SpecMismatchError: Parts do not belong together, or a setting contradicts the checkpoint.
-        PrerequisiteError: Something is on the hub and the hub cannot be reached.
-    """
-    said: dict[str, object] = {"norm": norm, "control_hz": control_hz, "orientation": orientation}
-    mapping = None if layout is None else get_layout(layout)
-    given = {key: value for key, value in said.items() if value is not None}
-    place, adapter = find_parts(source, base, weights)
-    if is_own(place):
-        network, contract = load_checkpoint(place, sources=encoders, device=device, adapter=adapter)
-        contract.check(given)
-        if mapping is not None:
-            contract.check_layout(mapping)
-        _refuse_unused(network, encoders, weights, config)
-        return (network if dtype is None else network.to(dtype)), contract
-    normalisation = read_older_normalisation(place, mapping)
-    rdt = load_official(
-        place,
-        dtype=dtype,
-        norm=norm or "variance",
-        weights=weights,
-        config=config,
-        adapter=adapter,
-    )
-    shape = rdt.config
-    # Published positions say (history, cameras, patches); without them, three cameras as published.
-    axes = shape.img_pos_embed_config[0][1] if shape.img_pos_embed_config else ()
-    frozen = load_frozen_encoders(
-        encoders or EncoderSources(),
-        slots=abs(axes[1]) if isinstance(axes, tuple) and len(axes) == 3 else _SLOTS,
-        max_words=shape.max_lang_cond_len,
-        form=form,
-        dtype=next(rdt.parameters()).dtype,
-        device=device,
-    )
-    network = RDTPolicyNetwork(rdt, frozen).eval()
-    contract = Contract.describe(
-        network,
-        layout=mapping or DEFAULT_LAYOUT,
-        render_size=ANY_SIZE,
-        control_hz=CONTROL_HZ if control_hz is None else control_hz,
-        orientation=orientation or "rotate180",
-        normalisation=normalisation,
-    )
-    return network, contract
-
-
-def _refuse_unused(
-    network: RDTPolicyNetwork,
-    encoders: EncoderSources | None,
-    weights: Weights,
-    config: str | None,
-) -> None:
-    """Refuse settings that a checkpoint of ours would quietly leave unused."""
-    sources = encoders is not None and encoders != EncoderSources()
-    if sources and isinstance(network.encoders_config, EncodersConfig):
-        raise ConfigError(
-            "This checkpoint holds its own small encoders, so siglip, t5 and language_cache are "
-            "of no use. Fix: leave them out."
-        )
-    if weights != "auto":
-        raise ConfigError(
-            f"weights '{weights}' cannot be chosen: the checkpoint holds one kind. "
-            "Fix: leave it out."
-        )
-    if config is not None:
-        raise ConfigError(
-            f"config '{config}' is of no use: the checkpoint has its own. Fix: leave it out."
-        )

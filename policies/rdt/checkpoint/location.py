@@ -26,7 +26,7 @@ def numbered_folders(folder: Path, prefix: str) -> list[Path]:
     return [place for _, place in sorted(found)]
 
 
-def nothing_there(
+def explain_missing_weights(
     folder: Path, weights: Literal["auto", "raw", "ema"], *, raw: bool, ema: bool
 ) -> str:
     """Say what a folder holds instead of the weights that were looked for, and the fix.
@@ -158,7 +158,7 @@ class OfficialFiles:
     ema: Path | None
 
 
-def is_own(source: Path | str) -> bool:
+def is_own_checkpoint(source: Path | str) -> bool:
     """Whether a folder is a checkpoint that ``save_checkpoint`` wrote."""
     return (Path(source).expanduser() / CONTRACT).is_file()
 
@@ -190,7 +190,7 @@ def find_official(
     emas = own if averaged else weight_files(folder / _EMA_FOLDER)
     chosen = {"raw": raws, "ema": emas, "auto": raws or emas}[weights]
     if not chosen:
-        raise ConfigError(nothing_there(folder, weights, raw=bool(raws), ema=bool(emas)))
+        raise ConfigError(explain_missing_weights(folder, weights, raw=bool(raws), ema=bool(emas)))
     found = _config_of(folder, chosen[0]) if config is None else _given_config(config)
     return OfficialFiles(
         folder=found.parent if config is None else folder,

@@ -5,8 +5,6 @@ name of the official code.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +39,7 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.shapes import Shape, shape_differences
 from policies.rdt.model.transformer import RDTModel
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
+from tasks.files import atomic_folder, write_json
 
 CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
     "config.json",
@@ -102,22 +101,17 @@ def save_checkpoint(
             "Allowed: a new folder, an empty one, or an earlier checkpoint. Fix: give another name."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    writing = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
-    shutil.rmtree(writing, ignore_errors=True)
-    writing.mkdir()
-    _write_json(writing / CONFIG, network.config.to_hub())
     encoders: TypeAdapter[AnyEncodersConfig] = TypeAdapter(AnyEncodersConfig)
-    _write_json(
-        writing / ENCODERS_CONFIG, encoders.dump_python(network.encoders_config, mode="json")
-    )
-    (writing / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
-    if extra is not None:
-        _write_json(writing / EXTRA, extra)
-    save_file(_tensors(network.rdt), writing / MODEL)
-    save_file(_tensors(_encoders_of(network)), writing / ENCODERS)
-    for path in (*writing.iterdir(), writing):
-        _fsync(path)
-    _replace(writing, folder)
+    with atomic_folder(folder) as draft:
+        _write_json(draft / CONFIG, network.config.to_hub())
+        _write_json(
+            draft / ENCODERS_CONFIG, encoders.dump_python(network.encoders_config, mode="json")
+        )
+        (draft / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
+        if extra is not None:
+            _write_json(draft / EXTRA, extra)
+        save_file(_tensors(network.rdt), draft / MODEL)
+        save_file(_tensors(_encoders_of(network)), draft / ENCODERS)
     return folder
 
 
@@ -258,11 +252,7 @@ def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
     """
     folder = Path(folder)
     _check_files(folder)
-    writing = folder / f".{EXTRA}.writing"
-    _write_json(writing, extra)
-    _fsync(writing)
-    writing.replace(folder / EXTRA)
-    _fsync(folder)
+    write_json(folder / EXTRA, extra)
 
 
 def _check_files(folder: Path) -> None:
@@ -311,22 +301,5 @@ def _replaceable(folder: Path) -> bool:
     return not any(folder.iterdir()) or all((folder / name).is_file() for name in NEEDED)
 
 
-def _replace(writing: Path, folder: Path) -> None:
-    aside = folder.with_name(f".{folder.name}.replaced-{os.getpid()}")
-    if folder.exists():
-        folder.rename(aside)
-    writing.rename(folder)
-    _fsync(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What turns pictures and words into RDT's tokens: the interface, its configs, and how to build.
+"""What turns images and words into RDT's tokens: the interface, its configs, and how to build.
 
 Two kinds exist. Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and
 T5, are frozen: they are loaded from elsewhere and are in no checkpoint. A new encoder implements
@@ -26,7 +26,7 @@ VOCABULARY = "words-v1"
 """Names the word list in ``small``; change it whenever a number changes its meaning."""
 
 MissingHistory = Literal["first", "background"]
-"""What stands for frames before an episode's start: its first frame, or a uniform picture."""
+"""What stands for frames before an episode's start: its first frame, or a uniform image."""
 
 
 @settings
@@ -51,7 +51,7 @@ class EncodersConfig:
     """Cameras, in the order of the image list; each has its own network."""
 
     image_size: int = Field(default=64, ge=16, multiple_of=16)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     image_token_dim: int = Field(default=128, ge=8, multiple_of=8)
     """Width of an image token."""
@@ -64,17 +64,17 @@ class EncodersConfig:
 
     @property
     def tokens_per_image(self) -> int:
-        """Tokens from one picture."""
+        """Tokens from one image."""
         return (self.image_size // 16) ** 2
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens from the pictures of one control step."""
+        """Tokens from the images of one control step."""
         return len(self.cameras) * self.tokens_per_image
 
     @property
     def image_identity(self) -> str:
-        """Names the image encoder; two checkpoints with the same name take the same pictures."""
+        """Names the image encoder; two checkpoints with the same name take the same images."""
         return f"conv{self.image_size}-{self.tokens_per_image}x{self.image_token_dim}-v1"
 
     @property
@@ -96,13 +96,13 @@ class FrozenEncodersConfig:
     """Cameras, in the order of the image list: external, right wrist, left wrist."""
 
     slots: int = Field(default=3, ge=1)
-    """Pictures per control step that RDT takes; those beyond the cameras show the background."""
+    """Images per control step that RDT takes; those beyond the cameras show the background."""
 
     image_size: int = Field(default=384, ge=1)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     tokens_per_image: int = Field(default=729, ge=1)
-    """Tokens from one picture."""
+    """Tokens from one image."""
 
     image_token_dim: int = Field(default=1152, ge=1)
     """Width of an image token."""
@@ -127,7 +127,7 @@ class FrozenEncodersConfig:
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens from the pictures of one control step."""
+        """Tokens from the images of one control step."""
         return self.slots * self.tokens_per_image
 
 
@@ -135,7 +135,7 @@ AnyEncodersConfig = EncodersConfig | FrozenEncodersConfig
 
 
 class ImageEncoder(nn.Module, ABC):
-    """Pictures to tokens."""
+    """Images to tokens."""
 
     @abstractmethod
     def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
@@ -150,7 +150,7 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             images: (B, history, cameras, 3, S, S) uint8, on any device.
@@ -164,7 +164,7 @@ class TextEncoder(nn.Module, ABC):
     """Instructions to tokens."""
 
     @abstractmethod
-    def places(self, instruction: str) -> int:
+    def padded_length(self, instruction: str) -> int:
         """Give the length to which this instruction is padded.
 
         It depends on nothing else: instructions that share a forward pass must have the same, so
@@ -179,7 +179,7 @@ class TextEncoder(nn.Module, ABC):
         """Give what ``forward`` takes.
 
         Args:
-            instructions: B tasks in words, to be padded to the most of their ``places``.
+            instructions: B tasks in words, to be padded to the most of their ``padded_length``.
 
         Returns:
             (B, L) int64 numbers or (B, L, width) embeddings, and (B, L) bool, True where there is a

@@ -79,7 +79,7 @@ def load_frozen_encoders(
     Args:
         sources: Where they are; SigLIP is the official one on the hub if not given.
         cameras: Cameras, in the order of RDT's slots: external, right wrist, left wrist.
-        slots: Pictures per control step that RDT takes.
+        slots: Images per control step that RDT takes.
         max_words: Most text tokens that RDT takes.
         form: How instructions are written for T5.
         missing_history: What stands for frames before an episode's start.
@@ -91,7 +91,7 @@ def load_frozen_encoders(
         SpecMismatchError: An encoder lacks weights, or there are more cameras than slots.
         PrerequisiteError: A source is on the hub and the hub cannot be reached.
     """
-    # The text first: it fails at once, while a picture tower takes time to load.
+    # The text first: it fails at once, while an image tower takes time to load.
     text = T5TextEncoder(
         cache=sources.language_cache,
         t5=sources.t5,

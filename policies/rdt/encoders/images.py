@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 BACKGROUND = 127
-"""Grey level of a picture that is not there, and around one that is not square: int(255 · mean)
+"""Grey level of an image that is not there, and around one that is not square: int(255 · mean)
 of SigLIP's processor."""
 
 
 def resize_frames(frames: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
     """Resize raw frames, averaging over the area that each new pixel covers.
 
-    Training and inference both go through here, so that they see the same pictures.
+    Training and inference both go through here, so that they see the same images.
 
     Args:
         frames: (..., H, W, 3) uint8, any height and width.

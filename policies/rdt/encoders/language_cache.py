@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tasks.errors import ConfigError, SpecMismatchError
+from tasks.files import atomic_file, write_text
 
 ENCODER = "encoder.json"
 """Says which encoder all files of a cache come from."""
@@ -104,9 +104,7 @@ class LanguageCache:
             )
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": _FORMAT, **asdict(encoder)}, indent=2) + "\n"
-        writing = folder / f".{ENCODER}.writing-{os.getpid()}"
-        writing.write_text(text, encoding="utf-8")
-        _finish(writing, folder / ENCODER)
+        write_text(folder / ENCODER, text, several_writers=True)
         return cls(folder, encoder)
 
     def check(self, encoder: CachedEncoder) -> None:
@@ -162,10 +160,9 @@ class LanguageCache:
         if why := self.encoder.refusal(tokens):
             raise SpecMismatchError(f"The tokens of '{text}' cannot be kept: {why}.")
         path = self.path(text)
-        writing = path.with_name(f".{path.name}.writing-{os.getpid()}")
-        # Not `tokens` itself: a slice would be written with all it is a slice of.
-        save_file({"tokens": tokens.detach().cpu().clone()}, writing, self._metadata(text))
-        _finish(writing, path)
+        with atomic_file(path, several_writers=True) as draft:
+            # Not `tokens` itself: a slice would be written with all it is a slice of.
+            save_file({"tokens": tokens.detach().cpu().clone()}, draft, self._metadata(text))
         return path
 
     def _metadata(self, text: str) -> dict[str, str]:
@@ -213,9 +210,3 @@ def read_official(path: Path) -> tuple[str, Tensor]:
             "Fix: encode the instruction with --t5 instead."
         )
     return text, tokens[0]
-
-
-def _finish(writing: Path, path: Path) -> None:
-    with writing.open("rb+") as file:
-        os.fsync(file.fileno())
-    writing.replace(path)

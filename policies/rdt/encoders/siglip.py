@@ -18,8 +18,8 @@ from tasks.errors import SpecMismatchError
 OFFICIAL = "google/siglip-so400m-patch14-384"
 """Hub name of the tower that the published RDT weights were trained with."""
 
-KEPT_PICTURES = 64
-"""Pictures whose tokens are kept between calls; 1.7 MB each for the official tower in bfloat16."""
+KEPT_IMAGES = 64
+"""Images whose tokens are kept between calls; 1.7 MB each for the official tower in bfloat16."""
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class SiglipTower:
 
     Raises:
         ConfigError: The source is not a SigLIP vision tower.
-        SpecMismatchError: Weights are missing, or it takes other pictures than RDT gives it.
+        SpecMismatchError: Weights are missing, or it takes other images than RDT gives it.
         PrerequisiteError: It is on the hub and the hub cannot be reached.
     """
 
@@ -88,7 +88,7 @@ class SiglipTower:
 
     def _hold(self, model: Any, device: str | torch.device) -> None:
         if hasattr(model, "head"):
-            # Its pooled picture is not used, and its weights may be missing.
+            # Its pooled image is not used, and its weights may be missing.
             model.head, model.use_head = None, False
         self._model = model
         config = model.config
@@ -109,28 +109,28 @@ class SiglipTower:
         self._model.to(self.device)
 
     @torch.no_grad()
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Encode pictures.
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images.
 
         Args:
-            pictures: (n, 3, S, S) uint8, on any device.
+            images: (n, 3, S, S) uint8, on any device.
 
         Returns:
             (n, patches, width) after the last norm, in the tower's dtype and on its device.
         """
-        pixels = pictures.to(self.device).float().mul_(1 / 255).sub_(0.5).div_(0.5)
+        pixels = images.to(self.device).float().mul_(1 / 255).sub_(0.5).div_(0.5)
         with torch.autocast(self.device.type, enabled=False):
             encoded: Tensor = self._model(pixel_values=pixels.to(self.dtype)).last_hidden_state
         return encoded
 
 
 class SiglipImageEncoder(ImageEncoder):
-    """Tokens of pictures, each different picture encoded once.
+    """Tokens of images, each different image encoded once.
 
-    In evaluation every forward pass of the tower has the same number of rows, so a picture's tokens
+    In evaluation every forward pass of the tower has the same number of rows, so an image's tokens
     do not depend on what else is asked, and are kept: a frame that comes again (the same step as
     the current and then as the previous one, a background) costs nothing. In training, where
-    pictures are augmented and never come again, all are encoded together.
+    images are augmented and never come again, all are encoded together.
     """
 
     def __init__(self, tower: SiglipTower, *, cameras: int, slots: int) -> None:
@@ -138,8 +138,8 @@ class SiglipImageEncoder(ImageEncoder):
 
         Args:
             tower: What encodes.
-            cameras: Pictures per control step that are given.
-            slots: Pictures per control step that RDT takes; the others show the background.
+            cameras: Images per control step that are given.
+            slots: Images per control step that RDT takes; the others show the background.
 
         Raises:
             SpecMismatchError: There are more cameras than slots.
@@ -151,7 +151,7 @@ class SiglipImageEncoder(ImageEncoder):
             )
         self.tower, self.slots = tower, slots
         self._cameras = cameras
-        self._prepared, self._tokens = LRUCache(KEPT_PICTURES), LRUCache(KEPT_PICTURES)
+        self._prepared, self._tokens = LRUCache(KEPT_IMAGES), LRUCache(KEPT_IMAGES)
         size = tower.image_size
         self._background = torch.full((3, size, size), BACKGROUND, dtype=torch.uint8)
 
@@ -180,7 +180,7 @@ class SiglipImageEncoder(ImageEncoder):
         batch, history, cameras = images.shape[:3]
         if cameras != self._cameras:
             raise SpecMismatchError(
-                f"{cameras} pictures per step were given; this encoder takes {self._cameras}. "
+                f"{cameras} images per step were given; this encoder takes {self._cameras}. "
                 "Fix: give the cameras of its config."
             )
         flat = images.flatten(0, 2)
@@ -192,19 +192,17 @@ class SiglipImageEncoder(ImageEncoder):
             tokens_BHCPW = torch.cat([tokens_BHCPW, background.expand(shape)], dim=2)
         return tokens_BHCPW.flatten(1, 3)
 
-    def _encode_all(self, pictures: Tensor) -> Tensor:
-        return torch.cat([self.tower.encode(part) for part in torch.split(pictures, self._rows)])
+    def _encode_all(self, images: Tensor) -> Tensor:
+        return torch.cat([self.tower.encode(part) for part in torch.split(images, self._rows)])
 
-    def _encode_new(self, pictures: Tensor) -> Tensor:
-        pictures = pictures.cpu()
-        keys = _for_each(content_key, pictures.numpy())
-        return torch.stack(
-            self._tokens.look_up(keys, lambda new: self._encode_padded(pictures[new]))
-        )
+    def _encode_new(self, images: Tensor) -> Tensor:
+        images = images.cpu()
+        keys = _for_each(content_key, images.numpy())
+        return torch.stack(self._tokens.look_up(keys, lambda new: self._encode_padded(images[new])))
 
-    def _encode_padded(self, pictures: Tensor) -> Sequence[Tensor]:
+    def _encode_padded(self, images: Tensor) -> Sequence[Tensor]:
         encoded: list[Tensor] = []
-        for part in torch.split(pictures, self._rows):
+        for part in torch.split(images, self._rows):
             spare = self._background.expand(self._rows - len(part), -1, -1, -1)
             rows = self.tower.encode(torch.cat([part, spare]))
             # Copies: a view would keep all rows' memory for as long as one of them is kept.
@@ -213,7 +211,7 @@ class SiglipImageEncoder(ImageEncoder):
 
     @property
     def _rows(self) -> int:
-        """Pictures per forward pass: one where a spare one would cost as much as a used one."""
+        """Images per forward pass: one where a spare one would cost as much as a used one."""
         return _ROWS.get(self.tower.device.type, _ROWS_ELSEWHERE)
 
 
@@ -227,7 +225,7 @@ def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any])
 
 
 def _check_processor(source: str, image_size: int) -> None:
-    """Refuse a tower that wants its pictures prepared in another way."""
+    """Refuse a tower that wants its images prepared in another way."""
     given = read_config(source, "preprocessor_config.json", _WHAT)
     wanted = {**_PROCESSOR, "size": {"height": image_size, "width": image_size}}
     other = [
@@ -237,7 +235,7 @@ def _check_processor(source: str, image_size: int) -> None:
     ]
     if other:
         raise SpecMismatchError(
-            f"'{source}' prepares pictures in another way than RDT's encoder: {'; '.join(other)}. "
+            f"'{source}' prepares images in another way than RDT's encoder: {'; '.join(other)}. "
             f"Fix: use {OFFICIAL} or another SigLIP tower with its processor."
         )
 

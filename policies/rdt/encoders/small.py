@@ -126,7 +126,7 @@ class WordEncoder(TextEncoder):
         with torch.no_grad():
             self.embedding.weight[len(KNOWN_WORDS) + 2 :] = 0.0
 
-    def places(self, instruction: str) -> int:
+    def padded_length(self, instruction: str) -> int:
         """Give the same length to all."""
         return self._max_words
 

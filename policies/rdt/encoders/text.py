@@ -71,7 +71,7 @@ class T5TextEncoder(TextEncoder):
         """Width of a token."""
         return self.encoder.width
 
-    def places(self, instruction: str) -> int:
+    def padded_length(self, instruction: str) -> int:
         """Give the number of tokens, rounded up to a multiple of 32 but not beyond the most."""
         steps = -(-len(self._tokens([instruction])[0]) // _PLACES_STEP)
         return min(steps * _PLACES_STEP, self._max_tokens)
@@ -79,7 +79,7 @@ class T5TextEncoder(TextEncoder):
     def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Look up and pad with zeros: (B, L, width), and (B, L) bool, True where a token is."""
         tokens = self._tokens(instructions)
-        length = max(map(self.places, instructions))
+        length = max(map(self.padded_length, instructions))
         padded = tokens[0].new_zeros(len(tokens), length, self.width)
         mask = torch.zeros(len(tokens), length, dtype=torch.bool)
         for row, given in enumerate(tokens):

@@ -9,7 +9,7 @@ from policies.rdt.encoders.base import AnyEncodersConfig, Encoders
 from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.model.config import Norm, RDTConfig
 from policies.rdt.model.sampling import PlanSampler, SamplingOptions
-from policies.rdt.model.transformer import Conditions, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import SpecMismatchError
 from tasks.observation import CONTROL_HZ
 
@@ -138,7 +138,7 @@ class RDTPolicyNetwork(nn.Module):
     forward = loss
 
     @torch.no_grad()
-    def condition(self, batch: ConditionBatch) -> Conditions:
+    def condition(self, batch: ConditionBatch) -> Conditioning:
         """Encode what plans depend on, as far as it stays the same while they are sampled.
 
         Args:

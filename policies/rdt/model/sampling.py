@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from policies.rdt.model.diffusion import Blend, DPMSolver
 from policies.rdt.model.torch_runtime import choose_execution
-from policies.rdt.model.transformer import Conditions, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import ConfigError
 from tasks.settings import settings
 
@@ -36,17 +36,17 @@ class SamplingOptions:
     """
 
     solver_steps: int | None = Field(default=None, ge=1, le=999)
-    """Solver steps; None for the number in the network's config."""
+    """Denoising steps; the checkpoint's number if not given."""
 
     guidance: GuidanceName = "none"
-    """``none``; ``bid`` keeps, of several samples, the one nearest to the previous plan's rest;
-    ``inpaint`` blends that rest into the sampling."""
+    """Consistency with the previous plan, where both speak of the same steps: ``none``; ``bid``
+    keeps the nearest of several samples; ``inpaint`` blends the previous plan into the sampling."""
 
     samples: int = Field(default=1, ge=1)
-    """Samples N per plan for ``bid``."""
+    """``bid``: samples per plan."""
 
     bid_decay: float = Field(default=0.5, gt=0.0, le=1.0)
-    """ρ of ``bid``: a step counts ρ times as much as the step before it."""
+    """``bid``: ρ; a step counts ρ times as much as the step before it."""
 
     inpaint_weight: float = Field(default=1.0, ge=0.0, le=1.0)
     """``inpaint``: weight of the previous plan at its first remaining step; 0 is plain sampling."""
@@ -58,7 +58,7 @@ class SamplingOptions:
     """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
 
     compile: bool = False
-    """Compile the trunk with ``torch.compile``: minutes at the first plan, faster ones after."""
+    """Compile a denoising step: minutes at the first plan, faster ones after."""
 
     cuda_graphs: bool = False
     """Replay a denoising step as one CUDA graph; needs a CUDA device."""
@@ -80,7 +80,7 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Precedent:
+class PreviousPlans:
     """What the plans before say, for B plans to be made.
 
     Attributes:
@@ -94,7 +94,9 @@ class Precedent:
     slots: Tensor
 
 
-def stack_precedents(rests: Sequence[Tensor | None], horizon: int, slots: Tensor) -> Precedent:
+def stack_previous_plans(
+    rests: Sequence[Tensor | None], horizon: int, slots: Tensor
+) -> PreviousPlans:
     """Put the rests of plans side by side.
 
     Args:
@@ -108,7 +110,7 @@ def stack_precedents(rests: Sequence[Tensor | None], horizon: int, slots: Tensor
         if rest is not None:
             vectors[index, : len(rest)] = rest
             lengths[index] = len(rest)
-    return Precedent(vectors=vectors, lengths=lengths, slots=slots)
+    return PreviousPlans(vectors=vectors, lengths=lengths, slots=slots)
 
 
 def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
@@ -139,20 +141,20 @@ def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> 
 
 
 def inpainting(
-    precedent: Precedent, options: SamplingOptions, solver: DPMSolver, noise: Tensor
+    previous: PreviousPlans, options: SamplingOptions, solver: DPMSolver, noise: Tensor
 ) -> Blend:
     """Give what blends plans before, as noisy as the sample is at that step, into its first steps.
 
     Args:
-        precedent: The plans before.
+        previous: The plans before.
         options: See ``overlap_weights``.
         solver: Says how noisy the sample is.
         noise: (B, T, V) from which the sample starts.
     """
     horizon = noise.shape[1]
-    weights = overlap_weights(precedent.lengths, horizon, options)
-    weights_BTV = (weights[..., None] * precedent.slots).to(noise.device)
-    clean = precedent.vectors.to(noise)
+    weights = overlap_weights(previous.lengths, horizon, options)
+    weights_BTV = (weights[..., None] * previous.slots).to(noise.device)
+    clean = previous.vectors.to(noise)
 
     def blend(index: int, x: Tensor) -> Tensor:
         known = solver.noised(index, clean, noise)
@@ -161,7 +163,7 @@ def inpainting(
     return blend
 
 
-def nearest(samples: Tensor, precedent: Precedent, decay: float) -> Tensor:
+def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
     """Choose, of several samples of each plan, the one nearest to the plan before.
 
     The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the steps that both speak of, in the slots of an
@@ -169,17 +171,17 @@ def nearest(samples: Tensor, precedent: Precedent, decay: float) -> Tensor:
 
     Args:
         samples: (B, S, T, V).
-        precedent: The plans before.
+        previous: The plans before.
         decay: ρ, in (0, 1].
 
     Returns:
         (B, T, V).
     """
     steps = torch.arange(samples.shape[2], device=samples.device)
-    told = steps[None] < precedent.lengths.to(samples.device)[:, None]
+    told = steps[None] < previous.lengths.to(samples.device)[:, None]
     weights_BT = decay ** steps.float() * told
-    apart = (samples.float() - precedent.vectors.to(samples.device)[:, None]).square()
-    apart_BST = (apart * precedent.slots.to(samples.device)).sum(-1)
+    apart = (samples.float() - previous.vectors.to(samples.device)[:, None]).square()
+    apart_BST = (apart * previous.slots.to(samples.device)).sum(-1)
     chosen = (apart_BST * weights_BT[:, None]).sum(-1).argmin(1)
     return samples[torch.arange(len(samples), device=samples.device), chosen]
 
@@ -208,14 +210,14 @@ class PlanSampler:
 
     @torch.no_grad()
     def sample(
-        self, conditions: Conditions, noise: Tensor, precedent: Precedent | None = None
+        self, conditions: Conditioning, noise: Tensor, previous: PreviousPlans | None = None
     ) -> Tensor:
         """Sample one plan per row.
 
         Args:
             conditions: Of B plans, from ``RDTModel.condition``.
             noise: (B, S, T, V) standard normal, S being ``options.samples``.
-            precedent: What the plans before say; not used without guidance.
+            previous: What the plans before say; not used without guidance.
 
         Returns:
             (B, T, V), zero outside the mask.
@@ -226,8 +228,8 @@ class PlanSampler:
             conditions = tree_map(lambda part: _repeated(part, samples), conditions)
         start = noise.flatten(0, 1)
         blend = None
-        if self.options.guidance == "inpaint" and precedent is not None:
-            blend = inpainting(precedent, self.options, self._solver, start)
+        if self.options.guidance == "inpaint" and previous is not None:
+            blend = inpainting(previous, self.options, self._solver, start)
         x = self._solver.run(
             start,
             lambda index, x: self._denoise(conditions, x, self._times[index, None]),
@@ -235,8 +237,8 @@ class PlanSampler:
         )
         masked = x * conditions.action_mask
         plans: Tensor = masked.reshape(-1, samples, *masked.shape[1:])
-        if self.options.guidance == "bid" and precedent is not None:
-            return nearest(plans, precedent, self.options.bid_decay)
+        if self.options.guidance == "bid" and previous is not None:
+            return nearest(plans, previous, self.options.bid_decay)
         return plans[:, 0]
 
 

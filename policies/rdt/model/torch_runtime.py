@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from policies.rdt.model.transformer import Conditions, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import ConfigError, PrerequisiteError
-from tasks.llvm import load_triton_after_mesa
+from tasks.native_libraries import load_triton_after_mesa
 
-Denoise = Callable[[Conditions, Tensor, Tensor], Tensor]
+Denoise = Callable[[Conditioning, Tensor, Tensor], Tensor]
 """As ``RDTModel.denoise``: conditions, noisy actions (B, T, V), timestep (1,)."""
 
 _WARM_UPS = 3
@@ -55,7 +55,7 @@ class CompiledDenoise:
         load_triton_after_mesa()
         self._compiled: Denoise = torch.compile(denoise, dynamic=False)
 
-    def __call__(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
         """Compute one step.
 
         Raises:
@@ -86,7 +86,7 @@ class GraphedDenoise:
         self._denoise = denoise
         self._graphs: dict[Any, _Graph] = {}
 
-    def __call__(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
         """Compute one step on a CUDA device."""
         given, _ = tree_flatten((conditions, x, t))
         key = tuple((tuple(part.shape), part.dtype) for part in given if part is not None)
@@ -98,12 +98,12 @@ class GraphedDenoise:
 class _Graph:
     """One recorded step with the memory it reads and writes."""
 
-    def __init__(self, denoise: Denoise, conditions: Conditions, x: Tensor, t: Tensor) -> None:
+    def __init__(self, denoise: Denoise, conditions: Conditioning, x: Tensor, t: Tensor) -> None:
         parts, shape = tree_flatten(conditions)
         self._parts = [None if part is None else part.clone() for part in parts]
         self._x, self._t = x.clone(), t.clone()
-        own: Conditions = tree_unflatten(self._parts, shape)
-        self._latest: Conditions | None = None
+        own: Conditioning = tree_unflatten(self._parts, shape)
+        self._latest: Conditioning | None = None
         # What is made at first use, on a stream of its own as recording demands.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -115,7 +115,7 @@ class _Graph:
         with torch.cuda.graph(self._graph):
             self._out = denoise(own, self._x, self._t)
 
-    def replay(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+    def replay(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
         # Keeping them makes sure that others are not at the same address.
         if conditions is not self._latest:
             for mine, given in zip(self._parts, tree_flatten(conditions)[0], strict=True):

@@ -20,7 +20,7 @@ from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
 KeysValues = tuple[tuple[Tensor, Tensor], ...]
 
 
-class Conditions(NamedTuple):
+class Conditioning(NamedTuple):
     """All that stays the same while a plan is sampled.
 
     Attributes:
@@ -280,7 +280,7 @@ class RDTModel(nn.Module):
         state: Tensor,
         action_mask: Tensor,
         ctrl_freqs: Tensor,
-    ) -> Conditions:
+    ) -> Conditioning:
         """Compute once what every solver step needs; see ``sampler.PlanSampler``.
 
         Args:
@@ -291,7 +291,7 @@ class RDTModel(nn.Module):
             action_mask: (B, 1, V) of 0 and 1; plans are zero elsewhere.
             ctrl_freqs: (B,) Hz, 0 if unknown.
         """
-        return Conditions(
+        return Conditioning(
             keys_values=self.model.project_conditions(
                 self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
             ),
@@ -301,7 +301,7 @@ class RDTModel(nn.Module):
             lang_mask=lang_mask,
         )
 
-    def denoise(self, conditions: Conditions, x: Tensor, t: Tensor) -> Tensor:
+    def denoise(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
         """Ask once about noisy actions.
 
         Args:

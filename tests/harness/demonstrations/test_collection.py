@@ -25,7 +25,7 @@ from policies.interface import PlanRequest, UnsupportedGoalError
 from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.errors import ResultsError
-from results.store import load_run
+from results.folder import load_run
 from tasks.demos.file import PICTURES
 from tasks.demos.reader import read_demos
 from tasks.environment import LiberoEnv

@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.evaluation.config import EvaluationConfig
 from policies.registry import PolicyConfig
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 
 
 def make(out: Path, **changes: Any) -> EvaluationConfig:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
+from results.folder import load_run
 from results.records import EpisodeKey
-from results.store import load_run
 from tasks.errors import PrerequisiteError, SimulatorError
 from tasks.observation import FloatArray
 from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble
@@ -20,7 +20,7 @@ from tests.harness.evaluation.runs import make, outcome
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
 @pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])

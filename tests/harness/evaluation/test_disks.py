@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tests.harness.doubles import EchoSpec, Trouble
 
 Mount = Callable[[str], None]
@@ -19,7 +19,7 @@ Mount = Callable[[str], None]
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run_eval(
     """Run ``libero-bench eval`` on doubles; return its code and the lines that begin as errors."""
 
     def run(out: Path, places: EchoSpec, **changes: str) -> tuple[int, list[str]]:
-        monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: places)
+        monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: places)
         settings = {"policy": "random", "suite": "libero_object", "tasks": "0-2", "episodes": "10"}
         words = ["eval", "--out", str(out)]
         for name, value in ({**settings, "workers": "2"} | changes).items():

@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
+from harness.evaluation.config import PINNED, VOLATILE
 from harness.evaluation.dispatcher import plan_batch
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from results.errors import ResultsError
+from results.folder import load_run
 from results.leaderboard.rows import rows_from_runs
 from results.merging import merge_runs
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
@@ -37,7 +38,7 @@ from tests.harness.evaluation.runs import make, outcome
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
 def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
@@ -87,8 +88,8 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
     merged = merge_runs(
         [tmp_path / "1", tmp_path / "2"],
         tmp_path / "merged",
-        volatile=evaluator.VOLATILE,
-        pinned=evaluator.PINNED,
+        volatile=VOLATILE,
+        pinned=PINNED,
     )
     assert merged.complete
     assert outcome(tmp_path / "merged") == whole
@@ -110,7 +111,8 @@ def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.Monk
     evaluate(config, policy=own, environments=EchoSpec())
     info = load_run(tmp_path / "run")[0]
     digest = hashlib.sha256(b"1").hexdigest()
-    assert info.schema_version == 1
+    assert info.schema_version == 2
+    assert "policy" not in info.config
     assert info.provenance["checkpoint_files"] == {"weights": digest}
     assert info.provenance["init_states"] == {"0": "f" * 64, "2": "f" * 64}
     assert {"git", "python", "packages", "machine", "gl_renderer"} <= info.provenance.keys()
@@ -268,7 +270,7 @@ SCRIPT = """
 import signal, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyConfig
 from tests.harness.doubles import EchoSpec, RecordingPolicy
@@ -282,7 +284,7 @@ class Slow(RecordingPolicy):
 if __name__ == "__main__":
     # A shell that starts the tests in the background has its children ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    evaluator.collect_provenance = lambda renderer: {{}}
+    evaluation_plan.collect_provenance = lambda renderer: {{}}
     config = EvaluationConfig(
         policy=PolicyConfig(name="random"), suite="libero_object", out=Path(sys.argv[1]), workers=2,
         episodes=10,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tasks.errors import SimulatorError
 from tasks.observation import FloatArray
 from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble
@@ -24,7 +24,7 @@ HUNG = EpisodeKey("libero_object", 0, 1, 7)
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
 def make(out: Path, **changes: Any) -> EvaluationConfig:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tests.harness.conftest import ROOT
 
 KILLS = 20
@@ -23,7 +23,7 @@ KILLS = 20
 FORKS = """
 import os, sys, time
 from pathlib import Path
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.registry import PolicyConfig
 from tests.harness.doubles import EchoSpec, RecordingPolicy
@@ -41,7 +41,7 @@ def run(out):
     )
     evaluate(config, policy=Slow(), environments=EchoSpec(states=40))
 
-evaluator.collect_provenance = lambda renderer: {}
+evaluation_plan.collect_provenance = lambda renderer: {}
 for line in sys.stdin:
     seconds_per_plan = float(line.split()[0])
     child = os.fork()

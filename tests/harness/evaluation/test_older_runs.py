@@ -1,4 +1,8 @@
-"""Runs from before protocols said whose words policies are told: they were the BDDL files'."""
+"""Runs of earlier versions.
+
+Protocols did not say whose words policies are told: the BDDL files'. In ``config`` the policy came
+again.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
 from policies.registry import PolicyConfig
 from results.comparison.comparison import compare_runs
 from results.errors import ResultsError
+from results.folder import load_run, read_info
 from results.leaderboard.rows import rows_from_runs
-from results.store import load_run, read_info
 from tasks.protocols import get_protocol
 from tests.harness.doubles import EchoSpec
 
@@ -21,7 +25,7 @@ from tests.harness.doubles import EchoSpec
 @pytest.fixture(autouse=True, scope="module")
 def _no_probe() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
+        monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
         yield
 
 
@@ -45,8 +49,16 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = json.loads((folder / "run.json").read_text())
     assert plain["protocol"]["instructions"] == plain["config"]["instructions"] == "bddl"
     del plain["protocol"]["instructions"], plain["config"]["instructions"]
+    options = {"name": "random", "checkpoint": None, "device": "auto", "options": {}}
+    plain["config"]["policy"], plain["schema_version"] = options, 1
     (folder / "run.json").write_text(json.dumps(plain))
     return folder
+
+
+def test_they_are_read_as_todays_with_the_policy_once(older: Path) -> None:
+    info = read_info(older)
+    assert (info.schema_version, info.policy["name"]) == (2, "random")
+    assert "policy" not in info.config
 
 
 def test_they_are_told_apart_from_todays_with_the_reason(older: Path, tmp_path: Path) -> None:
@@ -77,4 +89,7 @@ def test_they_are_taken_up_with_the_words_they_had(older: Path) -> None:
     (older / "episodes.jsonl").write_text(lines[0])
     run(older, instructions="bddl")
     assert len(load_run(older)[1]) == 2
-    assert json.loads((older / "run.json").read_text())["protocol"]["instructions"] == "bddl"
+    plain = json.loads((older / "run.json").read_text())
+    assert plain["protocol"]["instructions"] == "bddl"
+    assert plain["schema_version"] == 2
+    assert "policy" not in plain["config"]

@@ -17,8 +17,8 @@ from harness.evaluation.environments import LiberoSpec
 from harness.evaluation.run import EvaluationConfig, evaluate
 from policies.interface import PlanRequest, PolicySpec
 from policies.registry import PolicyConfig
+from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from results.store import load_run
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
 from tests.harness.conftest import ROOT

@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.evaluation import run as evaluator
+from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.plan import plan_sweep
 from harness.evaluation.run import evaluate, execute
-from harness.evaluation.sweep import prepare_sweep
 from policies.fusion import parse_fusions
 from policies.registry import PolicyConfig
 from results.errors import ResultsError
-from results.store import load_run
+from results.folder import load_run
 from tasks.errors import ConfigError
 from tests.harness.doubles import EchoSpec, RecordingPolicy
 
 
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluator, "LiberoSpec", lambda **_: EchoSpec())
+    monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
+    monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: EchoSpec())
 
 
 @pytest.fixture
@@ -143,15 +143,15 @@ def test_folders_of_other_runs_are_refused_before_the_first_starts(tmp_path: Pat
     fusions = parse_fusions("none,mean")
     evaluate(make(tmp_path / "single"))
     with pytest.raises(ConfigError, match=r"holds a run of its own.*Fix"):
-        prepare_sweep(make(tmp_path / "single"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "single"), (8, 4), fusions)
     sweep = tmp_path / "sweep"
-    for prepared in prepare_sweep(make(sweep), (4,), fusions):
-        execute(prepared)
+    for plan in plan_sweep(make(sweep), (4,), fusions):
+        execute(plan)
     with pytest.raises(ResultsError, match=r"h4-none.*another configuration.*seed"):
-        prepare_sweep(make(sweep, seed=3), (8, 4), fusions)
+        plan_sweep(make(sweep, seed=3), (8, 4), fusions)
     assert not (sweep / "h8-none").exists()
     with pytest.raises(ResultsError, match="is no run but holds"):
-        prepare_sweep(make(sweep), (4,), fusions[:1])
+        plan_sweep(make(sweep), (4,), fusions[:1])
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
-        prepare_sweep(make(tmp_path / "file"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "file"), (8, 4), fusions)

@@ -15,6 +15,7 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network
 from policies.rdt.model.sampling import SamplingOptions
+from policies.rdt.options import RDTOptions
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import Observation
@@ -31,6 +32,12 @@ def observe(seed: int, side: int = 48) -> Observation:
         "gripper_qpos": np.array([0.02, -0.02]),
         "instruction": "open the drawer",
     }
+
+
+def load_policy(folder: Path, batch_size: int = 1, **options: Any) -> RDTPolicy:
+    return RDTOptions(
+        checkpoint=str(folder), device="cpu", batch_size=batch_size, **options
+    ).build()
 
 
 def ask(which: int, **changes: Any) -> PlanRequest:
@@ -108,11 +115,11 @@ def test_the_first_frame_repeats_before_the_start(policy: RDTPolicy) -> None:
     np.testing.assert_array_equal(short, longer)
 
 
-def test_from_checkpoint(
+def test_a_saved_policy_plans_the_same(
     tmp_path: Path, policy: RDTPolicy, network: RDTPolicyNetwork, contract: Contract
 ) -> None:
     folder = save_checkpoint(tmp_path / "ckpt", network, contract)
-    loaded = RDTPolicy.from_checkpoint(folder, batch_size=4)
+    loaded = load_policy(folder, batch_size=4)
     np.testing.assert_array_equal(loaded.plan([ask(2)]), policy.plan([ask(2)]))
 
 
@@ -131,7 +138,7 @@ def test_pictures_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None
         policy.plan([ask(0, window=[observe(0, side=64)])])
     blind = observe(0)
     del blind["wrist"]
-    with pytest.raises(SpecMismatchError, match="'wrist' gave no picture"):
+    with pytest.raises(SpecMismatchError, match="'wrist' gave no image"):
         policy.plan([ask(0, window=[blind])])
     with pytest.raises(SpecMismatchError, match="no observation"):
         policy.plan([ask(0, window=[])])

@@ -19,10 +19,10 @@ OPENPI = ("pos", "axisangle", "fingers")
 
 def seen(size: int = 256, quat: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)) -> Observation:
     rows = np.linspace(255, 0, size).astype(np.uint8)  # upright: bright above
-    picture = np.broadcast_to(rows[:, None, None], (size, size, 3)).copy()
+    image = np.broadcast_to(rows[:, None, None], (size, size, 3)).copy()
     return Observation(
-        agentview=picture,
-        wrist=255 - picture,
+        agentview=image,
+        wrist=255 - image,
         joint_pos=np.zeros(7),
         ee_pos=np.array([0.1, -0.2, 0.3]),
         ee_quat=np.array(quat),
@@ -88,25 +88,25 @@ def test_other_pictures_are_padded_with_black() -> None:
 
 
 def asked(**options: Any) -> dict[str, Any]:
-    """The message for one picture whose four corners differ."""
+    """The message for one image whose four corners differ."""
     observation = seen(8, quat=(0.1, -0.3, 0.2, -0.9))
-    picture = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
-    observation["agentview"], observation["wrist"] = picture, 255 - picture
+    image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    observation["agentview"], observation["wrist"] = image, 255 - image
     request = PlanRequest(window=[observation], instruction="Open It", seed=0)
     return ServerMapping(**{"resize": "none", **options}).request(request)
 
 
 def test_pictures_are_turned_as_the_policy_saw_them() -> None:
     upright = asked()["observation/image"]
-    rendered = upright[::-1, ::-1]  # LIBERO's picture, which its peers turn by 180 degrees
+    rendered = upright[::-1, ::-1]  # LIBERO's image, which its peers turn by 180 degrees
     turns = {"rotate180": upright, "raw": rendered, "flip": rendered[::-1]}
-    for turn, picture in turns.items():
+    for turn, image in turns.items():
         message = asked(image_turn=turn)
-        np.testing.assert_array_equal(message["observation/image"], picture)
-        np.testing.assert_array_equal(message["observation/wrist_image"], 255 - picture)
+        np.testing.assert_array_equal(message["observation/image"], image)
+        np.testing.assert_array_equal(message["observation/wrist_image"], 255 - image)
         message = asked(wrist_turn=turn)
         np.testing.assert_array_equal(message["observation/image"], upright)
-        np.testing.assert_array_equal(message["observation/wrist_image"], 255 - picture)
+        np.testing.assert_array_equal(message["observation/wrist_image"], 255 - image)
 
 
 def test_pictures_are_padded_stretched_or_left() -> None:

@@ -78,7 +78,7 @@ def test_plans_come_from_the_server_in_the_order_of_the_requests() -> None:
         assert policy.provenance["policy_mapping"]["gripper_range"] == "signed"
 
 
-def test_a_known_horizon_and_another_size_of_pictures() -> None:
+def test_a_known_horizon_and_another_size_of_images() -> None:
     with PolicyServer() as server:
         policy = build(server.port, horizon=HORIZON, image_size=96)
         assert server.requests == []  # nothing had to be found out

@@ -11,14 +11,11 @@ from scipy.stats import binomtest
 
 from results.leaderboard.rows import rows_from_runs
 from results.records import EpisodeRecord, RunInfo
-from results.report.conditions import entries_of, errors_of, shared_conditions
+from results.report.episodes import pairs_of_runs, state_maps
 from results.report.goals import goal_progress
-from results.report.horizons import horizon_charts
-from results.report.pairs import pairs_of_runs
-from results.report.runs import ReportRun, load_runs
-from results.report.states import state_maps
-from results.report.steps import bin_width, steps_charts
-from results.report.tasks import instruction, success_by_task
+from results.report.runs import ReportRun, entries_of, errors_of, load_runs, shared_conditions
+from results.report.step_times import bin_width, steps_charts
+from results.report.success import horizon_charts, instruction, success_by_task
 from results.store import RunStore
 
 WORDS = {"s": "success", "f": "failure", "e": "error"}

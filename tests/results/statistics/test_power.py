@@ -3,14 +3,14 @@ import pytest
 from scipy.stats import fisher_exact
 
 from results.errors import ResultsError
-from results.statistics import (
+from results.statistics.power import (
     detectable_difference,
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
-    mcnemar,
     power_paired,
 )
+from results.statistics.significance import mcnemar
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 
 from tasks.observation import CAMERAS
 from tasks.simulation.culling import (
-    Boxes,
-    Parts,
+    GeomBoxes,
+    OrientedBoxes,
     camera_view,
     in_shadow,
     in_view,
     mirror_view,
 )
-from tasks.simulation.render_passes import Passes
+from tasks.simulation.render_passes import RenderPasses
 from tasks.simulation.renderer import Renderer
 
 SIZE = 64
@@ -95,25 +95,27 @@ def test_culled_geoms_contribute_no_pixel(
 def test_a_forgotten_context_takes_nothing_from_the_current_one(rng: np.random.Generator) -> None:
     from robosuite.utils.binding_utils import MjRenderContextOffscreen, MjSim
 
-    def made() -> Renderer:
+    def made() -> tuple[MjSim, Renderer]:
         sim = MjSim(scene(mirror=True))
         MjRenderContextOffscreen(sim, device_id=-1)
         place(sim.model._model, sim.data._data, rng)
-        return Renderer(sim, SIZE)
+        return sim, Renderer(sim, SIZE)
 
-    kept, forgotten = made(), made()
+    (sim, kept), (other, forgotten) = made(), made()
     expected = kept.render("agentview")
     forgotten.render("agentview")
-    kept._sim._render_context_offscreen.gl_ctx.make_current()
-    del forgotten
+    sim._render_context_offscreen.gl_ctx.make_current()
+    del forgotten, other
     gc.collect()
-    np.testing.assert_array_equal(kept._draw("agentview"), expected)
+    # Drawn by robosuite, which makes no context current.
+    drawn = sim.render(camera_name="agentview", width=SIZE, height=SIZE)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_every_kind_of_pass_is_planned_and_much_is_left_out(rng: np.random.Generator) -> None:
     model = scene(mirror=True)
     data = mujoco.MjData(model)
-    passes = Passes(model, np.array([0, 1, 0, 0, 0, 0]), SIZE)
+    passes = RenderPasses(model, np.array([0, 1, 0, 0, 0, 0]), SIZE)
     kinds, hidden = set(), []
     for _ in range(60):
         place(model, data, rng)
@@ -136,7 +138,7 @@ def test_what_is_not_foreseen_is_left_to_mujoco(what: str) -> None:
         model.light_castshadow[0] = 1
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    (only,) = Passes(model, np.array([0, 1, 0, 0, 0, 0]), SIZE).plan(data, 0)
+    (only,) = RenderPasses(model, np.array([0, 1, 0, 0, 0, 0]), SIZE).plan(data, 0)
     assert only.reflection
     assert only.hidden.size == 0
 
@@ -150,7 +152,7 @@ def test_parts_contain_every_vertex_of_a_mesh(rng: np.random.Generator) -> None:
     )
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    boxes = Parts(model, np.array([0])).boxes(data)
+    boxes = GeomBoxes(model, np.array([0])).boxes(data)
     used = model.mesh_vert[np.unique(model.mesh_face)]
     world = used @ data.geom_xmat[0].reshape(3, 3).T + data.geom_xpos[0]
     half = np.linalg.norm(boxes.axes, axis=2)
@@ -158,8 +160,8 @@ def test_parts_contain_every_vertex_of_a_mesh(rng: np.random.Generator) -> None:
     assert (np.abs(local) <= half + 1e-6).all(axis=2).any(axis=1).all()
 
 
-def cubes(*centres: tuple[float, float, float], half: float = 0.05) -> Boxes:
-    return Boxes(
+def cubes(*centres: tuple[float, float, float], half: float = 0.05) -> OrientedBoxes:
+    return OrientedBoxes(
         centres=np.array(centres, dtype=float), axes=np.tile(np.eye(3) * half, (len(centres), 1, 1))
     )
 
@@ -186,7 +188,7 @@ def test_field_of_view(looking_down: tuple[mujoco.MjModel, mujoco.MjData]) -> No
 
 def test_shadow_of_a_table(looking_down: tuple[mujoco.MjModel, mujoco.MjData]) -> None:
     view = camera_view(*looking_down, 1)  # 75°: it looks past the table where |x| > 0.5
-    table = Boxes(centres=np.zeros((1, 3)), axes=np.diag([0.5, 0.6, 0.03])[None])
+    table = OrientedBoxes(centres=np.zeros((1, 3)), axes=np.diag([0.5, 0.6, 0.03])[None])
     below, through, beside, above = (0, 0, -0.2), (0, 0, 0), (0.6, 0, -0.1), (0.2, 0.1, 0.3)
     boxes = cubes(below, through, beside, above)
     hidden = in_shadow(view, boxes, table, clearance=0.01)
@@ -201,7 +203,7 @@ def test_shadow_of_a_table(looking_down: tuple[mujoco.MjModel, mujoco.MjData]) -
 
 def test_a_mirror_shows_what_is_above_it_and_opposite() -> None:
     eye = np.array([1.0, 0, 1])
-    face = Boxes(centres=np.zeros((1, 3)), axes=np.diag([0.1, 0.1, 0.02])[None])
+    face = OrientedBoxes(centres=np.zeros((1, 3)), axes=np.diag([0.1, 0.1, 0.02])[None])
     opposite, same_side, below = (-1, 0, 1), (1, 0, 1), (-1, 0, -1)
     shown = in_view(mirror_view(eye, face), cubes(opposite, same_side, below))
     np.testing.assert_array_equal(shown, [True, False, False])

@@ -84,7 +84,7 @@ def test_pixels_are_robosuites(simulator: Simulator) -> None:
             np.testing.assert_array_equal(renderers[size].render(camera), expected)
             np.testing.assert_array_equal(renderers[size].render(camera, scratch), expected)
             np.testing.assert_array_equal(robosuites_own(sim, camera, size), expected)
-            plan = renderers[size]._passes.plan(data, model.camera(MUJOCO_NAMES[camera]).id)
+            plan = renderers[size].passes.plan(data, model.camera(MUJOCO_NAMES[camera]).id)
             hidden[camera] += len(plan[0].hidden)
     np.testing.assert_array_equal(model.geom_group, groups)
     assert hidden["wrist"] > 8 * 30
@@ -109,14 +109,14 @@ def test_the_stove_reflects_only_where_it_is_seen() -> None:
         model, data = sim.model._model, sim.data._data
         renderer = Renderer(sim, 64)
         camera = model.camera("agentview").id
-        assert renderer._passes.plan(data, camera)[-1].reflection
+        assert renderer.passes.plan(data, camera)[-1].reflection
         (stove,) = np.flatnonzero(
             [model.body(b).name == "flat_stove_1_main" for b in range(model.nbody)]
         )
         seen = renderer.render("agentview")
         model.body_pos[stove] += [3.0, 0, 0]  # behind the camera
         mujoco.mj_forward(model, data)
-        assert not any(part.reflection for part in renderer._passes.plan(data, camera))
+        assert not any(part.reflection for part in renderer.passes.plan(data, camera))
         away = renderer.render("agentview")
         np.testing.assert_array_equal(away, robosuites_own(sim, "agentview", 64))
         assert not np.array_equal(away, seen)

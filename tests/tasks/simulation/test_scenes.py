@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from tasks.protocols import SceneKey, get_protocol
 from tasks.simulation.construction import build_libero
-from tasks.simulation.scenes import Resetter
+from tasks.simulation.scenes import Scenes
 from tasks.suites import Task, find_task, import_libero
 
 EPISODES = 10
@@ -69,11 +69,11 @@ def episode(control: Any, state: np.ndarray) -> list[dict[str, Any]]:
 def test_episodes_have_the_peers_fixtures(suite: str, index: int, protocol: str) -> None:
     task, rules = find_task(suite, index), get_protocol(protocol)
     ours = build_libero(task, rules, images=False)
-    resetter = Resetter(ours)
+    scenes_of_ours = Scenes(ours.env)
     order = random.Random(0).sample(range(EPISODES), EPISODES)
     scenes, positions = {}, {}
     for k in [*order, order[0]]:
-        resetter.reset(rules.scene(k))
+        scenes_of_ours.reset(rules.scene(k))
         scenes[k], positions[k] = bodies(ours), ours.env.sim.data.qpos.copy()
         ours.step(ACTIONS[0])
     ours.close()
@@ -93,10 +93,10 @@ def test_nothing_hidden_differs_in_later_episodes(suite: str, index: int) -> Non
     task, rules = find_task(suite, index), get_protocol("openvla")
     states = task.init_states()
     ours = build_libero(task, rules, images=True)
-    resetter = Resetter(ours)
+    scenes_of_ours = Scenes(ours.env)
     seen = {}
     for k in (2, 0):
-        resetter.reset(rules.scene(k))
+        scenes_of_ours.reset(rules.scene(k))
         seen[k] = episode(ours, states[k])
     ours.close()
     theirs = official(task, renderer=True)
@@ -114,14 +114,14 @@ def test_nothing_hidden_differs_in_later_episodes(suite: str, index: int) -> Non
 def test_lerobots_environments_are_reset_once_before_they_are_seeded() -> None:
     task, rules = find_task("libero_90", 1), get_protocol("lerobot")
     ours = build_libero(task, rules, images=False)
-    resetter = Resetter(ours)
+    scenes_of_ours = Scenes(ours.env)
     theirs = official(task)
     theirs.reset()
     for k in range(3):
         theirs.seed(rules.seed + k)
         theirs.reset()
         # The environment of a first batch has one reset less behind it for each k here.
-        resetter.reset(rules.scene(k)._replace(builds=rules.scene(k).builds + k))
+        scenes_of_ours.reset(rules.scene(k)._replace(builds=rules.scene(k).builds + k))
         assert_array_equal(bodies(ours), bodies(theirs))
         assert_array_equal(ours.env.sim.data.qpos, theirs.env.sim.data.qpos)
     theirs.close()
@@ -145,10 +145,10 @@ def test_resets_that_found_no_placement_count(monkeypatch: pytest.MonkeyPatch) -
             raise RandomizationError
         return sample(*args, **kwargs)
 
-    resetter = Resetter(ours)
+    scenes_of_ours = Scenes(ours.env)
     monkeypatch.setattr(SequentialCompositeSampler, "sample", often_fail)
     before = np.random.get_state()[1].copy()
-    resetter.reset(SceneKey(seed=3, reset=4, builds=6))
+    scenes_of_ours.reset(SceneKey(seed=3, reset=4, builds=6))
     assert_array_equal(np.random.get_state()[1], before)
     assert failures > 0
     theirs.seed(3)

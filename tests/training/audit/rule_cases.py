@@ -1,4 +1,4 @@
-"""What a case of a rule is, and facts to make cases of."""
+"""The form of a case of a rule, and the facts that cases are made of."""
 
 from typing import Any, NamedTuple
 
@@ -11,9 +11,9 @@ OWN: dict[str, Any] = {"code": "libero-bench", "network": "rdt-small"}
 
 
 def facts(**given: Any) -> Facts:
-    """Facts as a reader would make them: everything given counts as said."""
-    said = {f"{s}.{name}" for s in SECTIONS for name in given.get(s, {})}
-    return TypeAdapter(Facts).validate_python({**given, "said": frozenset(said)})
+    """Facts as a reader would make them: everything given counts as stated."""
+    stated = {f"{s}.{name}" for s in SECTIONS for name in given.get(s, {})}
+    return TypeAdapter(Facts).validate_python({**given, "stated": frozenset(stated)})
 
 
 def training(base: dict[str, Any] | None = None, **given: Any) -> Facts:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.cli import main
 from tasks.errors import ConfigError
-from training.audit.auditing import Audit, audit
+from training.audit.audit import AuditResult, audit
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -17,17 +17,17 @@ BROUGHT, FIXED, WHOLE = HERE / "brought.sh", HERE / "fixed.sh", HERE / "whole.sh
 BROUGHT_EVALUATION = HERE / "brought_eval.sh"
 
 
-def run_audit(*inputs: object, **options: object) -> Audit:
+def run_audit(*inputs: object, **options: object) -> AuditResult:
     return audit([str(given) for given in inputs], **options)
 
 
-def problems(done: Audit) -> list[tuple[str, str]]:
+def problems(done: AuditResult) -> list[tuple[str, str]]:
     """Severity and rule of all that is to be mended, in order."""
-    return [(f.status, f.name) for f in done.verdict.findings if f.status != "info"]
+    return [(f.status, f.name) for f in done.findings if f.status != "info"]
 
 
-def remarks(done: Audit) -> set[str]:
-    return {f.name for f in done.verdict.findings if f.status == "info"}
+def remarks(done: AuditResult) -> set[str]:
+    return {f.name for f in done.findings if f.status == "info"}
 
 
 def test_the_script_that_users_bring() -> None:
@@ -51,7 +51,7 @@ def test_the_script_that_users_bring() -> None:
         "folklore/crop-and-resize",
     }
     # 3.2 million samples of 50 demos are enough of them.
-    assert "data/updates-per-demo" in done.verdict.passed
+    assert "data/updates-per-demo" in done.passed
     assert done.notes == ()
 
 
@@ -65,8 +65,8 @@ def test_its_fixed_form() -> None:
         ("minor", "checkpoints/unwatched"),
         ("minor", "checkpoints/limit-ignored"),
     ]
-    assert {"optimisation/effective-batch", "checkpoints/rare"} <= set(done.verdict.passed)
-    warmup = next(f for f in done.verdict.findings if f.name == "optimisation/ignored-warmup")
+    assert {"optimisation/effective-batch", "checkpoints/rare"} <= set(done.passed)
+    warmup = next(f for f in done.findings if f.name == "optimisation/ignored-warmup")
     assert "lr_warmup_steps=5000" in warmup.detail
     assert warmup.fix == "--lr_scheduler=constant_with_warmup --lr_warmup_steps=5000"
     assert "folklore/batch-256" in remarks(done)
@@ -86,8 +86,8 @@ def test_a_whole_script_with_deepspeed_and_a_sweep() -> None:
     assert done.facts.evaluation.exec_horizons == (64, 32, 16)
     assert done.facts.evaluated.cameras == ("agentview", "wrist")
     assert done.facts.batch() == 256
-    assert done.facts.unknown == ()
-    assert "no effect" not in str(done.verdict.findings)
+    assert done.facts.unknown_flags == ()
+    assert "no effect" not in str(done.findings)
 
 
 def test_flags_behind_a_comment_are_lost(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_flags_behind_a_comment_are_lost(tmp_path: Path) -> None:
     cut.write_text(WHOLE.read_text().replace("    --image_aug \\\n", "    # --image_aug \\\n"))
     done = run_audit(cut)
     assert problems(done)[0] == ("critical", "checkpoints/lost-flags")
-    assert "--state_noise_snr=40" in done.facts.lost
+    assert "--state_noise_snr=40" in done.facts.lost_flags
     assert done.facts.training.augmentation is False
 
 
@@ -121,7 +121,7 @@ def test_plain_ddp_cannot_sample(tmp_path: Path) -> None:
 def test_gpus_where_nothing_says_them_and_where_something_else_does() -> None:
     command = "accelerate launch main.py --train_batch_size=32 --max_train_steps=1000"
     unknown = run_audit(command)
-    assert "the number of processes (--gpus)" in unknown.verdict.unjudged
+    assert "the number of processes (--gpus)" in unknown.skipped
     assert run_audit(command, gpus=8).facts.batch() == 256
     other = run_audit(BROUGHT, gpus=2)
     assert other.facts.batch() == 8
@@ -139,7 +139,7 @@ def test_only_the_last_of_several_trainings_is_judged(tmp_path: Path) -> None:
 
 def test_unknown_flags_and_values_that_cannot_be_read() -> None:
     done = run_audit("python main.py --train_batch_size=$B --max_train_steps=9 --lora_rank 8")
-    assert done.facts.unknown == ("--lora_rank",)
+    assert done.facts.unknown_flags == ("--lora_rank",)
     assert "checkpoints/unknown-flags" in remarks(done)
     assert "'$B', was not read" in done.notes[0]
     done = audit(["python main.py --train_batch_size=$B --image_aug"], environment={"B": "24"})

@@ -12,12 +12,12 @@ from harness.commands.evaluate import evaluate_command
 from tasks.errors import HarnessError
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import training
-from training.audit.facts import Facts, Unjudged
-from training.audit.findings import Found
+from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
+from training.audit.rules.rule import AuditFinding
 from training.audit.sources.evaluations import EVALUATION_FLAGS
 from training.audit.sources.official import MAIN_FLAGS
-from training.audit.sources.own import SETTINGS
+from training.audit.sources.own_training import SETTINGS
 
 COMMANDS = (
     "train --demos d --out o",
@@ -39,12 +39,12 @@ LARGE = training(
 """A training of ours with much to mend."""
 
 
-def findings() -> Iterator[tuple[Facts, Found]]:
+def findings() -> Iterator[tuple[Facts, AuditFinding]]:
     for given in (LARGE, *(each for case in CASES for each in (case.fires, case.quiet))):
         for rule in RULES:
             try:
                 found = rule.check(given)
-            except Unjudged:
+            except MissingFact:
                 continue
             if found is not None:
                 yield given, found

@@ -13,7 +13,8 @@ from results.folder import write_info
 from results.records import RunInfo
 from tests.policies.rdt.checkpoint.official_files import build_model
 from tests.training.audit.test_audit import problems, remarks, run_audit
-from training.audit.sources import origin, own
+from training.audit.sources import own_evaluation, own_training
+from training.audit.sources.contract import network_of
 from training.config import TrainingConfig
 from training.run_folder import RunFolder
 
@@ -99,7 +100,7 @@ def test_facts_that_the_user_states(tmp_path: Path) -> None:
     done = run_audit(BROUGHT, BROUGHT_EVALUATION, stated)
     found = problems(done)
     assert found[:2] == [("critical", "pictures/cameras"), ("critical", "actions/normalisation")]
-    assert "agentview, wrist" in done.verdict.findings[0].detail
+    assert "agentview, wrist" in done.findings[0].detail
     wanted = ("actions/gripper", "actions/delta-slots", "actions/loss-weights")
     assert {("major", rule) for rule in wanted} <= set(found)
     assert ("minor", "actions/control-frequency") in found
@@ -115,7 +116,7 @@ def test_a_training_run_of_ours(tmp_path: Path) -> None:
         ("major", "pictures/strong-augmentation"),
         ("minor", "optimisation/effective-batch"),
     ]
-    assert done.facts.unknown == ()
+    assert done.facts.unknown_flags == ()
     assert problems(run_audit(tmp_path / "run" / "train.json", gpus=1)) == problems(done)
 
 
@@ -200,7 +201,7 @@ def test_a_checkpoint_of_ours_and_an_evaluation_that_names_it() -> None:
     right = f"{command} --checkpoint {SHIPPED} --resolution 128"
     still = ("minor", "pictures/no-augmentation")  # so it was trained
     assert problems(run_audit(right, gpus=1)) == [("minor", "data/updates-per-demo"), still]
-    assert problems(run_audit(f"{right} --protocol libero --option norm=mean_square")) == [
+    assert problems(run_audit(f"{right} --protocol libero --option.norm mean_square")) == [
         ("critical", "pictures/orientation"),
         ("critical", "evaluation/norm"),
         still,
@@ -272,21 +273,23 @@ def test_an_official_checkpoint(tmp_path: Path) -> None:
 
 
 def test_every_key_is_a_setting_of_the_trainer() -> None:
-    assert own.TRAINING_SETTINGS.keys() <= own.SETTINGS
-    assert set(own._CHANGES) <= own.SETTINGS
+    assert own_training.TRAINING_SETTINGS.keys() <= own_training.SETTINGS
+    assert set(own_training.AUGMENTATIONS) <= own_training.SETTINGS
 
 
-def test_numbers_that_live_beside_torch() -> None:
+def test_numbers_that_live_beside_torch(tmp_path: Path) -> None:
     from policies.rdt.model.presets import PRESETS, build_network
     from policies.rdt.policy import EXEC_HORIZON
 
     small = PRESETS["rdt-small"]
     assert small.encoders is not None
-    assert small.encoders.image_size == own.ENCODER_PIXELS
-    assert build_network("rdt-small").history == own.HISTORY
-    assert EXEC_HORIZON == own.EXEC_HORIZON
+    assert small.encoders.image_size == own_training.ENCODER_PIXELS
+    assert build_network("rdt-small").history == own_training.HISTORY
+    assert EXEC_HORIZON == own_evaluation.EXEC_HORIZON
     for name, preset in PRESETS.items():
-        assert origin._HIDDEN.get(preset.rdt.hidden_size, "rdt-small") == name
+        config = {"rdt": {"hidden_size": preset.rdt.hidden_size}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert network_of(tmp_path) == name
 
 
 def test_reading_scripts_takes_no_torch() -> None:

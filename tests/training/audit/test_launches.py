@@ -7,12 +7,12 @@ import pytest
 
 from tasks.errors import ConfigError
 from tests.training.audit.test_audit import problems, run_audit
-from training.audit.auditing import Audit
+from training.audit.audit import AuditResult
 
 BATCH = "main.py --train_batch_size=8 --max_train_steps=9"
 
 
-def audit_script(folder: Path, text: str, name: str = "run.sh") -> Audit:
+def audit_script(folder: Path, text: str, name: str = "run.sh") -> AuditResult:
     script = folder / name
     script.write_text(text)
     return run_audit(script, environment={})
@@ -137,7 +137,7 @@ def test_another_main_is_not_rdts() -> None:
 def test_adapters_of_forks(flags: str, rank: int | None, unknown: tuple[str, ...]) -> None:
     done = run_audit(f"python {BATCH} {flags}", environment={})
     assert done.facts.training.lora_rank == rank
-    assert done.facts.unknown == unknown
+    assert done.facts.unknown_flags == unknown
     assert (("major", "optimisation/low-rank") in problems(done)) == (not unknown)
 
 

@@ -213,13 +213,13 @@ def test_a_public_script(public: Public, tmp_path: Path) -> None:
     script = tmp_path / "finetune.sh"
     script.write_text(public.script)
     done = run_audit(script, environment={})
-    found = {finding.name: finding for finding in done.verdict.findings}
+    found = {finding.name: finding for finding in done.findings}
     for rule, words in public.faults.items():
         assert words in found[rule].detail
     worse = {rule for rule, finding in found.items() if finding.status in ("critical", "major")}
     assert worse == public.worse
     assert "checkpoints/from-scratch" not in found
-    assert done.facts.lost == ()
+    assert done.facts.lost_flags == ()
 
 
 def test_processes_that_only_another_file_says(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_processes_that_only_another_file_says(tmp_path: Path) -> None:
         script.write_text(public.script)
         done = run_audit(script, environment={})
         assert done.facts.training.processes is None
-        assert "optimisation/effective-batch" in str(done.verdict.unjudged)
+        assert "optimisation/effective-batch" in str(done.skipped)
 
 
 def test_processes_in_a_hostfile(tmp_path: Path) -> None:
@@ -243,6 +243,6 @@ def test_values_that_a_program_reads_are_not_judged(tmp_path: Path) -> None:
     done = run_audit(script, environment={}, gpus=1)
     given = done.facts.training
     assert (given.batch, given.updates, given.accumulation, given.learning_rate) == (None,) * 4
-    assert {"training.batch", "training.accumulation"} <= done.facts.unread
+    assert {"training.batch", "training.accumulation"} <= done.facts.unreadable
     assert "--train_batch_size, '$(python scripts/read_yaml.py" in done.notes[0]
     assert "given, not readable" in done.notes[0]

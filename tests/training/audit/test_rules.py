@@ -7,9 +7,9 @@ import pytest
 
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import Case, facts, training
-from training.audit.facts import Unjudged
-from training.audit.findings import SEVERITIES
+from training.audit.facts import DESCRIPTIONS, MissingFact, fact_names
 from training.audit.rules import RULES
+from training.audit.rules.rule import SEVERITIES
 
 CHECKS = {rule.name: rule.check for rule in RULES}
 
@@ -19,14 +19,21 @@ def test_every_rule_has_its_cases() -> None:
     assert len(CHECKS) == len(RULES)
 
 
+def test_what_rules_need_are_facts_that_the_list_of_skipped_rules_can_name() -> None:
+    assert {need for rule in RULES for need in rule.needs} <= DESCRIPTIONS.keys()
+    for name in DESCRIPTIONS:
+        section, _, entry = name.partition(".")
+        assert entry in fact_names(section)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.severity}")
 def test_a_rule_fires_and_does_not(case: Case) -> None:
     found = CHECKS[case.rule](case.fires)
     assert found is not None
-    assert found.severity == case.severity
-    assert case.words in found.found
+    assert found.status == case.severity
+    assert case.words in found.detail
     assert all(asdict(found)[name] for name in ("expected", "why", "source"))
-    assert found.fix or found.severity == "info"
+    assert found.fix or found.status == "info"
     assert CHECKS[case.rule](case.quiet) is None
 
 
@@ -34,7 +41,7 @@ def test_a_rule_fires_and_does_not(case: Case) -> None:
 def test_nothing_known_is_nothing_found(rule: str) -> None:
     try:
         assert CHECKS[rule](facts()) is None
-    except Unjudged as lacking:
+    except MissingFact as lacking:
         assert str(lacking)
 
 
@@ -44,9 +51,9 @@ def test_no_rule_stumbles_over_the_facts_of_another(case: Case) -> None:
         for check in CHECKS.values():
             try:
                 found = check(given)
-            except Unjudged:
+            except MissingFact:
                 continue
-            assert found is None or found.severity in SEVERITIES
+            assert found is None or found.status in SEVERITIES
 
 
 def test_warmup_steps_against_accelerates_own_scheduler(monkeypatch) -> None:
@@ -60,7 +67,7 @@ def test_warmup_steps_against_accelerates_own_scheduler(monkeypatch) -> None:
         training(scheduler="constant_with_warmup", warmup=400, processes=8, accumulation=1)
     )
     assert short is not None
-    assert "last 50 updates" in short.found
+    assert "last 50 updates" in short.detail
     assert updates_of_warmup(400, monkeypatch, processes=8, accumulation=1) == 50
 
 

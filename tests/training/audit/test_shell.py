@@ -196,10 +196,8 @@ def test_flags() -> None:
             "--noise",
             "-0.5",
             "--a=4",
-            "--option",
-            "x=1",
-            "--option",
-            "y=2",
+            "--option.x",
+            "1",
         ]
     )
     assert flags == {
@@ -207,5 +205,5 @@ def test_flags() -> None:
         "b": ["2", "3"],
         "c": [],
         "noise": ["-0.5"],
-        "option": ["x=1", "y=2"],
+        "option.x": ["1"],
     }

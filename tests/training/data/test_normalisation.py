@@ -68,7 +68,7 @@ def test_beyond_the_end_nothing_moves(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
     found = measure("quantile", LAYOUT, demos_of(path), "executed")
     last = windows_of(path, normalisation=found)[11]["actions"].numpy()
-    decoded = found.laid_over(LAYOUT).decode_actions(last)
+    decoded = found.applied_to(LAYOUT).decode_actions(last)
     np.testing.assert_allclose(decoded[1:, :6], 0.0, atol=1e-6)
     assert (decoded[:, 6] == 1.0).all()
 

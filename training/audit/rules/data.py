@@ -1,11 +1,10 @@
 """Rules on demonstrations, sampling and noise."""
 
-from tasks.findings import Severity
-from training.audit.facts import Facts, known
-from training.audit.findings import Found
+from training.audit.facts import Facts
+from training.audit.rules.rule import Violation, rule
 
 USUAL_DEMO = 150
-"""Control steps of a LIBERO demonstration, where nothing is said."""
+"""Control steps of a LIBERO demonstration, where no input says it."""
 
 _SHORT = 128
 _FEW_PASSES, _TOO_FEW_PASSES = 12, 5
@@ -13,73 +12,78 @@ _LOUD_DB = 20
 _MOSTLY = 0.5
 
 
-def updates_per_demo(facts: Facts) -> Found | None:
+@rule(
+    "data/updates-per-demo",
+    "training.updates",
+    "training.demos",
+    expected="15 or more",
+    why="The policies here that succeeded had seen each window 15 to 27 times.",
+    source="measured: rdt-small, 12-16 demos, 1,100-1,900 updates of 32",
+)
+def updates_per_demo(facts: Facts, updates: int, demos: int) -> Violation | None:
     """How often each window of the demonstrations is seen."""
-    given = facts.training
-    updates = known(given.updates, "the number of updates")
-    demos = known(given.demos, "the number of demonstrations (--demos)")
-    windows = demos * (given.demo_steps or USUAL_DEMO)
+    training = facts.training
+    windows = demos * (training.demo_steps or USUAL_DEMO)
     passes = updates * facts.batch() / windows
-    continued = facts.small and bool(given.start)
+    continued = facts.small and bool(training.start)
     if passes >= _FEW_PASSES or (continued and passes >= 1):
         return None
     wanted = -(-2 * _FEW_PASSES * windows // facts.batch())
-    return Found(
-        severity="major" if passes < _TOO_FEW_PASSES else "minor",
-        found=f"{updates:,} updates x {facts.batch()} on {demos} demos: "
+    return Violation(
+        f"{updates:,} updates x {facts.batch()} on {demos} demos: "
         f"each window is seen {passes:.1f} times",
-        expected="15 or more",
-        why="The policies here that succeeded had seen each window 15 to 27 times.",
-        source="measured: rdt-small, 12-16 demos, 1,100-1,900 updates of 32",
+        severity="major" if passes < _TOO_FEW_PASSES else "minor",
         fix=f"--updates {wanted}" if not facts.official else f"--max_train_steps={wanted}",
     )
 
 
-def short_episodes(facts: Facts) -> Found | None:
+@rule(
+    "data/short-episodes",
+    expected="no demonstration lost",
+    why=f"It drops episodes of fewer than {_SHORT} steps without a word, and never starts a "
+    "window before the arm first moves. Demonstrations of the drawer-and-bowl task have "
+    "187-213 steps; those of simple tasks can be shorter than 128.",
+    source="data/hdf5_vla_dataset.py",
+    fix="lower the limit (num_steps < 128) in the dataset script, and print how many remain",
+)
+def short_episodes(facts: Facts) -> Violation | None:
     """Demonstrations that the official HDF5 loader drops."""
     if not facts.official:
         return None
-    given = facts.training
-    shortest = given.shortest_demo or given.demo_steps
+    shortest = facts.training.shortest_demo or facts.training.demo_steps
     if shortest is not None and shortest >= _SHORT:
         return None
-    return Found(
+    return Violation(
+        "the official HDF5 loader" + (f", demos of {shortest} steps" if shortest else ""),
         severity="info" if shortest is None else "major",
-        found="the official HDF5 loader" + (f", demos of {shortest} steps" if shortest else ""),
-        expected="no demonstration lost",
-        why=f"It drops episodes of fewer than {_SHORT} steps without a word, and never starts a "
-        "window before the arm first moves. Demonstrations of the drawer-and-bowl task have "
-        "187-213 steps; those of simple tasks can be shorter than 128.",
-        source="data/hdf5_vla_dataset.py",
-        fix="lower the limit (num_steps < 128) in the dataset script, and print how many remain",
     )
 
 
-def state_noise(facts: Facts) -> Found | None:
+@rule(
+    "data/state-noise",
+    severity="minor",
+    expected="40 dB (1 %)",
+    why="The policy is taught to distrust where its hand is.",
+    source="finetune.sh; the formula in train/dataset.py",
+    fix="--state_noise_snr=40",
+)
+def state_noise(facts: Facts) -> str | None:
     """Noise on the state that hides it."""
     if facts.trains and facts.training.state_noise_db is None:
         return None
-    decibels = known(facts.training.state_noise_db, "the state noise")
+    decibels: float = facts.need("training.state_noise_db")
     if decibels >= _LOUD_DB:
         return None
-    share = 10 ** (-decibels / 20)
-    return Found(
-        severity="minor",
-        found=f"state noise at {decibels:g} dB: {share:.0%} of each state's spread",
-        expected="40 dB (1 %)",
-        why="The policy is taught to distrust where its hand is.",
-        source="finetune.sh; the formula in train/dataset.py",
-        fix="--state_noise_snr=40",
-    )
+    return f"state noise at {decibels:g} dB: {10 ** (-decibels / 20):.0%} of each state's spread"
 
 
-def targets(facts: Facts) -> Found | None:
+@rule("data/targets", severity="minor")
+def targets(facts: Facts) -> Violation | None:
     """Deltas without the noise that they correct, or goals with it."""
     learnt, goals = facts.training.targets, facts.trained.goals
     if learnt == "executed" and goals:
-        return Found(
-            severity="minor",
-            found="goals of the hand with the demonstrator's noise in them",
+        return Violation(
+            "goals of the hand with the demonstrator's noise in them",
             expected="intended goals: each is right wherever noise has put the hand",
             why="A goal does not depend on the steps before it, so nothing is lost with the noise; "
             "kept, it is learnt as if it were meant.",
@@ -88,9 +92,8 @@ def targets(facts: Facts) -> Found | None:
         )
     if learnt != "intended" or goals:
         return None
-    return Found(
-        severity="minor",
-        found="intended actions as targets",
+    return Violation(
+        "intended actions as targets",
         expected="executed ones, for plans that are executed for more than a few steps",
         why="The intended actions still hold what corrects the demonstrator's noise, but not the "
         "noise itself: added up over a plan they lead beside where the demonstration went.",
@@ -99,33 +102,27 @@ def targets(facts: Facts) -> Found | None:
     )
 
 
-def condition_masking(facts: Facts) -> Found | None:
+@rule(
+    "data/condition-masking",
+    "training.condition_mask",
+    expected="0.1",
+    source="train/dataset.py; main.py's default",
+)
+def condition_masking(facts: Facts, probability: float) -> Violation | None:
     """No hidden conditions in training, though something is missing in evaluation."""
-    probability = known(facts.training.condition_mask, "the condition masking")
-    trained, shown = camera_count(facts, "trained"), camera_count(facts, "evaluated")
+    found = f"conditions hidden with probability {probability:g}"
+    fix = "--cond_mask_prob=0.1" if facts.official else "--condition-mask 0.1"
+    trained, shown = facts.trained.number_of_cameras, facts.evaluated.number_of_cameras
     missing = trained is not None and shown is not None and shown < trained
-    severity: Severity
     if probability == 0 and missing:
-        severity = "major"
-        why = (
-            "A camera is missing in evaluation, and no sample without one was ever seen: "
-            "pre-training hid each picture with probability 0.1."
+        return Violation(
+            found,
+            severity="major",
+            why="A camera is missing in evaluation, and no sample without one was ever seen: "
+            "pre-training hid each picture with probability 0.1.",
+            fix=fix,
         )
-    elif probability > _MOSTLY:
-        severity, why = "minor", "Most samples lack their state or a picture."
-    else:
-        return None
-    return Found(
-        severity=severity,
-        found=f"conditions hidden with probability {probability:g}",
-        expected="0.1",
-        why=why,
-        source="train/dataset.py; main.py's default",
-        fix="--cond_mask_prob=0.1" if facts.official else "--condition-mask 0.1",
-    )
-
-
-def camera_count(facts: Facts, section: str) -> int | None:
-    """Return how many cameras are shown; None where that is not known."""
-    conditions = facts.trained if section == "trained" else facts.evaluated
-    return conditions.camera_count if conditions.cameras is None else len(conditions.cameras)
+    if probability > _MOSTLY:
+        why = "Most samples lack their state or a picture."
+        return Violation(found, severity="minor", why=why, fix=fix)
+    return None

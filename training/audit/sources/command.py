@@ -142,7 +142,7 @@ def understand(command: Command, folder: Path | None = None) -> Invocation | Non
 def parse_flags(words: list[str]) -> dict[str, list[str]]:
     """Read flags: ``--name value``, ``--name=value``, ``--name a b`` and bare ``--name``.
 
-    Later ones win, as they do with argparse; ``--option`` collects.
+    Later ones win, as they do with argparse.
     """
     return _flags_and_rest(words)[0]
 
@@ -157,8 +157,7 @@ def _flags_and_rest(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         if re.match(r"--?[A-Za-z]", word):
             name, equals, value = word.partition("=")
             name = name.lstrip("-").replace("-", "_").removeprefix("args.")
-            before = flags.get(name, []) if name == "option" else []
-            flags[name] = current = before + [value] * bool(equals)
+            flags[name] = current = [value] * bool(equals)
         elif _is_several(word) or (
             word.startswith(("$", "`")) and (current != [] or name in SWITCHES)
         ):

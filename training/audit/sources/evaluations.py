@@ -8,23 +8,22 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from training.audit.sources.cameras import camera_names
 from training.audit.sources.command import Invocation
-from training.audit.sources.reading import (
-    Reading,
-    Target,
+from training.audit.sources.extracted import ExtractedFacts
+from training.audit.sources.values import (
+    Setting,
+    camera_names,
     count,
     counts,
     number,
     one,
-    put,
     switch,
     whole,
 )
 
-_Family = Literal["rdt", "openpi", "openvla", "lerobot"]
+_Evaluator = Literal["rdt", "openpi", "openvla", "lerobot"]
 
-_DEFAULTS: Mapping[_Family, Mapping[str, Any]] = {
+_DEFAULTS: Mapping[_Evaluator, Mapping[str, Any]] = {
     "rdt": {},
     "openpi": {"exec_horizons": (5,), "episodes": 50},
     "openvla": {"episodes": 50},
@@ -35,96 +34,96 @@ _DEFAULTS: Mapping[_Family, Mapping[str, Any]] = {
 _HORIZON = 64
 """Steps of a plan of RDT's published sizes."""
 
-EVALUATION_FLAGS: dict[str, Target] = {
+EVALUATION_FLAGS: dict[str, Setting] = {
     **dict.fromkeys(
         (
             *("exec_horizon", "execution_horizon", "replan_steps", "num_open_loop_steps"),
             *("n_action_steps", "policy.n_action_steps"),
         ),
-        Target("evaluation.exec_horizons", counts),
+        Setting("evaluation.exec_horizons", counts),
     ),
     **dict.fromkeys(
         ("pred_horizon", "horizon", "chunk_size", "action_chunk_size", "policy.chunk_size"),
-        Target("evaluated.horizon", count),
+        Setting("evaluated.horizon", count),
     ),
     **dict.fromkeys(
         ("cameras", "camera_names", "camera_keys", "camera"),
-        Target("evaluated.cameras", camera_names),
+        Setting("evaluated.cameras", camera_names),
     ),
     **dict.fromkeys(
-        ("num_cameras", "num_images_in_input"), Target("evaluated.camera_count", whole)
+        ("num_cameras", "num_images_in_input"), Setting("evaluated.camera_count", whole)
     ),
     **dict.fromkeys(
         (
             *("resolution", "camera_size", "render_size", "camera_height", "camera_heights"),
             *("env_img_res", "env.observation_height"),
         ),
-        Target("evaluated.render_size", whole),
+        Setting("evaluated.render_size", whole),
     ),
     **dict.fromkeys(
         ("rotate_180", "rotate180"),
-        Target("evaluated.orientation", lambda words: "rotate180" if switch(words) else "raw"),
+        Setting("evaluated.orientation", lambda words: "rotate180" if switch(words) else "raw"),
     ),
     **dict.fromkeys(
         ("flip", "flip_images", "vflip", "flip_vertical"),
-        Target("evaluated.orientation", lambda words: "flipped" if switch(words) else None),
+        Setting("evaluated.orientation", lambda words: "flipped" if switch(words) else None),
     ),
     **dict.fromkeys(
         ("ctrl_freq", "control_freq", "control_frequency", "control_hz"),
-        Target("evaluated.control_hz", number),
+        Setting("evaluated.control_hz", number),
     ),
     **dict.fromkeys(
-        ("history", "img_history_size", "obs_history"), Target("evaluated.history", whole)
+        ("history", "img_history_size", "obs_history"), Setting("evaluated.history", whole)
     ),
     **dict.fromkeys(
         ("max_steps", "max_episode_steps", "step_limit", "env.episode_length"),
-        Target("evaluation.max_steps", count),
+        Setting("evaluation.max_steps", count),
     ),
     **dict.fromkeys(
         ("suite", "benchmark", "task_suite", "task_suite_name", "dataset_name", "env.task"),
-        Target("evaluation.suite", lambda words: one(words).partition(",")[0]),
+        Setting("evaluation.suite", lambda words: one(words).partition(",")[0]),
     ),
     **dict.fromkeys(
         (
             *("episodes", "num_episodes", "num_trials", "num_traj", "num_trials_per_task"),
             *("eval.n_episodes",),
         ),
-        Target("evaluation.episodes", count),
+        Setting("evaluation.episodes", count),
     ),
     **dict.fromkeys(
         ("temporal_agg", "temporal_ensemble", "temporal_ensembling"),
-        Target("evaluation.fusion", lambda words: "act" if switch(words) else "none"),
+        Setting("evaluation.fusion", lambda words: "act" if switch(words) else "none"),
     ),
-    **dict.fromkeys(("fps", "video_fps"), Target("evaluation.video_fps", number)),
-    "use_ema": Target("evaluation.averaged", switch),
+    **dict.fromkeys(("fps", "video_fps"), Setting("evaluation.video_fps", number)),
+    "use_ema": Setting("evaluation.averaged", switch),
     **dict.fromkeys(
         (
             *("pretrained", "pretrained_path", "checkpoint", "ckpt", "pretrained_checkpoint"),
             *("policy.path", "policy.pretrained_path"),
         ),
-        Target("evaluation.checkpoint", one),
+        Setting("evaluation.checkpoint", one),
     ),
 }
 """What flags of evaluations say, under the names that LIBERO evaluations give them."""
 
 
-def read_evaluation_of_others(run: Invocation, reading: Reading) -> None:
+def read_evaluation_of_others(run: Invocation, extracted: ExtractedFacts) -> None:
     """Read a command that evaluates with the code of others."""
     for name, words in run.flags.items():
         if name in EVALUATION_FLAGS:
-            put(reading, EVALUATION_FLAGS[name], f"--{name}", words)
-    checkpoint = reading.said["evaluation"].get("checkpoint")
+            extracted.set_from(EVALUATION_FLAGS[name], f"--{name}", words)
+    checkpoint = extracted.stated["evaluation"].get("checkpoint")
     if checkpoint and "/ema" in f"/{checkpoint}":
-        reading.say("evaluation", averaged=True)
-    reading.checkpoint = checkpoint
-    family = _family(run)
-    reading.say("evaluation", evaluator=family)
-    reading.imply("evaluation", **_DEFAULTS[family])
+        extracted.set("evaluation", averaged=True)
+    extracted.checkpoint = checkpoint
+    family = _evaluator(run)
+    extracted.set("evaluation", evaluator=family)
+    extracted.default("evaluation", **_DEFAULTS[family])
     if family == "rdt":
-        reading.imply("evaluated", horizon=_HORIZON)
+        extracted.default("evaluated", horizon=_HORIZON)
 
 
-def _family(run: Invocation) -> _Family:
+def _evaluator(run: Invocation) -> _Evaluator:
     """Say whose evaluation a command is."""
     name = PurePosixPath(run.program).name
     if "lerobot" in run.program or any(flag.startswith(("policy.", "env.")) for flag in run.flags):

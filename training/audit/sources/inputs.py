@@ -1,4 +1,4 @@
-"""Finding out what an input is, and reading it."""
+"""Finding out what an input is, and extracted it."""
 
 import json
 import tomllib
@@ -9,14 +9,14 @@ from typing import Any
 
 from tasks.errors import ConfigError, unknown_name
 from training.audit.facts import SECTIONS, fact_names
-from training.audit.sources.cameras import camera_name
 from training.audit.sources.checkpoint import read_checkpoint
-from training.audit.sources.commands import join_sweeps, read_commands
-from training.audit.sources.own import read_recipe, read_run, read_training
-from training.audit.sources.packages import required_mujoco
+from training.audit.sources.extracted import ALLOWED, ExtractedFacts, naming_source
+from training.audit.sources.own_evaluation import read_recipe, read_run
+from training.audit.sources.own_training import read_training
 from training.audit.sources.python_file import read_python
-from training.audit.sources.reading import ALLOWED, Reading, of_the_right_kind
+from training.audit.sources.scripts import join_exec_horizons, read_commands, required_mujoco
 from training.audit.sources.shell.script import Script, read_script
+from training.audit.sources.values import camera_name
 from training.config import TrainingConfig
 
 _LONGEST = 1 << 20
@@ -27,7 +27,7 @@ def read_input(
     given: str,
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Collection[str]] | None = None,
-) -> list[Reading]:
+) -> list[ExtractedFacts]:
     """Read one input.
 
     Args:
@@ -36,7 +36,7 @@ def read_input(
         options: Options of our commands that are no settings of a training, by command.
 
     Returns:
-        What it says; of a script, one reading per command.
+        What it says; of a script, one extracted per command.
 
     Raises:
         ConfigError: It is nothing that can be read.
@@ -72,14 +72,14 @@ def _script(path: Path, text: str, environment: Mapping[str, str] | None) -> Scr
     return read_script(text, environment, path.parent)
 
 
-def _requirements(path: Path, text: str) -> Reading:
+def _requirements(path: Path, text: str) -> ExtractedFacts:
     """Read a file of pip's requirements or of a conda environment: the simulator's version."""
     required = required_mujoco(text)
     if required is None:
         raise ConfigError(f"'{path}' requires no mujoco, so it says nothing. Allowed: {ALLOWED}.")
-    reading = Reading(source=path.name)
-    reading.say("evaluation", mujoco=required)
-    return reading
+    extracted = ExtractedFacts(source=path.name)
+    extracted.set("evaluation", mujoco=required)
+    return extracted
 
 
 def _exists(path: Path) -> bool:
@@ -111,71 +111,71 @@ def _object(path: Path, text: str) -> dict[str, Any]:
     return plain
 
 
-def _folder(path: Path) -> list[Reading]:
+def _folder(path: Path) -> list[ExtractedFacts]:
     if (path / "run.json").is_file():
-        reading = Reading(source=str(path / "run.json"))
+        extracted = ExtractedFacts(source=str(path / "run.json"))
         info = _object(path / "run.json", _text(path / "run.json"))
         if not isinstance(info.get("policy"), dict) or not isinstance(info.get("protocol"), dict):
             raise ConfigError(f"'{path}/run.json' is no evaluation run's. Allowed: {ALLOWED}.")
-        with of_the_right_kind(reading.source):
-            read_run(info, reading)
-        return [reading]
+        with naming_source(extracted.source):
+            read_run(info, extracted)
+        return [extracted]
     if (path / "recipe.json").is_file():
         return _recipe_run(path)
     if (path / "train.json").is_file():
-        readings = [_settings(path / "train.json", _object(path, _text(path / "train.json")))]
+        extractions = [_settings(path / "train.json", _object(path, _text(path / "train.json")))]
         if (path / "checkpoint" / "contract.json").is_file():
-            readings.append(_checkpoint(str(path / "checkpoint")))
-        return readings
+            extractions.append(_checkpoint(str(path / "checkpoint")))
+        return extractions
     return [_checkpoint(str(path))]
 
 
-def _recipe_run(path: Path) -> list[Reading]:
+def _recipe_run(path: Path) -> list[ExtractedFacts]:
     """Read what ``libero-bench run`` leaves: a training, and evaluations of what it made."""
-    readings = _folder(path / "train") if (path / "train" / "train.json").is_file() else []
+    extractions = _folder(path / "train") if (path / "train" / "train.json").is_file() else []
     for file in sorted(path.glob("eval/*/run.json")):
         policy = _object(file, _text(file)).get("policy")
         if isinstance(policy, dict) and policy.get("checkpoint"):
-            readings += _folder(file.parent)
-    if not readings:
+            extractions += _folder(file.parent)
+    if not extractions:
         raise ConfigError(f"'{path}' has neither trained nor evaluated yet. Allowed: {ALLOWED}.")
-    join_sweeps(readings)
-    return readings
+    join_exec_horizons(extractions)
+    return extractions
 
 
-def _checkpoint(source: str) -> Reading:
-    reading = Reading(source=source)
-    read_checkpoint(source, reading)
-    return reading
+def _checkpoint(source: str) -> ExtractedFacts:
+    extracted = ExtractedFacts(source=source)
+    read_checkpoint(source, extracted)
+    return extracted
 
 
-def _settings(path: Path, plain: Mapping[str, Any]) -> Reading:
-    reading = Reading(source=str(path))
+def _settings(path: Path, plain: Mapping[str, Any]) -> ExtractedFacts:
+    extracted = ExtractedFacts(source=str(path))
     if not set(plain) & {entry.name for entry in fields(TrainingConfig)}:
         raise ConfigError(f"'{path}' holds no training settings. Allowed: {ALLOWED}.")
-    with of_the_right_kind(reading.source):
-        read_training(plain, reading, beside=path.parent)
-    return reading
+    with naming_source(extracted.source):
+        read_training(plain, extracted, beside=path.parent)
+    return extracted
 
 
-def _toml(path: Path, text: str) -> Reading:
+def _toml(path: Path, text: str) -> ExtractedFacts:
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
     if set(plain) & {"train", "evaluate", "entries"}:
-        reading = Reading(source=path.name)
-        with of_the_right_kind(reading.source):
-            read_recipe(plain, reading, beside=path.parent)
-        return reading
+        extracted = ExtractedFacts(source=path.name)
+        with naming_source(extracted.source):
+            read_recipe(plain, extracted, beside=path.parent)
+        return extracted
     if set(plain) & set(SECTIONS):
         return _stated(path, plain)
     return _settings(path, plain)
 
 
-def _stated(path: Path, plain: Mapping[str, Any]) -> Reading:
+def _stated(path: Path, plain: Mapping[str, Any]) -> ExtractedFacts:
     """Read facts that the user states, by the names they have in ``facts``."""
-    reading = Reading(source=path.name)
+    extracted = ExtractedFacts(source=path.name)
     for section, given in plain.items():
         if section not in SECTIONS or not isinstance(given, dict):
             raise unknown_name(f"table of '{path}'", section, SECTIONS)
@@ -185,5 +185,5 @@ def _stated(path: Path, plain: Mapping[str, Any]) -> Reading:
             listed = tuple(value) if isinstance(value, list) else value
             if name == "cameras" and isinstance(listed, tuple):
                 listed = tuple(camera_name(str(camera)) for camera in listed)
-            reading.say(section, **{name: listed})
-    return reading
+            extracted.set(section, **{name: listed})
+    return extracted

@@ -9,43 +9,42 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from training.audit.sources.cameras import camera_names
 from training.audit.sources.command import Invocation
-from training.audit.sources.launch import PRECISION, launch_facts
-from training.audit.sources.reading import (
-    Reading,
-    Target,
+from training.audit.sources.extracted import ExtractedFacts
+from training.audit.sources.launcher import PRECISION, launch_facts
+from training.audit.sources.values import (
+    Setting,
+    camera_names,
     count,
-    is_unread,
+    is_unreadable,
     number,
     one,
-    put,
     switch,
     whole,
 )
 
-TRAINING_FLAGS: dict[str, Target] = {
-    "train_batch_size": Target("training.batch", count),
-    "gradient_accumulation_steps": Target("training.accumulation", count),
-    "max_train_steps": Target("training.updates", count),
-    "learning_rate": Target("training.learning_rate", number),
-    "scale_lr": Target("training.scale_lr", switch),
-    "lr_scheduler": Target("training.scheduler", one),
-    "lr_warmup_steps": Target("training.warmup", number),
+TRAINING_FLAGS: dict[str, Setting] = {
+    "train_batch_size": Setting("training.batch", count),
+    "gradient_accumulation_steps": Setting("training.accumulation", count),
+    "max_train_steps": Setting("training.updates", count),
+    "learning_rate": Setting("training.learning_rate", number),
+    "scale_lr": Setting("training.scale_lr", switch),
+    "lr_scheduler": Setting("training.scheduler", one),
+    "lr_warmup_steps": Setting("training.warmup", number),
     "mixed_precision": PRECISION,
-    "max_grad_norm": Target("training.clip", number),
-    "image_aug": Target("training.augmentation", switch),
-    "cond_mask_prob": Target("training.condition_mask", number),
-    "state_noise_snr": Target("training.state_noise_db", number),
-    "checkpointing_period": Target("training.save_every", count),
-    "checkpoints_total_limit": Target("training.keep", whole),
-    "sample_period": Target("training.sample_every", whole),
-    "dataloader_num_workers": Target("training.loader_workers", whole),
-    "seed": Target("training.seeded", lambda words: bool(words)),
-    "ctrl_freq": Target("trained.control_hz", number),
-    "cameras": Target("trained.cameras", camera_names),
-    "camera_names": Target("trained.cameras", camera_names),
-    "num_cameras": Target("trained.camera_count", whole),
+    "max_grad_norm": Setting("training.clip", number),
+    "image_aug": Setting("training.augmentation", switch),
+    "cond_mask_prob": Setting("training.condition_mask", number),
+    "state_noise_snr": Setting("training.state_noise_db", number),
+    "checkpointing_period": Setting("training.save_every", count),
+    "checkpoints_total_limit": Setting("training.keep", whole),
+    "sample_period": Setting("training.sample_every", whole),
+    "dataloader_num_workers": Setting("training.loader_workers", whole),
+    "seed": Setting("training.seeded", lambda words: bool(words)),
+    "ctrl_freq": Setting("trained.control_hz", number),
+    "cameras": Setting("trained.cameras", camera_names),
+    "camera_names": Setting("trained.cameras", camera_names),
+    "num_cameras": Setting("trained.camera_count", whole),
 }
 """What flags of main.py and of its LIBERO forks say."""
 
@@ -110,41 +109,41 @@ MAIN_FLAGS = TRAINING_FLAGS.keys() | _LOOKED_AT | _WITHOUT_RULES
 """Every flag of main.py, and those of its forks that are known."""
 
 
-def read_official(run: Invocation, reading: Reading) -> None:
+def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
     """Read a command that trains with the official code or a fork of it."""
     for name, words in run.flags.items():
         if name in TRAINING_FLAGS:
-            put(reading, TRAINING_FLAGS[name], f"--{name}", words)
-    _adapters(run, reading)
+            extracted.set_from(TRAINING_FLAGS[name], f"--{name}", words)
+    _adapters(run, extracted)
     known: Set[str] = MAIN_FLAGS
-    if reading.said["training"].get("adapters"):
+    if extracted.stated["training"].get("adapters"):
         known = known | {name for name in run.flags if name.startswith("lora")}
-    reading.unknown += [f"--{name}" for name in run.flags if name not in known]
+    extracted.unknown_flags += [f"--{name}" for name in run.flags if name not in known]
     main = Path(run.program).name.startswith("main")
     own = run.flags.keys() & MAIN_FLAGS - _USUAL
     official = len(own) >= (1 if main else _MANY)
     others = [name for name in run.flags if name not in known and _WEIGHTS.search(name)]
     start = next((words[0] for words in map(run.flags.get, others) if words and words[0]), None)
-    reading.say(
+    extracted.set(
         "training",
         code="official" if official and start is None else "other",
         start=(run.flags.get("pretrained_model_name_or_path") or [""])[0] or start,
         fork=_FORKS.get(Path(run.program).name),
         unset=run.unset or None,
-        **launch_facts(run, reading),
+        **launch_facts(run, extracted),
     )
     if official and start is None:
-        _imply(run, reading)
+        _imply(run, extracted)
 
 
-def _adapters(run: Invocation, reading: Reading) -> None:
+def _adapters(run: Invocation, extracted: ExtractedFacts) -> None:
     """Note low-rank adapters, as forks of the official code have them."""
     if not any(name in run.flags and _asked(run.flags[name]) for name in ("use_lora", "use_peft")):
         return
-    reading.say("training", adapters=True)
+    extracted.set("training", adapters=True)
     for name in ("lora_rank", "lora_r", "peft_lora_r"):
         if name in run.flags:
-            put(reading, Target("training.lora_rank", count), f"--{name}", run.flags[name])
+            extracted.set_from(Setting("training.lora_rank", count), f"--{name}", run.flags[name])
 
 
 def _asked(words: list[str]) -> bool:
@@ -154,14 +153,14 @@ def _asked(words: list[str]) -> bool:
         return False
 
 
-def _imply(run: Invocation, reading: Reading) -> None:
+def _imply(run: Invocation, extracted: ExtractedFacts) -> None:
     """Note what the official code does where the command says nothing."""
-    facts = reading.said["training"]
+    facts = extracted.stated["training"]
     start = facts.get("start", "")
     resumed = "resume_from_checkpoint" in run.flags
-    unclear = "training.precision" in reading.unread
+    unclear = "training.precision" in extracted.unreadable
     network = "rdt-170m" if "170m" in start.lower() else "rdt-1b"
-    reading.imply(
+    extracted.default(
         "training",
         network=network,
         start=start or ("resumed" if resumed else ""),
@@ -185,7 +184,7 @@ def _imply(run: Invocation, reading: Reading) -> None:
         sample_every=-1,
         seeded=False,
     )
-    reading.imply("trained", horizon=64, history=2, image_size=384)
+    extracted.default("trained", horizon=64, history=2, image_size=384)
 
 
 def _missing(run: Invocation) -> tuple[str, ...]:
@@ -215,7 +214,7 @@ def _weights(facts: dict[str, Any], start: str, *, unclear: bool) -> str | None:
         return None
     if facts["deepspeed"]:
         return "float32"
-    if is_unread(start):
+    if is_unreadable(start):
         return None
     from_folder = bool(start) and not start.endswith((".pt", ".bin", ".safetensors"))
     if from_folder:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from policies.rdt.actions import slots as vector
+from policies.rdt.actions import slots
 from policies.rdt.actions.channels import ActionChannel, StateChannel, gripper_opening
 from policies.rdt.actions.kinematics import commands_to, poses_after
 from policies.rdt.actions.layout import Layout
@@ -324,5 +324,10 @@ def test_impossible_layouts_are_refused(make: object, why: str) -> None:
         make()
 
 
-def test_vectors_have_the_documented_size() -> None:
-    assert vector.SIZE == len(LAYOUT.mask) == 128
+def test_shipped_poses_are_in_the_named_slots() -> None:
+    layout = get_layout("eef-pose")
+    state = {channel.source: channel.slots for channel in layout.state}
+    assert state["ee_pos"] == slots.RIGHT_EEF_POS
+    assert state["ee_rot6d"] == slots.RIGHT_EEF_ROT6D
+    assert state["gripper_open"] == (slots.RIGHT_GRIPPER_OPEN,)
+    assert layout.mask.shape == layout.training_mask.shape == (slots.SIZE,) == (128,)

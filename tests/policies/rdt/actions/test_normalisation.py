@@ -56,7 +56,7 @@ def by_hand(vectors: np.ndarray, scales: SlotScales) -> np.ndarray:
 def test_what_a_layout_writes_is_shifted_and_scaled(name: str) -> None:
     layout = get_layout(name)
     normalisation = some(layout)
-    laid = normalisation.laid_over(layout)
+    laid = normalisation.applied_to(layout)
     actions = np.random.default_rng(2).uniform(-1, 1, (6, 7))
     plain, found = layout.encode_state(**robot()), laid.encode_state(**robot())
     np.testing.assert_allclose(found, by_hand(plain, normalisation.state), rtol=1e-5, atol=1e-4)
@@ -74,7 +74,7 @@ def test_the_gripper_is_left_as_it_is() -> None:
     assert 10 not in (*normalisation.state.slots, *normalisation.action.slots)
     with pytest.raises(SpecMismatchError, match=r"slots 10 of the action.*Fix"):
         scales = SlotScales(slots=(10,), offset=(0.0,), scale=(1.0,))
-        replace(normalisation, action=scales).laid_over(LAYOUT)
+        replace(normalisation, action=scales).applied_to(LAYOUT)
 
 
 def test_units_are_those_of_the_layout() -> None:
@@ -89,7 +89,7 @@ def test_a_contract_carries_the_numbers(network: RDTPolicyNetwork) -> None:
     again = Contract.from_json(contract.to_json())
     assert again == contract
     assert again.normalisation == some()
-    assert again.mapping.hash == some().laid_over(LAYOUT).hash != again.plain_layout.hash
+    assert again.mapping.hash == some().applied_to(LAYOUT).hash != again.plain_layout.hash
     again.check_layout(LAYOUT)  # the layout is the same, whatever is laid over it
     plain = Contract.describe(network)
     assert json.loads(plain.to_json())["normalisation"] == "none"
@@ -125,7 +125,7 @@ def test_a_policy_sees_normalised_states_and_gives_real_actions(
     vectors = torch.randn(1, 8, 128, generator=torch.Generator().manual_seed(0))
     states = []
 
-    def sample(conditions, noise, precedent):
+    def sample(conditions, noise, previous):
         states.append(conditions)
         return vectors
 

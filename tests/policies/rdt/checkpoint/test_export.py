@@ -17,11 +17,9 @@ from policies.rdt.checkpoint.inspection import inspect_checkpoint
 from policies.rdt.checkpoint.loading import NORMALISATION, read_older_normalisation
 from policies.rdt.checkpoint.official import load_official
 from policies.rdt.checkpoint.storage import save_checkpoint
-from policies.rdt.encoders.base import EncoderSources
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
-from tests.policies.rdt.test_policy import ask, observe
+from tests.policies.rdt.test_policy import ask, load_policy, observe
 from training.config import TrainingConfig
 from training.setup import start_network
 
@@ -62,7 +60,7 @@ def test_an_export_is_read_back(goals: Path, tmp_path: Path, file_format: Any, c
     assert "eef-goal, 20 Hz" in table
     assert "meanstd, 0 slots of the state and 9 of the action" in table
 
-    before, after = (RDTPolicy.from_checkpoint(each, batch_size=1) for each in (goals, out))
+    before, after = (load_policy(each) for each in (goals, out))
     assert after.contract == contract
     request = ask(3, window=[observe(3), observe(4)])
     np.testing.assert_array_equal(after.plan([request]), before.plan([request]))
@@ -76,7 +74,7 @@ def test_an_export_is_read_back(goals: Path, tmp_path: Path, file_format: Any, c
 
 
 def test_a_weight_file_of_ours_is_not_taken_for_an_official_one(goals: Path) -> None:
-    policy = RDTPolicy.from_checkpoint(goals / "model.safetensors", batch_size=1)
+    policy = load_policy(goals / "model.safetensors")
     assert policy.contract.layout == "eef-goal"
 
 
@@ -90,9 +88,9 @@ def test_exports_of_older_versions(goals: Path, tmp_path: Path, capsys) -> None:
     assert "fit eef-goal, eef-pose." in said
     assert "--layout NAME" in said
     with pytest.raises(ConfigError, match=r"normalised \(meanstd\), but not in which layout"):
-        RDTPolicy.from_checkpoint(out, encoders=EncoderSources(siglip="x"))
+        load_policy(out, siglip="x")
     with pytest.raises(SpecMismatchError, match="in the layout 'joints' are none"):
-        RDTPolicy.from_checkpoint(out, layout="joints")
+        load_policy(out, layout="joints")
     seen = inspect_checkpoint(out, layout="eef-goal")
     assert seen.contract.normalisation == contract.normalisation
     assert seen.contract.mapping == contract.mapping

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.checkpoint.official import export_official, load_official
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.encoders.base import EncoderSources
@@ -22,7 +22,7 @@ from tests.policies.rdt.checkpoint.official_files import build_model
 from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
 from tests.policies.rdt.encoders.test_siglip import by_transformers
 from tests.policies.rdt.model.sampled import sample_plans
-from tests.policies.rdt.test_policy import ask, observe
+from tests.policies.rdt.test_policy import ask, load_policy, observe
 
 WORDS = "open it"  # official checkpoints of the tests take 12 tokens
 
@@ -66,10 +66,10 @@ def test_a_plan_is_what_the_parts_give_one_by_one(home: Path) -> None:
 
     rdt = load_official(home / "rdt", dtype=torch.float32)
     grey = np.full((48, 48, 3), 127, np.uint8)
-    pictures = [
-        picture for seen in request.window for picture in (seen["agentview"], seen["wrist"], grey)
+    images = [
+        image for seen in request.window for image in (seen["agentview"], seen["wrist"], grey)
     ]
-    tokens = torch.cat([by_transformers(home / "siglip", picture) for picture in pictures])
+    tokens = torch.cat([by_transformers(home / "siglip", image) for image in images])
     words = load_frozen_encoders(
         EncoderSources(siglip=str(home / "siglip"), t5=str(home / "t5"))
     ).text.prepare([WORDS])
@@ -142,17 +142,15 @@ def test_a_checkpoint_of_ours_with_frozen_encoders(home: Path, tmp_path: Path) -
     frozen = load_frozen_encoders(sources, max_words=12)
     network = RDTPolicyNetwork(load_official(home / "rdt", dtype=torch.float32), frozen)
     folder = save_checkpoint(tmp_path / "ours", network, Contract.describe(network, render_size=48))
-    cached = EncoderSources(siglip=str(home / "siglip"), language_cache=str(home / "cache"))
-    loaded = RDTPolicy.from_checkpoint(folder, batch_size=1, encoders=cached)
+    cached = {"siglip": str(home / "siglip"), "language_cache": str(home / "cache")}
+    loaded = load_policy(folder, **cached)
     request = ask(3, instruction=WORDS)
     np.testing.assert_array_equal(loaded.plan([request]), build(home).plan([request]))
-    other = EncoderSources(
-        siglip=str(write_siglip(tmp_path / "other", seed=1)), language_cache=cached.language_cache
-    )
+    other = cached | {"siglip": str(write_siglip(tmp_path / "other", seed=1))}
     with pytest.raises(SpecMismatchError, match=r"other encoders: image_identity.*Fix"):
-        load_network(folder, encoders=other)
+        load_network(folder, LoadingOptions(**other))
     with pytest.raises(ConfigError, match="weights 'ema' cannot be chosen"):
-        load_network(folder, encoders=cached, weights="ema")
+        load_network(folder, LoadingOptions(**cached, weights="ema"))
 
 
 def test_settings_that_small_encoders_leave_unused_are_refused(
@@ -160,6 +158,6 @@ def test_settings_that_small_encoders_leave_unused_are_refused(
 ) -> None:
     folder = save_checkpoint(tmp_path / "small", network, contract)
     with pytest.raises(ConfigError, match=r"its own small encoders.*leave them out"):
-        load_network(folder, encoders=EncoderSources(siglip="x"))
+        load_network(folder, LoadingOptions(siglip="x"))
     with pytest.raises(SpecMismatchError, match="control_hz is 25"):
-        load_network(folder, control_hz=25.0)
+        load_network(folder, LoadingOptions(control_hz=25.0))

@@ -16,9 +16,9 @@ from policies.rdt.checkpoint.official import export_official, load_official
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.transformer import RDTModel
-from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import assert_same, build_model
+from tests.policies.rdt.test_policy import load_policy
 
 peft = pytest.importorskip("peft")
 
@@ -123,14 +123,14 @@ def test_an_adapter_for_a_checkpoint_of_ours(
     )
     model.save_pretrained(str(folder))
     wanted = model.merge_and_unload().state_dict()
-    policy = RDTPolicy.from_checkpoint(folder, batch_size=1, base=str(base))
+    policy = load_policy(folder, base=str(base))
     assert policy.contract == contract
     assert (policy.files, policy.more_files) == (folder, (base,))
     for key, value in policy.network.rdt.state_dict().items():
         torch.testing.assert_close(value, wanted[key], rtol=0, atol=1e-6)
     written, kept = export_checkpoint(folder, tmp_path / "merged", base=str(base))
     assert kept == contract
-    again = RDTPolicy.from_checkpoint(written, batch_size=1)
+    again = load_policy(written)
     assert_same(again.network.rdt, policy.network.rdt.state_dict())
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from policies.rdt.checkpoint import hub
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.hub import find_source
-from policies.rdt.checkpoint.location import Weights, find_official, is_own
+from policies.rdt.checkpoint.location import Weights, find_official, is_own_checkpoint
 from policies.rdt.checkpoint.official import export_official, load_official
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.presets import PRESETS
@@ -343,7 +343,7 @@ def test_the_contract_of_an_official_checkpoint(tmp_path: Path) -> None:
     assert Contract.from_json(contract.to_json()) == contract
     with pytest.raises(ConfigError, match="Unknown"):
         Contract.official(CONFIG, layout="sideways")
-    assert not is_own(tmp_path)
+    assert not is_own_checkpoint(tmp_path)
 
 
 def test_every_choice_of_weights_is_known() -> None:

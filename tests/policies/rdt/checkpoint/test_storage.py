@@ -9,11 +9,11 @@ from safetensors.torch import load_file, save_file
 
 import policies.rdt
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.loading import load_network
+from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra, save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
+from tests.policies.rdt.test_policy import load_policy
 
 
 @pytest.fixture
@@ -156,16 +156,16 @@ def test_a_layout_of_ones_own_travels_with_the_checkpoint(
     mine = Contract.describe(network, layout=path, render_size=48)
     folder = save_checkpoint(tmp_path / "ckpt", network, mine)
     other = own_layout(tmp_path, "threshold = 0.375")
-    _, loaded = load_network(folder, layout=str(path))
+    _, loaded = load_network(folder, LoadingOptions(layout=str(path)))
     path.unlink()
-    policy = RDTPolicy.from_checkpoint(folder, batch_size=1)
+    policy = load_policy(folder)
     assert loaded == policy.contract == mine
     assert policy.layout.name == "mine"
     assert policy.layout.action[-1].threshold == 0.4
     with pytest.raises(SpecMismatchError, match=r"'mine' does something else.*Fix"):
-        load_network(folder, layout=str(other))
+        load_network(folder, LoadingOptions(layout=str(other)))
     with pytest.raises(SpecMismatchError, match="layout is 'joints', needed 'mine'"):
-        load_network(folder, layout="joints")
+        load_network(folder, LoadingOptions(layout="joints"))
     raw = json.loads((folder / "contract.json").read_text())
     (folder / "contract.json").write_text(json.dumps(raw | {"layout": "joints"}))
     with pytest.raises(ConfigError, match="'joints', but its layout_rules are those of 'mine'"):

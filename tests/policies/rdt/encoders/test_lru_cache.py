@@ -1,4 +1,4 @@
-"""What is remembered between plans, and many pictures at once."""
+"""What is remembered between plans, and many images at once."""
 
 from pathlib import Path
 
@@ -41,17 +41,17 @@ def test_more_pictures_than_are_kept_are_encoded_once(
 ) -> None:
     """A batch of many episodes, each plan one step after the one before."""
     tower = SiglipTower(str(write_siglip(tmp_path / "tower")))
-    monkeypatch.setattr(siglip, "KEPT_PICTURES", 4)
+    monkeypatch.setattr(siglip, "KEPT_IMAGES", 4)
     encoder = SiglipImageEncoder(tower, cameras=2, slots=2).eval()
     encoded: list[int] = []
     encode = tower.encode
     monkeypatch.setattr(
-        tower, "encode", lambda pictures: encoded.append(len(pictures)) or encode(pictures)
+        tower, "encode", lambda images: encoded.append(len(images)) or encode(images)
     )
     episodes = 6
     shape = (episodes, 3, 2, 40, 40, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    torch.set_num_threads(2)  # as many pictures are prepared side by side
+    torch.set_num_threads(2)  # as many images are prepared side by side
     first = encoder(encoder.prepare(frames[:, :2]))
     assert sum(encoded) == episodes * 2 * 2
     encoded.clear()

@@ -1,4 +1,4 @@
-"""The frozen picture encoder against transformers' own model and processor."""
+"""The frozen image encoder against transformers' own model and processor."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def frames(*shape: int, seed: int = 0) -> Any:
 
 
 def by_transformers(folder: Path, frame: Any) -> Tensor:
-    """Pad to a square with grey, then processor and model, a picture at a time."""
+    """Pad to a square with grey, then processor and model, an image at a time."""
     from transformers import SiglipVisionModel
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -166,5 +166,5 @@ def test_more_cameras_than_slots_are_refused(tower: SiglipTower) -> None:
     with pytest.raises(SpecMismatchError, match="3 cameras were given; this RDT takes 2"):
         SiglipImageEncoder(tower, cameras=3, slots=2)
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3)
-    with pytest.raises(SpecMismatchError, match="1 pictures per step"):
+    with pytest.raises(SpecMismatchError, match="1 images per step"):
         encoder(encoder.prepare(frames(1, 1, 1, 28, 28)))

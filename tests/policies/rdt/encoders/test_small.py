@@ -1,4 +1,4 @@
-"""Words, pictures and the network that learns from them."""
+"""Words, images and the network that learns from them."""
 
 import numpy as np
 import pytest

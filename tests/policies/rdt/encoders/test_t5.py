@@ -170,7 +170,7 @@ def test_evaluation_needs_only_the_cache(folder: Path, tmp_path: Path) -> None:
     cached, live = T5TextEncoder(cache=tmp_path / "cache"), T5TextEncoder(t5=str(folder))
     assert cached.identity == live.identity
     for raw in RAW:
-        assert cached.places(raw) == live.places(raw) == 32
+        assert cached.padded_length(raw) == live.padded_length(raw) == 32
     ours, theirs = cached.prepare(RAW), live.prepare(RAW)
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], theirs[1])

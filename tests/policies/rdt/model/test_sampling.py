@@ -14,13 +14,13 @@ from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.sampling import (
     PlanSampler,
-    Precedent,
+    PreviousPlans,
     SamplingOptions,
     nearest,
     overlap_weights,
-    stack_precedents,
+    stack_previous_plans,
 )
-from policies.rdt.model.transformer import Conditions
+from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError
 from tests.policies.rdt.test_policy import ask
@@ -29,7 +29,7 @@ HORIZON, SIZE = 8, 128
 
 
 @pytest.fixture
-def conditions(network: RDTPolicyNetwork) -> Conditions:
+def conditions(network: RDTPolicyNetwork) -> Conditioning:
     torch.manual_seed(3)
     mask = torch.from_numpy(get_layout().mask).expand(3, -1)
     return network.eval().condition(
@@ -43,18 +43,18 @@ def conditions(network: RDTPolicyNetwork) -> Conditions:
     )
 
 
-def precedent(*lengths: int) -> Precedent:
+def previous_plans(*lengths: int) -> PreviousPlans:
     torch.manual_seed(4)
     slots = torch.from_numpy(get_layout().action_mask)
     rests = [torch.randn(n, SIZE) * slots if n else None for n in lengths]
-    return stack_precedents(rests, HORIZON, slots)
+    return stack_previous_plans(rests, HORIZON, slots)
 
 
 def sample(
     network: RDTPolicyNetwork,
-    conditions: Conditions,
+    conditions: Conditioning,
     noise: Tensor,
-    before: Precedent | None = None,
+    before: PreviousPlans | None = None,
     **options: Any,
 ) -> Tensor:
     return PlanSampler(network.rdt, SamplingOptions(**options), "cpu").sample(
@@ -79,9 +79,9 @@ def test_overlap_weights(decay: Any, n: int, frozen: int) -> None:
 
 
 def test_inpainting_blends_what_was_planned_at_every_level_of_noise(
-    network: RDTPolicyNetwork, conditions: Conditions
+    network: RDTPolicyNetwork, conditions: Conditioning
 ) -> None:
-    before, noise = precedent(5, 0, 3), torch.randn(3, 1, HORIZON, SIZE)
+    before, noise = previous_plans(5, 0, 3), torch.randn(3, 1, HORIZON, SIZE)
     options = SamplingOptions(guidance="inpaint", inpaint_frozen=1, solver_steps=4)
     weights = overlap_weights(before.lengths, HORIZON, options)
     solver, x, previous = DPMSolver(alphas_cumprod(), 4), noise[:, 0], None
@@ -116,21 +116,21 @@ def test_inpainting_blends_what_was_planned_at_every_level_of_noise(
 
 
 def test_inpainting_without_weight_or_precedent_is_plain_sampling(
-    network: RDTPolicyNetwork, conditions: Conditions
+    network: RDTPolicyNetwork, conditions: Conditioning
 ) -> None:
     noise = torch.randn(3, 1, HORIZON, SIZE)
     plain = sample(network, conditions, noise)
     assert torch.equal(sample(network, conditions, noise, guidance="inpaint"), plain)
     unheard = sample(
-        network, conditions, noise, precedent(5, 2, 7), guidance="inpaint", inpaint_weight=0.0
+        network, conditions, noise, previous_plans(5, 2, 7), guidance="inpaint", inpaint_weight=0.0
     )
     torch.testing.assert_close(unheard, plain, rtol=0, atol=1e-6)
 
 
 def test_bid_takes_the_nearest_of_all_samples(
-    network: RDTPolicyNetwork, conditions: Conditions
+    network: RDTPolicyNetwork, conditions: Conditioning
 ) -> None:
-    before, noise = precedent(5, 0, 3), torch.randn(3, 6, HORIZON, SIZE)
+    before, noise = previous_plans(5, 0, 3), torch.randn(3, 6, HORIZON, SIZE)
     given = sample(network, conditions, noise, before, guidance="bid", samples=6, bid_decay=0.7)
     each = [sample(network, conditions, noise[:, [s]]) for s in range(6)]
     chosen = []
@@ -148,7 +148,7 @@ def test_bid_takes_the_nearest_of_all_samples(
 
 def test_nearest_heeds_only_told_steps_and_the_slots_of_an_action() -> None:
     slots = torch.tensor([1.0, 0.0])
-    before = Precedent(vectors=torch.zeros(1, 3, 2), lengths=torch.tensor([2]), slots=slots)
+    before = PreviousPlans(vectors=torch.zeros(1, 3, 2), lengths=torch.tensor([2]), slots=slots)
     far_where_told = torch.tensor([[2.0, 0], [0, 0], [0, 0]])
     far_elsewhere = torch.tensor([[1.0, 50], [0, 50], [99, 50]])
     samples = torch.stack([far_where_told, far_elsewhere])[None]

@@ -2,8 +2,8 @@
 
 from tests.training.audit.cases.actions import CASES as ACTIONS
 from tests.training.audit.cases.checkpoints import CASES as CHECKPOINTS
+from tests.training.audit.cases.images import CASES as IMAGES
 from tests.training.audit.cases.launch import CASES as LAUNCH
 from tests.training.audit.cases.optimisation import CASES as OPTIMISATION
-from tests.training.audit.cases.pictures import CASES as PICTURES
 
-CASES = [*ACTIONS, *PICTURES, *OPTIMISATION, *CHECKPOINTS, *LAUNCH]
+CASES = [*ACTIONS, *IMAGES, *OPTIMISATION, *CHECKPOINTS, *LAUNCH]

@@ -5,10 +5,10 @@ from tests.training.audit.rule_cases import OFFICIAL, OWN, Case, facts, training
 CASES = [
     Case(
         "checkpoints/lost-flags",
-        facts(lost=("--learning_rate=1e-4", "--image_aug")),
+        facts(lost_flags=("--learning_rate=1e-4", "--image_aug")),
         "critical",
         "--image_aug",
-        facts(lost=()),
+        facts(lost_flags=()),
     ),
     Case(
         "checkpoints/from-scratch",
@@ -104,10 +104,10 @@ CASES = [
     Case("checkpoints/seed", training(seeded=False), "info", "no seed", training(seeded=True)),
     Case(
         "checkpoints/unknown-flags",
-        facts(unknown=("--lora_rank",)),
+        facts(unknown_flags=("--lora_rank",)),
         "info",
         "--lora_rank",
-        facts(unknown=()),
+        facts(unknown_flags=()),
     ),
     Case(
         "folklore/batch-256",
@@ -133,10 +133,10 @@ CASES = [
     ),
     Case(
         "folklore/key-moments",
-        facts(unknown=("--key_moment_ratio",)),
+        facts(unknown_flags=("--key_moment_ratio",)),
         "info",
         "key moments",
-        facts(unknown=("--lora_rank",)),
+        facts(unknown_flags=("--lora_rank",)),
     ),
     Case(
         "folklore/crop-and-resize",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from training.audit.sources.shell.grammar import parse, text_of
-from training.audit.sources.shell.text import glue, is_read, plain, split, unread
+from training.audit.sources.shell.variables import glue, is_read, plain, split, unread
 
 if TYPE_CHECKING:
     from tree_sitter import Node

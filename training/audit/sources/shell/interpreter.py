@@ -8,25 +8,22 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from training.audit.sources.shell.assignments import (
+from training.audit.sources.shell.builtins import (
     assign,
     assigned_in,
     assigned_value,
+    called_script,
     declare,
     filled,
-    unset,
-)
-from training.audit.sources.shell.calls import (
-    called_script,
     hides_variables,
+    holds,
     inline_script,
     takes_script,
+    unset,
 )
-from training.audit.sources.shell.conditions import holds
 from training.audit.sources.shell.expansion import expand, expand_text
 from training.audit.sources.shell.grammar import parse, text_of
-from training.audit.sources.shell.text import is_read
-from training.audit.sources.shell.variables import Value, Variables
+from training.audit.sources.shell.variables import Value, Variables, is_read
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from tasks.errors import ConfigError
 from training.audit.sources.shell.interpreter import Interpreter
-from training.audit.sources.shell.text import plain, unread_variables
-from training.audit.sources.shell.variables import Variables, given_elsewhere
+from training.audit.sources.shell.variables import (
+    Variables,
+    given_elsewhere,
+    plain,
+    unread_variables,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,277 @@
+"""Single episodes: heat maps of tasks and initial states, and episodes matched across runs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from results.records import EpisodeKey, EpisodeRecord
+from results.report.runs import ReportRun, suites_of, task_names, tasks_of
+from results.report.success import instruction
+
+MARKS = {"success": "✓", "failure": "✕", "error": "!"}
+"""A sign for each outcome, so that it is not told by colour alone."""
+
+_LEVELS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateCell:
+    """One task and initial state."""
+
+    kind: str
+    """Class of the style sheet: an outcome, a share ``l0`` to ``l4``, or ``none``."""
+
+    text: str
+    """The sign, or how many succeeded."""
+
+    about: str
+    """The same in words."""
+
+    anchor: str | None = None
+    """Identifier of the video on the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateLine:
+    """A row of a heat map."""
+
+    head: str
+    """What the row is: a task's index, or a run's name."""
+
+    about: str
+    """A task's name."""
+
+    tally: str
+    """Successes of the episodes that count."""
+
+    cells: tuple[StateCell, ...]
+    """A cell for each initial state of the map."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateMap:
+    """A heat map."""
+
+    key: str
+    """Its identifier in the page."""
+
+    name: str
+    """Name of the run, or what the map is of."""
+
+    suite: str
+    """Name of the suite."""
+
+    corner: str
+    """What the rows are."""
+
+    states: tuple[int, ...]
+    """The initial states, its columns."""
+
+    lines: tuple[StateLine, ...]
+    """Its rows."""
+
+    together: bool = False
+    """Whether a cell tells how many of several runs succeeded."""
+
+
+Anchors = dict[tuple[int, int], str]
+"""Identifiers of videos by the place of a run and the number of a record in it."""
+
+
+def state_maps(runs: Sequence[ReportRun], anchors: Anchors) -> list[StateMap]:
+    """Lay out the heat maps of all suites.
+
+    Where a suite has several tasks there is a map of all runs together, if there are several,
+    and one for each run, a row a task. Where it has one task there is one map, a row a run.
+
+    Args:
+        runs: The runs, those of most interest first.
+        anchors: The videos on the page.
+    """
+    maps: list[StateMap] = []
+    for suite in suites_of(runs):
+        mine = [run for run in runs if suite in run.info.tasks]
+        states = sorted({record.init_state for run in mine for record in run.of_suite(suite)})
+        if not states:
+            continue
+        if len(tasks_of(mine, suite)) == 1:
+            maps.append(_of_one_task(mine, suite, states, anchors))
+            continue
+        if len(mine) > 1:
+            maps.append(_together(mine, suite, states))
+        maps += [_of_run(run, suite, states, anchors) for run in mine]
+    return maps
+
+
+def _of_run(run: ReportRun, suite: str, states: list[int], anchors: Anchors) -> StateMap:
+    names = task_names([run])
+    lines = [
+        _line(run, suite, task, states, anchors, head=str(task), about=names.get((suite, task), ""))
+        for task in tasks_of([run], suite)
+    ]
+    return StateMap(
+        key=f"{suite}-{run.place}",
+        name=run.name,
+        suite=suite,
+        corner="task",
+        states=tuple(states),
+        lines=tuple(lines),
+    )
+
+
+def _of_one_task(
+    runs: Sequence[ReportRun], suite: str, states: list[int], anchors: Anchors
+) -> StateMap:
+    (task,) = tasks_of(runs, suite)
+    lines = [_line(run, suite, task, states, anchors, head=run.name, about="") for run in runs]
+    name = instruction(task_names(runs).get((suite, task)))
+    return StateMap(
+        key=f"{suite}-all",
+        name=f"task {task}: {name}" if name else f"task {task}",
+        suite=suite,
+        corner="run",
+        states=tuple(states),
+        lines=tuple(lines),
+    )
+
+
+def _line(
+    run: ReportRun,
+    suite: str,
+    task: int,
+    states: list[int],
+    anchors: Anchors,
+    *,
+    head: str,
+    about: str,
+) -> StateLine:
+    found: dict[int, list[tuple[EpisodeRecord, str | None]]] = {}
+    for number, record in enumerate(run.records):
+        if record.suite == suite and record.task == task:
+            anchor = anchors.get((run.place, number))
+            found.setdefault(record.init_state, []).append((record, anchor))
+    cells = tuple(_cell(task, state, found.get(state, [])) for state in states)
+    tally = _tally([record for episodes in found.values() for record, _ in episodes])
+    return StateLine(head=head, about=about, tally=tally, cells=cells)
+
+
+def _cell(task: int, state: int, found: list[tuple[EpisodeRecord, str | None]]) -> StateCell:
+    where = f"Task {task}, initial state {state}"
+    if not found:
+        return StateCell(kind="none", text="", about=f"{where}: not run")
+    if len(found) > 1:  # several seeds
+        return _share(where, [record for record, _ in found])
+    record, anchor = found[0]
+    about = f"{where}, seed {record.seed}: {record.outcome} after {record.steps} steps"
+    return StateCell(
+        kind=record.outcome,
+        text=MARKS[record.outcome],
+        about=f"{about} ({record.error})" if record.error else about,
+        anchor=anchor,
+    )
+
+
+def _together(runs: Sequence[ReportRun], suite: str, states: list[int]) -> StateMap:
+    names = task_names(runs)
+    found: dict[tuple[int, int], list[EpisodeRecord]] = {}
+    for run in runs:
+        for record in run.of_suite(suite):
+            found.setdefault((record.task, record.init_state), []).append(record)
+    lines = []
+    for task in tasks_of(runs, suite):
+        groups = [found.get((task, state), []) for state in states]
+        cells = tuple(
+            _share(f"Task {task}, initial state {state}", group)
+            for state, group in zip(states, groups, strict=True)
+        )
+        tally = _tally([record for group in groups for record in group])
+        name = names.get((suite, task), "")
+        lines.append(StateLine(head=str(task), about=name, tally=tally, cells=cells))
+    return StateMap(
+        key=f"{suite}-all",
+        name="all runs together",
+        suite=suite,
+        corner="task",
+        states=tuple(states),
+        lines=tuple(lines),
+        together=True,
+    )
+
+
+def _share(where: str, records: Sequence[EpisodeRecord]) -> StateCell:
+    outcomes = Counter(record.outcome for record in records)
+    wins, counted = outcomes["success"], outcomes["success"] + outcomes["failure"]
+    if not records:
+        return StateCell(kind="none", text="", about=f"{where}: not run")
+    errors = f", {outcomes['error']} broke" if outcomes["error"] else ""
+    if not counted:
+        return StateCell(kind="error", text=MARKS["error"], about=f"{where}: every episode broke")
+    # Level 0 is none and the last one all, so that both stand out; between them, equal parts.
+    level = (
+        0 if not wins else _LEVELS if wins == counted else 1 + (_LEVELS - 1) * wins // (counted + 1)
+    )
+    about = f"{where}: {wins} of {counted} episodes succeeded{errors}"
+    return StateCell(kind=f"l{level}", text=str(wins), about=about)
+
+
+def _tally(records: Sequence[EpisodeRecord]) -> str:
+    outcomes = Counter(record.outcome for record in records)
+    return f"{outcomes['success']}/{outcomes['success'] + outcomes['failure']}"
+
+
+_LETTERS = {"success": "s", "failure": "f", "error": "e"}
+_ABSENT = "-"
+
+
+class PairedRun(TypedDict):
+    """One run, as the page's script reads it."""
+
+    name: str
+    """Name of the run."""
+
+    protocol: str
+    """Name and hash of the protocol, and mujoco's version; episodes match under the same only."""
+
+    outcomes: str
+    """A letter for each episode of the table: ``s``, ``f``, ``e``, or ``-`` if it has none."""
+
+    clips: dict[int, str]
+    """Identifiers of the videos, by the episode's place in the table."""
+
+
+class Pairs(TypedDict):
+    """What the page's script needs."""
+
+    episodes: list[EpisodeKey]
+    """The episodes: suite, task, initial state and seed of each."""
+
+    runs: list[PairedRun]
+    """The runs."""
+
+
+def pairs_of_runs(runs: Sequence[ReportRun], anchors: Anchors) -> Pairs:
+    """Line up the episodes of all runs.
+
+    Args:
+        runs: The runs, those of most interest first.
+        anchors: The videos on the page.
+    """
+    keys = sorted({record.key for run in runs for record in run.records})
+    places = {key: place for place, key in enumerate(keys)}
+    versions = {run.info.mujoco for run in runs} - {None}
+    paired = []
+    for run in runs:
+        letters = [_ABSENT] * len(keys)
+        clips = {}
+        for number, record in enumerate(run.records):
+            letters[places[record.key]] = _LETTERS[record.outcome]
+            if (run.place, number) in anchors:
+                clips[places[record.key]] = anchors[run.place, number]
+        protocol = f"{run.info.protocol_name} {run.info.protocol['hash'][:8]}"
+        if len(versions) > 1 and run.info.mujoco:
+            protocol += f", mujoco {run.info.mujoco}"
+        paired.append(
+            PairedRun(name=run.name, protocol=protocol, outcomes="".join(letters), clips=clips)
+        )
+    return Pairs(episodes=keys, runs=paired)

@@ -1,0 +1,119 @@
+"""A rule of the audit: the facts it needs, its condition, and the texts of its finding."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack, get_args
+
+from tasks.findings import Finding, Severity
+from training.audit.facts import Facts
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
+can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
+something, or makes the result hard to judge; ``info``: nothing to mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditFinding(Finding):
+    """A finding whose name is the rule's, whose status the severity and whose detail the input.
+
+    Attributes:
+        expected: What would be right.
+        why: The consequence, in a sentence or two.
+        source: Where that is known from: code, a paper, a measurement.
+    """
+
+    expected: str
+    why: str
+    source: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the finding as ``--json`` has it."""
+        return {
+            "severity": self.status,
+            "found": self.detail,
+            "expected": self.expected,
+            "why": self.why,
+            "source": self.source,
+            "fix": self.fix,
+            "rule": self.name,
+        }
+
+
+class Texts(TypedDict, total=False):
+    """Severity and texts of a finding, as ``AuditFinding`` has them."""
+
+    severity: Severity
+    expected: str
+    why: str
+    source: str
+    fix: str
+
+
+class Violation:
+    """What a condition found, and texts that differ from the rule's own in this case."""
+
+    def __init__(self, found: str, **texts: Unpack[Texts]) -> None:
+        """Note what the input has, and the texts that replace those of the rule."""
+        self.found = found
+        self.texts = texts
+
+
+Condition = Callable[..., Violation | str | None]
+"""Is given the facts and the values of those that the rule needs. Returns what the input has where
+the rule is violated, None where it is not; may raise ``MissingFact``."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that can be wrong.
+
+    Attributes:
+        name: Theme and rule, such as ``optimisation/effective-batch``.
+        needs: Names of facts without which the rule is skipped, such as ``training.updates``.
+        condition: Whether, and how, facts violate the rule.
+        texts: Severity and texts of its finding, unless the condition gives others.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    condition: Condition
+    texts: Texts
+
+    def check(self, facts: Facts) -> AuditFinding | None:
+        """Return the finding, or None where nothing is wrong.
+
+        Raises:
+            MissingFact: A fact that the rule needs is not known.
+        """
+        values: list[Any] = [facts.need(name) for name in self.needs]
+        violation = self.condition(facts, *values)
+        if violation is None:
+            return None
+        if isinstance(violation, str):
+            violation = Violation(violation)
+        texts: Texts = {**self.texts, **violation.texts}
+        return AuditFinding(
+            name=self.name,
+            status=texts["severity"],
+            detail=violation.found,
+            expected=texts["expected"],
+            why=texts["why"],
+            source=texts["source"],
+            fix=texts.get("fix", ""),
+        )
+
+
+def rule(name: str, *needs: str, **texts: Unpack[Texts]) -> Callable[[Condition], Rule]:
+    """Make a rule of the condition that follows.
+
+    Args:
+        name: Theme and rule.
+        needs: Names of facts without which it is skipped; the condition is given their values.
+        texts: Severity and texts of its finding.
+    """
+
+    def make(condition: Condition) -> Rule:
+        return Rule(name=name, needs=needs, condition=condition, texts=texts)
+
+    return make

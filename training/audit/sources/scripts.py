@@ -1,0 +1,167 @@
+"""Scripts and commands: what they train, evaluate and install."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from tasks.errors import ConfigError
+from training.audit.sources.command import Invocation, understand
+from training.audit.sources.evaluations import read_evaluation_of_others
+from training.audit.sources.extracted import ALLOWED, ExtractedFacts, naming_source
+from training.audit.sources.official import read_official
+from training.audit.sources.own_evaluation import read_own_command
+from training.audit.sources.shell.script import Command, Script
+
+
+def read_commands(
+    script: Script,
+    source: str,
+    folder: Path | None = None,
+    options: Mapping[str, Collection[str]] | None = None,
+) -> list[ExtractedFacts]:
+    """Read what the commands of a script train, evaluate and install.
+
+    Raises:
+        ConfigError: They do none of that.
+    """
+    runs = _runs(script.commands, folder) or _runs(script.uncalled, folder)
+    installed = [v for c in script.commands if (v := installed_mujoco(c, folder)) is not None]
+    notes = [f"{source}: {note}." for note in script.notes]
+    if not runs and not installed:
+        raise ConfigError(
+            f"No command in {source} trains or evaluates. Known: accelerate launch, deepspeed, "
+            "torchrun or python with a training or evaluation script, lerobot-eval, libero-bench "
+            f"train, libero-bench eval.{' '.join(['', *notes])} Allowed inputs: {ALLOWED}."
+        )
+    trainings = [run for run in runs if run.kind in ("train", "own-train")]
+    judged = [run for run in runs if run not in trainings[:-1]]
+    several = len({run.line for run in runs}) > 1
+    extractions = [_command(run, source, options or {}, several=several) for run in judged]
+    for extracted, run in zip(extractions, judged, strict=True):
+        if run.kind == "train":
+            extracted.set("training", **promises(script.remarks))
+    if installed:
+        extractions.append(ExtractedFacts(source=source))
+        extractions[-1].set("evaluation", mujoco=installed[-1])
+    extractions[0].lost_flags += script.lost
+    extractions[0].notes += notes
+    if judged != runs:
+        last = f"the last, in line {trainings[-1].line}, is judged"
+        extractions[0].notes.append(f"{source} trains {len(trainings)} times; {last}.")
+    join_exec_horizons(extractions)
+    return extractions
+
+
+def _runs(commands: Sequence[Command], folder: Path | None) -> list[Invocation]:
+    return [run for command in commands if (run := understand(command, folder))]
+
+
+def _command(
+    run: Invocation, source: str, options: Mapping[str, Collection[str]], *, several: bool
+) -> ExtractedFacts:
+    extracted = ExtractedFacts(source=f"{source}, line {run.line}" if several else source)
+    if run.open:
+        extracted.open = True
+        extracted.notes.append(
+            f"{extracted.source}: {', '.join(run.open)} may hold further flags; what the command "
+            "does not say is not judged by defaults."
+        )
+    with naming_source(extracted.source):
+        if run.kind.startswith("own"):
+            read_own_command(run, extracted, options)
+        elif run.kind == "train":
+            read_official(run, extracted)
+        else:
+            read_evaluation_of_others(run, extracted)
+    return extracted
+
+
+def join_exec_horizons(extractions: list[ExtractedFacts]) -> None:
+    """Let evaluations that differ in the execution horizon count as one sweep."""
+    tried = [r.stated["evaluation"].get("exec_horizons", ()) for r in extractions]
+    horizons = tuple(dict.fromkeys(h for each in tried for h in each))
+    for extracted in extractions:
+        if extracted.stated["evaluation"].get("exec_horizons"):
+            extracted.set("evaluation", exec_horizons=horizons)
+
+
+_INSTALLERS = frozenset(("pip", "pip3", "uv", "conda", "mamba", "micromamba", "poetry", "pixi"))
+_MUJOCO = re.compile(r"mujoco(?:\[[^\]]*\])?((?:[=<>!~]+[^=<>!~]+)*)")
+
+
+def installed_mujoco(command: Command, folder: Path | None) -> str | None:
+    """Return which mujoco a command installs, as ``required_mujoco`` does; None if it does not."""
+    words = list(command.words)
+    names = [PurePosixPath(word).name for word in words]
+    if not _INSTALLERS & set(names[:4]) or not {"install", "add", "create"} & set(names):
+        return None
+    found = None
+    for before, word in zip(["", *words], words, strict=False):
+        if before in ("-r", "--requirement") or word.startswith("--requirement="):
+            path = (folder or Path()) / word.removeprefix("--requirement=")
+            found = required_mujoco(_text(path)) or found
+        else:
+            found = required_mujoco(word) or found
+    return found
+
+
+def required_mujoco(text: str) -> str | None:
+    """Return the condition on mujoco in a file of pip's requirements or of conda's environment.
+
+    Returns:
+        Such as ``==3.2.3`` or ``>=3.1,<3.4``, ``*`` for any version; None if it is not required.
+    """
+    for line in text.splitlines():
+        match = _MUJOCO.fullmatch(re.sub(r"^\s*-\s|[;#].*|\s", "", line))
+        if match:
+            single = re.match(r"=[^=]", match[1])  # as conda writes it
+            return f"={match[1]}" if single else match[1].strip(",") or "*"
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+_WORD = r"(?<![-\w])(?:grad(?:ient)?[\s_-]*)?accum(?:ulat\w*)?(?:[\s_-]*steps?)?"
+_ACCUMULATION = (
+    re.compile(_WORD + r"\s*(?:of|is|to|=|:|over|x|×|\*)?\s*(\d+)\b", re.IGNORECASE),
+    re.compile(r"\b(\d+)\s*(?:x|×|-fold|steps? of)?\s*" + _WORD, re.IGNORECASE),
+)
+_BATCH = re.compile(
+    r"(?<![-\w])(?:effective|total|global)[\s_-]*batch(?:[\s_-]*size)?(.*)", re.IGNORECASE
+)
+_FIRST = re.compile(r"\D{0,12}(\d+)\b(?!\s*(?:x|×|\*|per|/))", re.IGNORECASE)
+
+
+def promises(remarks: Iterable[str]) -> dict[str, int | None]:
+    """Return the accumulation and the samples per update that comments speak of.
+
+    Flags that are commented out are no promise.
+    """
+    said = [remark for remark in remarks if "--" not in remark]
+    return {
+        "promised_accumulation": next(filter(None, map(_accumulation, said)), None),
+        "promised_batch": next(filter(None, map(_batch, said)), None),
+    }
+
+
+def _accumulation(remark: str) -> int | None:
+    found = (pattern.search(remark) for pattern in _ACCUMULATION)
+    return next((int(match[1]) for match in found if match), None)
+
+
+def _batch(remark: str) -> int | None:
+    """Return the number beside a product, as in ``4 x 8 x 8 = 256``, or the first one."""
+    match = _BATCH.search(remark)
+    if match is None:
+        return None
+    for side in match[1].split("="):
+        numbers = re.findall(r"\d+", side)
+        if len(numbers) == 1:
+            return int(numbers[0])
+    first = _FIRST.match(match[1])
+    return None if first is None else int(first[1])
