@@ -1,5 +1,6 @@
 # make bench   install everything, check rendering, run the quickstart recipe, show its table
 # make test    install what tests need and run them
+# make quick   run the tests that need neither the simulator nor more than about a second each
 # make check   ruff and mypy
 # make setup   install only
 #
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 export MUJOCO_GL ?= egl
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench test check setup clean
+.PHONY: bench test quick check setup clean
 
 bench: setup
 	$(BIN)/libero-bench run quickstart --out $(OUT)
@@ -22,6 +23,9 @@ bench: setup
 test: setup
 	@$(BIN)/python -m tests.browser --install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not sim and not slow"
 
 check: $(STAMP)
 	$(BIN)/ruff check .

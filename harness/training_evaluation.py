@@ -25,7 +25,7 @@ from policies.rdt.checkpoint.contract import Contract
 from policies.registry import AnyPolicy, PolicyConfig
 from results.errors import ResultsError
 from results.folder import load_run
-from results.records import EpisodeRecord, most_frequent
+from results.records import EpisodeRecord, most_frequent_error
 from results.statistics.intervals import wilson_interval
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_task, find_all_demo_files
@@ -197,7 +197,7 @@ def summarise(folders: list[Path], conditions: str) -> EvaluationResult:
         by_task.setdefault(f"{record.suite} {record.task}", []).append(record)
     counts = Counter(record.outcome for record in records)
     broken = [record.error or "" for record in records if record.outcome == "error"]
-    error = most_frequent(broken)[0] if broken else ""
+    error = most_frequent_error(broken)[0] if broken else ""
     if counts["error"] == len(records):
         raise SimulatorError(
             f"All {len(records)} episodes broke; most often: {error}. "

@@ -1,6 +1,6 @@
-"""How the descriptions of runs differ: what decides an outcome, under dotted names."""
+"""Settings that decide an outcome and that two runs do not share, under dotted names."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from results.folder import RUN
@@ -10,7 +10,7 @@ from results.records import RunInfo
 DECIDING = ("policy", "protocol", "tasks", "episodes_per_task", "demos", "config")
 """Parts of a run's description that decide what an outcome means."""
 
-_SHOWN = 6
+_MOST_DESCRIBED = 6
 
 
 class Difference(NamedTuple):
@@ -21,7 +21,7 @@ class Difference(NamedTuple):
     asked: Any
 
 
-def flat(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
+def flatten(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
     """Return parts of a run's description under dotted names, in their order.
 
     Args:
@@ -31,16 +31,16 @@ def flat(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
     Returns:
         Values by names such as ``policy.exec_horizon``.
     """
-    whole = RUN.dump_python(info, mode="json")
-    found: dict[str, Any] = {}
-    stack = [(name, whole[name]) for name in reversed(list(parts))]
+    fields = RUN.dump_python(info, mode="json")
+    values: dict[str, Any] = {}
+    stack = [(name, fields[name]) for name in reversed(list(parts))]
     while stack:
         name, value = stack.pop()
         if isinstance(value, dict):
             stack += [(f"{name}.{inner}", item) for inner, item in reversed(value.items())]
         else:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def differences(
@@ -61,16 +61,17 @@ def differences(
     Returns:
         The differences, in the order of the settings; a missing setting is None.
     """
-    one, other = flat(here), flat(asked)
-    there, now = flat(here, ["provenance"]), flat(asked, ["provenance"])
-    under = [f"provenance.{name}" for name in pinned]
-    for name in there:
-        if name in now and _covered(name, under):
-            one[name], other[name] = there[name], now[name]
+    old, new = flatten(here), flatten(asked)
+    old_provenance = flatten(here, ["provenance"])
+    new_provenance = flatten(asked, ["provenance"])
+    deciding = [f"provenance.{name}" for name in pinned]
+    for name in old_provenance:
+        if name in new_provenance and _covered(name, deciding):
+            old[name], new[name] = old_provenance[name], new_provenance[name]
     return [
-        Difference(name, one.get(name), other.get(name))
-        for name in dict.fromkeys([*one, *other])
-        if one.get(name) != other.get(name) and not _covered(name, volatile)
+        Difference(name, old.get(name), new.get(name))
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name) and not _covered(name, volatile)
     ]
 
 
@@ -79,19 +80,22 @@ def _covered(name: str, names: Collection[str]) -> bool:
     return any(name == above or name.startswith(f"{above}.") for above in names)
 
 
-def in_words(found: Collection[Difference], here: str = "here", asked: str = "asked") -> str:
-    """Say differences on one line, the first few of them.
+def describe_differences(
+    differing: Sequence[Difference], here: str = "here", asked: str = "asked"
+) -> str:
+    """Write differences on one line, the first few of them.
 
     Args:
-        found: At least one difference.
+        differing: At least one difference.
         here: What to call the one run.
         asked: What to call the other.
 
     Returns:
         Such as ``policy.exec_horizon: 16 here, 8 asked``.
     """
-    shown = "; ".join(
-        f"{each.name}: {short(each.here)} {here}, {short(each.asked)} {asked}"
-        for each in list(found)[:_SHOWN]
+    text = "; ".join(
+        f"{difference.name}: {short(difference.here)} {here}, {short(difference.asked)} {asked}"
+        for difference in differing[:_MOST_DESCRIBED]
     )
-    return shown + (f"; {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    more = len(differing) - _MOST_DESCRIBED
+    return f"{text}; {more} more" if more > 0 else text

@@ -1,7 +1,6 @@
 """A run in others' words: LeRobot's ``eval_info.json`` and the ``model-index`` of model cards."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any, Literal, get_args
 
 from results.errors import ResultsError
 from results.folder import load_run
-from results.leaderboard.rows import Row, rows_from_runs
+from results.leaderboard.rows import LeaderboardRow, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
+from tasks.files import write_text
 
 ExportFormat = Literal["lerobot", "model-index"]
 
@@ -35,7 +35,7 @@ class _Export:
     folder: Path
     info: RunInfo
     counted: tuple[EpisodeRecord, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
 
 
 def export_run(folder: Path | str, format: ExportFormat, *, incomplete: bool = False) -> str:
@@ -95,15 +95,7 @@ def write_export(path: Path | str, text: str, *, overwrite: bool = False) -> Non
             "to lose it."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(path, text, several_writers=True)
 
 
 def _is_export(path: Path) -> bool:
@@ -200,7 +192,7 @@ def _own(run: _Export) -> dict[str, Any]:
     }
 
 
-def _numbers(row: Row) -> dict[str, Any]:
+def _numbers(row: LeaderboardRow) -> dict[str, Any]:
     return {
         "successes": row.successes,
         "episodes": row.episodes,
@@ -236,7 +228,7 @@ def _model_index(run: _Export) -> str:
     return f"{_HEAD}{data.to_yaml().rstrip()}\n"
 
 
-def _metric_name(row: Row) -> str:
+def _metric_name(row: LeaderboardRow) -> str:
     part = "" if row.complete else f", incomplete of {row.expected}"
     return (
         f"success rate, % (95 % {row.method} {100 * row.low:.1f}–{100 * row.high:.1f}; "
@@ -244,7 +236,7 @@ def _metric_name(row: Row) -> str:
     )
 
 
-def _asked(info: RunInfo, row: Row) -> dict[str, Any]:
+def _asked(info: RunInfo, row: LeaderboardRow) -> dict[str, Any]:
     asked = {"tasks": sorted(row.tasks), "episodes_per_task": info.episodes_per_task}
     return {**asked, "seed": info.config["seed"]} if "seed" in info.config else asked
 

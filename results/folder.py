@@ -1,6 +1,5 @@
 """The files of a run folder: finding, reading and replacing them, and what failed starts leave."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from results.errors import ResultsError
 from results.locking import LOCK_FILE
 from results.records import SCHEMA_VERSION, EpisodeRecord, RunInfo
+from tasks.files import atomic_file, draft_of
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -37,7 +37,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ResultsError: There is no run at or below a path.
     """
-    found: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for path in paths:
         runs = [path] if (path / RUN_FILE).is_file() else sorted(_below(path))
         if not runs:
@@ -47,15 +47,15 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
                 "above such folders."
             )
         for run in runs:
-            found.setdefault(run.resolve(), run)
-    return list(found.values())
+            folders.setdefault(run.resolve(), run)
+    return list(folders.values())
 
 
 def _below(path: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(path):
+    for directory, folders, files in os.walk(path):
         if RUN_FILE in files:
             folders.clear()  # a run holds no runs
-            yield Path(place)
+            yield Path(directory)
 
 
 def read_info(folder: Path | str) -> RunInfo:
@@ -174,29 +174,34 @@ def write_info(folder: Path, info: RunInfo) -> None:
         folder: The run folder.
         info: What to write.
     """
-    path, draft = folder / RUN_FILE, folder / f"{RUN_FILE}.tmp"
+    with atomic_file(folder / RUN_FILE) as draft:
+        draft.write_bytes(RUN.dump_json(info, indent=2) + b"\n")
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Link a file under another name, in one step, or copy it where links are not possible.
+
+    A target of the same size and time is the same file, or a copy of it, and stays.
+    """
+    if target.exists():
+        one, other = source.stat(), target.stat()
+        if (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns):
+            return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = draft_of(target)
+    draft.unlink(missing_ok=True)
     try:
-        with draft.open("wb") as file:
-            file.write(RUN.dump_json(info, indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        os.link(source, draft)
     except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()  # on a full disk, half a file is in the way
-        raise
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        shutil.copy2(source, draft)
+    draft.replace(target)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
+        location = ".".join(str(part) for part in first["loc"])
+        return f"{location}: {first['msg']}" if location else str(first["msg"])
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return str(error).splitlines()[0]
@@ -209,7 +214,9 @@ _SETTINGS = {
 }
 """Files of settings by kind of work, and what one of ours says at least."""
 
-_DRAFTS = (f"{RUN_FILE}.tmp", ".train.json.writing", ".recipe.json.writing")
+_DRAFTS = (f"{RUN_FILE}.tmp", *(draft_of(Path(name)).name for name in _SETTINGS))
+"""Half-written settings; ``run.json.tmp`` is the name that older versions gave."""
+
 _NOTES = ("train.jsonl", ".train.jsonl.writing", "wandb.id")
 """What a training notes before its first checkpoint; without one nothing goes on from it."""
 _LOGS = ("logs", "tensorboard", "wandb")

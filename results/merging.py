@@ -7,21 +7,19 @@ has been finished since.
 
 import contextlib
 import dataclasses
-import os
 import re
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from results.differences import differences, in_words
+from results.differences import describe_differences, differences
 from results.errors import ResultsError
-from results.folder import RUN_FILE, load_run
+from results.folder import RUN_FILE, link_file, load_run
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 
 PARTS_OWN = ("config.shard", "config.out")
-"""What every part has of its own: which part of the whole it is, such as ``2/4``, and its place."""
+"""Settings of each part alone: its share of the whole, such as ``2/4``, and its folder."""
 
 DRAFTS = ".merging"
 """Folder beside the merged run in which it grows until it is whole."""
@@ -102,14 +100,14 @@ def merge_runs(
     # Two levels down, where nobody who looks for the runs of a folder takes it for one.
     target = out.parent / DRAFTS / out.name if fresh else out
     shards = [_read(path) for path in paths]
-    there = [_read(target)] if (target / RUN_FILE).exists() else []
-    parts = [*there, *shards]
+    merged = [_read(target)] if (target / RUN_FILE).exists() else []
+    parts = [*merged, *shards]
     volatile = (*volatile, *PARTS_OWN)
     for other in parts[1:]:
         _check_same(parts[0], other, volatile, pinned)
     # Shards come first: what is there may name a video that could not be found before.
-    chosen = _choose([*shards, *there])
-    info = _whole(parts, out)
+    chosen = _choose([*shards, *merged])
+    info = _describe_merged(parts, out)
     with RunStore.open(target, info, volatile=volatile) as store:
         lost = _fill(store, chosen)
         store.note(_other_conditions(parts))
@@ -136,10 +134,11 @@ def _read(folder: Path) -> _Source:
 def _check_same(
     one: _Source, other: _Source, volatile: Collection[str], pinned: Collection[str]
 ) -> None:
-    if found := differences(one.info, other.info, volatile, pinned):
+    if differing := differences(one.info, other.info, volatile, pinned):
         raise ResultsError(
             f"'{one.folder}' and '{other.folder}' are not parts of one run "
-            f"({in_words(found, 'there', 'here')}): merge runs of the same configuration only."
+            f"({describe_differences(differing, 'there', 'here')}): merge runs of the same "
+            "configuration only."
         )
 
 
@@ -175,7 +174,7 @@ def _better(held: tuple[Path, EpisodeRecord], new: tuple[Path, EpisodeRecord]) -
     return old.video is None and record.video is not None
 
 
-def _whole(sources: Sequence[_Source], out: Path) -> RunInfo:
+def _describe_merged(sources: Sequence[_Source], out: Path) -> RunInfo:
     """Describe the run that the sources are parts of."""
     first = sources[0].info
     return dataclasses.replace(
@@ -193,8 +192,8 @@ def _other_conditions(sources: Sequence[_Source]) -> Iterator[Resumption]:
     usual = sources[0].info.provenance
     for source in sources:
         yield from source.info.resumed
-        found = source.info.provenance
-        changed = {name: value for name, value in found.items() if usual.get(name) != value}
+        provenance = source.info.provenance
+        changed = {name: value for name, value in provenance.items() if usual.get(name) != value}
         if changed:
             yield Resumption(at=source.info.created, changed=changed)
 
@@ -204,14 +203,14 @@ def _fill(store: RunStore, chosen: Mapping[EpisodeKey, tuple[Path, EpisodeRecord
     held = {record.key: record for record in load_run(store.folder)[1]}
     names = {record.video: key for key, record in held.items() if record.video}
     lost = 0
-    for key, (folder, found) in chosen.items():
-        record = found
-        if found.video is not None:
+    for key, (folder, source) in chosen.items():
+        record = source
+        if source.video is not None:
             known = held[key].video if key in held else None
-            name = known or _own_name(found.video, key, names)
-            record = dataclasses.replace(found, video=name)
-            if (folder / found.video).is_file():
-                _link(folder / found.video, store.folder / name)
+            name = known or _unique_name(source.video, key, names)
+            record = dataclasses.replace(source, video=name)
+            if (folder / source.video).is_file():
+                link_file(folder / source.video, store.folder / name)
             else:
                 lost += 1
         if held.get(key) != record:
@@ -219,29 +218,13 @@ def _fill(store: RunStore, chosen: Mapping[EpisodeKey, tuple[Path, EpisodeRecord
     return lost
 
 
-def _own_name(video: str, key: EpisodeKey, names: dict[str, EpisodeKey]) -> str:
-    """Return a name for a video that no other episode has; almost always its own."""
+def _unique_name(video: str, key: EpisodeKey, names: dict[str, EpisodeKey]) -> str:
+    """Return a name that no other episode's video has, its present one if possible."""
     path, number = PurePosixPath(video), 1
     while names.setdefault(video, key) != key:
         number += 1
         video = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
     return video
-
-
-def _link(source: Path, target: Path) -> None:
-    if target.exists():
-        one, other = source.stat(), target.stat()
-        # A copy of a film has its size and time; the same film need not be copied again.
-        if (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns):
-            return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.stem}.part{target.suffix}")
-    draft.unlink(missing_ok=True)
-    try:
-        os.link(source, draft)
-    except OSError:
-        shutil.copy2(source, draft)
-    draft.replace(target)
 
 
 def _absent(infos: Sequence[RunInfo]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -233,22 +233,16 @@ class RunInfo:
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 
 
-def kind_of(reason: str) -> str:
-    """Return a reason without its numbers, which differ from episode to episode."""
-    return _NUMBER.sub("#", reason)
+def error_kind(error: str) -> str:
+    """Return an error's text without its numbers, which differ from episode to episode."""
+    return _NUMBER.sub("#", error)
 
 
-def most_frequent(reasons: Iterable[str]) -> tuple[str, int]:
-    """Return the reason that is given most often, as it was given first, and how often.
+def most_frequent_error(errors: Sequence[str]) -> tuple[str, int]:
+    """Return the most frequent kind of error, in its first wording, and how often it came.
 
     Args:
-        reasons: What broke each episode, one line each; at least one.
+        errors: The error of each broken episode; at least one.
     """
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for reason in reasons:
-        kind = kind_of(reason)
-        first.setdefault(kind, reason)
-        counts[kind] += 1
-    kind, count = counts.most_common(1)[0]
-    return first[kind], count
+    kind, count = Counter(map(error_kind, errors)).most_common(1)[0]
+    return next(error for error in errors if error_kind(error) == kind), count

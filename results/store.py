@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.differences import differences, in_words
+from results.differences import describe_differences, differences
 from results.errors import ResultsError
 from results.folder import (
     EPISODE,
@@ -81,11 +81,11 @@ class RunStore:
         except OSError as error:
             raise _unwritable(folder, error) from error
         try:
-            there = _run_there(folder, info, volatile, pinned)
-            if there is None:
+            earlier = _find_resumable(folder, info, volatile, pinned)
+            if earlier is None:
                 clear_leftovers(folder)
             else:
-                info = _resume(there, info)
+                info = _resume(earlier, info)
             write_info(folder, info)
             return cls(folder, info, lock)
         except OSError as error:
@@ -114,7 +114,7 @@ class RunStore:
         Raises:
             ResultsError: The folder holds something else or another run, or is damaged.
         """
-        _run_there(Path(folder), info, volatile, pinned)
+        _find_resumable(Path(folder), info, volatile, pinned)
 
     @property
     def info(self) -> RunInfo:
@@ -178,7 +178,7 @@ class RunStore:
         Args:
             resumed: What to add; what is on record already is not added again.
         """
-        new = [each for each in resumed if each not in self._info.resumed]
+        new = [again for again in resumed if again not in self._info.resumed]
         if new:
             self._info = dataclasses.replace(self._info, resumed=(*self._info.resumed, *new))
             write_info(self.folder, self._info)
@@ -272,7 +272,7 @@ def _refuse_foreign(folder: Path) -> None:
     )
 
 
-def _run_there(
+def _find_resumable(
     folder: Path, new: RunInfo, volatile: Collection[str], pinned: Collection[str]
 ) -> RunInfo | None:
     """Return the run to go on with; None if the folder is free for a new one.
@@ -284,14 +284,14 @@ def _run_there(
     if not (folder / RUN_FILE).exists():
         return None
     old = read_info(folder)
-    found = differences(old, new, volatile, pinned)
-    if not found:
+    differing = differences(old, new, volatile, pinned)
+    if not differing:
         return old
     if is_free(folder):
         return None
     raise ResultsError(
-        f"'{folder}' holds a run with another configuration ({in_words(found)}): give another "
-        "--out, or remove the folder."
+        f"'{folder}' holds a run with another configuration ({describe_differences(differing)}): "
+        "give another --out, or remove the folder."
     )
 
 

@@ -29,7 +29,8 @@ _DISABLED = ("disable", DISABLED, "off", "false", "0")
 _DEFAULT = ("", "enable", "enabled", "on", "true", "1")
 _WINDOWS = ("glfw", "glx")
 
-_prepared: str | None = None
+prepared_backend: str | None = None
+"""What ``prepare`` has chosen; None before."""
 
 
 def backend() -> str:
@@ -42,8 +43,8 @@ def backend() -> str:
         ConfigError: One of the two variables has a value that is not allowed, or they contradict
             each other.
     """
-    if _prepared is not None:
-        return _prepared
+    if prepared_backend is not None:
+        return prepared_backend
     asked, platform = os.environ.get("MUJOCO_GL", ""), os.environ.get("PYOPENGL_PLATFORM", "")
     name, platform_name = asked.strip().lower(), platform.strip().lower()
     if name in _DISABLED:
@@ -79,13 +80,13 @@ def prepare() -> None:
         PrerequisiteError: A library is missing, or mujoco or robosuite is, or one that does not
             run LIBERO is installed.
     """
-    global _prepared
-    if _prepared is not None:
+    global prepared_backend
+    if prepared_backend is not None:
         return
     check_versions()
     name = backend()
     load_triton()  # before EGL, which may load Mesa when it is asked for its devices
-    device = _egl_device() if name == "egl" else None
+    device = egl_device() if name == "egl" else None
     quiet_robosuite()
     platform = name if name in BACKENDS else os.environ.get("PYOPENGL_PLATFORM")
     mujoco_sees: dict[str, str | None] = {
@@ -112,7 +113,7 @@ def prepare() -> None:
 
         if egl_context.EGL_DISPLAY is None:  # robosuite would look for a device of its own
             egl_context.EGL_DISPLAY = display
-    _prepared = name
+    prepared_backend = name
 
 
 def forbidden() -> ConfigError:
@@ -177,7 +178,7 @@ def _egl_display() -> Any:
     return egl.EGL_DISPLAY
 
 
-def _egl_device() -> int | None:
+def egl_device() -> int | None:
     """Return the index of the EGL device that the variables mean; None if any will do."""
     try:
         devices = egl_devices.device_extensions()

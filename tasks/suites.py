@@ -93,6 +93,12 @@ class Task:
         return f"{self.suite}/{self.name}_demo.hdf5"
 
 
+def clear_caches() -> None:
+    """Forget what was read of LIBERO, after another one was installed or set up."""
+    for function in (suite_tasks, _benchmark, _init_states):
+        function.cache_clear()
+
+
 def base_suite(suite: str) -> str:
     """Return the suite that a LIBERO-PRO suite derives from; any other name is its own."""
     return PRO_SUITES.get(suite, suite)

@@ -29,14 +29,6 @@ class Pin:
         """The supported versions in words, such as ``3.2.3 to 3.3.7``."""
         return self.pinned if self.pinned == self.newest else f"{self.pinned} to {self.newest}"
 
-    @property
-    def specifier(self) -> str:
-        """The supported versions as pip writes them, later patches of the newest included."""
-        if self.pinned == self.newest:
-            return f"=={self.pinned}"
-        major, minor, _ = _numbers(self.newest)
-        return f">={self.pinned},<{major}.{minor + 1}"
-
     def supports(self, found: str) -> bool:
         """Return whether a version is supported."""
         if self.pinned == self.newest:

@@ -25,7 +25,7 @@ from policies.rdt.encoders.siglip import SiglipImageEncoder
 from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.transformer import RDTModel
-from tasks.observation import FloatArray, Image
+from tasks.observation import FloatArray, Image, stack_robot_states
 
 Stages = Callable[[str], AbstractContextManager[None]]
 """Opens a stage by its name: ``encoder``, ``conditions`` or ``denoising``."""
@@ -38,7 +38,7 @@ def untimed(stage: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-class OfficialPlanner:
+class ReferencePlanner:
     """Plans with a network's weights, in the official order.
 
     Args:
@@ -75,12 +75,7 @@ class OfficialPlanner:
         )
         words, word_mask = self.network.text_encoder.prepare([request.instruction])
         length = int(word_mask.sum())
-        state = self.layout.encode_state(
-            joint_pos=now["joint_pos"],
-            ee_pos=now["ee_pos"],
-            ee_quat=now["ee_quat"],
-            gripper_qpos=now["gripper_qpos"],
-        )
+        state = self.layout.encode_state(stack_robot_states([now]))[0]
         generator = torch.Generator().manual_seed(request.seed)
         noise = torch.randn(1, self.contract.horizon, SIZE, generator=generator)
         pictures = _prepare(self.network.image_encoder, frames)

@@ -31,7 +31,7 @@ _CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopConfig:
+class ReferenceConfig:
     """What the loop evaluates: the first episodes of some tasks."""
 
     policy: PolicyConfig
@@ -49,7 +49,7 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class ReferenceEpisode:
     """One episode."""
 
     suite: str
@@ -59,11 +59,11 @@ class Played:
     steps: int
 
 
-LOOP: TypeAdapter[LoopConfig] = TypeAdapter(LoopConfig)
-PLAYED: TypeAdapter[Played] = TypeAdapter(Played)
+REFERENCE_CONFIG: TypeAdapter[ReferenceConfig] = TypeAdapter(ReferenceConfig)
+REFERENCE_EPISODE: TypeAdapter[ReferenceEpisode] = TypeAdapter(ReferenceEpisode)
 
 
-def play_all(config: LoopConfig) -> Iterator[Played]:
+def play_all(config: ReferenceConfig) -> Iterator[ReferenceEpisode]:
     """Play every episode, in order.
 
     Args:
@@ -97,7 +97,7 @@ def _play(
     protocol: Protocol,
     policy: AnyPolicy,
     exec_horizon: int | None,
-) -> Played:
+) -> ReferenceEpisode:
     key = EpisodeKey(task.suite, task.index, state, protocol.seed)
     env.reset()
     seen = env.set_init_state(task.init_states()[state])
@@ -128,8 +128,8 @@ def _play(
     return _played(key, False, steps)
 
 
-def _played(key: EpisodeKey, success: bool, steps: int) -> Played:
-    return Played(
+def _played(key: EpisodeKey, success: bool, steps: int) -> ReferenceEpisode:
+    return ReferenceEpisode(
         suite=key.suite, task=key.task, init_state=key.init_state, success=success, steps=steps
     )
 
@@ -149,10 +149,10 @@ def _observation(seen: dict[str, Any], task: Task, protocol: Protocol) -> Observ
 
 
 def main() -> None:
-    """Read a ``LoopConfig`` from the first argument; print a line of JSON for each episode."""
+    """Read a ``ReferenceConfig`` from the first argument; print a line of JSON for each episode."""
     out, sys.stdout = sys.stdout, sys.stderr  # LIBERO prints
-    for played in play_all(LOOP.validate_python(json.loads(sys.argv[1]))):
-        out.write(PLAYED.dump_json(played).decode() + "\n")
+    for played in play_all(REFERENCE_CONFIG.validate_python(json.loads(sys.argv[1]))):
+        out.write(REFERENCE_EPISODE.dump_json(played).decode() + "\n")
         out.flush()
 
 

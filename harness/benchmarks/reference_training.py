@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.presets import build_network
 from tasks.demos.file import PICTURES
+from tasks.observation import RobotState
 
 _HORIZON, _HISTORY, _SIZE = 64, 2, 64
 
@@ -50,10 +51,12 @@ class SampleByFile(Dataset[dict[str, Any]]):
         chunk = actions[start : start + _HORIZON]
         tail = np.repeat(chunk[-1:], _HORIZON - len(chunk), axis=0)
         state = self._layout.encode_state(
-            joint_pos=joints[start],
-            gripper_qpos=robot[start, 0:2],
-            ee_pos=robot[start, 2:5],
-            ee_quat=robot[start, 5:9],
+            RobotState(
+                joint_pos=joints[start],
+                gripper_qpos=robot[start, 0:2],
+                ee_pos=robot[start, 2:5],
+                ee_quat=robot[start, 5:9],
+            )
         )
         ids, mask = self._text(["open the drawer"])
         return {

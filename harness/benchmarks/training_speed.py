@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks.errors import HarnessError
 
-SIDES = ("loop", "ours")
+BACKENDS = ("loop", "ours")
 _WARM = 3
 
 
@@ -59,9 +59,9 @@ def compare_training(
     Raises:
         HarnessError: A side failed.
     """
-    turns: dict[str, list[TrainingFigures]] = {side: [] for side in SIDES}
+    turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
     for _ in range(repeats):
-        for side in SIDES:
+        for side in BACKENDS:
             report(side)
             words = [sys.executable, "-m", __name__, side, str(demos), str(updates)]
             done = subprocess.run(

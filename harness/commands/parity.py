@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from harness.parity.rows import Comparison
+    from harness.parity.inputs import Comparison
 
 FAILED = 1
 
@@ -77,7 +77,7 @@ def parity_command(
         from tasks.suites import import_libero
 
         import_libero()  # before robosuite is, which would warn
-        from harness.parity.checks import examine_demo
+        from harness.parity.checks import check_demo
         from tasks.findings import none_failed
 
         if demo < 0:
@@ -90,7 +90,7 @@ def parity_command(
             stage += 1
 
         with contextlib.redirect_stdout(io.StringIO()):  # LIBERO prints
-            rows = examine_demo(
+            rows = check_demo(
                 demo_file,
                 index=demo,
                 suite=suite,

@@ -92,7 +92,7 @@ def collect(
     for config in every:
         for index in config.tasks:
             task = find_task(config.suite, index)
-            there = _finished_before(config, task)
+            there = finished_before(config, task)
             if there is not None:
                 found[task.suite, index] = there
             else:
@@ -115,7 +115,7 @@ def _collect(
     for again in reversed(range(_RESTARTS + 1)):
         left = [(c, task) for c, task in wanted if (task.suite, task.index) not in found]
         try:
-            for line in _run([_Line(*each) for each in left], workers, progress):
+            for line in _run([TaskAttempts(*each) for each in left], workers, progress):
                 found[line.task.suite, line.task.index] = line.close()
             return
         except WorkerDiedError:
@@ -136,7 +136,7 @@ def _telling_once(progress: Progress | None) -> Progress:
     return tell
 
 
-class _Line:
+class TaskAttempts:
     """The attempts at one task: which to start, which are finished, in which order they count."""
 
     def __init__(self, config: CollectionConfig, task: Task) -> None:
@@ -151,10 +151,12 @@ class _Line:
 
     @property
     def kept(self) -> int:
+        """Attempts that are kept."""
         return sum(attempt.kept for attempt in self.attempts)
 
     @property
     def done(self) -> bool:
+        """Whether no attempt is needed any more."""
         return bool(self.problem) or self.kept >= self.config.demos
 
     def start(self) -> int | None:
@@ -226,13 +228,13 @@ class _Line:
         return Counter(attempt.reason for attempt in self.attempts if not attempt.kept)
 
 
-def _run(lines: Sequence[_Line], workers: int, progress: Progress) -> Iterator[_Line]:
+def _run(lines: Sequence[TaskAttempts], workers: int, progress: Progress) -> Iterator[TaskAttempts]:
     """Work through the tasks in order, all workers busy; yield each when it is done."""
     for line in lines:
         line.parts.mkdir(parents=True, exist_ok=True)
         if line.path.exists():
             take_apart(line.config, line.path, line.parts)
-    pending: dict[Future[Attempt], _Line] = {}
+    pending: dict[Future[Attempt], TaskAttempts] = {}
     waiting = list(lines)
     with worker_pool(workers) as pool:
         while waiting:
@@ -267,7 +269,7 @@ def _parts_folder(config: CollectionConfig, task: Task) -> Path:
     return config.out / ".parts" / f"{task.suite}_{task.index:02d}_{short}"
 
 
-def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
+def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     """Return a task whose file has all that is asked for.
 
     A file of which more is asked, and nothing else, is added to; one that was made with other

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -205,14 +205,13 @@ def _run(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> Itera
             for name in job.names:
                 work = pool.submit(remake_demo, job.source, name, job.parts, job.config)
                 pending[work] = job
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                job, remade = pending.pop(future), future.result()
-                job.remade[remade.demo] = remade
-                if progress is not None:
-                    progress(job.source, remade)
-                if len(job.remade) == len(job.names):
-                    yield job
+        for future in as_completed(pending):
+            job, remade = pending[future], future.result()
+            job.remade[remade.demo] = remade
+            if progress is not None:
+                progress(job.source, remade)
+            if len(job.remade) == len(job.names):
+                yield job
 
 
 def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig) -> Remade:

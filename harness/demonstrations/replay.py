@@ -1,7 +1,7 @@
 """Executing the actions of demo files again on this simulator, open loop, and comparing."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,16 @@ def replay_demos(
     Raises:
         SimulatorError: A worker died.
     """
-    found: dict[int, Replay] = {}
+    replays: dict[int, Replay] = {}
     with worker_pool(min(workers, len(chosen))) as pool:
         pending: dict[Future[Replay], int] = {
             pool.submit(replay_demo, path, name): index for index, (path, name) in enumerate(chosen)
         }
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                index = pending.pop(future)
-                found[index] = future.result()
-                if progress is not None:
-                    progress(found[index])
-    return [found[index] for index in range(len(chosen))]
+        for future in as_completed(pending):
+            replay = replays[pending[future]] = future.result()
+            if progress is not None:
+                progress(replay)
+    return [replays[index] for index in range(len(chosen))]
 
 
 def replay_demo(path: Path, name: str) -> Replay:

@@ -24,7 +24,7 @@ from policies.executor import read_plan
 from policies.interface import PlanRequest, Policy
 from policies.plan_checks import PlanInspector
 from results.errors import ResultsError
-from results.records import EpisodeKey, EpisodeRecord, kind_of
+from results.records import EpisodeKey, EpisodeRecord, error_kind
 from results.signals import Interruption
 from results.store import RunStore
 from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
@@ -205,7 +205,7 @@ class Dispatcher:
             SimulatorError: They did.
         """
         self._broken.append(reason)
-        alike = len({kind_of(each) for each in self._broken}) == 1
+        alike = len({error_kind(each) for each in self._broken}) == 1
         if not alike:
             self._give_up_after = 0
         if len(self._broken) == self._give_up_after and not self._schedule.finished:

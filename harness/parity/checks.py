@@ -2,38 +2,33 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
-import numpy as np
-
-from harness.parity.dry_run import Rehearsal
-from harness.parity.images import check_pictures
-from harness.parity.inputs import LIBERO_GRIP, Evidence, gather
+from harness.parity.actions import check_actions, check_layout
+from harness.parity.dry_run import DryRun
+from harness.parity.images import check_images
+from harness.parity.inputs import Comparison, gather_inputs
 from harness.parity.metrics import check_contract, check_task
 from harness.parity.robot import check_robot
-from harness.parity.rows import Comparison
-from harness.parity.vectors import check_layout
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from tasks.demos.file import Convention
-from tasks.demos.folders import find_demo_files
+from tasks.demos.folders import find_demo_files, named_suites, named_task
 from tasks.demos.reader import Recording, read_recording
 from tasks.errors import ConfigError
-from tasks.findings import Status
-from tasks.observation import ACTION_DIM, CAMERAS
+from tasks.observation import CAMERAS
 from tasks.protocols import Protocol, get_protocol
 from tasks.simulation.simulator import Simulator
-from tasks.suites import SUITES, Instructions, Task, find_task, suite_tasks
+from tasks.suites import Instructions, Task, find_task
 
 _LEAST_STEPS = 6
-_ENDING = "_demo"
 
 Report = Callable[[str], None]
 """Told what is done next."""
 
 
-def examine_demo(
+def check_demo(
     path: Path,
     *,
     index: int = 0,
@@ -106,18 +101,18 @@ def compare(
     Raises:
         ConfigError: The demonstration is another task's.
     """
-    evidence = gather(recording, Rehearsal(recording, simulator))
+    inputs = gather_inputs(recording, DryRun(recording, simulator))
     own = contract is not None and contract.plain_layout.hash == layout.hash
     mapping = contract.mapping if contract is not None and own else layout
     rows = [
-        *check_task(evidence, simulator.task, protocol),
-        *check_pictures(evidence, protocol),
-        *check_robot(evidence),
-        *check_actions(evidence),
-        *check_layout(evidence, mapping),
+        *check_task(inputs, simulator.task, protocol),
+        *check_images(inputs, protocol),
+        *check_robot(inputs),
+        *check_actions(inputs),
+        *check_layout(inputs, mapping),
     ]
     if contract is not None:
-        rows += check_contract(contract, evidence, simulator.task, protocol, layout)
+        rows += check_contract(contract, inputs, simulator.task, protocol, layout)
     return rows
 
 
@@ -132,17 +127,12 @@ def find_task_of(recording: Recording, suite: str | None, task: str | None) -> T
     Raises:
         ConfigError: There is no such task, or neither the file nor its folder says which it is.
     """
-    # Not resolved: where a cache links to, files have no names.
-    path, bddl = recording.path.absolute(), recording.bddl
-    folders = [path.parent.name] + ([] if bddl is None else [bddl.parent.name])
-    suites = [suite] if suite else [folder for folder in folders if folder in SUITES]
+    bddl = recording.bddl or PurePath()
+    suites = [suite] if suite else named_suites(recording.path, bddl)
     if task is not None and suites:
         return find_task(suites[0], task)
-    names = [path.stem.removesuffix(_ENDING)] + ([] if bddl is None else [bddl.stem])
-    for each in suites:
-        for candidate in suite_tasks(each):
-            if candidate.name in names:
-                return candidate
+    if (named := named_task(recording.path, bddl, suite)) is not None:
+        return named
     raise ConfigError(
         f"'{recording.path}' does not say which task it demonstrates. Fix: give --suite, such as "
         "libero_goal, and --task, an index or name."
@@ -182,69 +172,3 @@ def _contract(checkpoint: str) -> Contract:
     from policies.rdt.checkpoint.inspection import inspect_checkpoint
 
     return inspect_checkpoint(checkpoint, check_numbers=False).contract
-
-
-_SMALL = 0.05
-_BETTER = 0.5
-_SCALES = (0.8, 1.25)
-
-
-def check_actions(evidence: Evidence) -> list[Comparison]:
-    """Look at the range of actions, where they lead, and what the gripper's command means."""
-    return [_range(evidence), _effect(evidence), _grip(evidence)]
-
-
-def _range(evidence: Evidence) -> Comparison:
-    actions = evidence.recording.demo.actions
-    arm, grips = actions[:, : ACTION_DIM - 1], np.unique(actions[:, -1])
-    largest = float(np.abs(arm).max())
-    few = len(grips) <= 3
-    commands = ", ".join(f"{grip:+g}" for grip in grips) if few else f"{len(grips)} values"
-    small = largest < _SMALL
-    return Comparison(
-        name="action range",
-        demo=f"{arm.min():+.2f} to {arm.max():+.2f}; gripper {commands}",
-        environment="−1 to +1, units of 0.05 m and 0.5 rad",
-        status="warning" if small else "ok",
-        fix="they look like metres and radians: divide by 0.05 and 0.5" if small else "",
-    )
-
-
-def _effect(evidence: Evidence) -> Comparison:
-    effect = evidence.effect
-    status: Status = "ok"
-    fix = ""
-    if not effect.faithful:
-        status = "failed"
-        fix = "store the actions that were executed, LIBERO's own numbers, without normalisation"
-        if effect.later < _BETTER * effect.off:
-            fix = "actions[t] leads to states[t]; it must lead to states[t + 1]: shift them by one"
-        elif effect.earlier < _BETTER * effect.off:
-            fix = "actions[t] starts from states[t + 1]; it must from states[t]: shift them by one"
-        elif not _SCALES[0] < effect.scale < _SCALES[1]:
-            fix = f"the arm moved {effect.scale:.2g} times as far as these actions move it: {fix}"
-    return Comparison(
-        name="action effect",
-        demo="each leads from its recorded state to the next",
-        environment=(
-            f"ends {effect.off:.1e} rad from there; standing still {effect.still:.1e}; motion × "
-            f"{effect.scale:.2f}"
-        ),
-        status=status,
-        fix=fix,
-    )
-
-
-def _grip(evidence: Evidence) -> Comparison:
-    found = evidence.grip
-    good = found == LIBERO_GRIP
-    numbers = ", ".join(
-        f"{name}: {error * 1e3:.1f} mm" for name, error in evidence.grip_errors.items()
-    )
-    return Comparison(
-        name="gripper command",
-        demo=f"{found} explains the recorded fingers best",
-        environment=f"{LIBERO_GRIP}; fingers off by {numbers}",
-        status="ok" if good else "failed",
-        fix="" if good else f"store it as {LIBERO_GRIP}, in actions and intended_actions",
-    )

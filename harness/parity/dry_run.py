@@ -18,7 +18,7 @@ integrator and the controller's latest orientation, is settled by the commands b
 _ALMOST_STILL = 1e-12
 
 
-class Rehearsal:
+class DryRun:
     """The environment put into the states of a demonstration.
 
     Args:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from harness.parity.inputs import Evidence
-from harness.parity.rows import Comparison, graded
+from harness.parity.inputs import Comparison, Inputs, graded
 from tasks.observation import CAMERAS, Image, Observation
 from tasks.protocols import Protocol
 
@@ -32,18 +31,18 @@ Differences = dict[str, float]
 """Mean absolute difference from the environment's picture by turn, of 255."""
 
 
-def apart(one: Image, other: Image) -> float:
+def image_difference(one: Image, other: Image) -> float:
     """Return the mean absolute difference of two pictures, of 255."""
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
-def check_pictures(evidence: Evidence, protocol: Protocol) -> list[Comparison]:
+def check_images(inputs: Inputs, protocol: Protocol) -> list[Comparison]:
     """Compare size, cameras, orientation, colours and time of the pictures."""
-    pictures = evidence.recording.demo.pictures
+    pictures = inputs.recording.demo.pictures
     sizes = {camera: pictures[camera].shape[1:3] for camera in CAMERAS}
     rows = [_resolution(sizes, protocol)]
     matches = {
-        camera: {other: _turned(evidence, camera, other) for other in CAMERAS} for camera in CAMERAS
+        camera: {other: _turned(inputs, camera, other) for other in CAMERAS} for camera in CAMERAS
     }
     shown = {
         camera: min(CAMERAS, key=lambda other: min(found[other].values()))
@@ -54,20 +53,22 @@ def check_pictures(evidence: Evidence, protocol: Protocol) -> list[Comparison]:
     for camera, other in shown.items():
         found = matches[camera][other]
         turns[camera] = min(found, key=lambda turn: found[turn])
-        rows.append(_orientation(evidence, camera, other, turns[camera], found, protocol))
-    rows.append(_time(evidence, shown, turns))
+        rows.append(_orientation(inputs, camera, other, turns[camera], found, protocol))
+    rows.append(_time(inputs, shown, turns))
     return rows
 
 
-def _pairs(evidence: Evidence, camera: str, other: str) -> Iterable[tuple[Image, Image]]:
-    pictures = evidence.recording.demo.pictures[camera]
-    for row, seen in zip(evidence.rows, evidence.seen, strict=True):
+def _pairs(inputs: Inputs, camera: str, other: str) -> Iterable[tuple[Image, Image]]:
+    pictures = inputs.recording.demo.pictures[camera]
+    for row, seen in zip(inputs.rows, inputs.seen, strict=True):
         yield pictures[row], seen[other]  # type: ignore[literal-required]
 
 
-def _turned(evidence: Evidence, camera: str, other: str) -> Differences:
+def _turned(inputs: Inputs, camera: str, other: str) -> Differences:
     return {
-        name: float(np.mean([apart(turn(a), b) for a, b in _pairs(evidence, camera, other)]))
+        name: float(
+            np.mean([image_difference(turn(a), b) for a, b in _pairs(inputs, camera, other)])
+        )
         for name, turn in TURNS.items()
     }
 
@@ -101,7 +102,7 @@ def _cameras(shown: dict[str, str], matches: dict[str, dict[str, Differences]]) 
 
 
 def _orientation(
-    evidence: Evidence,
+    inputs: Inputs,
     camera: str,
     other: str,
     turn: str,
@@ -111,7 +112,7 @@ def _orientation(
     best = found[turn]
     others = ", ".join(f"{name} {value:.1f}" for name, value in found.items() if name != turn)
     swapped = np.mean(
-        [apart(TURNS[turn](a)[..., ::-1], b) for a, b in _pairs(evidence, camera, other)]
+        [image_difference(TURNS[turn](a)[..., ::-1], b) for a, b in _pairs(inputs, camera, other)]
     )
     status, fix = graded(best, _FINE, _BEARABLE), ""
     if status != "ok" and swapped < _CLEARLY * best:
@@ -128,7 +129,7 @@ def _orientation(
     return Comparison(
         name=f"pictures of {camera}",
         demo=f"{turn} matches best: {best:.2f} of 255 apart ({others})",
-        environment=f"{protocol.orientation}, rendered at rows {_listed(evidence.rows)}",
+        environment=f"{protocol.orientation}, rendered at rows {_listed(inputs.rows)}",
         status=status,
         fix=fix,
     )
@@ -143,18 +144,18 @@ def _turning(turn: str, protocol: Protocol) -> str:
     )
 
 
-def _time(evidence: Evidence, shown: dict[str, str], turns: dict[str, str]) -> Comparison:
+def _time(inputs: Inputs, shown: dict[str, str], turns: dict[str, str]) -> Comparison:
     """Compare pictures of a fast motion with those a control step earlier and later."""
     found = [
-        float(np.mean([_moving_apart(evidence, seen, camera, shown, turns) for camera in CAMERAS]))
-        for seen in evidence.around
+        float(np.mean([_moving_apart(inputs, seen, camera, shown, turns) for camera in CAMERAS]))
+        for seen in inputs.around
     ]
     step = int(np.argmin(found)) - 1
     late = step != 0 and found[step + 1] < _CLEARLY * found[1]
     before, then, after = found
     return Comparison(
         name="pictures in time",
-        demo=f"row {evidence.moving} shows row {evidence.moving + step}" if late else "in step",
+        demo=f"row {inputs.moving} shows row {inputs.moving + step}" if late else "in step",
         environment=f"row before {before:.2f} apart, then {then:.2f}, after {after:.2f} of 255",
         status="failed" if late else "ok",
         fix="shift the pictures by one row against states and actions" if late else "",
@@ -162,14 +163,14 @@ def _time(evidence: Evidence, shown: dict[str, str], turns: dict[str, str]) -> C
 
 
 def _moving_apart(
-    evidence: Evidence,
+    inputs: Inputs,
     seen: Observation,
     camera: str,
     shown: dict[str, str],
     turns: dict[str, str],
 ) -> float:
-    picture = evidence.recording.demo.pictures[camera][evidence.moving]
-    return apart(TURNS[turns[camera]](picture), seen[shown[camera]])  # type: ignore[literal-required]
+    picture = inputs.recording.demo.pictures[camera][inputs.moving]
+    return image_difference(TURNS[turns[camera]](picture), seen[shown[camera]])  # type: ignore[literal-required]
 
 
 def _listed(rows: Iterable[int]) -> str:

@@ -1,7 +1,6 @@
-"""Does what is said agree: the task, its words, the control frequency, a checkpoint's contract?"""
+"""Do task, sentence and control frequency agree, and a checkpoint's contract with both?"""
 
-from harness.parity.inputs import Evidence
-from harness.parity.rows import Comparison
+from harness.parity.inputs import Comparison, Inputs
 from harness.wording import compare_wording, other_instructions, trained_sentences
 from policies.rdt.actions.layout import Layout
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
@@ -14,11 +13,11 @@ from tasks.suites import Task, same_words
 _NEAR = 1e-3
 
 
-def check_task(evidence: Evidence, task: Task, protocol: Protocol) -> list[Comparison]:
+def check_task(inputs: Inputs, task: Task, protocol: Protocol) -> list[Comparison]:
     """Compare instruction, fixtures and control frequency."""
-    recording = evidence.recording
+    recording = inputs.recording
     hertz = recording.control_hz
-    rows = [_instruction(recording, task, protocol), _fixtures(evidence)]
+    rows = [check_instruction(recording, task, protocol), _fixtures(inputs)]
     if hertz is not None:
         rows.append(
             Comparison(
@@ -33,14 +32,14 @@ def check_task(evidence: Evidence, task: Task, protocol: Protocol) -> list[Compa
 
 
 def check_contract(
-    contract: Contract, evidence: Evidence, task: Task, protocol: Protocol, layout: Layout
+    contract: Contract, inputs: Inputs, task: Task, protocol: Protocol, layout: Layout
 ) -> list[Comparison]:
     """Compare what a checkpoint needs with the demonstration and the evaluation."""
-    side = next(iter(evidence.recording.demo.pictures.values())).shape[1]
+    side = next(iter(inputs.recording.demo.pictures.values())).shape[1]
     size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
     fits = contract.render_size in (ANY_SIZE, protocol.resolution)
     rows = [
-        _sentence(contract, task, protocol),
+        check_sentence(contract, task, protocol),
         _cameras(contract),
         _compared(
             "orientation",
@@ -76,20 +75,22 @@ def check_contract(
     return rows
 
 
-def _instruction(recording: Recording, task: Task, protocol: Protocol) -> Comparison:
-    words, said = recording.demo.instruction, protocol.instruction_of(task)
-    same = same_words(words, said)
+def check_instruction(recording: Recording, task: Task, protocol: Protocol) -> Comparison:
+    """Compare the sentence that training takes with the one that an evaluation says."""
+    trained, evaluated = recording.demo.instruction, protocol.instruction_of(task)
+    same = same_words(trained, evaluated)
     noted = "" if recording.noted is None else f" (not what problem_info notes: {recording.noted})"
     return Comparison(
         name="instruction",
-        demo=words + noted,
-        environment=said,
+        demo=trained + noted,
+        environment=evaluated,
         status="ok" if same else "failed",
         fix="" if same else "call the file after its task, TASK_demo.hdf5, or give its --task",
     )
 
 
-def _sentence(contract: Contract, task: Task, protocol: Protocol) -> Comparison:
+def check_sentence(contract: Contract, task: Task, protocol: Protocol) -> Comparison:
+    """Compare the sentences of a checkpoint's training with the one that an evaluation says."""
     known = trained_sentences(contract.demos)
     found = compare_wording(known, [task], protocol.instructions)
     fix = ""
@@ -131,8 +132,8 @@ def _compared(name: str, needs: str, has: str, fix: str) -> Comparison:
     )
 
 
-def _fixtures(evidence: Evidence) -> Comparison:
-    moved = evidence.moved
+def _fixtures(inputs: Inputs) -> Comparison:
+    moved = inputs.moved
     if moved is None:
         return Comparison(
             name="fixtures",

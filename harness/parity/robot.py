@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from harness.parity.inputs import Evidence
-from harness.parity.rows import Comparison, graded
+from harness.parity.inputs import Comparison, Inputs, graded
 from tasks.findings import Status
 from tasks.observation import FloatArray
 from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix, wxyz_to_xyzw
@@ -18,34 +17,34 @@ arm by less than the first, a control step of motion is more than the second."""
 _UNRELATED = 0.1
 
 
-def check_robot(evidence: Evidence) -> list[Comparison]:
+def check_robot(inputs: Inputs) -> list[Comparison]:
     """Compare everything a state holds, and whether it belongs to its row."""
-    rows = [_timing(evidence), _joints(evidence), _position(evidence), _rotation(evidence)]
-    turned = _axis_angle(evidence)
-    return [*rows, *([] if turned is None else [turned]), _fingers(evidence)]
+    rows = [_timing(inputs), _joints(inputs), _position(inputs), _rotation(inputs)]
+    turned = _axis_angle(inputs)
+    return [*rows, *([] if turned is None else [turned]), _fingers(inputs)]
 
 
-def _shown(evidence: Evidence, name: str) -> FloatArray:
-    return np.stack([seen[name] for seen in evidence.seen])  # type: ignore[literal-required]
+def _shown(inputs: Inputs, name: str) -> FloatArray:
+    return np.stack([seen[name] for seen in inputs.seen])  # type: ignore[literal-required]
 
 
-def _timing(evidence: Evidence) -> Comparison:
-    recording, timing = evidence.recording, evidence.timing
+def _timing(inputs: Inputs) -> Comparison:
+    recording, row_shift = inputs.recording, inputs.row_shift
     before = recording.timing.convention == "before_action"
     status: Status = "ok"
     found, fix = "each row shows the state before its action", ""
-    if not timing.told:
+    if not row_shift.certain:
         status, found = "warning", "states do not tell: the arm hardly moves"
         fix = "choose another demonstration with --demo"
-    elif timing.error > _UNRELATED:
-        status, found = "warning", f"joints are {timing.error:.2f} rad from every near state"
+    elif row_shift.error > _UNRELATED:
+        status, found = "warning", f"joints are {row_shift.error:.2f} rad from every near state"
         fix = "see joint positions"
-    elif timing.shift:
+    elif row_shift.shift:
         status = "failed"
-        found = f"row t shows the state of row t{timing.shift:+d}"
-        other = "after_action" if timing.shift > 0 else "before_action"
+        found = f"row t shows the state of row t{row_shift.shift:+d}"
+        other = "after_action" if row_shift.shift > 0 else "before_action"
         fix = "shift the observations against states and actions"
-        if timing.shift == (1 if before else -1):
+        if row_shift.shift == (1 if before else -1):
             fix = (
                 f"observations were recorded as '{other}': check with --convention {other}, then "
                 f"write that into the file's data.attrs['obs_convention']"
@@ -59,9 +58,9 @@ def _timing(evidence: Evidence) -> Comparison:
     )
 
 
-def _joints(evidence: Evidence) -> Comparison:
-    demo = evidence.recording.demo.joint_pos[list(evidence.rows)]
-    error = np.abs(demo - _shown(evidence, "joint_pos"))
+def _joints(inputs: Inputs) -> Comparison:
+    demo = inputs.recording.demo.joint_pos[list(inputs.rows)]
+    error = np.abs(demo - _shown(inputs, "joint_pos"))
     status = graded(float(error.max()), *_JOINTS)
     fix = ""
     if status != "ok":
@@ -71,15 +70,15 @@ def _joints(evidence: Evidence) -> Comparison:
     return Comparison(
         name="joint positions",
         demo=f"at most {error.max():.1e} rad apart",
-        environment=f"7 joints at rows {', '.join(map(str, evidence.rows))}",
+        environment=f"7 joints at rows {', '.join(map(str, inputs.rows))}",
         status=status,
         fix=fix,
     )
 
 
-def _position(evidence: Evidence) -> Comparison:
-    demo = evidence.recording.demo.ee_pos[list(evidence.rows)]
-    offsets = demo - _shown(evidence, "ee_pos")
+def _position(inputs: Inputs) -> Comparison:
+    demo = inputs.recording.demo.ee_pos[list(inputs.rows)]
+    offsets = demo - _shown(inputs, "ee_pos")
     error, mean = float(np.abs(offsets).max()), offsets.mean(0)
     status, fix = graded(error, *_METRES), ""
     if status != "ok":
@@ -96,9 +95,9 @@ def _position(evidence: Evidence) -> Comparison:
     )
 
 
-def _rotation(evidence: Evidence) -> Comparison:
-    demo = evidence.recording.demo.ee_quat[list(evidence.rows)]
-    shown = _shown(evidence, "ee_quat")
+def _rotation(inputs: Inputs) -> Comparison:
+    demo = inputs.recording.demo.ee_quat[list(inputs.rows)]
+    shown = _shown(inputs, "ee_quat")
     error = _angle(quat_to_matrix(demo), quat_to_matrix(shown))
     status, fix = graded(error, *_RADIANS), ""
     found = f"at most {error:.1e} rad apart"
@@ -126,11 +125,11 @@ def _rotation(evidence: Evidence) -> Comparison:
     )
 
 
-def _axis_angle(evidence: Evidence) -> Comparison | None:
-    stored = evidence.recording.axis_angle
+def _axis_angle(inputs: Inputs) -> Comparison | None:
+    stored = inputs.recording.axis_angle
     if stored is None:
         return None
-    demo, quats = stored[list(evidence.rows)], _shown(evidence, "ee_quat")
+    demo, quats = stored[list(inputs.rows)], _shown(inputs, "ee_quat")
     forms = {
         "angle in [0, π]": quat_to_axisangle(quats),
         "angle in [0, 2π], by the quaternion's sign": _signed_axis_angle(quats),
@@ -154,9 +153,9 @@ def _axis_angle(evidence: Evidence) -> Comparison | None:
     )
 
 
-def _fingers(evidence: Evidence) -> Comparison:
-    demo = evidence.recording.demo.gripper_qpos[list(evidence.rows)]
-    shown = _shown(evidence, "gripper_qpos")
+def _fingers(inputs: Inputs) -> Comparison:
+    demo = inputs.recording.demo.gripper_qpos[list(inputs.rows)]
+    shown = _shown(inputs, "gripper_qpos")
     error = float(np.abs(demo - shown).max())
     status, fix = graded(error, *_FINGERS), ""
     if status != "ok":

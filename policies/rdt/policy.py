@@ -61,9 +61,9 @@ class RDTPolicy:
 
         Args:
             network: Weights; moved to ``device`` and put into evaluation mode.
-            contract: What they need.
+            contract: What the weights need.
             device: Where to compute.
-            batch_size: Rows of every forward pass; spare ones are filled up.
+            batch_size: Rows of every forward pass; unused ones repeat the first.
             sampling: How to sample.
             files: See the class.
             more_files: See the class.
@@ -105,7 +105,7 @@ class RDTPolicy:
         """Plan for several episodes at once.
 
         Args:
-            requests: One question per episode.
+            requests: One per episode.
 
         Returns:
             One plan per request, (horizon, 7) float64 in [−1, 1], or (horizon, 10) for layouts of
@@ -117,29 +117,29 @@ class RDTPolicy:
         """
         by_length: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            places = self.network.text_encoder.padded_length(request.instruction)
-            by_length.setdefault(places, []).append(index)
+            length = self.network.text_encoder.padded_length(request.instruction)
+            by_length.setdefault(length, []).append(index)
         plans: dict[int, FloatArray] = {}
-        for alike in by_length.values():
-            for start in range(0, len(alike), self.batch_size):
-                chosen = alike[start : start + self.batch_size]
-                made = self._plan_rows([requests[index] for index in chosen])
-                plans.update(zip(chosen, made, strict=True))
+        for indices in by_length.values():
+            for start in range(0, len(indices), self.batch_size):
+                batch = indices[start : start + self.batch_size]
+                batch_plans = self._plan_batch([requests[index] for index in batch])
+                plans.update(zip(batch, batch_plans, strict=True))
         return [plans[index] for index in range(len(requests))]
 
-    def _plan_rows(self, given: list[PlanRequest]) -> list[FloatArray]:
-        """Plan for up to ``batch_size`` requests whose instructions are padded alike."""
-        rows = given + [given[0]] * (self.batch_size - len(given))
+    def _plan_batch(self, requests: list[PlanRequest]) -> list[FloatArray]:
+        """Plan for up to ``batch_size`` requests whose instructions have one padded length."""
+        rows = requests + [requests[0]] * (self.batch_size - len(requests))
         frames = self._frames(rows)
         noise = torch.stack([self._noise(request.seed) for request in rows])
         state = stack_robot_states([row.window[-1] for row in rows])
         vectors = self._sampler.sample(
             self.network.condition(self._conditions(rows, frames, state)),
             noise.to(self.device),
-            self._precedent(rows, state),
+            self._previous_plans(rows, state),
         )
         actions = self.layout.decode_actions(vectors.float().cpu().numpy(), state)
-        return list(actions[: len(given)])
+        return list(actions[: len(requests)])
 
     def _noise(self, seed: int) -> Tensor:
         """Draw (S, T, V) on the CPU, so that every device starts from the same numbers."""
@@ -147,21 +147,23 @@ class RDTPolicy:
         shape = (self.sampling.samples, self.contract.horizon, SIZE)
         return torch.randn(shape, generator=generator)
 
-    def _precedent(self, rows: Sequence[PlanRequest], state: RobotState) -> PreviousPlans | None:
+    def _previous_plans(
+        self, rows: Sequence[PlanRequest], state: RobotState
+    ) -> PreviousPlans | None:
+        """Encode what the previous plans say of the steps from now on, from where the robot is."""
         if self.sampling.guidance == "none":
             return None
-        rests = [
-            None if row.previous is None else self._rest_of(row.previous, state, index)
+        remainders = [
+            None
+            if row.previous is None
+            else torch.from_numpy(
+                self.layout.encode_actions(row.previous, robot_state_at(state, index))
+            )
             for index, row in enumerate(rows)
         ]
         return stack_previous_plans(
-            rests, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
+            remainders, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
         )
-
-    def _rest_of(self, previous: FloatArray, state: RobotState, index: int) -> Tensor:
-        """Put the rest of a plan into unified vectors, from where the robot is now."""
-        now = robot_state_at(state, index)
-        return torch.from_numpy(self.layout.encode_actions(previous, now))
 
     def _conditions(
         self, rows: Sequence[PlanRequest], frames: Image, state: RobotState
@@ -173,7 +175,7 @@ class RDTPolicy:
             "images": self.network.image_encoder.prepare(frames),
             "token_ids": text.to(self.device),
             "token_mask": text_mask.to(self.device),
-            "state": torch.from_numpy(self.layout.encode_state(**state)).to(self.device),
+            "state": torch.from_numpy(self.layout.encode_state(state)).to(self.device),
             "action_mask": mask_BV.to(self.device),
             "ctrl_freqs": torch.full((len(rows),), self.contract.control_hz, device=self.device),
         }
@@ -186,39 +188,47 @@ class RDTPolicy:
             raise SpecMismatchError(
                 f"A request has no observation. Needed: 1 to {history}. Fix: fill its window."
             )
-        wanted = self._frame_shape(windows[0][0])
+        shape = self._frame_shape(windows[0][0])
+        repeat_first = self.network.encoders_config.missing_history == "first"
         stacks = []
         for window in windows:
-            for seen in window:
-                _check_images(seen, cameras, wanted)
-            images = [self._by_place(seen, wanted) for seen in window]
-            blank = np.full_like(images[0], BACKGROUND)
-            first = self.network.encoders_config.missing_history == "first"
-            missing = [images[0] if first else blank] * (history - len(images))
-            stacks.append(np.stack(missing + images))
+            for observation in window:
+                _check_images(observation, cameras, shape)
+            steps = [self._camera_frames(observation, shape) for observation in window]
+            filler = steps[0] if repeat_first else np.full_like(steps[0], BACKGROUND)
+            stacks.append(np.stack([filler] * (history - len(steps)) + steps))
         return np.stack(stacks)
 
-    def _by_place(self, seen: Observation, shape: tuple[int, ...]) -> Image:
+    def _camera_frames(self, observation: Observation, shape: tuple[int, ...]) -> Image:
         """Stack (cameras, H, W, 3), the background where a camera is missing."""
         blank, missing = np.full(shape, BACKGROUND, np.uint8), self.contract.missing_cameras
         return np.stack(
-            [blank if camera in missing else seen[camera] for camera in self.contract.cameras]  # type: ignore[literal-required]
+            [
+                blank if camera in missing else observation[camera]  # type: ignore[literal-required]
+                for camera in self.contract.cameras
+            ]
         )
 
-    def _frame_shape(self, seen: Observation) -> tuple[int, ...]:
+    def _frame_shape(self, observation: Observation) -> tuple[int, ...]:
         side = self.contract.render_size
         if side != ANY_SIZE:
             return side, side, 3
-        return tuple(getattr(seen.get(self.contract.shown_cameras[0]), "shape", ()))
+        return _shape(observation, self.contract.shown_cameras[0])
 
 
-def _check_images(seen: Observation, cameras: Sequence[str], wanted: tuple[int, ...]) -> None:
+def _shape(observation: Observation, camera: str) -> tuple[int, ...]:
+    return tuple(getattr(observation.get(camera), "shape", ()))
+
+
+def _check_images(
+    observation: Observation, cameras: Sequence[str], needed: tuple[int, ...]
+) -> None:
     for camera in cameras:
-        shape: tuple[int, ...] = tuple(getattr(seen.get(camera), "shape", ()))
-        if shape != wanted or len(shape) != 3 or shape[2] != 3:
-            needed = wanted or "(height, width, 3)"
-            size = f" at {wanted[0]} pixels" if wanted else ""
+        shape = _shape(observation, camera)
+        if shape != needed or len(shape) != 3 or shape[2] != 3:
+            size = f" at {needed[0]} pixels" if needed else ""
             raise SpecMismatchError(
-                f"Camera '{camera}' gave {shape or 'no image'}; the checkpoint needs {needed}. "
+                f"Camera '{camera}' gave {shape or 'no image'}; the checkpoint needs "
+                f"{needed or '(height, width, 3)'}. "
                 f"Fix: render the policy's history{size}."
             )

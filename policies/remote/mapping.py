@@ -8,20 +8,20 @@ openpi's own script for LIBERO (examples/libero/main.py) sends:
   data must not get the shorter rotation instead, however equal the two are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from PIL import Image as Pillow
-from pydantic import ConfigDict, Field, FiniteFloat, model_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, model_validator
 from pydantic_core import ArgsKwargs
 
 from policies.interface import PlanRequest
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray, Image, Observation
 from tasks.rotations import quat_to_axisangle, quat_to_rot6d, xyzw_to_wxyz
+from tasks.settings import settings
 
 Turn = Literal["rotate180", "raw", "flip"]
 """How an image is turned against what the renderer gives, as ``rotate180`` and ``raw`` of
@@ -30,23 +30,18 @@ Turn = Literal["rotate180", "raw", "flip"]
 Resize = Literal["pad", "stretch", "none"]
 
 STATE_PARTS: Mapping[str, Callable[[Observation], FloatArray]] = {
-    "pos": lambda seen: seen["ee_pos"],
-    "axisangle": lambda seen: quat_to_axisangle(seen["ee_quat"], keep_sign=True),
-    "short-axisangle": lambda seen: quat_to_axisangle(seen["ee_quat"]),
-    "quat": lambda seen: seen["ee_quat"],
-    "short-quat": lambda seen: np.where(seen["ee_quat"][3] < 0, -1, 1) * seen["ee_quat"],
-    "quat-wxyz": lambda seen: xyzw_to_wxyz(seen["ee_quat"]),
-    "rot6d": lambda seen: quat_to_rot6d(seen["ee_quat"]),
-    "fingers": lambda seen: seen["gripper_qpos"],
-    "width": lambda seen: seen["gripper_qpos"][:1] - seen["gripper_qpos"][1:],
-    "joints": lambda seen: seen["joint_pos"],
+    "pos": lambda now: now["ee_pos"],
+    "axisangle": lambda now: quat_to_axisangle(now["ee_quat"], keep_sign=True),
+    "short-axisangle": lambda now: quat_to_axisangle(now["ee_quat"]),
+    "quat": lambda now: now["ee_quat"],
+    "short-quat": lambda now: np.where(now["ee_quat"][3] < 0, -1, 1) * now["ee_quat"],
+    "quat-wxyz": lambda now: xyzw_to_wxyz(now["ee_quat"]),
+    "rot6d": lambda now: quat_to_rot6d(now["ee_quat"]),
+    "fingers": lambda now: now["gripper_qpos"],
+    "width": lambda now: now["gripper_qpos"][:1] - now["gripper_qpos"][1:],
+    "joints": lambda now: now["joint_pos"],
 }
 """What a state may consist of, each from an observation: metres, radians, unit quaternions."""
-
-
-def read_state(seen: Observation, parts: Sequence[str]) -> FloatArray:
-    """Return a state (n,) float64 made of parts, keys of ``STATE_PARTS``, in that order."""
-    return np.concatenate([STATE_PARTS[part](seen) for part in parts]).astype(np.float64)
 
 
 def turned(frame: Image, turn: Turn) -> Image:
@@ -118,11 +113,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 _PROBED_SIZE = 256
 
 
-@dataclass(
-    frozen=True,
-    kw_only=True,
-    config=ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True),
-)
+@settings
 class ServerMapping:
     """How observations become a server's requests and its answers become plans.
 
@@ -164,21 +155,21 @@ class ServerMapping:
     """What the last column of a plan spans: signed, −1 to 1; unit, 0 to 1."""
     gripper_high: Literal["close", "open"] = "close"
     """What the upper end of that range means."""
-    gripper_threshold: FiniteFloat | Literal["none"] = "none"
+    gripper_threshold: float | Literal["none"] = "none"
     """Decide the gripper: from this number on, in the server's own range, it is the upper end."""
 
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, given: ArgsKwargs) -> ArgsKwargs:
         """Fill in the conventions of the kind of server; what the user gives comes first."""
-        own = dict(given.kwargs or {})
-        preset = dict(PRESETS.get(own.get("server", "openpi"), {}))
-        if own.get("resize") == "none" and "image_size" in own:
+        options = dict(given.kwargs or {})
+        preset = dict(PRESETS.get(options.get("server", "openpi"), {}))
+        if options.get("resize") == "none" and "image_size" in options:
             raise ConfigError(
-                f"image_size {own['image_size']} given with resize none, which sends images as "
+                f"image_size {options['image_size']} given with resize none, which sends images as "
                 "rendered. Fix: leave out one of them; eval's --resolution sets what is rendered."
             )
-        return ArgsKwargs(given.args, {**preset, **own})
+        return ArgsKwargs(given.args, {**preset, **options})
 
     @model_validator(mode="after")
     def _check_state(self) -> Self:
@@ -212,26 +203,27 @@ class ServerMapping:
         Returns:
             Images (H, W, 3) uint8, the state (n,), and the instruction, by their keys.
         """
-        seen = request.window[-1]
+        now = request.window[-1]
         message: dict[str, Any] = {}
         if self.image_key != NOTHING:
-            message[self.image_key] = self._image(seen["agentview"], self.image_turn)
+            message[self.image_key] = self._image(now["agentview"], self.image_turn)
         if self.wrist_key != NOTHING:
             turn = self.image_turn if self.wrist_turn == "same" else self.wrist_turn
-            message[self.wrist_key] = self._image(seen["wrist"], turn)
+            message[self.wrist_key] = self._image(now["wrist"], turn)
         if NOTHING not in (self.state_key, self.state):
-            state = read_state(seen, self.state.split("+"))
+            parts = [STATE_PARTS[part](now) for part in self.state.split("+")]
+            state = np.concatenate(parts).astype(np.float64)
             message[self.state_key] = state.astype(self.state_dtype)
         if self.prompt_key != NOTHING:
-            words = request.instruction
-            message[self.prompt_key] = words.lower() if self.prompt_case == "lower" else words
+            prompt = request.instruction
+            message[self.prompt_key] = prompt.lower() if self.prompt_case == "lower" else prompt
         return message
 
     def blank_request(self) -> dict[str, Any]:
         """Return a message of black images and zeros, to learn what a server's plans are like."""
         side = _PROBED_SIZE if self.resize == "none" else self.image_size
         black = np.zeros((side, side, 3), np.uint8)
-        nothing = Observation(
+        observation = Observation(
             agentview=black,
             wrist=black,
             joint_pos=np.zeros(7),
@@ -239,7 +231,7 @@ class ServerMapping:
             ee_quat=np.array([0.0, 0.0, 0.0, 1.0]),
             gripper_qpos=np.zeros(2),
         )
-        return self.request(PlanRequest(window=[nothing], instruction="do nothing", seed=0))
+        return self.request(PlanRequest(window=[observation], instruction="do nothing", seed=0))
 
     def commands(self, actions: FloatArray) -> FloatArray:
         """Turn a server's actions into LIBERO's, clipped to [−1, 1] as its controller does.
@@ -251,14 +243,14 @@ class ServerMapping:
         Returns:
             (steps, 7); gripper −1 open and +1 close.
         """
-        read = np.array(actions, dtype=np.float64)
-        grips = read[:, -1]
+        commands = np.array(actions, dtype=np.float64)
+        grips = commands[:, -1]
         if not isinstance(self.gripper_threshold, str):
             grips = np.where(grips >= self.gripper_threshold, 1.0, -1.0)
         elif self.gripper_range == "unit":
             grips = 2 * grips - 1
-        read[:, -1] = -grips if self.gripper_high == "open" else grips
-        clipped: FloatArray = read.clip(-1.0, 1.0)
+        commands[:, -1] = -grips if self.gripper_high == "open" else grips
+        clipped: FloatArray = commands.clip(-1.0, 1.0)
         return clipped
 
     def _image(self, frame: Image, turn: Turn) -> Image:

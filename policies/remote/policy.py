@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from policies.interface import PlanRequest, PolicySpec
 from policies.plan_checks import Suspicion
@@ -16,6 +15,7 @@ from tasks.actions import check_finite, read_numbers
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 from tasks.protocols import Protocol
+from tasks.settings import settings
 
 _EXEC_HORIZON = 5
 """Steps that openpi's script for LIBERO executes of each plan."""
@@ -71,9 +71,11 @@ class RemotePolicy:
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the server is, what it says of itself, and what it is shown."""
-        said = self._connection.metadata
         return {
-            "policy_server": {"uri": self._connection.uri, "metadata": _plain(said)},
+            "policy_server": {
+                "uri": self._connection.uri,
+                "metadata": _plain(self._connection.metadata),
+            },
             "policy_mapping": self._mapping.conventions,
         }
 
@@ -110,11 +112,7 @@ class RemotePolicy:
         return plans
 
 
-@dataclass(
-    frozen=True,
-    kw_only=True,
-    config=ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True),
-)
+@settings
 class RemoteOptions(ServerMapping):
     """Asks a server that speaks openpi's WebSocket protocol."""
 
@@ -122,11 +120,11 @@ class RemoteOptions(ServerMapping):
     """The server's name or address; wss://name for an encrypted connection."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """Its port."""
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds an answer may take."""
     retries: Annotated[int, Field(ge=0)] = 3
     """How often a request is sent again after a time-out or a lost connection."""
-    wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    wait: Annotated[float, Field(ge=0)] = 60.0
     """Seconds to wait for a server that is not there, at the start and later."""
     horizon: Annotated[int, Field(ge=1, le=_LONGEST_PLAN)] | None = None
     """Steps in the server's plans. Without it, a request of black images is sent to see, which

@@ -1,18 +1,19 @@
 """Comparing runs on the episodes that all of them have."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from results.comparison.conditions import Conditions, conditions_of, values_in_words
+from results.comparison.conditions import RunConditions, conditions_of, describe_values
 from results.comparison.pairs import (
-    Latest,
+    LatestRecords,
     Outcomes,
-    Pair,
+    PairComparison,
+    compare_pair,
     contrasts_of,
     letters_of,
     outcomes_of,
-    pair_of,
     shared_keys,
 )
 from results.errors import ResultsError
@@ -22,7 +23,7 @@ from results.statistics.intervals import Estimate, rate_interval
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class ComparedRun:
     """One of the runs that are compared, on one suite."""
 
     tag: str
@@ -66,20 +67,25 @@ class Comparison:
     task_names: Mapping[int, str]
     """Names of the tasks of these episodes."""
 
-    contenders: tuple[Contender, ...]
+    runs: tuple[ComparedRun, ...]
     """The runs, in the order given."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairComparison, ...]
     """Every pair of them."""
 
-    conditions: Conditions
+    conditions: RunConditions
     """How the runs were made."""
 
     warnings: tuple[str, ...]
     """All that a reader must know first, the conditions' warnings included."""
 
 
-Loaded = tuple[Path, RunInfo, Sequence[EpisodeRecord]]
+class LoadedRun(NamedTuple):
+    """A run folder and what it holds."""
+
+    folder: Path
+    info: RunInfo
+    records: Sequence[EpisodeRecord]
 
 
 def compare_runs(folders: Sequence[Path | str], *, force: bool = False) -> list[Comparison]:
@@ -102,67 +108,70 @@ def compare_runs(folders: Sequence[Path | str], *, force: bool = False) -> list[
             f"{len(paths)} run folders given ({', '.join(map(str, paths))}): give two or more, "
             "each once."
         )
-    runs = [(path, *load_run(path)) for path in paths]
-    infos = [info for _, info, _ in runs]
-    tags = [_tag(place) for place in range(len(runs))]
+    runs = [LoadedRun(path, *load_run(path)) for path in paths]
+    infos = [run.info for run in runs]
+    tags = [_tag(index) for index in range(len(runs))]
     conditions = conditions_of(infos, tags)
     if conditions.protocols and not force:
         raise ResultsError(_other_protocols(conditions, tags))
     suites = [suite for suite in infos[0].suites if all(suite in info.suites for info in infos)]
     if not suites:
-        shown = values_in_words([", ".join(info.suites) for info in infos], tags)
-        raise ResultsError(f"The runs share no suite ({shown}): compare runs of the same suite.")
-    found = [_compare_suite(runs, suite, tags, conditions) for suite in suites]
-    shared = [comparison for comparison in found if comparison.keys]
+        values = describe_values([", ".join(info.suites) for info in infos], tags)
+        raise ResultsError(f"The runs share no suite ({values}): compare runs of the same suite.")
+    comparisons = [_compare_suite(runs, suite, tags, conditions) for suite in suites]
+    shared = [comparison for comparison in comparisons if comparison.keys]
     if not shared:
         raise ResultsError(_nothing_shared(runs, suites, tags))
     return shared
 
 
 def _compare_suite(
-    runs: Sequence[Loaded], suite: str, tags: Sequence[str], conditions: Conditions
+    loaded: Sequence[LoadedRun], suite: str, tags: Sequence[str], conditions: RunConditions
 ) -> Comparison:
-    outcomes = [outcomes_of(records, suite) for _, _, records in runs]
-    latest = [{r.key: r for r in records if r.suite == suite} for _, _, records in runs]
+    outcomes = [outcomes_of(run.records, suite) for run in loaded]
+    latest = [{r.key: r for r in run.records if r.suite == suite} for run in loaded]
     keys = shared_keys(outcomes)
     contrasts = contrasts_of(outcomes)
     letters = letters_of(outcomes, contrasts)
-    contenders = [
-        _contender(run, tag, letter, own, records, keys)
-        for run, tag, letter, own, records in zip(
-            runs, tags, letters, outcomes, latest, strict=True
-        )
+    runs = [
+        _compared_run(*run, keys)
+        for run in zip(loaded, tags, letters, outcomes, latest, strict=True)
     ]
-    names = {key.task: latest[0][key].task_name for key in keys}
-    folders = [path for path, _, _ in runs]
+    folders = [run.folder for run in loaded]
     return Comparison(
         suite=suite,
         keys=tuple(keys),
-        task_names=names,
-        contenders=tuple(contenders),
+        task_names={key.task: latest[0][key].task_name for key in keys},
+        runs=tuple(runs),
         pairs=tuple(
-            pair_of(contrast, outcomes, latest, folders, keys) for contrast in contrasts if keys
+            compare_pair(contrast, outcomes, latest, folders, keys)
+            for contrast in contrasts
+            if keys
         ),
         conditions=conditions,
-        warnings=(*conditions.warnings, *_warnings(runs, contenders, latest, keys, suite)),
+        warnings=(
+            *conditions.warnings,
+            *_scene_warnings(latest, keys),
+            *_episode_warnings(loaded, runs, len(keys), suite),
+        ),
     )
 
 
-def _contender(
-    run: Loaded,
+def _compared_run(
+    run: LoadedRun,
     tag: str,
     letters: str,
     outcomes: Outcomes,
-    latest: Latest,
+    latest: LatestRecords,
     keys: Sequence[EpisodeKey],
-) -> Contender:
+) -> ComparedRun:
     by_task: dict[int, list[bool]] = {}
     for key in keys:
         by_task.setdefault(key.task, []).append(outcomes[key])
-    return Contender(
+    return ComparedRun(
         tag=tag,
-        name=run[1].name,
-        folder=run[0],
+        name=run.info.name,
+        folder=run.folder,
         successes=sum(outcomes[key] for key in keys),
         interval=rate_interval([(sum(wins), len(wins)) for wins in by_task.values()]),
         by_task={task: sum(wins) for task, wins in by_task.items()},
@@ -172,64 +181,59 @@ def _contender(
     )
 
 
-def _warnings(
-    runs: Sequence[Loaded],
-    contenders: Sequence[Contender],
-    latest: Sequence[Latest],
-    keys: Sequence[EpisodeKey],
-    suite: str,
-) -> list[str]:
-    warnings = []
+def _scene_warnings(latest: Sequence[LatestRecords], keys: Sequence[EpisodeKey]) -> Iterator[str]:
     scenes = [{records[key].scene_hash for records in latest} - {None} for key in keys]
     if other := sum(len(hashes) > 1 for hashes in scenes):
-        warnings.append(
+        yield (
             f"{other} of {len(keys)} shared episodes began in different scenes, so they are the "
             "same by name only."
         )
-    for (_, info, _), each in zip(runs, contenders, strict=True):
-        counted = len(keys) + each.others
-        if counted < (expected := info.expected_of(suite)):
-            broken = f", {each.errors} broke" if each.errors else ""
-            warnings.append(f"{each.tag} is incomplete: {counted} of {expected} episodes{broken}.")
-        if each.others:
-            warnings.append(
-                f"{each.others} episodes of {each.tag} are left out: not every run has them."
-            )
-    return warnings
 
 
-def _other_protocols(conditions: Conditions, tags: Sequence[str]) -> str:
-    shown = "; ".join(
-        f"{each.name.removeprefix('protocol.')}: {values_in_words(each.values, tags)}"
-        for each in conditions.protocols[:6]
+def _episode_warnings(
+    loaded: Sequence[LoadedRun], runs: Sequence[ComparedRun], shared: int, suite: str
+) -> Iterator[str]:
+    for source, run in zip(loaded, runs, strict=True):
+        counted = shared + run.others
+        if counted < (expected := source.info.expected_of(suite)):
+            broken = f", {run.errors} broke" if run.errors else ""
+            yield f"{run.tag} is incomplete: {counted} of {expected} episodes{broken}."
+        if run.others:
+            yield f"{run.others} episodes of {run.tag} are left out: not every run has them."
+
+
+def _other_protocols(conditions: RunConditions, tags: Sequence[str]) -> str:
+    settings = "; ".join(
+        f"{setting.name.removeprefix('protocol.')}: {describe_values(setting.values, tags)}"
+        for setting in conditions.protocols[:6]
     )
     return (
-        f"The runs follow different protocols ({shown}), so their rates do not measure the same: "
-        "run one of them again under the other's, or see them side by side with --force."
+        f"The runs follow different protocols ({settings}), so their rates do not measure the "
+        "same: run one of them again under the other's, or see them side by side with --force."
     )
 
 
-def _nothing_shared(runs: Sequence[Loaded], suites: Iterable[str], tags: Sequence[str]) -> str:
-    told = []
-    for (_, _, records), tag in zip(runs, tags, strict=True):
-        counted = [key for suite in suites for key in outcomes_of(records, suite)]
+def _nothing_shared(runs: Sequence[LoadedRun], suites: Iterable[str], tags: Sequence[str]) -> str:
+    descriptions = []
+    for run, tag in zip(runs, tags, strict=True):
+        counted = [key for suite in suites for key in outcomes_of(run.records, suite)]
         tasks, states, seeds = (sorted({key[field] for key in counted}) for field in (1, 2, 3))
-        told.append(
+        descriptions.append(
             f"{tag} has tasks {_few(tasks)}, initial states {_few(states)} and seeds {_few(seeds)}"
             if counted
             else f"{tag} has no episode that counts"
         )
     return (
-        f"No episode is shared by all runs: {'; '.join(told)}. Give eval the same --tasks, "
+        f"No episode is shared by all runs: {'; '.join(descriptions)}. Give eval the same --tasks, "
         "--init-states and --seed."
     )
 
 
 def _few(numbers: Sequence[object]) -> str:
-    shown = ", ".join(map(str, numbers[:5]))
-    return shown + (f", … ({len(numbers)})" if len(numbers) > 5 else "")
+    first = ", ".join(map(str, numbers[:5]))
+    return first + (f", … ({len(numbers)})" if len(numbers) > 5 else "")
 
 
-def _tag(place: int) -> str:
-    again, letter = divmod(place, 26)
+def _tag(index: int) -> str:
+    again, letter = divmod(index, 26)
     return chr(ord("A") + letter) + (str(again + 1) if again else "")

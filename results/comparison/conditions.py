@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from results.differences import flat
+from results.differences import flatten
 from results.formatting import short
 from results.records import RunInfo
 
@@ -20,7 +20,7 @@ _LONG_TALES = re.compile(r"provenance\.(machine|python|checkpoint_files|init_sta
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class DifferingSetting:
     """One thing that is not the same in all runs."""
 
     name: str
@@ -31,20 +31,20 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditions:
+class RunConditions:
     """What a reader must know of the runs before comparing their rates."""
 
-    protocols: tuple[Setting, ...]
+    protocols: tuple[DifferingSetting, ...]
     """What differs between the protocols; empty where all follow the same."""
 
     warnings: tuple[str, ...]
     """What may explain a difference in place of the policies."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[DifferingSetting, ...]
     """Everything that differs: policies, checkpoints, demos, protocols, versions, renderers."""
 
 
-def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> Conditions:
+def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> RunConditions:
     """Compare the descriptions of runs.
 
     Args:
@@ -54,28 +54,28 @@ def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> Conditions:
     Returns:
         Their conditions.
     """
-    described = [flat(info, _SHOWN) for info in infos]
+    described = [flatten(info, _SHOWN) for info in infos]
     differing = [
-        Setting(name=name, values=values)
+        DifferingSetting(name=name, values=values)
         for name in dict.fromkeys(name for names in described for name in names)
         if len(set(map(short, values := tuple(names.get(name) for names in described)))) > 1
     ]
     hashes = {info.protocol["hash"] for info in infos}
     protocols = [each for each in differing if each.name.startswith("protocol.")]
-    return Conditions(
+    return RunConditions(
         protocols=tuple(protocols) if len(hashes) > 1 else (),
         warnings=tuple(_warnings(infos, tags, differing)),
         settings=tuple(each for each in differing if not _LONG_TALES.match(each.name)),
     )
 
 
-def values_in_words(values: Sequence[Any], tags: Sequence[str]) -> str:
+def describe_values(values: Sequence[Any], tags: Sequence[str]) -> str:
     """Say which run has which value, such as ``A "llvmpipe", B "NVIDIA H100"``."""
     return ", ".join(f"{tag} {short(value)}" for tag, value in zip(tags, values, strict=True))
 
 
 def _warnings(
-    infos: Sequence[RunInfo], tags: Sequence[str], differing: Sequence[Setting]
+    infos: Sequence[RunInfo], tags: Sequence[str], differing: Sequence[DifferingSetting]
 ) -> list[str]:
     warnings = []
     hashes = [f"{info.protocol_name} {info.protocol['hash'][:8]}" for info in infos]
@@ -88,9 +88,9 @@ def _warnings(
         blind = each.name.endswith("gl_renderer") and len(known) < 2
         if _SIMULATOR.match(each.name) and not blind:
             name = each.name.removeprefix("provenance.").removeprefix("packages.")
-            warnings.append(f"Different simulators: {name} {values_in_words(each.values, tags)}.")
+            warnings.append(f"Different simulators: {name} {describe_values(each.values, tags)}.")
         if each.name == "demos" and len(known) > 1:
-            warnings.append(f"Trained on different demos: {values_in_words(each.values, tags)}.")
+            warnings.append(f"Trained on different demos: {describe_values(each.values, tags)}.")
     for info, tag in zip(infos, tags, strict=True):
         changed = {name for again in info.resumed for name in again.changed}
         if found := sorted(changed & {"packages", "gl_renderer", "init_states"}):

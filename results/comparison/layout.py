@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from results.comparison.comparison import Comparison, Contender
-from results.comparison.pairs import Flip, Pair
+from results.comparison.comparison import ComparedRun, Comparison
+from results.comparison.pairs import Flip, PairComparison
 from results.formatting import short, spans
 from results.statistics.intervals import Estimate
 from results.statistics.power import ALPHA, POWER
@@ -72,9 +72,9 @@ def blocks_of(comparison: Comparison, flips: int | None = None) -> Iterator[Bloc
 def _contenders(comparison: Comparison) -> Grid:
     many = len(comparison.pairs) > 1
     episodes = len(comparison.keys)
-    methods = {run.interval.method for run in comparison.contenders}
+    methods = {run.interval.method for run in comparison.runs}
     lines = []
-    for run in comparison.contenders:
+    for run in comparison.runs:
         cells = [run.tag, run.name, f"{100 * run.successes / episodes:.1f} %"]
         cells.append(
             _interval(run.interval) + ("" if len(methods) == 1 else f" {run.interval.method}")
@@ -88,7 +88,7 @@ def _contenders(comparison: Comparison) -> Grid:
 
 
 def _settings(comparison: Comparison) -> Grid:
-    tags = [run.tag for run in comparison.contenders]
+    tags = [run.tag for run in comparison.runs]
     lines = [
         (each.name, *(value if isinstance(value, str) else short(value) for value in each.values))
         for each in comparison.conditions.settings
@@ -101,8 +101,8 @@ def _settings(comparison: Comparison) -> Grid:
     )
 
 
-def _one_pair(comparison: Comparison, pair: Pair, flips: int | None) -> Iterator[Block]:
-    a, b = comparison.contenders
+def _one_pair(comparison: Comparison, pair: PairComparison, flips: int | None) -> Iterator[Block]:
+    a, b = comparison.runs
     counts = pair.contrast.counts
     better = b if counts.difference > 0 else a
     verdict = f"{better.tag} is better" if pair.contrast.different else "They are not told apart"
@@ -151,7 +151,7 @@ def _one_pair(comparison: Comparison, pair: Pair, flips: int | None) -> Iterator
         yield from _flips(comparison, pair, flips)
 
 
-def _power(pair: Pair) -> Iterator[str]:
+def _power(pair: PairComparison) -> Iterator[str]:
     counts = pair.contrast.counts
     level = f"({ALPHA}, power {POWER})"
     if pair.detectable is None:
@@ -168,13 +168,13 @@ def _power(pair: Pair) -> Iterator[str]:
         )
 
 
-def _flips(comparison: Comparison, pair: Pair, most: int | None) -> Iterator[Block]:
+def _flips(comparison: Comparison, pair: PairComparison, most: int | None) -> Iterator[Block]:
     # Those that can be watched side by side come first.
     watchable = sorted(pair.flips, key=lambda flip: None in flip.videos)
     shown = watchable if most is None else watchable[:most]
     lines = ["Episodes that end differently:"] if shown else []
     for flip in shown:
-        lines += _flip(flip, comparison.contenders)
+        lines += _flip(flip, comparison.runs)
     if left := len(pair.flips) - len(shown):
         lines.append(f"{left} more end differently: --flips {len(pair.flips)} shows all.")
     if unseen := sum(None in flip.videos for flip in shown):
@@ -182,7 +182,7 @@ def _flips(comparison: Comparison, pair: Pair, most: int | None) -> Iterator[Blo
     yield Paragraph(lines=tuple(lines))
 
 
-def _flip(flip: Flip, runs: Sequence[Contender]) -> Iterator[str]:
+def _flip(flip: Flip, runs: Sequence[ComparedRun]) -> Iterator[str]:
     """Say who succeeded, then the videos on lines of their own, so that they can be copied."""
     a, b = runs
     yield (
@@ -195,7 +195,7 @@ def _flip(flip: Flip, runs: Sequence[Contender]) -> Iterator[str]:
 
 
 def _many_pairs(comparison: Comparison) -> Iterator[Block]:
-    runs = comparison.contenders
+    runs = comparison.runs
     yield Paragraph(
         lines=(
             "Runs that share a letter are not told apart (McNemar's exact test, Holm-corrected for "

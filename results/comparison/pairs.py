@@ -123,13 +123,13 @@ def letters_of(runs: Sequence[Outcomes], contrasts: Iterable[Contrast]) -> list[
     """
     keys = shared_keys(runs)
     order = sorted(range(len(runs)), key=lambda run: -sum(runs[run][key] for key in keys))
-    places = {run: place for place, run in enumerate(order)}
-    different = [(places[c.a], places[c.b]) for c in contrasts if c.different]
+    indices = {run: index for index, run in enumerate(order)}
+    different = [(indices[c.a], indices[c.b]) for c in contrasts if c.different]
     letters = compact_letters(len(runs), different)
-    return [letters[places[run]] for run in range(len(runs))]
+    return [letters[indices[run]] for run in range(len(runs))]
 
 
-Latest = Mapping[EpisodeKey, EpisodeRecord]
+LatestRecords = Mapping[EpisodeKey, EpisodeRecord]
 """The last attempt of each episode of a run on one suite."""
 
 
@@ -154,7 +154,7 @@ class Flip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskContrast:
+class TaskComparison:
     """Two runs on one task."""
 
     task: int
@@ -171,7 +171,7 @@ class TaskContrast:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class PairComparison:
     """Two of the runs on one suite."""
 
     contrast: Contrast
@@ -189,20 +189,20 @@ class Pair:
     needed_independent: int | None
     """Episodes of each run that would, were they not the same episodes."""
 
-    tasks: tuple[TaskContrast, ...]
+    tasks: tuple[TaskComparison, ...]
     """The breakdown by task."""
 
     flips: tuple[Flip, ...]
     """The episodes that end differently."""
 
 
-def pair_of(
+def compare_pair(
     contrast: Contrast,
     outcomes: Sequence[Outcomes],
-    latest: Sequence[Latest],
+    latest: Sequence[LatestRecords],
     folders: Sequence[Path],
     keys: Sequence[EpisodeKey],
-) -> Pair:
+) -> PairComparison:
     """Look at two of several runs.
 
     Args:
@@ -222,14 +222,14 @@ def pair_of(
     n, difference = counts.episodes, counts.difference
     flipped = counts.flipped / n
     rates = [(counts.both + only) / n for only in (counts.only_a, counts.only_b)]
-    return Pair(
+    return PairComparison(
         contrast=contrast,
         interval=difference_interval(list(by_task.values())),
         detectable=detectable_difference_paired(n, flipped),
         needed_shared=episodes_needed_paired(difference, flipped) if difference else None,
         needed_independent=episodes_needed(*rates) if difference else None,
         tasks=tuple(
-            TaskContrast(task=task, name=names[task], counts=each, adjusted=p)
+            TaskComparison(task=task, name=names[task], counts=each, adjusted=p)
             for (task, each), p in zip(by_task.items(), adjusted, strict=True)
         ),
         flips=tuple(
@@ -241,7 +241,7 @@ def pair_of(
 
 
 def _flip(
-    key: EpisodeKey, contrast: Contrast, latest: Sequence[Latest], folders: Sequence[Path]
+    key: EpisodeKey, contrast: Contrast, latest: Sequence[LatestRecords], folders: Sequence[Path]
 ) -> Flip:
     a, b = latest[contrast.a][key], latest[contrast.b][key]
     return Flip(

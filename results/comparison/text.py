@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from results.comparison.comparison import Comparison, Contender
+from results.comparison.comparison import ComparedRun, Comparison
 from results.comparison.layout import INDENT, Paragraph, blocks_of
-from results.comparison.pairs import Flip, Pair
+from results.comparison.pairs import Flip, PairComparison
 from results.formatting import (
     Format,
     check_format,
@@ -87,14 +87,14 @@ def comparison_values(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]
             "episodes": len(each.keys),
             "warnings": list(each.warnings),
             "differing": {s.name: list(s.values) for s in each.conditions.settings},
-            "runs": [_contender_values(run, len(each.keys)) for run in each.contenders],
+            "runs": [_contender_values(run, len(each.keys)) for run in each.runs],
             "pairs": _pairs(each),
         }
         for each in comparisons
     ]
 
 
-def _contender_values(run: Contender, episodes: int) -> dict[str, Any]:
+def _contender_values(run: ComparedRun, episodes: int) -> dict[str, Any]:
     return {
         "run": run.tag,
         "label": run.name,
@@ -109,7 +109,7 @@ def _contender_values(run: Contender, episodes: int) -> dict[str, Any]:
     }
 
 
-def _pair_values(pair: Pair, runs: Sequence[Contender]) -> dict[str, Any]:
+def _pair_values(pair: PairComparison, runs: Sequence[ComparedRun]) -> dict[str, Any]:
     contrast = pair.contrast
     return {
         "a": runs[contrast.a].tag,
@@ -137,7 +137,7 @@ def _pair_values(pair: Pair, runs: Sequence[Contender]) -> dict[str, Any]:
     }
 
 
-def _flip_values(flip: Flip, runs: Sequence[Contender]) -> dict[str, Any]:
+def _flip_values(flip: Flip, runs: Sequence[ComparedRun]) -> dict[str, Any]:
     return {
         **flip.key._asdict(),
         "task_name": flip.task_name,
@@ -177,4 +177,4 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def _pairs(comparison: Comparison) -> list[dict[str, Any]]:
-    return [_pair_values(pair, comparison.contenders) for pair in comparison.pairs]
+    return [_pair_values(pair, comparison.runs) for pair in comparison.pairs]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from results.formatting import spans
-from results.leaderboard.rows import Row
+from results.leaderboard.rows import LeaderboardRow
 
 Scalar = str | int | float | None
 
@@ -24,17 +24,19 @@ class Column:
     header: str
     """Name for people."""
 
-    text: Callable[[Row], str]
+    text: Callable[[LeaderboardRow], str]
     """The cell for people; empty where there is nothing to say."""
 
-    values: Callable[[Row], dict[str, Scalar]]
+    values: Callable[[LeaderboardRow], dict[str, Scalar]]
     """The cell for machines: one or more named values."""
 
     numeric: bool = True
     """Whether the cell is set to the right."""
 
 
-def _column(key: str, header: str, text: Callable[[Row], str], numeric: bool = True) -> Column:
+def _column(
+    key: str, header: str, text: Callable[[LeaderboardRow], str], numeric: bool = True
+) -> Column:
     return Column(
         key=key,
         header=header,
@@ -48,7 +50,7 @@ def _mean(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _tasks(row: Row) -> str:
+def _tasks(row: LeaderboardRow) -> str:
     if row.task_name is not None:
         return f"{row.tasks[0]}: {row.task_name}"
     return spans(row.tasks)
@@ -133,7 +135,7 @@ COLUMNS: tuple[Column, ...] = (
 _SAID_ONCE = ("suite", "tasks", "fusion", "demos", "protocol")
 
 
-def interval_header(rows: Sequence[Row]) -> str:
+def interval_header(rows: Sequence[LeaderboardRow]) -> str:
     """Return the header of the interval, which says how it was made if all rows agree.
 
     Args:
@@ -146,7 +148,7 @@ def interval_header(rows: Sequence[Row]) -> str:
     return f"95 % {methods.pop() if len(methods) == 1 else 'interval'}"
 
 
-def shown_columns(rows: Sequence[Row]) -> list[Column]:
+def shown_columns(rows: Sequence[LeaderboardRow]) -> list[Column]:
     """Return the columns that say something in at least one row.
 
     Args:
@@ -165,7 +167,7 @@ def shown_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def footnotes(rows: Sequence[Row]) -> list[str]:
+def footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
     """Return what a reader must know of the statistics, for below the table.
 
     Args:
@@ -191,14 +193,14 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _what_broke(row: Row) -> str:
+def _what_broke(row: LeaderboardRow) -> str:
     tried = row.episodes + row.errors
     lack = "" if row.episodes else ", so there is no success rate"
     often = "" if row.error_count == row.errors else f"most often ({row.error_count} times) "
     return f"{row.label}: {row.errors} of {tried} episodes broke{lack}: {often}{row.error}"
 
 
-def common_cells(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+def common_cells(rows: Sequence[LeaderboardRow]) -> dict[str, tuple[str, str]]:
     """Return what is the same in every row and therefore said once, above the table.
 
     Args:

@@ -105,8 +105,8 @@ def published_table(results: Sequence[PublishedResult]) -> "Table":
         caption_justify="left",
     )
     header, *lines = published_lines(results)
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if 0 < place <= len(SUITES) + 1 else "left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if 0 < index <= len(SUITES) + 1 else "left")
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
     return table

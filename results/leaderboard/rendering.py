@@ -23,13 +23,13 @@ from results.leaderboard.published import (
     published_values,
     remarks,
 )
-from results.leaderboard.rows import Row
+from results.leaderboard.rows import LeaderboardRow
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def rich_table(rows: Sequence[Row]) -> "Table":
+def rich_table(rows: Sequence[LeaderboardRow]) -> "Table":
     """Make the table for a terminal.
 
     Args:
@@ -70,7 +70,7 @@ def rich_table(rows: Sequence[Row]) -> "Table":
 
 
 def render(
-    rows: Sequence[Row],
+    rows: Sequence[LeaderboardRow],
     format: Format = "table",
     published: Sequence[PublishedResult] = (),
 ) -> str:
@@ -104,14 +104,14 @@ def render(
     return _csv(rows)
 
 
-def _table(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
+def _table(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
     text = plain_text(lambda console: console.print(rich_table(rows)))
     if published:
         text += plain_text(lambda console: console.print(published_table(published)))
     return text
 
 
-def _markdown(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
+def _markdown(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
     columns = shown_columns(rows)
     text = markdown_table(
         [column.header for column in columns],
@@ -126,17 +126,17 @@ def _markdown(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
     return text
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[LeaderboardRow]) -> str:
     values = [_values(row) for row in rows]
     return csv_table(list(values[0]) if values else [column.key for column in COLUMNS], values)
 
 
-def _json(rows: Sequence[Row], published: Sequence[PublishedResult]) -> str:
+def _json(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
     values: Any = [_values(row) for row in rows]
     if published:
         values = {"runs": values, "published": published_values(published)}
     return json_text(values)
 
 
-def _values(row: Row) -> dict[str, Scalar]:
+def _values(row: LeaderboardRow) -> dict[str, Scalar]:
     return {name: value for column in COLUMNS for name, value in column.values(row).items()}

@@ -12,16 +12,16 @@ from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
-from results.records import EpisodeRecord, RunInfo, most_frequent
+from results.records import EpisodeRecord, RunInfo, most_frequent_error
 from results.statistics.intervals import rate_interval
 from results.statistics.power import detectable_difference
 
-Run = tuple[RunInfo, Sequence[EpisodeRecord]]
+LoadedRun = tuple[RunInfo, Sequence[EpisodeRecord]]
 """A run as ``load_run`` returns it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class LeaderboardRow:
     """One run on one suite, or on one task of it."""
 
     label: str
@@ -116,7 +116,7 @@ class Row:
         return self.episodes >= self.expected
 
 
-def rows_from_runs(runs: Iterable[Run]) -> list[Row]:
+def rows_from_runs(runs: Iterable[LoadedRun]) -> list[LeaderboardRow]:
     """Make the leaderboard's rows, one for each run and suite, best first.
 
     Args:
@@ -137,7 +137,7 @@ def rows_from_runs(runs: Iterable[Run]) -> list[Row]:
     return _ranked(_lettered(rows))
 
 
-def rows_by_task(runs: Iterable[Run]) -> list[Row]:
+def rows_by_task(runs: Iterable[LoadedRun]) -> list[LeaderboardRow]:
     """Make the breakdown by task, one row for each run and task.
 
     Args:
@@ -163,7 +163,7 @@ def _row(
     suite: str,
     tasks: tuple[int, ...],
     expected: int,
-) -> Row:
+) -> LeaderboardRow:
     mine = [record for record in records if record.suite == suite and record.task in tasks]
     counted = [record for record in mine if record.outcome != "error"]
     wins = [record for record in counted if record.outcome == "success"]
@@ -174,8 +174,8 @@ def _row(
         ]
     )
     broken = [record.error or "" for record in mine if record.outcome == "error"]
-    error, error_count = most_frequent(broken) if broken else (None, 0)
-    row = Row(
+    error, error_count = most_frequent_error(broken) if broken else (None, 0)
+    row = LeaderboardRow(
         label=info.name,
         suite=suite,
         tasks=tuple(tasks),
@@ -207,7 +207,7 @@ def _row(
     return dataclasses.replace(row, notes=_notes_of_run(row, info))
 
 
-def _notes_of_run(row: Row, info: RunInfo) -> tuple[str, ...]:
+def _notes_of_run(row: LeaderboardRow, info: RunInfo) -> tuple[str, ...]:
     notes = []
     if not row.complete:
         notes.append(f"incomplete {row.episodes}/{row.expected}")
@@ -217,40 +217,40 @@ def _notes_of_run(row: Row, info: RunInfo) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _lettered(rows: Sequence[tuple[Row, Outcomes]]) -> list[Row]:
+def _lettered(rows: Sequence[tuple[LeaderboardRow, Outcomes]]) -> list[LeaderboardRow]:
     """Give letters to the most rows of a suite and tasks that have the very same episodes."""
     same: dict[tuple[str, frozenset[int]], dict[tuple[Any, ...], list[int]]] = {}
-    for place, (row, outcomes) in enumerate(rows):
+    for index, (row, outcomes) in enumerate(rows):
         if row.complete:
             alike = same.setdefault((row.suite, frozenset(row.tasks)), {})
             episodes = (row.protocol_hash, row.mujoco, frozenset(outcomes))
-            alike.setdefault(episodes, []).append(place)
+            alike.setdefault(episodes, []).append(index)
     lettered = [row for row, _ in rows]
     for alike in same.values():
-        places = max(alike.values(), key=len)
-        runs = [rows[place][1] for place in places]
+        indices = max(alike.values(), key=len)
+        runs = [rows[index][1] for index in indices]
         if len(runs) > 1 and runs[0]:
             letters = letters_of(runs, contrasts_of(runs))
-            for place, letter in zip(places, letters, strict=True):
-                lettered[place] = dataclasses.replace(lettered[place], letters=letter)
+            for index, letter in zip(indices, letters, strict=True):
+                lettered[index] = dataclasses.replace(lettered[index], letters=letter)
     return lettered
 
 
-def _ranked(rows: list[Row]) -> list[Row]:
-    groups: dict[tuple[str, frozenset[int]], list[Row]] = {}
+def _ranked(rows: list[LeaderboardRow]) -> list[LeaderboardRow]:
+    groups: dict[tuple[str, frozenset[int]], list[LeaderboardRow]] = {}
     for row in rows:
         groups.setdefault((row.suite, frozenset(row.tasks)), []).append(row)
     return [row for group in groups.values() for row in _ranked_group(group)]
 
 
-def _ranked_group(group: list[Row]) -> list[Row]:
+def _ranked_group(group: list[LeaderboardRow]) -> list[LeaderboardRow]:
     # Between equal rates the one with more episodes, hence the higher lower end, comes first.
     group = sorted(group, key=lambda row: (not row.complete, -(row.rate or 0.0), -row.low))
     usual = Counter(row.protocol_hash for row in group).most_common(1)[0][0]
     versions = Counter(row.mujoco for row in group if row.mujoco).most_common(1)
-    ranked: list[Row] = []
-    for place, row in enumerate(group, start=1):
-        rank: int | None = place if row.complete else None
+    ranked: list[LeaderboardRow] = []
+    for index, row in enumerate(group, start=1):
+        rank: int | None = index if row.complete else None
         if rank and ranked and ranked[-1].rate == row.rate:
             rank = ranked[-1].rank
         notes = row.notes

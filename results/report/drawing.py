@@ -53,14 +53,14 @@ class Drawing:
         self, x: float, y: float, width: float, height: float, kind: str, about: str | None = None
     ) -> None:
         """Draw a filled rectangle; ``about`` is shown to a pointer resting on it."""
-        place = {"x": _percent(x), "y": _number(y), "width": _percent(width)}
-        bar = SubElement(self._root, "rect", {"class": kind, **place, "height": _number(height)})
+        position = {"x": _percent(x), "y": _number(y), "width": _percent(width)}
+        bar = SubElement(self._root, "rect", {"class": kind, **position, "height": _number(height)})
         _titled(bar, about)
 
     def text(self, x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> None:
         """Write at a position; ``anchor`` is ``start``, ``middle`` or ``end``."""
-        place = {"x": _percent(x), "y": _number(y), "text-anchor": anchor}
-        SubElement(self._root, "text", place | ({"class": kind} if kind else {})).text = words
+        position = {"x": _percent(x), "y": _number(y), "text-anchor": anchor}
+        SubElement(self._root, "text", position | ({"class": kind} if kind else {})).text = words
 
     def whisker(self, x: float, low: float, high: float, style: int) -> None:
         """Draw an upright interval, ends in pixels."""
@@ -118,9 +118,9 @@ def axis(ticks: Ticks, *, lines: float = 0.0) -> Markup:
     return drawing.markup()
 
 
-def rulers(drawing: Drawing, places: Sequence[float]) -> None:
+def rulers(drawing: Drawing, positions: Sequence[float]) -> None:
     """Draw upright lines through a drawing at positions in per cent."""
-    for x in places:
+    for x in positions:
         drawing.line((x, 0), (x, drawing.height), "grid")
 
 

@@ -76,7 +76,7 @@ class StateMap:
 
 
 Anchors = dict[tuple[int, int], str]
-"""Identifiers of videos by the place of a run and the number of a record in it."""
+"""Identifiers of videos by the index of a run and the number of a record in it."""
 
 
 def state_maps(runs: Sequence[ReportRun], anchors: Anchors) -> list[StateMap]:
@@ -111,7 +111,7 @@ def _of_run(run: ReportRun, suite: str, states: list[int], anchors: Anchors) -> 
         for task in tasks_of([run], suite)
     ]
     return StateMap(
-        key=f"{suite}-{run.place}",
+        key=f"{suite}-{run.index}",
         name=run.name,
         suite=suite,
         corner="task",
@@ -149,7 +149,7 @@ def _line(
     found: dict[int, list[tuple[EpisodeRecord, str | None]]] = {}
     for number, record in enumerate(run.records):
         if record.suite == suite and record.task == task:
-            anchor = anchors.get((run.place, number))
+            anchor = anchors.get((run.index, number))
             found.setdefault(record.init_state, []).append((record, anchor))
     cells = tuple(_cell(task, state, found.get(state, [])) for state in states)
     tally = _tally([record for episodes in found.values() for record, _ in episodes])
@@ -224,7 +224,7 @@ _LETTERS = {"success": "s", "failure": "f", "error": "e"}
 _ABSENT = "-"
 
 
-class PairedRun(TypedDict):
+class MatchedRun(TypedDict):
     """One run, as the page's script reads it."""
 
     name: str
@@ -237,20 +237,20 @@ class PairedRun(TypedDict):
     """A letter for each episode of the table: ``s``, ``f``, ``e``, or ``-`` if it has none."""
 
     clips: dict[int, str]
-    """Identifiers of the videos, by the episode's place in the table."""
+    """Identifiers of the videos, by the episode's index in the table."""
 
 
-class Pairs(TypedDict):
+class MatchedEpisodes(TypedDict):
     """What the page's script needs."""
 
     episodes: list[EpisodeKey]
     """The episodes: suite, task, initial state and seed of each."""
 
-    runs: list[PairedRun]
+    runs: list[MatchedRun]
     """The runs."""
 
 
-def pairs_of_runs(runs: Sequence[ReportRun], anchors: Anchors) -> Pairs:
+def matched_episodes(runs: Sequence[ReportRun], anchors: Anchors) -> MatchedEpisodes:
     """Line up the episodes of all runs.
 
     Args:
@@ -258,20 +258,20 @@ def pairs_of_runs(runs: Sequence[ReportRun], anchors: Anchors) -> Pairs:
         anchors: The videos on the page.
     """
     keys = sorted({record.key for run in runs for record in run.records})
-    places = {key: place for place, key in enumerate(keys)}
+    indices = {key: index for index, key in enumerate(keys)}
     versions = {run.info.mujoco for run in runs} - {None}
     paired = []
     for run in runs:
         letters = [_ABSENT] * len(keys)
         clips = {}
         for number, record in enumerate(run.records):
-            letters[places[record.key]] = _LETTERS[record.outcome]
-            if (run.place, number) in anchors:
-                clips[places[record.key]] = anchors[run.place, number]
+            letters[indices[record.key]] = _LETTERS[record.outcome]
+            if (run.index, number) in anchors:
+                clips[indices[record.key]] = anchors[run.index, number]
         protocol = f"{run.info.protocol_name} {run.info.protocol['hash'][:8]}"
         if len(versions) > 1 and run.info.mujoco:
             protocol += f", mujoco {run.info.mujoco}"
         paired.append(
-            PairedRun(name=run.name, protocol=protocol, outcomes="".join(letters), clips=clips)
+            MatchedRun(name=run.name, protocol=protocol, outcomes="".join(letters), clips=clips)
         )
-    return Pairs(episodes=keys, runs=paired)
+    return MatchedEpisodes(episodes=keys, runs=paired)

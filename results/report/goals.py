@@ -19,7 +19,7 @@ _HEIGHT = 22.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
+class PredicateCount:
     """One predicate in the failures of one run."""
 
     count: int
@@ -48,7 +48,7 @@ class PredicateLine:
     predicate: str
     """The predicate, such as ``On(bowl, plate)``."""
 
-    runs: tuple[Reached | None, ...]
+    runs: tuple[PredicateCount | None, ...]
     """Each run's failures; None where the run has none on the task."""
 
 
@@ -116,21 +116,21 @@ def reached(record: EpisodeRecord) -> int:
 
 def _suite(runs: Sequence[ReportRun], suite: str) -> GoalProgressSection | None:
     failures = {
-        run.place: [r for r in run.of_suite(suite) if r.outcome == "failure"] for run in runs
+        run.index: [r for r in run.of_suite(suite) if r.outcome == "failure"] for run in runs
     }
     every = [record for group in failures.values() for record in group]
     if not every:
         return None
     several = {
-        place: [r for r in group if len(r.goals_first_held or {}) > 1]
-        for place, group in failures.items()
+        index: [r for r in group if len(r.goals_first_held or {}) > 1]
+        for index, group in failures.items()
     }
-    shown = [run for run in runs if several[run.place]]
+    shown = [run for run in runs if several[run.index]]
     most = max((len(r.goals_first_held or {}) for g in several.values() for r in g), default=0)
     return GoalProgressSection(
         suite=suite,
         runs=tuple(run.name for run in shown),
-        bars=tuple(_bar(run.name, several[run.place], most) for run in shown),
+        bars=tuple(_bar(run.name, several[run.index], most) for run in shown),
         most=most,
         lines=tuple(_lines(shown, several, task_names(runs))),
         single=sum(len(r.goals_first_held or {}) == 1 for r in every),
@@ -166,7 +166,7 @@ def _lines(
     failures: dict[int, list[EpisodeRecord]],
     names: dict[tuple[str, int], str],
 ) -> list[PredicateLine]:
-    every = [record for run in runs for record in failures[run.place]]
+    every = [record for run in runs for record in failures[run.index]]
     predicates: dict[tuple[int, str], None] = {}
     for record in sorted(every, key=lambda record: record.task):
         predicates.update(dict.fromkeys((record.task, p) for p in record.goals_first_held or {}))
@@ -176,7 +176,7 @@ def _lines(
             task_name=next(names[r.suite, task] for r in every if r.task == task),
             predicate=predicate,
             runs=tuple(
-                _reached([r for r in failures[run.place] if r.task == task], predicate)
+                _reached([r for r in failures[run.index] if r.task == task], predicate)
                 for run in runs
             ),
         )
@@ -184,12 +184,12 @@ def _lines(
     ]
 
 
-def _reached(failures: Sequence[EpisodeRecord], predicate: str) -> Reached | None:
+def _reached(failures: Sequence[EpisodeRecord], predicate: str) -> PredicateCount | None:
     if not failures:
         return None
     steps = [(record.goals_first_held or {}).get(predicate) for record in failures]
     later = [step for step in steps if step]
-    return Reached(
+    return PredicateCount(
         count=len(later),
         failures=len(failures),
         step=fmean(later) if later else None,

@@ -10,14 +10,14 @@ from results.leaderboard.columns import (
     interval_header,
     shown_columns,
 )
-from results.leaderboard.rows import Row
+from results.leaderboard.rows import LeaderboardRow
 
 _MERGED = ("interval", "notes")
 _LOW_FIRST = ("rank", "steps", "steps_to_success", "errors")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class HeaderCell:
     """The head of a column."""
 
     key: str
@@ -34,7 +34,7 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class OverviewCell:
     """A cell of the table."""
 
     key: str
@@ -51,13 +51,13 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class Overview:
     """The leaderboard as the page shows it: the interval and the notes have no columns there."""
 
-    heads: tuple[Head, ...]
+    heads: tuple[HeaderCell, ...]
     """The columns."""
 
-    lines: tuple[tuple[Row, tuple[Cell, ...]], ...]
+    lines: tuple[tuple[LeaderboardRow, tuple[OverviewCell, ...]], ...]
     """The rows with their cells."""
 
     common: tuple[tuple[str, str], ...]
@@ -67,7 +67,7 @@ class Board:
     """What to know of the statistics."""
 
 
-def board_from_rows(rows: Sequence[Row]) -> Board:
+def overview_of(rows: Sequence[LeaderboardRow]) -> Overview:
     """Lay out the leaderboard.
 
     Args:
@@ -77,7 +77,7 @@ def board_from_rows(rows: Sequence[Row]) -> Board:
     columns = [column for column in shown_columns(rows) if column.key not in {*_MERGED, *common}]
     interval = f"{interval_header(rows).removesuffix(' interval')} interval"
     heads = tuple(
-        Head(
+        HeaderCell(
             key=column.key,
             title=f"{column.header}, {interval}" if column.key == "rate" else column.header,
             numeric=column.numeric,
@@ -86,15 +86,15 @@ def board_from_rows(rows: Sequence[Row]) -> Board:
         for column in columns
     )
     lines = tuple((row, tuple(_cell(column, row) for column in columns)) for row in rows)
-    return Board(
+    return Overview(
         heads=heads, lines=lines, common=tuple(common.values()), footnotes=tuple(footnotes(rows))
     )
 
 
-def _cell(column: Column, row: Row) -> Cell:
+def _cell(column: Column, row: LeaderboardRow) -> OverviewCell:
     text = column.text(row)
     value: str = text
     if column.numeric:
         number = next(iter(column.values(row).values()))
         value = "" if number is None else repr(number)
-    return Cell(key=column.key, text=text, value=value, numeric=column.numeric)
+    return OverviewCell(key=column.key, text=text, value=value, numeric=column.numeric)

@@ -10,13 +10,14 @@ from typing import Any
 
 from results.errors import ResultsError
 from results.leaderboard.rows import rows_from_runs
-from results.report.episodes import MARKS, pairs_of_runs, state_maps
+from results.report.episodes import MARKS, matched_episodes, state_maps
 from results.report.goals import goal_progress, level
-from results.report.overview import board_from_rows
+from results.report.overview import overview_of
 from results.report.runs import as_text, entries_of, errors_of, load_runs, shared_conditions
 from results.report.step_times import steps_charts
 from results.report.success import DRAWN_RUNS, horizon_charts, instruction, success_by_task
-from results.report.videos import place_clips
+from results.report.videos import link_videos
+from tasks.files import write_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGE = "index.html"
@@ -47,8 +48,8 @@ def write_page(
     loaded = load_runs([Path(run) for run in runs])
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    clips = place_clips(folder, loaded)
-    anchors = {(clip.run.place, clip.number): clip.anchor for clip in clips}
+    clips = link_videos(folder, loaded)
+    anchors = {(clip.run.index, clip.number): clip.anchor for clip in clips}
     recorded = sum(bool(record.video) for run in loaded for record in run.records)
     rows = rows_from_runs([run.loaded for run in loaded])
     html = _template().render(
@@ -57,7 +58,7 @@ def write_page(
         signature=_SIGNATURE,
         marks=MARKS,
         rows=rows,
-        board=board_from_rows(rows),
+        overview=overview_of(rows),
         horizons=horizon_charts(rows),
         suites=success_by_task(loaded),
         drawn_runs=DRAWN_RUNS,
@@ -67,16 +68,14 @@ def write_page(
         level=level,
         clips=clips,
         missing_videos=recorded - len(clips),
-        pairs=pairs_of_runs(loaded, anchors) if len(loaded) > 1 else None,
+        pairs=matched_episodes(loaded, anchors) if len(loaded) > 1 else None,
         runs=[(run, entries_of(run.info), errors_of(run)) for run in loaded],
         conditions=shared_conditions(loaded),
         episodes=sum(len(run.records) for run in loaded),
         made=datetime.now(UTC),
     )
-    page, draft = folder / _PAGE, folder / f"{_PAGE}.tmp"
-    draft.write_text(html, encoding="utf-8")
-    draft.replace(page)
-    return page
+    write_text(folder / _PAGE, html)
+    return folder / _PAGE
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.comparison.conditions import Conditions, conditions_of
-from results.differences import flat
+from results.comparison.conditions import RunConditions, conditions_of
+from results.differences import flatten
 from results.folder import load_run
 from results.formatting import spans
-from results.leaderboard.rows import Run
+from results.leaderboard.rows import LoadedRun
 from results.records import EpisodeRecord, RunInfo
 
 
@@ -20,7 +20,7 @@ from results.records import EpisodeRecord, RunInfo
 class ReportRun:
     """A run on the page."""
 
-    place: int
+    index: int
     """Its position on the page, from 0."""
 
     folder: Path
@@ -36,7 +36,7 @@ class ReportRun:
     """The run's name, made longer where another run of the page has the same."""
 
     @property
-    def loaded(self) -> Run:
+    def loaded(self) -> LoadedRun:
         """The run as ``load_run`` returns it, under its name on the page."""
         return dataclasses.replace(self.info, name=self.name), self.records
 
@@ -61,8 +61,8 @@ def load_runs(folders: Sequence[Path]) -> list[ReportRun]:
     loaded.sort(key=lambda run: _merit(run[1], run[2]), reverse=True)
     names = _distinct_names([info for _, info, _ in loaded], [folder for folder, _, _ in loaded])
     return [
-        ReportRun(place=place, folder=folder, info=info, records=tuple(records), name=name)
-        for place, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
+        ReportRun(index=index, folder=folder, info=info, records=tuple(records), name=name)
+        for index, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
     ]
 
 
@@ -103,16 +103,16 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
     names = [info.name for info in infos]
     for kind in range(len(parts[0]) if parts else 0):
         alike: dict[str, list[int]] = {}
-        for place, name in enumerate(names):
-            alike.setdefault(name, []).append(place)
-        for places in alike.values():
-            if len({parts[place][kind] for place in places}) > 1:
-                for place in places:
-                    names[place] += f" · {parts[place][kind]}" if parts[place][kind] else ""
+        for index, name in enumerate(names):
+            alike.setdefault(name, []).append(index)
+        for indices in alike.values():
+            if len({parts[index][kind] for index in indices}) > 1:
+                for index in indices:
+                    names[index] += f" · {parts[index][kind]}" if parts[index][kind] else ""
     seen: dict[str, int] = {}
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         seen[name] = seen.get(name, 0) + 1
-        names[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        names[index] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return names
 
 
@@ -125,7 +125,7 @@ def entries_of(info: RunInfo) -> dict[str, str]:
     Args:
         info: The run.
     """
-    entries = {name: as_text(value) for name, value in flat(info, _PARTS).items()}
+    entries = {name: as_text(value) for name, value in flatten(info, _PARTS).items()}
     for again in info.resumed:
         entries[f"resumed.{again.at.isoformat()}"] = as_text(again.changed or "same provenance")
     return entries
@@ -152,7 +152,7 @@ def errors_of(run: ReportRun) -> list[str]:
     ]
 
 
-def shared_conditions(runs: Sequence[ReportRun]) -> Conditions:
+def shared_conditions(runs: Sequence[ReportRun]) -> RunConditions:
     """Compare the conditions under which the runs were made.
 
     Args:

@@ -80,15 +80,15 @@ def bin_width(most: int) -> int:
 
 
 def _suite(runs: Sequence[ReportRun], suite: str) -> StepsChart | None:
-    steps = {run.place: _steps(run, suite) for run in runs}
+    steps = {run.index: _steps(run, suite) for run in runs}
     every = [n for groups in steps.values() for group in groups.values() for n in group]
     if not every:
         return None
     width = bin_width(max(every))
     bins = max(every) // width + 1
     counts = {
-        place: {name: Counter(n // width for n in group) for name, group in groups.items()}
-        for place, groups in steps.items()
+        index: {name: Counter(n // width for n in group) for name, group in groups.items()}
+        for index, groups in steps.items()
     }
     # Failures gather at the limit: on the scale of the successes they would flatten them.
     tops = {
@@ -97,13 +97,13 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> StepsChart | None:
     }
     lines = []
     for run in runs:
-        wins, losses = (steps[run.place][name] for name in _OUTCOMES)
+        wins, losses = (steps[run.index][name] for name in _OUTCOMES)
         if not wins and not losses:
             continue
         middle = median(wins) if wins else None
         about = f"{run.name}: {len(wins)} successes, {len(losses)} failures"
         drawing = Drawing(_HEIGHT, f"{about}{f', median {middle:g} steps' if middle else ''}")
-        _draw(drawing, counts[run.place], tops, width, bins)
+        _draw(drawing, counts[run.index], tops, width, bins)
         if middle is not None:
             x = _x(middle / width, bins)
             drawing.line((x, 0), (x, _UP), "median")
@@ -135,10 +135,10 @@ def _draw(
     rulers(drawing, [_x(n, bins) for n in _ticks(bins)])
     share = (100 - 2 * _MARGIN) / bins
     for name, (kind, room) in _OUTCOMES.items():
-        for place, count in sorted(counts[name].items()):
+        for index, count in sorted(counts[name].items()):
             height = max(room * count / tops[name], 1.5)
-            about = f"{place * width}–{(place + 1) * width - 1} steps: {count} × {name}"
-            x = _x(place, bins) + share * 0.08
+            about = f"{index * width}–{(index + 1) * width - 1} steps: {count} × {name}"
+            x = _x(index, bins) + share * 0.08
             y = base - height if name == "success" else base + 1
             drawing.bar(x, y, share * 0.84, height, kind, about)
             if name == "failure":
@@ -152,5 +152,5 @@ def _ticks(bins: int) -> list[int]:
     return list(range(0, bins + 1, apart))
 
 
-def _x(place: float, bins: int) -> float:
-    return _MARGIN + (100 - 2 * _MARGIN) * place / bins
+def _x(index: float, bins: int) -> float:
+    return _MARGIN + (100 - 2 * _MARGIN) * index / bins

@@ -9,7 +9,7 @@ from math import log2
 from markupsafe import Markup
 
 from results.formatting import spans
-from results.leaderboard.rows import Row, rows_by_task
+from results.leaderboard.rows import LeaderboardRow, rows_by_task
 from results.report.drawing import Drawing, axis, colour, rulers, swatch
 from results.report.runs import ReportRun, suites_of, task_names, tasks_of
 
@@ -34,7 +34,7 @@ class TaskLine:
     picture: Markup
     """A rate with its interval for each drawn run."""
 
-    rows: tuple[Row | None, ...]
+    rows: tuple[LeaderboardRow | None, ...]
     """The numbers of each run of the table, None where it was not asked for the task."""
 
 
@@ -84,7 +84,7 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     drawn = mine[:DRAWN_RUNS]
     names = task_names(runs)
     numbers = {
-        (run.place, row.tasks[0]): row
+        (run.index, row.tasks[0]): row
         for run in mine
         # Rows do not say of which run they are, so they are made for one at a time.
         for row in rows_by_task([run.loaded])
@@ -92,7 +92,7 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     }
     tasks = []
     for task in tasks_of(mine, suite):
-        rows = tuple(numbers.get((run.place, task)) for run in mine)
+        rows = tuple(numbers.get((run.index, task)) for run in mine)
         picture = _draw_task(f"{suite} task {task}", drawn, rows[: len(drawn)])
         tasks.append(
             TaskLine(index=task, name=names.get((suite, task)), picture=picture, rows=rows)
@@ -106,7 +106,9 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     )
 
 
-def _draw_task(title: str, runs: Sequence[ReportRun], rows: Sequence[Row | None]) -> Markup:
+def _draw_task(
+    title: str, runs: Sequence[ReportRun], rows: Sequence[LeaderboardRow | None]
+) -> Markup:
     told = [_about_run(run, row) for run, row in zip(runs, rows, strict=True)]
     drawing = Drawing(_LINE * len(runs) + 4, f"{title}: {'; '.join(filter(None, told))}")
     rulers(drawing, [_x(per_cent / 100) for per_cent in _TICKS])
@@ -123,7 +125,7 @@ def _x(rate: float) -> float:
     return _MARGIN + (100 - 2 * _MARGIN) * rate
 
 
-def _about_run(run: ReportRun, row: Row | None) -> str | None:
+def _about_run(run: ReportRun, row: LeaderboardRow | None) -> str | None:
     if row is None or row.rate is None:
         return None
     interval = f"{100 * row.low:.0f}–{100 * row.high:.0f}"
@@ -143,7 +145,7 @@ class Series:
     label: str
     """Policy, fusion, protocol, mujoco and the like, as far as they tell series apart."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     """The runs, by ascending horizon."""
 
     swatch: Markup
@@ -169,7 +171,7 @@ class HorizonChart:
         return all(row.complete for line in self.series for row in line.rows)
 
 
-def horizon_charts(rows: Sequence[Row]) -> list[HorizonChart]:
+def horizon_charts(rows: Sequence[LeaderboardRow]) -> list[HorizonChart]:
     """Draw a chart for each set of tasks on which a policy was run with more than one horizon.
 
     Args:
@@ -178,7 +180,7 @@ def horizon_charts(rows: Sequence[Row]) -> list[HorizonChart]:
     Returns:
         The charts; none where there is nothing to compare.
     """
-    groups: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[LeaderboardRow]] = {}
     for row in rows:
         if row.rate is not None and row.exec_horizon:
             groups.setdefault((row.suite, tuple(sorted(row.tasks))), []).append(row)
@@ -193,8 +195,8 @@ def horizon_charts(rows: Sequence[Row]) -> list[HorizonChart]:
     return charts
 
 
-def _series(rows: list[Row]) -> list[Series]:
-    lines: dict[tuple[str, ...], list[Row]] = {}
+def _series(rows: list[LeaderboardRow]) -> list[Series]:
+    lines: dict[tuple[str, ...], list[LeaderboardRow]] = {}
     for row in rows:
         lines.setdefault(_identity(row), []).append(row)
     telling = [len(set(part)) > 1 for part in zip(*lines, strict=True)]
@@ -231,12 +233,12 @@ def _draw_chart(title: str, series: Sequence[Series]) -> Markup:
     for style, line in enumerate(series):
         # Intervals at the same horizon stand beside one another.
         shift = _APART * (style - (len(series) - 1) / 2)
-        places = [
+        points = [
             (x_of(row.exec_horizon or 1) + shift, y_of(row.rate or 0.0), row) for row in line.rows
         ]
-        for (x1, y1, _), (x2, y2, _) in pairwise(places):
+        for (x1, y1, _), (x2, y2, _) in pairwise(points):
             drawing.line((x1, y1), (x2, y2), f"line {colour(style)}")
-        for x, y, row in places:
+        for x, y, row in points:
             drawing.whisker(x, y_of(row.low), y_of(row.high), style)
             drawing.mark(x, y, style, hollow=not row.complete, about=_about_row(row))
     return drawing.markup()
@@ -246,12 +248,12 @@ def _said(series: Sequence[Series]) -> str:
     return "; ".join(f"{line.label}: {', '.join(map(_about_row, line.rows))}" for line in series)
 
 
-def _about_row(row: Row) -> str:
+def _about_row(row: LeaderboardRow) -> str:
     rate = f"{100 * (row.rate or 0.0):.1f} % ({100 * row.low:.1f}–{100 * row.high:.1f})"
     return f"{row.label}, {row.exec_horizon} steps: {rate}, {row.successes}/{row.episodes}"
 
 
-def _identity(row: Row) -> tuple[str, ...]:
+def _identity(row: LeaderboardRow) -> tuple[str, ...]:
     return (
         row.policy,
         row.checkpoint or "",

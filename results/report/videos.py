@@ -1,20 +1,19 @@
 """The videos of a page, linked into its folder so that the folder can be moved."""
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from results.folder import link_file
 from results.records import EpisodeRecord
 from results.report.runs import ReportRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class Video:
     """One video on the page."""
 
     run: ReportRun
@@ -32,10 +31,10 @@ class Clip:
     @property
     def anchor(self) -> str:
         """Its identifier in the page."""
-        return f"v{self.run.place}-{self.number}"
+        return f"v{self.run.index}-{self.number}"
 
 
-def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
+def link_videos(folder: Path, runs: Sequence[ReportRun]) -> list[Video]:
     """Bring the videos of all runs within the page's reach.
 
     Videos below ``folder`` stay where they are; others are hard-linked into ``folder/videos``,
@@ -49,7 +48,7 @@ def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
         The videos, run by run, by task and initial state.
     """
     clips = [
-        Clip(
+        Video(
             run=run,
             number=number,
             record=record,
@@ -59,7 +58,7 @@ def place_clips(folder: Path, runs: Sequence[ReportRun]) -> list[Clip]:
         for number, record in enumerate(run.records)
         if record.video is not None and (run.folder / record.video).is_file()
     ]
-    return sorted(clips, key=lambda clip: (clip.run.place, clip.record.key))
+    return sorted(clips, key=lambda clip: (clip.run.index, clip.record.key))
 
 
 def _reachable(folder: Path, run: Path, video: str) -> Path:
@@ -69,13 +68,7 @@ def _reachable(folder: Path, run: Path, video: str) -> Path:
         return source.relative_to(home)
     # Two runs may have the same folder name; the digest of the whole path tells them apart.
     digest = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:6]
-    flat = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
-    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / flat
-    if not (target.exists() and target.samefile(source)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
+    name = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
+    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / name
+    link_file(source, target)
     return target.relative_to(home)

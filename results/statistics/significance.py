@@ -99,7 +99,7 @@ def compact_letters(count: int, different: Collection[tuple[int, int]]) -> list[
 
     Args:
         count: Number of runs, in the order in which letters are to come (best first).
-        different: Pairs of runs, numbered from 0, that differ.
+        different: MatchedEpisodes of runs, numbered from 0, that differ.
 
     Returns:
         The letters of each run, such as ``["a", "ab", "b"]``; after z come a2, b2, ….
@@ -113,11 +113,11 @@ def compact_letters(count: int, different: Collection[tuple[int, int]]) -> list[
         groups = [group for group in unique if not any(group < other for other in unique)]
     groups = sorted((group for group in groups if group), key=sorted)
     return [
-        "".join(_letter(place) for place, group in enumerate(groups) if run in group)
+        "".join(_letter(number) for number, group in enumerate(groups) if run in group)
         for run in range(count)
     ]
 
 
-def _letter(place: int) -> str:
-    again, index = divmod(place, len(ascii_lowercase))
+def _letter(number: int) -> str:
+    again, index = divmod(number, len(ascii_lowercase))
     return ascii_lowercase[index] + (str(again + 1) if again else "")

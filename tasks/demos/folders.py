@@ -120,18 +120,40 @@ def demo_task(file: DemoFile) -> Task:
         PrerequisiteError: LIBERO is not installed.
     """
     bddl = file.attribute(file.data, "bddl_file_name")
-    noted = PurePath(bddl if isinstance(bddl, str) else "")
-    places = (*noted.parts, *reversed(file.path.absolute().parts))
-    suites = dict.fromkeys((*(place for place in places if place in SUITES), *ORIGINAL_SUITES))
-    for name in (file.path.stem.removesuffix(_ENDING), noted.name.removesuffix(".bddl")):
-        for suite in suites:
-            for task in suite_tasks(suite):
-                if task.name == name:
-                    return task
+    task = named_task(file.path, PurePath(bddl if isinstance(bddl, str) else ""))
+    if task is not None:
+        return task
     raise file.refuse(
         f"it belongs to no task that is installed (its BDDL file is {bddl!r}). A demo file is "
         "called SUITE/TASK_demo.hdf5"
     )
+
+
+def named_task(path: Path, bddl: PurePath, suite: str | None = None) -> Task | None:
+    """Return the task whose name a demo file or its BDDL file has; None if there is none.
+
+    Args:
+        path: The demo file; not resolved, as files have no names where a cache links to.
+        bddl: The BDDL file that it notes, with its folders; empty if it notes none.
+        suite: The task's suite, where it is known.
+
+    Raises:
+        ConfigError: There is no such suite.
+        PrerequisiteError: LIBERO is not installed.
+    """
+    suites = [suite] if suite else [*named_suites(path, bddl), *ORIGINAL_SUITES]
+    for name in (path.stem.removesuffix(_ENDING), bddl.name.removesuffix(".bddl")):
+        for each in dict.fromkeys(suites):
+            for task in suite_tasks(each):
+                if task.name == name:
+                    return task
+    return None
+
+
+def named_suites(path: Path, bddl: PurePath) -> list[str]:
+    """Return the suites that folders of a BDDL file and of a demo file are called like."""
+    folders = (*bddl.parts, *reversed(path.absolute().parts))
+    return [folder for folder in folders if folder in SUITES]
 
 
 def demo_instruction(file: DemoFile, instructions: Instructions = "name") -> str:

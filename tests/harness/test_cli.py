@@ -154,6 +154,7 @@ def test_exec_horizons_beyond_rdts_plan(tmp_path: Path, capsys, checkpoint, hori
     assert "64" in message
 
 
+@pytest.mark.slow
 def test_a_checkpoint_for_another_resolution(tmp_path: Path, capsys, checkpoint) -> None:
     arguments = eval_arguments(tmp_path / "run", policy="rdt", checkpoint=str(checkpoint))
     assert "render_size is 256, needed 128" in refused(arguments, capsys)
@@ -186,6 +187,7 @@ def test_an_output_folder_of_something_else(tmp_path: Path, capsys) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["missing", "corrupt", "foreign"])
 def test_bad_demos(tmp_path: Path, capsys, kind: str) -> None:
     demos = tmp_path / "demos.hdf5"

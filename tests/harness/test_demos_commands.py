@@ -40,6 +40,7 @@ def test_info_prints_what_its_json_says(file: Path, capsys) -> None:
     assert "after_action (not stated" in shown
 
 
+@pytest.mark.slow
 def test_preview_names_its_sheets(file: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "sheets"
     assert main(["demos", "preview", str(file), "--out", str(out), "--demos", "1", "--json"]) == 0

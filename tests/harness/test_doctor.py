@@ -130,6 +130,7 @@ def test_blas_kernels_of_another_processor_are_noticed(monkeypatch: pytest.Monke
     assert asked.fix == "unset OPENBLAS_CORETYPE"
 
 
+@pytest.mark.slow
 def test_what_simulates_is_examined_in_a_worker_and_its_end_is_a_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,6 +181,7 @@ def test_the_model_cache_says_where_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     assert "LIBERO_BENCH_CACHE_GB is 'much'" in findings["cache"].detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["none", "egl"])
 def test_without_opengl_what_needs_it_is_skipped(tmp_path: Path, name: str) -> None:
     hidden = {"__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "MUJOCO_GL": name}
@@ -211,6 +213,7 @@ def test_without_opengl_what_needs_it_is_skipped(tmp_path: Path, name: str) -> N
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_any_command_names_a_missing_opengl(tmp_path: Path) -> None:
     """Collecting and the expert import MuJoCo in the command's own process."""
     hidden = {"__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "MUJOCO_GL": "egl"}

@@ -44,6 +44,7 @@ def official_file(path: Path, text: str, width: int = 24) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_instructions_of_suites(t5: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "cache"
     said = encode(capsys, "--suite", "libero_goal,libero_goal_lan", "--t5", t5, "--out", out)

@@ -225,6 +225,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, capsys) ->
         assert "Fix:" in seen.err
 
 
+@pytest.mark.slow
 def test_looking_needs_neither_the_simulator_nor_transformers() -> None:
     code = (
         f"import sys; from harness.cli import main; main(['inspect', {str(SHIPPED)!r}]);"

@@ -15,9 +15,8 @@ from harness.demonstrations.config import CollectionConfig
 from harness.demonstrations.episode import attempt_demo
 from harness.parity.checks import compare, find_task_of
 from harness.parity.images import TURNS
-from harness.parity.inputs import find_shift
-from harness.parity.metrics import _instruction, _sentence
-from harness.parity.rows import Comparison, graded
+from harness.parity.inputs import Comparison, find_shift, graded
+from harness.parity.metrics import check_instruction, check_sentence
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
@@ -272,8 +271,8 @@ def test_words_of_training_evaluation_and_checkpoint(demo_file: Path) -> None:
     bddl = get_protocol(resolution=SIZE, instructions="bddl")
     by_name, by_bddl = read_recording(demo_file), read_recording(demo_file, instructions="bddl")
     for protocol, same, other in ((PROTOCOL, by_name, by_bddl), (bddl, by_bddl, by_name)):
-        assert _instruction(same, task, protocol).status == "ok"
-        assert _instruction(other, task, protocol).status == "failed"
+        assert check_instruction(same, task, protocol).status == "ok"
+        assert check_instruction(other, task, protocol).status == "failed"
     contract = load_contract(SHIPPED)
     for sentences, status, fix in (
         ([task.name_instruction], "ok", ""),
@@ -281,7 +280,7 @@ def test_words_of_training_evaluation_and_checkpoint(demo_file: Path) -> None:
         (["wipe the table"], "warning", "not trained on"),
         ([], "warning", "does not say"),
     ):
-        row = _sentence(replace(contract, demos={"instructions": sentences}), task, PROTOCOL)
+        row = check_sentence(replace(contract, demos={"instructions": sentences}), task, PROTOCOL)
         assert row.status == status
         assert fix in row.fix
 

@@ -51,6 +51,7 @@ def test_a_served_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixt
     assert {request["prompt"] for request in server.requests[1:]} == {"do task 0"}
 
 
+@pytest.mark.slow
 def test_a_server_that_breaks_on_one_request_costs_at_most_a_retry(tmp_path: Path) -> None:
     with PolicyServer(answer, broken) as server:
         assert main(words(tmp_path / "run", server.port)) == 0
@@ -64,6 +65,7 @@ def test_a_server_that_breaks_on_one_request_costs_at_most_a_retry(tmp_path: Pat
     assert "KeyError: 'state' (policy.py, line 72, in infer)" in (records[0].error or "")
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_ends_the_run_which_goes_on_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +109,7 @@ def opening(server: PolicyServer, socket: ServerConnection, request: dict[str, A
     sends({"actions": plan.tolist()})(server, socket, request)
 
 
+@pytest.mark.slow
 def test_a_gripper_from_0_to_1_is_reported_and_mapped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,6 +135,7 @@ def test_a_gripper_from_0_to_1_is_reported_and_mapped(
     assert "policy.options.gripper" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_infinite_actions_are_errors_not_failures(tmp_path: Path) -> None:
     plan = np.full((HORIZON, 7), np.inf)
     with PolicyServer(answer, usual=sends({"actions": write_array(plan)})) as server:

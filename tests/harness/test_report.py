@@ -27,6 +27,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_runs_are_found_at_any_depth_and_once(sweep: Path) -> None:
     runs = find_runs([sweep])
     assert [run.name for run in runs] == ["h16-act", "h16-none", "h8-none"]
@@ -99,6 +100,7 @@ def test_what_it_refuses(sweep: Path, tmp_path: Path, capsys, trouble: str) -> N
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ci", ["true", ""])
 def test_a_missing_browser_is_named_and_fails_on_ci(tmp_path: Path, ci: str) -> None:
     if os.geteuid() != 0:

@@ -11,7 +11,7 @@ from harness.cli import main
 from tests import browser
 from tests.harness.sweep import ERROR, OUTCOMES, STATES, make_sweep
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WAIT_S = 15
 PHONE, DESKTOP = 375, 1280

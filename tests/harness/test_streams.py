@@ -172,6 +172,7 @@ def test_messages_that_nobody_keeps_stop_no_work(monkeypatch, tmp_path: Path, ca
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_process_whose_reader_goes_away_ends_quietly() -> None:
     command = f"{sys.executable} -m harness.cli policies noop | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(

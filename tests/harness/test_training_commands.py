@@ -23,6 +23,7 @@ def run(tmp_path: Path) -> list[str]:
     return [*words, "--batch-size", "2", "--log-every", "2", "--threads", "1"]
 
 
+@pytest.mark.slow
 def test_train_report_and_export(
     run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.environments import MOST_STARTS, SampledStartSpec, _SampledEnvironment
+from harness.evaluation.environments import MOST_STARTS, SampledStartSpec
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
 from harness.training_evaluation import (
@@ -94,6 +94,7 @@ def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
     return RunFolder(settings["out"])
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -116,6 +117,7 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     assert ears.shown[-1] == (4, 3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -138,6 +140,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     assert not any("anew" in words for words in ears.said)
 
 
+@pytest.mark.slow
 def test_an_evaluation_begun_otherwise_starts_anew(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -154,6 +157,7 @@ def test_an_evaluation_begun_otherwise_starts_anew(
     assert (info.policy["exec_horizon"], len(records)) == (4, 2)
 
 
+@pytest.mark.slow
 def test_broken_episodes_are_told_and_a_broken_machine_costs_no_training(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
@@ -232,7 +236,7 @@ def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
     assert places.init_states(0) == MOST_STARTS
 
 
-def test_start_k_is_sampled_with_the_kth_seed() -> None:
+def test_start_k_is_sampled_with_the_kth_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
     class Asked(EchoEnvironment):
@@ -240,7 +244,9 @@ def test_start_k_is_sampled_with_the_kth_seed() -> None:
             asked.append({"seed": seed, **(options or {})})
             return {}, {}
 
-    env = _SampledEnvironment(Asked(max_steps=9), 500)
+    monkeypatch.setattr("tasks.environment.LiberoEnv", lambda *_, **__: Asked(max_steps=9))
+    spec = SampledStartSpec(suite="libero_object", protocol=get_protocol(), first_seed=500)
+    env = spec.build(0, images=False)
     env.reset(seed=7, options={"init_state": 3, "cameras": ()})
     assert asked == [{"seed": 7, "start": SampledStart(seed=503), "cameras": ()}]
     assert (env.max_steps, env.elapsed) == (9, 0)

@@ -14,6 +14,7 @@ from tests.training.demo_files import write_file
 from tests.training.windows import windows_of
 
 
+@pytest.mark.slow
 def test_both_sides_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_file(tmp_path / "a.hdf5", size=32)
     words = ["bench", "train", "--demos", str(tmp_path), "--updates", "2", "--repeats", "1"]

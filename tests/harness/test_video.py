@@ -28,6 +28,11 @@ def film(tmp_path: Path, goal: float = 1e9) -> Path:
     return tmp_path / record.video
 
 
+def first_frame(folder: Path, writer: VideoWriter) -> np.ndarray:
+    return imageio.imread(folder / writer.end("failure"), plugin="pyav")[0].astype(int)
+
+
+@pytest.mark.slow
 def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     path = film(tmp_path)
     about = imageio.immeta(path, plugin="pyav")
@@ -39,6 +44,7 @@ def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_the_outcome_is_on_the_last_frames(tmp_path: Path) -> None:
     failed = imageio.imread(film(tmp_path / "f"), plugin="pyav")[-1].astype(int)
     solved = imageio.imread(film(tmp_path / "s", goal=0.1), plugin="pyav")[-1].astype(int)
@@ -53,11 +59,11 @@ def test_pictures_of_a_protocol_that_leaves_them_upside_down_are_turned(tmp_path
     seen, _ = env.reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
     seen["agentview"][:8] = 255  # bright at the top as rendered
     writer.begin(seen, 40)  # type: ignore[arg-type]
-    frame = np.asarray(writer._latest).astype(int)
-    writer.abort()
+    frame = first_frame(tmp_path, writer)
     assert frame[80, 160].mean() < 50 < frame[330, 160].mean()
 
 
+@pytest.mark.slow
 def test_an_aborted_episode_leaves_no_file(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path, KEY)
     seen, _ = EchoEnvironment().reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
@@ -71,9 +77,17 @@ def test_names_differ_wherever_episodes_do() -> None:
     assert len({video_name(key) for key in keys}) == len(keys)
 
 
-@pytest.mark.parametrize("words", ["x", "put " * 40])
-def test_instructions_of_any_length_fit(tmp_path: Path, words: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [("x", (4, 20)), ("put it there " * 5, (300, 624)), ("put " * 40, (600, 640))],
+)
+def test_instructions_of_any_length_are_shown(
+    tmp_path: Path, words: str, width: tuple[int, int]
+) -> None:
     writer = VideoWriter(tmp_path, KEY)
     seen, _ = EchoEnvironment().reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
     writer.begin({**seen, "instruction": words}, 40)  # type: ignore[typeddict-item]
-    writer.abort()
+    line = first_frame(tmp_path, writer)[8:28].max(axis=(0, 2))
+    bright = np.flatnonzero(line > 120)
+    assert width[0] <= bright.max() - bright.min() <= width[1]

@@ -107,6 +107,7 @@ def test_other_packages_offer_policies(monkeypatch: pytest.MonkeyPatch) -> None:
         PolicyConfig(name="broken").build()
 
 
+@pytest.mark.slow
 def test_naming_policies_imports_nothing_heavy() -> None:
     code = (
         "import sys, policies, policies.registry, policies.baselines, policies.executor;"

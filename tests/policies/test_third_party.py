@@ -13,6 +13,8 @@ from harness.cli import main
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parent / "third_party_package"
 ROOT = Path(__file__).parents[2]
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium
@@ -54,7 +55,10 @@ def test_bad_arguments_are_refused_before_anything_is_built(arguments, words: st
 
 @pytest.mark.sim
 def test_gymnasium_accepts_it(env) -> None:
-    check_env(env.unwrapped, skip_render_check=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env.unwrapped, skip_render_check=False)
+    assert [str(warning.message) for warning in caught] == []
 
 
 @pytest.mark.sim

@@ -45,6 +45,7 @@ def cores(code: str, **variables: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_the_command_has_the_same_kernels_everywhere_unless_the_user_chooses() -> None:
     assert cores(f"import harness.cli; {_SAYS}") == ["Haswell"]
     assert cores(_SAYS, OPENBLAS_CORETYPE="Nehalem") == ["Nehalem"]

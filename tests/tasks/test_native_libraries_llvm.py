@@ -58,6 +58,7 @@ def test_a_users_environment_and_optimiser_live_in_one_process() -> None:
     run(ENVIRONMENT, OPTIMISER, STEP, "environment.reset()")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.parametrize(
     "parts",
@@ -72,6 +73,7 @@ def test_triton_finds_its_own_llvm_whatever_comes_first(parts: tuple[str, ...]) 
     run(*parts, "renderer.render()")
 
 
+@pytest.mark.slow
 def test_what_hands_out_work_imports_no_simulator() -> None:
     """In a recipe the process that has collected trains next; only workers render."""
     run(

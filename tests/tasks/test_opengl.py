@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let none of the variables be set, and nothing be prepared yet."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(opengl, "_prepared", None)
+    monkeypatch.setattr(opengl, "prepared_backend", None)
     return monkeypatch
 
 
@@ -126,7 +126,7 @@ def test_a_hidden_gpu_is_taken_where_nothing_else_renders() -> None:
 def test_cuda_is_asked_only_where_egl_knows_it_and_a_variable_hides_gpus(asked) -> None:
     def device(extensions: list[str]) -> int | None:
         asked.setattr(egl_devices, "device_extensions", lambda: extensions)
-        return opengl._egl_device()
+        return opengl.egl_device()
 
     gpus = [
         "EGL_NV_device_cuda EGL_EXT_device_drm",

@@ -18,6 +18,7 @@ from tasks.suites import (
     base_suite,
     bddl_instruction,
     bddl_problem,
+    clear_caches,
     find_task,
     same_words,
     suite_tasks,
@@ -122,12 +123,9 @@ def test_a_pro_suite_has_the_step_limit_of_its_base() -> None:
 def test_a_libero_without_a_suite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import libero.libero.benchmark as benchmark
 
-    from tasks import suites
-
     without = {k: v for k, v in benchmark.BENCHMARK_MAPPING.items() if k != "libero_10_lan"}
     monkeypatch.setattr(benchmark, "BENCHMARK_MAPPING", without)
-    suites._benchmark.cache_clear()
-    suites.suite_tasks.cache_clear()
+    clear_caches()
     with pytest.raises(PrerequisiteError, match=r"no suite libero_10_lan.*pip install libero-pro"):
         suite_tasks("libero_10_lan")
     assert len(suite_tasks("libero_10_task")) == 10
@@ -168,6 +166,7 @@ def test_a_libero_that_asks_at_its_first_import_is_answered(tmp_path: Path) -> N
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_simulation_is_imported_without_a_word() -> None:
     """Robosuite would ask for an optional file, in every process and in the middle of a bar."""
     code = "import harness.demonstrations.episode, robosuite"
@@ -182,8 +181,6 @@ def test_pickled_init_states_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
     """The original distribution keeps its initial states in that form."""
     import torch
 
-    from tasks import suites
-
     task = find_task("libero_goal", 0)
     states = np.arange(12.0).reshape(3, 4)
     folder = tmp_path / "init" / "libero_goal"
@@ -191,11 +188,11 @@ def test_pickled_init_states_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
     torch.save(states, folder / f"{task.name}.pruned_init")
     (tmp_path / "config.yaml").write_text(f"init_states: {tmp_path / 'init'}\n")
     monkeypatch.setenv("LIBERO_CONFIG_PATH", str(tmp_path))
-    suites._init_states.cache_clear()
+    clear_caches()
     try:
         np.testing.assert_array_equal(task.init_states(), states)
     finally:
-        suites._init_states.cache_clear()
+        clear_caches()
 
 
 def test_a_task_is_found_by_index_and_by_whole_name() -> None:

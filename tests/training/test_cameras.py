@@ -81,6 +81,7 @@ def test_one_camera_from_demonstrations_to_plans(
     assert json.loads(capsys.readouterr().out)["facts"]["trained"]["cameras"] == ["agentview"]
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_the_cameras_unless_others_are_asked_for(
     base: dict[str, object], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from training.config import TrainingConfig
 from training.trainer import train
 
 
+@pytest.mark.slow
 def test_frozen_encoders_feed_rdt_and_stay_out_of_the_checkpoint(tmp_path: Path) -> None:
     sources = EncoderSources(
         siglip=str(write_siglip(tmp_path / "siglip")), t5=str(write_t5(tmp_path / "t5"))

@@ -113,6 +113,7 @@ def base(tmp_path: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_in_the_same_bits_and_needs_no_peft(
     base: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_broken_run_ends_in_the_same_bits_and_needs_no_peft(
     load_policy(whole)
 
 
+@pytest.mark.slow
 def test_only_trained_weights_are_averaged(base: dict[str, object], tmp_path: Path) -> None:
     from training.checkpoint_manager import STATE
     from training.run_folder import RunFolder

@@ -30,6 +30,7 @@ def run(folder: Path, name: str, **changes: object) -> Contract:
     return load_contract(train(config))
 
 
+@pytest.mark.slow
 def test_a_fresh_network_learns_normalised_goals(trained: Path) -> None:
     contract = load_contract(trained / "goals" / "checkpoint")
     assert contract.layout == "eef-goal"

@@ -16,6 +16,8 @@ from training.optimisation import learning_rate
 from training.progress import TrainingStatus
 from training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def demos(tmp_path: Path) -> Path:

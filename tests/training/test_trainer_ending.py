@@ -52,6 +52,7 @@ def logged(out: Path) -> list[int]:
     return [json.loads(line)["update"] for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_as_a_user_has_it")
 def test_a_signal_ends_a_run_after_the_update_in_hand_with_all_of_it_saved(
     base: dict[str, Any],
@@ -81,6 +82,7 @@ def test_a_signal_ends_a_run_after_the_update_in_hand_with_all_of_it_saved(
         assert (out / "checkpoint" / name).read_bytes() == straight
 
 
+@pytest.mark.slow
 def test_a_second_run_into_a_folder_is_refused(base: dict[str, Any]) -> None:
     refused: list[str] = []
 
@@ -96,6 +98,7 @@ def test_a_second_run_into_a_folder_is_refused(base: dict[str, Any]) -> None:
     assert logged(Path(base["out"])) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_kill_while_saving_leaves_each_update_once_in_the_log(base: dict[str, Any]) -> None:
     base |= {"save_every": 2, "updates": 5, "held_out": 1, "sample_period": 2, "sample_windows": 2}
     out = Path(base["out"])
@@ -109,6 +112,7 @@ def test_a_kill_while_saving_leaves_each_update_once_in_the_log(base: dict[str, 
     assert logged(out) == [1, 2, 2, 3, 4, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -17,6 +17,8 @@ from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> dict[str, object]:

@@ -74,7 +74,7 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     states, actions = [], []
     for demo in demos:
         robot = demo.robot
-        states.append(layout.encode_state(**robot)[:, list(state_slots(layout))])
+        states.append(layout.encode_state(robot)[:, list(state_slots(layout))])
         actions.append(layout.targets(demo.targets(which), robot)[:, list(action_slots(layout))])
     return Normalisation(
         method=method,

@@ -111,7 +111,7 @@ class DemoWindows(Dataset[Window]):
         self.without_intended = sum(not loaded.demo.intended_noted for loaded in demos)
         self.entries = [_index(loaded) for loaded in demos]
         self._states = [
-            torch.from_numpy(self._layout.encode_state(**loaded.demo.robot)) for loaded in demos
+            torch.from_numpy(self._layout.encode_state(loaded.demo.robot)) for loaded in demos
         ]
         self._actions = [self._targets(loaded.demo) for loaded in demos]
         instructions = [loaded.demo.instruction for loaded in demos]

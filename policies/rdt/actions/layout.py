@@ -29,13 +29,13 @@ from policies.rdt.actions.kinematics import RESPONSE, Doubles, commands_to, hand
 from policies.rdt.actions.slots import SIZE, Slots
 from tasks.actions import goals_of
 from tasks.errors import ConfigError
-from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray, RobotState
+from tasks.observation import ACTION_DIM, GOAL_DIM, FloatArray, RobotState, robot_state_at
 from tasks.rotations import quat_to_matrix
 
 Vectors = npt.NDArray[np.float32]
 
 MaskRule = Literal["union", "state", "action"]
-"""Which slots RDT is told to heed: those of the state or of an action, of the state, of an action.
+"""The slot mask that RDT is given: slots of the state and of an action, of the state, of an action.
 
 One mask serves the state token, the action tokens and the result, so ``union`` is what makes sense:
 under ``state`` every slot of an action alone comes out as zero.
@@ -52,7 +52,7 @@ _GRIPPER = ACTION_DIM - 1
 
 @dataclass(frozen=True, kw_only=True, config=Config)
 class Masks:
-    """The mask that RDT is given, by phase; the two should be the same."""
+    """The slot masks of training and of evaluation, which should be the same."""
 
     training: MaskRule = "union"
     """While training."""
@@ -65,9 +65,9 @@ class Layout:
     """A mapping from LIBERO to the unified vector and back."""
 
     name: str = Field(min_length=1, pattern=r"^[\w.@-]+$")
-    """How contracts call it."""
+    """Its name in contracts."""
     description: str = ""
-    """What it is for, in words."""
+    """What it is for."""
     origin: str = ""
     """Where it comes from."""
     state: tuple[StateChannel, ...]
@@ -75,7 +75,7 @@ class Layout:
     action: tuple[ActionChannel, ...]
     """What an action is made of: deltas, a future pose or future joints; and the gripper."""
     masks: Masks = dataclasses.field(default_factory=Masks)
-    """Which slots RDT is told to heed."""
+    """Slot masks."""
     response: FiniteFloat = Field(default=RESPONSE, gt=0, le=1)
     """Share of a delta that the hand covers in one control step; it turns future poses and joints
     into deltas, and means nothing to layouts of deltas."""
@@ -102,22 +102,22 @@ class Layout:
 
     @property
     def holds_goals(self) -> bool:
-        """Whether an action is where the hand is pulled to, in the world."""
+        """Whether an action is a goal: the pose to which the controller pulls the hand."""
         return any(channel.source == "goal_pos" for channel in self.action)
 
     @property
     def width(self) -> int:
-        """Numbers in a row of a plan that is read: ``ACTION_DIM``, or ``GOAL_DIM`` for goals."""
+        """Numbers in a row of a decoded plan: ``ACTION_DIM``, or ``GOAL_DIM`` for goals."""
         return GOAL_DIM if self.holds_goals else ACTION_DIM
 
     @cached_property
     def mask(self) -> Vectors:
-        """(128,) of 0 and 1, what RDT is given while acting."""
+        """(128,) of 0 and 1: the slot mask of evaluation."""
         return self._mask(self.masks.evaluation)
 
     @cached_property
     def training_mask(self) -> Vectors:
-        """(128,) of 0 and 1, what RDT is given while training."""
+        """(128,) of 0 and 1: the slot mask of training."""
         return self._mask(self.masks.training)
 
     @cached_property
@@ -127,9 +127,9 @@ class Layout:
 
     @cached_property
     def hash(self) -> str:
-        """Twelve hexadecimal digits of what the layout does; name and words do not enter."""
-        words = ("name", "description", "origin")
-        rules = {key: value for key, value in self.as_dict().items() if key not in words}
+        """Twelve hexadecimal digits of what the layout does; its name and texts do not enter."""
+        texts = ("name", "description", "origin")
+        rules = {key: value for key, value in self.as_dict().items() if key not in texts}
         if not self.needs_state:
             del rules["response"]
         canonical = json.dumps(rules, sort_keys=True).encode()
@@ -143,29 +143,9 @@ class Layout:
                 del channel["threshold"]
         return plain
 
-    def encode_state(
-        self,
-        *,
-        joint_pos: FloatArray,
-        ee_pos: FloatArray,
-        ee_quat: FloatArray,
-        gripper_qpos: FloatArray,
-    ) -> Vectors:
-        """Put states into unified vectors.
-
-        Args:
-            joint_pos: (..., 7) rad.
-            ee_pos: (..., 3) metres, world frame.
-            ee_quat: (..., 4) xyzw, world frame; its sign does not matter.
-            gripper_qpos: (..., 2) metres, about (0.04, −0.04) when open.
-
-        Returns:
-            (..., 128) float32, zero where nothing is said.
-        """
-        state = RobotState(
-            joint_pos=joint_pos, ee_pos=ee_pos, ee_quat=ee_quat, gripper_qpos=gripper_qpos
-        )
-        vectors = _blank(np.shape(joint_pos)[:-1])
+    def encode_state(self, state: RobotState) -> Vectors:
+        """Put states into unified vectors, (..., 128) float32, zero in slots of no channel."""
+        vectors = _zeros(np.shape(state["joint_pos"])[:-1])
         for channel in self.state:
             vectors[..., list(channel.slots)] = scaled(state_values(channel.source, state), channel)
         return vectors
@@ -176,8 +156,8 @@ class Layout:
         Args:
             actions: (..., 7), or (..., T, 7) where a state is needed, in [−1, 1]; gripper −1 open,
                 +1 close. For layouts of goals also goals, (..., 10).
-            state: The robot before the first action, (..., n) each, for layouts of future poses:
-                they hold where the actions lead from there; and of goals, for actions.
+            state: The robot before the first action, (..., n) each. Layouts of future poses need it
+                to predict where the actions lead; layouts of goals need it for actions.
 
         Returns:
             (..., 128) or (..., T, 128) float32.
@@ -186,19 +166,17 @@ class Layout:
             ConfigError: A state is needed and missing, or the layout holds joints, which deltas of
                 the hand do not determine.
         """
-        given = np.asarray(actions)
-        parts: dict[str, FloatArray] = {}
+        actions = np.asarray(actions)
         if self.holds_goals:
-            return self._put_goals(
-                given if given.shape[-1] == GOAL_DIM else self._ahead(given, state)
-            )
-        if self.needs_state:
-            self.check_encodes_actions()
-            known = self._known(state)
-            parts |= pose_values(*poses_after(given[..., :_GRIPPER], known, self.response))
-        else:
-            parts |= {"delta_pos": given[..., :3], "delta_rot": given[..., 3:_GRIPPER]}
-        return self._put(parts, given[..., _GRIPPER])
+            is_goal = actions.shape[-1] == GOAL_DIM
+            return self._encode_goals(actions if is_goal else self._predict_goals(actions, state))
+        if not self.needs_state:
+            parts = {"delta_pos": actions[..., :3], "delta_rot": actions[..., 3:_GRIPPER]}
+            return self._encode(parts, actions[..., _GRIPPER])
+        self.check_encodes_actions()
+        state = self._require(state)
+        poses = poses_after(actions[..., :_GRIPPER], state, self.response)
+        return self._encode(pose_values(*poses), actions[..., _GRIPPER])
 
     def check_encodes_actions(self) -> None:
         """Refuse a layout that cannot hold LIBERO's actions without more knowledge.
@@ -228,18 +206,19 @@ class Layout:
         """
         still: FloatArray = np.zeros((tail, ACTION_DIM))
         still[:, _GRIPPER] = actions[-1, _GRIPPER]
-        given = np.concatenate([actions, still])
+        padded = np.concatenate([actions, still])
+        last = len(actions) - 1
         if self.holds_goals:
-            here = np.minimum(np.arange(len(given)), len(actions) - 1)
-            turned = quat_to_matrix(np.asarray(state["ee_quat"])[here])
-            return self._put_goals(goals_of(given, np.asarray(state["ee_pos"])[here], turned))
+            now = robot_state_at(state, np.minimum(np.arange(len(padded)), last).tolist())
+            return self._encode_goals(
+                goals_of(padded, np.asarray(now["ee_pos"]), quat_to_matrix(now["ee_quat"]))
+            )
         if not self.needs_state:
-            return self.encode_actions(given)
-        rows = np.minimum(np.arange(1, len(given) + 1), len(actions) - 1)
-        parts: dict[str, FloatArray] = {"future_joint_pos": np.asarray(state["joint_pos"])[rows]}
-        matrices = quat_to_matrix(np.asarray(state["ee_quat"])[rows])
-        parts |= pose_values(np.asarray(state["ee_pos"])[rows], matrices)
-        return self._put(parts, given[:, _GRIPPER])
+            return self.encode_actions(padded)
+        after = robot_state_at(state, np.minimum(np.arange(1, len(padded) + 1), last).tolist())
+        parts: dict[str, FloatArray] = {"future_joint_pos": np.asarray(after["joint_pos"])}
+        parts |= pose_values(np.asarray(after["ee_pos"]), quat_to_matrix(after["ee_quat"]))
+        return self._encode(parts, padded[:, _GRIPPER])
 
     def decode_actions(
         self, vectors: npt.NDArray[np.floating[Any]], state: RobotState | None = None
@@ -253,24 +232,24 @@ class Layout:
                 takes nothing else, so the elbow is the controller's own.
 
         Returns:
-            (..., width) float64: deltas clipped to [−1, 1], or goals; gripper −1 or +1. Rows that
-            hold NaN or infinity are all NaN, which neither clipping nor a threshold would show.
+            (..., width) float64: deltas clipped to [−1, 1], or goals; gripper −1 or +1. Rows with a
+            NaN or infinity are all NaN, which neither clipping nor a threshold would show.
 
         Raises:
             ConfigError: A state is needed and missing.
         """
-        given = np.asarray(vectors, dtype=np.float64)
-        broken = np.asarray(~np.isfinite(given[..., list(self.action_slots)]).all(axis=-1))
-        given = np.where(broken[..., None], np.nan, given)
+        numbers = np.asarray(vectors, dtype=np.float64)
+        broken = np.asarray(~np.isfinite(numbers[..., list(self.action_slots)]).all(axis=-1))
+        numbers = np.where(broken[..., None], np.nan, numbers)
         parts: dict[str, Doubles] = {}
-        actions = np.empty((*given.shape[:-1], ACTION_DIM))
+        actions = np.empty((*numbers.shape[:-1], ACTION_DIM))
         for channel in self.action:
-            held = given[..., list(channel.slots)]
+            values = numbers[..., list(channel.slots)]
             if channel.source in GRIPPERS:
-                grips = gripper_decisions(held[..., 0], channel)
+                grips = gripper_decisions(values[..., 0], channel)
                 actions[..., _GRIPPER] = np.where(broken, np.nan, grips)
             else:
-                parts[channel.source] = unscaled(held, channel)
+                parts[channel.source] = unscaled(values, channel)
         if self.holds_goals:
             grips = actions[..., _GRIPPER:]
             return np.concatenate([parts["goal_pos"], parts["goal_rot6d"], grips], axis=-1)
@@ -278,23 +257,23 @@ class Layout:
             actions[..., :3] = parts["delta_pos"].clip(-1.0, 1.0)
             actions[..., 3:_GRIPPER] = parts["delta_rot"].clip(-1.0, 1.0)
             return actions
-        known = self._known(state)
+        state = self._require(state)
         if "future_joint_pos" in parts:
-            poses = hand_poses(parts["future_joint_pos"], known)
+            poses = hand_poses(parts["future_joint_pos"], state)
         else:
             form = next(name for name in parts if name in ROTATION_FORMS)
             poses = parts["future_pos"], ROTATION_FORMS[form][1](parts[form])
-        actions[..., :_GRIPPER] = commands_to(*poses, known, self.response)
+        actions[..., :_GRIPPER] = commands_to(*poses, state, self.response)
         return actions
 
     def _mask(self, rule: MaskRule) -> Vectors:
-        told = set(self.state_slots if rule != "action" else ())
-        told |= set(self.action_slots if rule != "state" else ())
-        mask = np.zeros(SIZE, dtype=np.float32)
-        mask[list(told)] = 1.0
+        slots = () if rule == "action" else self.state_slots
+        slots += () if rule == "state" else self.action_slots
+        mask = _zeros(())
+        mask[list(slots)] = 1.0
         return mask
 
-    def _known(self, state: RobotState | None) -> RobotState:
+    def _require(self, state: RobotState | None) -> RobotState:
         if state is None:
             raise ConfigError(
                 f"Layout '{self.name}' says where the robot should be, so where it is must be "
@@ -302,23 +281,23 @@ class Layout:
             )
         return state
 
-    def _ahead(self, actions: FloatArray, state: RobotState | None) -> FloatArray:
-        """Say where actions will pull the hand, from where it is expected to be by then."""
-        known = self._known(state)
-        positions, matrices = poses_after(actions[..., :_GRIPPER], known, self.response)
-        start = np.asarray(known["ee_pos"])[..., None, :]
-        turned = quat_to_matrix(np.asarray(known["ee_quat"]))[..., None, :, :]
-        before = np.concatenate([start, positions[..., :-1, :]], axis=-2)
+    def _predict_goals(self, actions: FloatArray, state: RobotState | None) -> FloatArray:
+        """Give the goals of actions, from the poses that the actions before each have led to."""
+        state = self._require(state)
+        positions, matrices = poses_after(actions[..., :_GRIPPER], state, self.response)
+        position = np.asarray(state["ee_pos"])[..., None, :]
+        matrix = quat_to_matrix(np.asarray(state["ee_quat"]))[..., None, :, :]
+        before = np.concatenate([position, positions[..., :-1, :]], axis=-2)
         return goals_of(
-            actions, before, np.concatenate([turned, matrices[..., :-1, :, :]], axis=-3)
+            actions, before, np.concatenate([matrix, matrices[..., :-1, :, :]], axis=-3)
         )
 
-    def _put_goals(self, goals: FloatArray) -> Vectors:
+    def _encode_goals(self, goals: FloatArray) -> Vectors:
         parts = {"goal_pos": goals[..., :3], "goal_rot6d": goals[..., 3:9]}
-        return self._put(parts, goals[..., -1])
+        return self._encode(parts, goals[..., -1])
 
-    def _put(self, parts: dict[str, FloatArray], grips: FloatArray) -> Vectors:
-        vectors = _blank(grips.shape)
+    def _encode(self, parts: dict[str, FloatArray], grips: FloatArray) -> Vectors:
+        vectors = _zeros(grips.shape)
         for channel in self.action:
             if channel.source in GRIPPERS:
                 values = gripper_values(channel.source, grips)[..., None]
@@ -328,5 +307,5 @@ class Layout:
         return vectors
 
 
-def _blank(shape: tuple[int, ...]) -> Vectors:
+def _zeros(shape: tuple[int, ...]) -> Vectors:
     return np.zeros((*shape, SIZE), dtype=np.float32)

@@ -16,12 +16,12 @@ from tasks.errors import ConfigError
 from tasks.settings import settings
 
 GuidanceName = Literal["none", "bid", "inpaint"]
-"""What a new plan owes to the one before; see ``policies.rdt.model.sampling``."""
+"""How a new plan is kept consistent with the previous one; see ``SamplingOptions``."""
 
 Decay = Literal["exponential", "linear", "none"]
-"""How the weight of the plan before falls over the steps it still speaks of."""
+"""How the weight of the previous plan falls over the overlap: the steps that both plans have."""
 
-_BELONGS = {
+_OPTIONS_OF = {
     "bid": ("samples", "bid_decay"),
     "inpaint": ("inpaint_weight", "inpaint_frozen", "inpaint_decay"),
 }
@@ -69,7 +69,7 @@ class SamplingOptions:
                 "guidance 'bid' chooses among samples, but samples is 1. Fix: give samples=8."
             )
         fields = self.__pydantic_fields__  # type: ignore[attr-defined]
-        for guidance, names in _BELONGS.items():
+        for guidance, names in _OPTIONS_OF.items():
             for name in names:
                 value, usual = getattr(self, name), fields[name].default
                 if guidance != self.guidance and value != usual:
@@ -81,11 +81,11 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PreviousPlans:
-    """What the plans before say, for B plans to be made.
+    """The previous plans' remaining steps, for B new plans.
 
     Attributes:
-        vectors: (B, T, V), the rest of each plan before as unified vectors; anything beyond it.
-        lengths: (B,) int64, steps it still speaks of; 0 where there is none.
+        vectors: (B, T, V), each plan's remaining steps as unified vectors, padded with anything.
+        lengths: (B,) int64, the overlap: how many steps remain; 0 where there is no previous plan.
         slots: (V,) of 0 and 1, the slots of an action.
     """
 
@@ -95,26 +95,26 @@ class PreviousPlans:
 
 
 def stack_previous_plans(
-    rests: Sequence[Tensor | None], horizon: int, slots: Tensor
+    remainders: Sequence[Tensor | None], horizon: int, slots: Tensor
 ) -> PreviousPlans:
-    """Put the rests of plans side by side.
+    """Stack the remaining steps of previous plans.
 
     Args:
-        rests: Per plan (n, V) with n up to T, or None.
+        remainders: Per plan (n, V) with n up to T, or None.
         horizon: T.
         slots: (V,) of 0 and 1.
     """
-    vectors = torch.zeros(len(rests), horizon, len(slots))
-    lengths = torch.zeros(len(rests), dtype=torch.int64)
-    for index, rest in enumerate(rests):
-        if rest is not None:
-            vectors[index, : len(rest)] = rest
-            lengths[index] = len(rest)
+    vectors = torch.zeros(len(remainders), horizon, len(slots))
+    lengths = torch.zeros(len(remainders), dtype=torch.int64)
+    for index, remainder in enumerate(remainders):
+        if remainder is not None:
+            vectors[index, : len(remainder)] = remainder
+            lengths[index] = len(remainder)
     return PreviousPlans(vectors=vectors, lengths=lengths, slots=slots)
 
 
 def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
-    """Give how much the plan before weighs at each step when it is inpainted.
+    """Give the weight of the previous plan at each step of the overlap when it is inpainted.
 
     Up to ``inpaint_frozen`` steps weigh fully. From there to the end n of the overlap,
     c_k = (n − k) / (n − frozen + 1) falls to 0: ``linear`` is c, ``exponential`` is
@@ -143,12 +143,12 @@ def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> 
 def inpainting(
     previous: PreviousPlans, options: SamplingOptions, solver: DPMSolver, noise: Tensor
 ) -> Blend:
-    """Give what blends plans before, as noisy as the sample is at that step, into its first steps.
+    """Give the function that blends previous plans into a sample, noised to the sample's level.
 
     Args:
-        previous: The plans before.
+        previous: The previous plans.
         options: See ``overlap_weights``.
-        solver: Says how noisy the sample is.
+        solver: Gives the noise level at each step.
         noise: (B, T, V) from which the sample starts.
     """
     horizon = noise.shape[1]
@@ -164,25 +164,25 @@ def inpainting(
 
 
 def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
-    """Choose, of several samples of each plan, the one nearest to the plan before.
+    """Choose, of several samples of each plan, the one nearest to the previous plan.
 
-    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the steps that both speak of, in the slots of an
-    action. Where there is no plan before, and between equals, the first sample is taken.
+    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the overlap, in the slots of an action (bidirectional
+    decoding). Without a previous plan, and between equals, the first sample is taken.
 
     Args:
         samples: (B, S, T, V).
-        previous: The plans before.
+        previous: The previous plans.
         decay: ρ, in (0, 1].
 
     Returns:
         (B, T, V).
     """
     steps = torch.arange(samples.shape[2], device=samples.device)
-    told = steps[None] < previous.lengths.to(samples.device)[:, None]
-    weights_BT = decay ** steps.float() * told
-    apart = (samples.float() - previous.vectors.to(samples.device)[:, None]).square()
-    apart_BST = (apart * previous.slots.to(samples.device)).sum(-1)
-    chosen = (apart_BST * weights_BT[:, None]).sum(-1).argmin(1)
+    overlap = steps[None] < previous.lengths.to(samples.device)[:, None]
+    weights_BT = decay ** steps.float() * overlap
+    errors = (samples.float() - previous.vectors.to(samples.device)[:, None]).square()
+    errors_BST = (errors * previous.slots.to(samples.device)).sum(-1)
+    chosen = (errors_BST * weights_BT[:, None]).sum(-1).argmin(1)
     return samples[torch.arange(len(samples), device=samples.device), chosen]
 
 
@@ -217,7 +217,7 @@ class PlanSampler:
         Args:
             conditions: Of B plans, from ``RDTModel.condition``.
             noise: (B, S, T, V) standard normal, S being ``options.samples``.
-            previous: What the plans before say; not used without guidance.
+            previous: The previous plans; not used without guidance.
 
         Returns:
             (B, T, V), zero outside the mask.

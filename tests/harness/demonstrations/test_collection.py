@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from harness.demonstrations.attempts import Attempt, demo_start
-from harness.demonstrations.collection import Collected, _Line, collect
+from harness.demonstrations.collection import Collected, TaskAttempts, collect
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
@@ -211,6 +211,7 @@ def test_killed_and_resumed_with_one_worker_gives_the_same_file(
     assert not (tmp_path / ".parts").exists()
 
 
+@pytest.mark.slow
 def test_two_collections_into_one_folder_do_not_meet(tmp_path: Path) -> None:
     config = CollectionConfig(suite="libero_object", tasks=(1,), out=tmp_path, demos=1, workers=1)
     (tmp_path / ".parts").mkdir()
@@ -230,9 +231,9 @@ def _outcome(attempt: Attempt | Exception) -> "Future[Attempt]":
     return future
 
 
-def _line(tmp_path: Path, demos: int) -> _Line:
+def _line(tmp_path: Path, demos: int) -> TaskAttempts:
     config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path, demos=demos)
-    return _Line(config, find_task("libero_object", 0))
+    return TaskAttempts(config, find_task("libero_object", 0))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

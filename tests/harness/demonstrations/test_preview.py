@@ -5,6 +5,7 @@ from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
+import pytest
 
 from harness.demonstrations.preview import draw_demo, draw_overview, frame_steps, overview_row
 from tasks.demos.motion import Phase
@@ -26,6 +27,7 @@ def test_sheets_are_pictures_with_the_frames_in_them(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.writing"))
 
 
+@pytest.mark.slow
 def test_phases_are_drawn_in_their_colours(tmp_path: Path) -> None:
     demo = replace(next(read_demos(write_official(tmp_path / "a.hdf5"))), phases=())
     green = np.array([39, 174, 96])

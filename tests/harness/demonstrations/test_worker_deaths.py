@@ -12,6 +12,8 @@ from harness.demonstrations.config import CollectionConfig
 from harness.processes import WorkerDiedError
 from tasks.suites import Task
 
+pytestmark = pytest.mark.slow
+
 
 def _attempt(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
     """Note what is finished, as the real one does, and die as often as is asked for."""

@@ -23,6 +23,7 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers"), [("raise", 1), ("raise", 2), ("die", 1), ("die", 2)])
 def test_a_broken_episode_is_tried_again(tmp_path: Path, kind: str, workers: int) -> None:
     places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind=kind)})
@@ -35,6 +36,7 @@ def test_a_broken_episode_is_tried_again(tmp_path: Path, kind: str, workers: int
     assert records == outcome(calm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "words"), [("raise", "RuntimeError: broke"), ("die", "signal 9")])
 def test_an_episode_that_breaks_twice_is_an_error_until_resumed(
     tmp_path: Path, kind: str, words: str
@@ -52,6 +54,7 @@ def test_an_episode_that_breaks_twice_is_an_error_until_resumed(
     assert (again.outcome != "error", again.attempt) == (True, 3)
 
 
+@pytest.mark.slow
 def test_a_run_whose_first_episodes_all_break_alike_is_given_up(tmp_path: Path) -> None:
     always = {(task, state): Trouble(times=9) for task in range(3) for state in range(10)}
     places = EchoSpec(folder=str(tmp_path), troubles=always)
@@ -66,6 +69,7 @@ def test_a_run_whose_first_episodes_all_break_alike_is_given_up(tmp_path: Path) 
     assert {record.outcome for record in outcome(run).values()} <= {"success", "failure"}
 
 
+@pytest.mark.slow
 def test_a_run_is_not_given_up_for_one_task_or_for_several_reasons(tmp_path: Path) -> None:
     broken = {(0, state): Trouble(times=9) for state in range(4)}
     places = EchoSpec(folder=str(tmp_path), troubles=broken)

@@ -14,6 +14,8 @@ from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
 from tests.harness.doubles import EchoSpec, Trouble
 
+pytestmark = pytest.mark.slow
+
 Mount = Callable[[str], None]
 
 

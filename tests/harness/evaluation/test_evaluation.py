@@ -41,6 +41,7 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
 
 
+@pytest.mark.slow
 def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
     one = evaluate(make(tmp_path / "one"), environments=EchoSpec())
     two = evaluate(make(tmp_path / "two", workers=2), environments=EchoSpec())
@@ -56,6 +57,7 @@ def test_outcomes_do_not_depend_on_workers_or_order(tmp_path: Path) -> None:
     assert info.policy["exec_horizon"] == 8
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,))
     evaluate(config, environments=EchoSpec())
@@ -72,6 +74,7 @@ def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Pa
         evaluate(dataclasses.replace(config, exec_horizon=4), environments=EchoSpec())
 
 
+@pytest.mark.slow
 def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
     whole = outcome(evaluate(make(tmp_path / "whole"), environments=EchoSpec()))
     parts: dict[EpisodeKey, EpisodeRecord] = {}
@@ -100,6 +103,7 @@ def test_shards_are_a_run_in_parts(tmp_path: Path) -> None:
         evaluate(make(tmp_path / "1", shard="2/2"), environments=EchoSpec())
 
 
+@pytest.mark.slow
 def test_a_run_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real provenance
     checkpoint = tmp_path / "checkpoint"
@@ -146,6 +150,7 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
         make(tmp_path, episode_per_task=3)
 
 
+@pytest.mark.slow
 def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
     class Contract:
         demos: dict[str, Any] = {"label": "12 scripted demos"}  # noqa: RUF012
@@ -164,6 +169,7 @@ def test_a_policy_made_for_other_conditions_is_refused(tmp_path: Path) -> None:
     assert load_run(run)[0].demos == "12 scripted demos"
 
 
+@pytest.mark.slow
 def test_a_policy_in_the_parent_serves_all_workers(tmp_path: Path) -> None:
     policy = RecordingPolicy()
     config = make(tmp_path / "run", workers=2)
@@ -190,6 +196,7 @@ class Gathering(RecordingPolicy):
         return super().plan(requests)
 
 
+@pytest.mark.slow
 def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) -> None:
     policy = Gathering()
     config = make(tmp_path / "three", workers=3)
@@ -204,6 +211,7 @@ def test_questions_of_several_tasks_are_answered_in_one_batch(tmp_path: Path) ->
     assert {r.seed: r.step for r in policy.requests} == {r.seed: r.step for r in alone.requests}
 
 
+@pytest.mark.slow
 def test_a_policy_that_breaks_on_one_episode_spares_the_others(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), workers=2)
     records = outcome(evaluate(config, policy=FragilePolicy(), environments=EchoSpec()))
@@ -249,6 +257,7 @@ def test_what_is_no_plan_is_refused(give: Callable[[list[FloatArray]], Any], why
         plan_batch(GivingPolicy(give), [PlanRequest(window=(), instruction="", seed=0)])
 
 
+@pytest.mark.slow
 def test_infinite_actions_are_an_error_of_their_episode(tmp_path: Path) -> None:
     config = make(tmp_path / "run", tasks=(0,), episodes=2, workers=1)
     policy = GivingPolicy(lambda plans: [plan * np.inf for plan in plans])
@@ -257,6 +266,7 @@ def test_infinite_actions_are_an_error_of_their_episode(tmp_path: Path) -> None:
     assert "inf in row 0, column 0" in str(next(iter(records.values())).error)
 
 
+@pytest.mark.slow
 def test_videos_are_made_of_the_first_episodes(tmp_path: Path) -> None:
     places = EchoSpec(folder=str(tmp_path), troubles={(0, 0): Trouble()})
     run = evaluate(make(tmp_path / "run", tasks=(0, 1), episodes=2, record=1), environments=places)
@@ -322,6 +332,7 @@ def alive(pid: int) -> bool:
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "interrupted"), (signal.SIGKILL, "running")],

@@ -19,6 +19,8 @@ from tasks.errors import SimulatorError
 from tasks.observation import FloatArray
 from tests.harness.doubles import EchoSpec, RecordingPolicy, Trouble
 
+pytestmark = pytest.mark.slow
+
 HUNG = EpisodeKey("libero_object", 0, 1, 7)
 
 

@@ -16,6 +16,8 @@ from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
 from tests.harness.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 # One process imports everything and forks one evaluation for each line it reads, so that the kills

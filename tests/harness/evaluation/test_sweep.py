@@ -62,6 +62,7 @@ def lines(out: Path) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in out.rglob("episodes.jsonl")}
 
 
+@pytest.mark.slow
 def test_a_sweep_is_a_run_for_each_combination_and_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], built: list[RecordingPolicy]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_sweep_is_a_run_for_each_combination_and_one_table(
     assert lines(out) == before
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_where_it_was_cut(tmp_path: Path, capsys) -> None:
     out = tmp_path / "sweep"
     command = words(out, exec_horizon="16,8", fusion="none,mean")
@@ -110,6 +112,7 @@ def test_a_sweep_goes_on_where_it_was_cut(tmp_path: Path, capsys) -> None:
     assert {name: text.count("\n") for name, text in again.items()} == dict.fromkeys(whole, 2)
 
 
+@pytest.mark.slow
 def test_one_combination_keeps_the_folder_itself(tmp_path: Path, built) -> None:
     assert main(words(tmp_path / "run", exec_horizon="4", fusion="act")) == 0
     info, _ = load_run(tmp_path / "run")
@@ -139,6 +142,7 @@ def test_every_combination_is_checked_before_the_first_starts(
     assert not (tmp_path / "sweep").exists()
 
 
+@pytest.mark.slow
 def test_folders_of_other_runs_are_refused_before_the_first_starts(tmp_path: Path) -> None:
     fusions = parse_fusions("none,mean")
     evaluate(make(tmp_path / "single"))

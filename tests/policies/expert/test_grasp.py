@@ -49,6 +49,7 @@ def test_a_block_wider_than_the_gripper_cannot_be_gripped():
     assert not list(candidate_grasps(wide, np.zeros(3), preferences))
 
 
+@pytest.mark.slow
 def test_a_wide_ring_is_gripped_by_its_wall_on_the_side_of_the_shorter_reach():
     walls = [
         box([0.05, 0, 0], [0.002, 0.05, 0.04]),
@@ -76,6 +77,7 @@ def test_fingers_must_not_land_beside_the_knob_they_close_on():
     assert closes_freely(scene, Grasp(high, cost=0.0, width=0.012), pot)
 
 
+@pytest.mark.slow
 def test_a_hand_beside_the_object_pushes_it_under_itself():
     block = box([0, 0, 0], [0.06, 0.02, 0.05])
     preferences = GraspPreferences(home=HOME, drop=None, base=np.zeros(3))

@@ -85,6 +85,7 @@ def test_only_what_is_covered_is_under_a_roof():
     assert not is_covered(Cupboard("front", "roof"), "block", PLACE)
 
 
+@pytest.mark.slow
 def test_an_object_goes_in_by_the_open_side_and_the_hand_stays_free():
     scene = Cupboard("front")
     plan = find_insertion(scene, kinematics(), "block", PLACE, HOME)
@@ -103,6 +104,7 @@ def test_an_object_goes_in_by_the_open_side_and_the_hand_stays_free():
         assert not any_overlap(block, scene.blocks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "arm"), [(Cupboard(), kinematics()), (Cupboard("front"), kinematics(reached=False))]
 )

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
 from policies.interface import PlanRequest
-from policies.remote.mapping import ServerMapping, fit, read_state, resize_with_pad
+from policies.remote.mapping import ServerMapping, fit, resize_with_pad
 from tasks.errors import ConfigError
 from tasks.observation import Observation
 
@@ -29,6 +29,12 @@ def seen(size: int = 256, quat: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)) -> Obs
         gripper_qpos=np.array([0.04, -0.04]),
         instruction="open it",
     )
+
+
+def sent_state(observation: Observation, parts: tuple[str, ...] = OPENPI) -> np.ndarray:
+    mapping = ServerMapping(state="+".join(parts))
+    request = PlanRequest(window=[observation], instruction="open it", seed=0)
+    return np.asarray(mapping.request(request)["observation/state"])
 
 
 def robosuite_axisangle(quat: np.ndarray) -> np.ndarray:
@@ -61,11 +67,11 @@ def test_the_state_keeps_the_sign_of_the_quaternion(sign: int) -> None:
     rng = np.random.default_rng(1 + sign)
     for quat in [np.array([0.996, 0.02, -0.08, 0.03]), *rng.normal(size=(50, 4))]:
         quat = sign * quat / np.linalg.norm(quat)
-        state = read_state(seen(quat=tuple(quat)), OPENPI)
+        state = sent_state(seen(quat=tuple(quat)))
         np.testing.assert_allclose(state[3:6], robosuite_axisangle(quat), atol=1e-9)
         np.testing.assert_array_equal(state[:3], [0.1, -0.2, 0.3])
         np.testing.assert_array_equal(state[6:], [0.04, -0.04])
-    np.testing.assert_array_equal(read_state(seen(), OPENPI)[3:6], 0)
+    np.testing.assert_array_equal(sent_state(seen())[3:6], 0)
 
 
 @pytest.mark.parametrize("size", [128, 224, 256, 360, 255])
@@ -130,7 +136,7 @@ def test_pictures_are_padded_stretched_or_left() -> None:
 )
 def test_orientations_are_sent_in_every_form(part: str, expected: Any) -> None:
     quat = np.array([0.1, -0.3, 0.2, -0.9]) / np.linalg.norm([0.1, -0.3, 0.2, -0.9])
-    state = read_state(seen(quat=tuple(quat)), ["fingers", part, "width", "joints", "pos"])
+    state = sent_state(seen(quat=tuple(quat)), ("fingers", part, "width", "joints", "pos"))
     np.testing.assert_array_equal(state[:2], [0.04, -0.04])
     np.testing.assert_allclose(state[2:-11], expected(quat), atol=1e-12)
     np.testing.assert_array_equal(state[-11:], [0.08, *[0.0] * 7, 0.1, -0.2, 0.3])

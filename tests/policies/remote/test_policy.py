@@ -350,6 +350,7 @@ for _ in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_a_hostile_server_fills_no_memory() -> None:
     """Both sides are processes of their own, so that the peak is of the client alone."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}

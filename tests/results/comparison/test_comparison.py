@@ -32,7 +32,7 @@ def two(tmp_path: Path) -> list[Path]:
 
 def test_two_runs_on_the_episodes_they_share(two: list[Path]) -> None:
     (found,) = compare_runs(two)
-    a, b = found.contenders
+    a, b = found.runs
     assert (found.suite, len(found.keys)) == ("libero_object", 20)
     assert [(run.tag, run.name, run.successes) for run in (a, b)] == [
         ("A", "base", 12),
@@ -197,7 +197,7 @@ def test_many_runs_get_letters_and_holms_correction(tmp_path: Path) -> None:
     }
     runs = [write_suite_run(tmp_path / name, tasks) for name, tasks in outcomes.items()]
     (found,) = compare_runs(runs)
-    assert [run.letters for run in found.contenders] == ["a", "a", "b"]
+    assert [run.letters for run in found.runs] == ["a", "a", "b"]
     p = {(pair.contrast.a, pair.contrast.b): pair.contrast for pair in found.pairs}
     assert p[0, 1].p == p[0, 1].adjusted == mcnemar(0, 4)
     assert p[0, 2].adjusted == pytest.approx(3 * mcnemar(0, 16))

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from results.leaderboard.rows import rows_from_runs
 from results.records import EpisodeRecord, RunInfo
-from results.report.episodes import pairs_of_runs, state_maps
+from results.report.episodes import matched_episodes, state_maps
 from results.report.goals import goal_progress
 from results.report.runs import ReportRun, entries_of, errors_of, load_runs, shared_conditions
 from results.report.step_times import bin_width, steps_charts
@@ -82,7 +82,7 @@ def test_runs_come_best_first_and_get_distinct_names(make_runs: MakeRuns) -> Non
     alike = {name: {"name": "rdt", **policy(*how)} for name, how in HOW.items()}
     runs = make_runs(alike, a="sf", b="ss", c="fe", d="ff", e="sf")
     assert [run.folder.name for run in runs] == ["b", "a", "e", "d", "c"]
-    assert [run.place for run in runs] == [0, 1, 2, 3, 4]
+    assert [run.index for run in runs] == [0, 1, 2, 3, 4]
     assert [run.name for run in runs] == [
         "rdt · h16",
         "rdt · h8 · none · a",
@@ -155,7 +155,7 @@ def test_instructions_are_read_from_names() -> None:
 
 def test_heat_maps_of_several_tasks(make_runs: MakeRuns) -> None:
     runs = make_runs(a="sse fff", b="ssf see", c="sfs sse")
-    anchors = {(runs[0].place, 1): "v-here"}
+    anchors = {(runs[0].index, 1): "v-here"}
     together, *each = state_maps(runs, anchors)
     assert [one.name for one in each] == [run.name for run in runs]
     assert [[cell.text for cell in line.cells] for line in together.lines] == [
@@ -185,7 +185,7 @@ def test_a_heat_map_of_one_task_has_a_row_for_each_run(make_runs: MakeRuns) -> N
 
 def with_records(run: ReportRun, records: Sequence[EpisodeRecord]) -> ReportRun:
     return ReportRun(
-        place=run.place, folder=run.folder, info=run.info, records=tuple(records), name=run.name
+        index=run.index, folder=run.folder, info=run.info, records=tuple(records), name=run.name
     )
 
 
@@ -250,7 +250,7 @@ def test_failures_tell_what_they_reached(
 
 def test_pairs_line_up_the_same_episodes(make_runs: MakeRuns) -> None:
     runs = make_runs(a="sfe ss", b="fs")
-    pairs = pairs_of_runs(runs, {(runs[0].place, 4): "v-last"})
+    pairs = matched_episodes(runs, {(runs[0].index, 4): "v-last"})
     assert len(pairs["episodes"]) == 5
     assert {run["name"]: run["outcomes"] for run in pairs["runs"]} == {"a": "sfess", "b": "fs---"}
     assert [run["clips"] for run in pairs["runs"] if run["name"] == runs[0].name] == [
@@ -268,7 +268,7 @@ def test_episodes_of_another_mujoco_are_no_pair(make_run: Callable[..., Path]) -
             )
             for number, version in enumerate(versions)
         ]
-        return [run["protocol"] for run in pairs_of_runs(load_runs(folders), {})["runs"]]
+        return [run["protocol"] for run in matched_episodes(load_runs(folders), {})["runs"]]
 
     assert len(set(conditions("3.2.3", "3.2.3"))) == 1
     assert len(set(conditions("3.2.3", None))) == 1

@@ -88,6 +88,7 @@ def test_the_bootstrap_collapses_where_all_outcomes_are_the_same() -> None:
     assert difference_bootstrap([PairCounts(5, 0, 0, 5)]) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_covers_ten_uneven_tasks() -> None:
     random = np.random.default_rng(3)
     rates = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0])

@@ -292,6 +292,7 @@ def test_numbers_that_live_beside_torch(tmp_path: Path) -> None:
         assert network_of(tmp_path) == name
 
 
+@pytest.mark.slow
 def test_reading_scripts_takes_no_torch() -> None:
     code = (
         "import sys; from harness.cli import main; "

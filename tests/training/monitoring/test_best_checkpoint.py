@@ -22,6 +22,8 @@ from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:

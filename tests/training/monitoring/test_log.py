@@ -34,6 +34,7 @@ def settings(tmp_path: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_one_point_for_each_update(settings: dict[str, object]) -> None:
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     settings |= {"track": "tensorboard"}
@@ -123,6 +124,7 @@ class Broken:
         raise AssertionError("asked again")
 
 
+@pytest.mark.slow
 def test_a_tracker_that_fails_does_not_cost_the_training(
     settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

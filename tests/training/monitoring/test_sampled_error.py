@@ -75,6 +75,7 @@ def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], me
     assert list(found.per_slot) == [str(slot) for slot in slots]
 
 
+@pytest.mark.slow
 def test_a_run_is_logged_and_its_best_weights_kept(settings: dict[str, object]) -> None:
     statuses: list[TrainingStatus] = []
     starts: list[TrainingStart] = []
@@ -99,6 +100,7 @@ def test_a_run_is_logged_and_its_best_weights_kept(settings: dict[str, object]) 
     assert load_extra(run / "checkpoint")["loss_weights"] == start.loss_weights
 
 
+@pytest.mark.slow
 def test_sampling_plans_changes_no_weight(settings: dict[str, object], tmp_path: Path) -> None:
     watched = train(TrainingConfig(**settings))
     alone = train(TrainingConfig(**(settings | {"out": tmp_path / "b", "sample_period": 0})))
@@ -108,6 +110,7 @@ def test_sampling_plans_changes_no_weight(settings: dict[str, object], tmp_path:
         TrainingConfig(**(settings | {"held_out": 0}))
 
 
+@pytest.mark.slow
 def test_the_report_is_a_picture_of_the_log(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no training run"):
         draw_report(tmp_path, tmp_path / "r.png")

@@ -99,7 +99,7 @@ def test_the_default_is_what_checkpoints_were_trained_with() -> None:
     wanted = np.zeros((40, 128), np.float32)
     wanted[:, :7], wanted[:, 30:33] = state["joint_pos"], state["ee_pos"]
     wanted[:, 10] = (state["gripper_qpos"][:, 0] - state["gripper_qpos"][:, 1]) / 0.08
-    encoded = LAYOUT.encode_state(**state)
+    encoded = LAYOUT.encode_state(state)
     turned = Rotation.from_quat(state["ee_quat"]).as_matrix()[:, :, :2]
     np.testing.assert_allclose(
         encoded[:, 33:39], turned.transpose(0, 2, 1).reshape(40, 6), atol=1e-6
@@ -163,7 +163,7 @@ def test_states_do_not_depend_on_the_sign_of_a_quaternion(name: str) -> None:
     state = random_state()
     flipped = state | {"ee_quat": -state["ee_quat"]}
     layout = get_layout(name)
-    np.testing.assert_array_equal(layout.encode_state(**state), layout.encode_state(**flipped))
+    np.testing.assert_array_equal(layout.encode_state(state), layout.encode_state(flipped))
     if layout.needs_state:
         vectors = layout.targets(random_actions(40), state)[None].repeat(40, 0)
         there, back = (layout.decode_actions(vectors, each) for each in (state, flipped))  # type: ignore[arg-type]
@@ -173,14 +173,14 @@ def test_states_do_not_depend_on_the_sign_of_a_quaternion(name: str) -> None:
 @pytest.mark.parametrize("name", shipped_layouts())
 def test_states_leave_what_they_do_not_mention_at_zero(name: str) -> None:
     layout = get_layout(name)
-    encoded = layout.encode_state(**random_state())
+    encoded = layout.encode_state(random_state())
     assert (np.delete(encoded, layout.state_slots, axis=-1) == 0).all()
     assert (encoded[:, list(layout.state_slots)].std(0) > 0).all()
 
 
 def test_the_finetuned_checkpoints_find_their_numbers() -> None:
     layout, state, actions = get_layout("tj-chen"), random_state(), random_actions(40)
-    encoded, vectors = layout.encode_state(**state), layout.encode_actions(actions)
+    encoded, vectors = layout.encode_state(state), layout.encode_actions(actions)
     wanted = (state["gripper_qpos"] + 0.04245) / 0.0943
     np.testing.assert_allclose(encoded[:, 10:12], wanted, atol=1e-6)
     np.testing.assert_array_equal(encoded[:, :7], state["joint_pos"].astype(np.float32))
@@ -196,7 +196,7 @@ def test_joints_fill_their_range() -> None:
     layout = get_layout("joints")
     state = {k: np.repeat(v, 2, 0) for k, v in random_state(1).items()}
     state |= {"joint_pos": LIMITS.T, "gripper_qpos": np.array([[0, 0], [0.04, -0.04]])}
-    ends = layout.encode_state(**state)[:, [*range(7), 10]]
+    ends = layout.encode_state(state)[:, [*range(7), 10]]
     np.testing.assert_allclose(ends, [[-1] * 8, [1] * 8], atol=1e-6)
     with pytest.raises(ConfigError, match="joints put the hand"):
         layout.encode_actions(random_actions(2), state)  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ def test_joints_fill_their_range() -> None:
 def test_targets_are_where_the_robot_was_next_and_then_stayed(name: str, first: int) -> None:
     layout, state, actions = get_layout(name), random_state(6), random_actions(6)
     targets = layout.targets(actions, state, tail=3)
-    states = layout.encode_state(**state)
+    states = layout.encode_state(state)
     slots = [slot for slot in layout.action_slots if slot != 10]
     assert first in slots
     rows = [1, 2, 3, 4, 5, 5, 5, 5, 5]
@@ -258,7 +258,7 @@ def test_other_rotation_forms_are_scipys(form: str) -> None:
     state = random_state()
     width = 3 if form == "ee_axis_angle" else 4
     channel = StateChannel(source=form, slots=tuple(range(33, 33 + width)))
-    encoded = dataclasses.replace(LAYOUT, state=(channel,)).encode_state(**state)
+    encoded = dataclasses.replace(LAYOUT, state=(channel,)).encode_state(state)
     rotation = Rotation.from_quat(state["ee_quat"])
     wanted = rotation.as_rotvec() if width == 3 else rotation.as_quat(canonical=True)
     # At a half turn two answers are right.

@@ -58,7 +58,7 @@ def test_what_a_layout_writes_is_shifted_and_scaled(name: str) -> None:
     normalisation = some(layout)
     laid = normalisation.applied_to(layout)
     actions = np.random.default_rng(2).uniform(-1, 1, (6, 7))
-    plain, found = layout.encode_state(**robot()), laid.encode_state(**robot())
+    plain, found = layout.encode_state(robot()), laid.encode_state(robot())
     np.testing.assert_allclose(found, by_hand(plain, normalisation.state), rtol=1e-5, atol=1e-4)
     plain, found = (each.targets(actions, robot(), tail=2) for each in (layout, laid))
     np.testing.assert_allclose(found, by_hand(plain, normalisation.action), rtol=1e-5, atol=1e-4)
@@ -139,6 +139,6 @@ def test_a_policy_sees_normalised_states_and_gives_real_actions(
     np.testing.assert_allclose(plan[:, :6], real.clip(-1, 1), atol=1e-6)
     np.testing.assert_array_equal(plan[:, 6], np.where(expected[:, 10] > 0.5, -1, 1))
     now = {key: request.window[-1][key] for key in robot()}
-    plain = LAYOUT.encode_state(**now)
+    plain = LAYOUT.encode_state(now)
     wanted = by_hand(plain[None], normalisation.state)
     np.testing.assert_allclose(states[0].numpy(), wanted, rtol=1e-5, atol=1e-4)

@@ -18,6 +18,7 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.policy import RDTPolicy
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, SpecMismatchError
+from tasks.observation import stack_robot_states
 from tests.policies.rdt.checkpoint.official_files import build_model
 from tests.policies.rdt.encoders.frozen_files import write_siglip, write_t5
 from tests.policies.rdt.encoders.test_siglip import by_transformers
@@ -59,6 +60,7 @@ def build(home: Path, **changes: Any) -> RDTPolicy:
     return policy
 
 
+@pytest.mark.slow
 def test_a_plan_is_what_the_parts_give_one_by_one(home: Path) -> None:
     policy = build(home)
     request = ask(3, instruction=WORDS, window=[observe(3), observe(4)])
@@ -74,12 +76,7 @@ def test_a_plan_is_what_the_parts_give_one_by_one(home: Path) -> None:
         EncoderSources(siglip=str(home / "siglip"), t5=str(home / "t5"))
     ).text.prepare([WORDS])
     now = request.window[-1]
-    state = policy.layout.encode_state(
-        joint_pos=now["joint_pos"],
-        ee_pos=now["ee_pos"],
-        ee_quat=now["ee_quat"],
-        gripper_qpos=now["gripper_qpos"],
-    )
+    state = policy.layout.encode_state(stack_robot_states([now]))[0]
     vectors = sample_plans(
         rdt,
         words[0][:, :12].float(),
@@ -137,6 +134,7 @@ def test_what_is_missing_is_named(home: Path) -> None:
         build(home, language_cache=str(home / "wide-cache"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ours_with_frozen_encoders(home: Path, tmp_path: Path) -> None:
     sources = EncoderSources(siglip=str(home / "siglip"), t5=str(home / "t5"))
     frozen = load_frozen_encoders(sources, max_words=12)

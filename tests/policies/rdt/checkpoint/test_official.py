@@ -188,6 +188,7 @@ def test_deepspeed(tmp_path: Path) -> None:
         assert find_official(source).config == tmp_path / "checkpoint-20000" / "config.json"
 
 
+@pytest.mark.slow
 def test_raw_and_averaged_weights(tmp_path: Path) -> None:
     raw, averaged = build_model(0), build_model(1)
     folder = export_official(tmp_path / "run", raw)

@@ -36,6 +36,7 @@ def test_the_latest_call_is_kept_whole() -> None:
     assert len(cache) == 2
 
 
+@pytest.mark.slow
 def test_more_pictures_than_are_kept_are_encoded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_tower_that_is_not_finite(tmp_path: Path) -> None:
         SiglipTower(str(folder))
 
 
+@pytest.mark.slow
 def test_a_whole_checkpoint_gives_its_tower(tmp_path: Path) -> None:
     from transformers import SiglipModel
 
@@ -79,6 +80,7 @@ def test_a_whole_checkpoint_gives_its_tower(tmp_path: Path) -> None:
     torch.testing.assert_close(given, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_history_cameras_and_the_background_in_rdts_order(folder: Path, tower: SiglipTower) -> None:
     given = frames(2, 2, 2, 40, 40)
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3).eval()

@@ -46,8 +46,8 @@ def conditions(network: RDTPolicyNetwork) -> Conditioning:
 def previous_plans(*lengths: int) -> PreviousPlans:
     torch.manual_seed(4)
     slots = torch.from_numpy(get_layout().action_mask)
-    rests = [torch.randn(n, SIZE) * slots if n else None for n in lengths]
-    return stack_previous_plans(rests, HORIZON, slots)
+    remainders = [torch.randn(n, SIZE) * slots if n else None for n in lengths]
+    return stack_previous_plans(remainders, HORIZON, slots)
 
 
 def sample(

@@ -21,6 +21,7 @@ def test_compiled_steps_give_the_same_plans(network: RDTPolicyNetwork, contract:
     np.testing.assert_allclose(compiled.plan([ask(1)])[0], plain[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_missing_compiler_is_named(
     network: RDTPolicyNetwork, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
