@@ -49,6 +49,7 @@ def request(seed: int = 0) -> PlanRequest:
     return PlanRequest(window=[seen, seen], instruction="open the drawer", seed=seed)
 
 
+@pytest.mark.slow
 def test_one_camera_from_demonstrations_to_plans(
     base: dict[str, object],
     tmp_path: Path,

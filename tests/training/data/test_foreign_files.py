@@ -99,6 +99,7 @@ def _raw(file: h5py.File) -> None:
             del demo[key]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "options", "code", "words"),
     [

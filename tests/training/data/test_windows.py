@@ -137,6 +137,7 @@ def test_what_was_executed_is_learnt_or_what_was_intended(tmp_path: Path) -> Non
     np.testing.assert_allclose(intended.action_std[ARM], 0.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_demonstrations_contain_fewer_and_none_that_is_held_out(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", demos=5)
 

@@ -44,6 +44,7 @@ def settings(tmp_path: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["none", "meanstd"])
 def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], method: str) -> None:
     config = TrainingConfig(**settings, normalise=method)
