@@ -9,11 +9,10 @@ import torch
 from harness.benchmarks.reference_training import SampleByFile
 from harness.benchmarks.training_speed import measure
 from harness.cli import main
-from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.encoders.base import EncodersConfig
 from policies.rdt.encoders.factory import build_encoders
 from tests.training.demo_files import write_file
-from training.data.windows import DemoWindows
+from tests.training.windows import windows_of
 
 
 @pytest.mark.slow
@@ -44,15 +43,7 @@ def test_figures_are_of_what_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_the_loop_sees_the_samples_that_ours_sees(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", size=128, steps=8, convention="before_action")
     encoders = build_encoders(EncodersConfig())
-    ours = DemoWindows(
-        [path],
-        layout=get_layout("eef-velocity"),
-        cameras=("agentview", "wrist"),
-        image_encoder=encoders.image,
-        text_encoder=encoders.text,
-        history=2,
-        horizon=64,
-    )
+    ours = windows_of(path, horizon=64, image_size=64)
     loop = SampleByFile([path], 1, encoders.text.prepare)[0]
     same = [
         index
