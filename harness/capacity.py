@@ -82,7 +82,7 @@ def cpu_quota(file: Path | None = None) -> float | None:
     Args:
         file: The ``cpu.max`` to read, instead of this process's.
     """
-    files = [group / "cpu.max" for group in _own_groups()] if file is None else [file]
+    files = [group / "cpu.max" for group in own_groups()] if file is None else [file]
     found = [quota for path in files if (quota := _quota(path)) is not None]
     return min(found, default=None)
 
@@ -99,7 +99,7 @@ def free_memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float | None:
         limits += [int(x.split()[1]) / 2**20 for x in lines if x.startswith("MemAvailable")]
     except (OSError, ValueError, IndexError):
         pass
-    limits += [room / _GIB for group in _own_groups() if (room := group_room(group)) is not None]
+    limits += [room / _GIB for group in own_groups() if (room := group_room(group)) is not None]
     return min(limits, default=None)
 
 
@@ -137,7 +137,7 @@ def _quota(file: Path) -> float | None:
         return None
 
 
-def _own_groups() -> Iterator[Path]:
+def own_groups() -> Iterator[Path]:
     """Yield the folders of this process's control groups and of those they are in."""
     yield _GROUPS
     yield _GROUPS / "memory"

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.benchmarks.subprocess_runner import Bystander
+from harness.benchmarks.subprocess_runner import BackendProcess
 from tasks.observation import CAMERAS, FloatArray
 from tasks.opengl import prepare
 from tasks.protocols import get_protocol
@@ -25,7 +25,7 @@ _RESETS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class BackendPair:
     """The same thing, measured on both sides."""
 
     official: float
@@ -41,7 +41,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class EnvironmentFigures:
     """What was measured on one task; CPU seconds unless said otherwise."""
 
     suite: str
@@ -53,27 +53,27 @@ class Figures:
     steps: int
     """Control steps of the stepping and of the episode."""
 
-    stepping: Pair
+    stepping: BackendPair
     """All steps without pictures."""
 
-    episode: Pair
+    episode: BackendPair
     """All steps with what a policy sees: officially two pictures at every step, ours two pictures
     of each camera for a plan of 16 steps."""
 
-    reset: Pair
+    reset: BackendPair
     """One reset with an initial state set: officially hard and with pictures, ours soft."""
 
-    first: Pair
+    first: BackendPair
     """From nothing but imports to the first observation with both pictures; ours with the
     compiled model in the cache."""
 
-    memory: Pair
+    memory: BackendPair
     """Resident memory an environment adds to the process, 10⁶ bytes."""
 
-    process: Pair
+    process: BackendPair
     """Resident memory of the process with it, 10⁶ bytes."""
 
-    pictures: dict[str, Pair]
+    pictures: dict[str, BackendPair]
     """One picture of each camera at 256 pixels: robosuite's drawing against ours."""
 
     identical: bool
@@ -82,7 +82,7 @@ class Figures:
 
 def compare(
     suite: str, task: int, steps: int, report: Callable[[str], None] = lambda stage: None
-) -> Figures:
+) -> EnvironmentFigures:
     """Measure one task.
 
     Args:
@@ -97,8 +97,8 @@ def compare(
     actions = rough_actions(steps)
     report("stepping")
     with (
-        Bystander("ours", suite, task, images=False) as ours,
-        Bystander("official", suite, task, images=False) as official,
+        BackendProcess("ours", suite, task, images=False) as ours,
+        BackendProcess("official", suite, task, images=False) as official,
     ):
         for side in (ours, official):
             side.call("build")
@@ -108,8 +108,8 @@ def compare(
     opened = [_opening(name, suite, task) for name in ("official", "ours")]
     report("episode")
     with (
-        Bystander("ours", suite, task, images=True) as ours,
-        Bystander("official", suite, task, images=True) as official,
+        BackendProcess("ours", suite, task, images=True) as ours,
+        BackendProcess("official", suite, task, images=True) as official,
     ):
         for side in (ours, official):
             side.call("build")
@@ -122,16 +122,16 @@ def compare(
             np.mean([side.call("reset").cpu_s for _ in range(count)])
             for side, count in ((official, 2), (ours, _RESETS))
         ]
-    return Figures(
+    return EnvironmentFigures(
         suite=suite,
         task=task,
         steps=steps,
         stepping=stepping,
         episode=episode,
-        reset=Pair(official=float(resets[0]), ours=float(resets[1])),
-        first=Pair(official=opened[0].cpu_s, ours=opened[1].cpu_s),
-        memory=Pair(official=opened[0].added_mb, ours=opened[1].added_mb),
-        process=Pair(official=opened[0].memory_mb, ours=opened[1].memory_mb),
+        reset=BackendPair(official=float(resets[0]), ours=float(resets[1])),
+        first=BackendPair(official=opened[0].cpu_s, ours=opened[1].cpu_s),
+        memory=BackendPair(official=opened[0].added_mb, ours=opened[1].added_mb),
+        process=BackendPair(official=opened[0].memory_mb, ours=opened[1].memory_mb),
         pictures=pictures,
         identical=same,
     )
@@ -146,7 +146,7 @@ class _Opening:
 
 def _opening(side: str, suite: str, task: int) -> _Opening:
     """Make an environment in a process that nothing else competes with for memory."""
-    with Bystander(side, suite, task, images=True) as alone:
+    with BackendProcess(side, suite, task, images=True) as alone:
         before = alone.call("prepare").memory_mb
         built = alone.call("build")
     return _Opening(cpu_s=built.cpu_s, memory_mb=built.memory_mb, added_mb=built.memory_mb - before)
@@ -170,7 +170,9 @@ def rough_actions(steps: int, seed: int = 0) -> FloatArray:
     return actions
 
 
-def _turns(official: Bystander, ours: Bystander, actions: FloatArray, turns: int) -> Pair:
+def _turns(
+    official: BackendProcess, ours: BackendProcess, actions: FloatArray, turns: int
+) -> BackendPair:
     """Execute actions on both sides, turn by turn; return the CPU seconds of each."""
     spent = {official: 0.0, ours: 0.0}
     for side in spent:
@@ -178,14 +180,14 @@ def _turns(official: Bystander, ours: Bystander, actions: FloatArray, turns: int
     for part in np.array_split(actions, turns):
         for side in spent:
             spent[side] += side.call("act", part).cpu_s
-    return Pair(official=spent[official], ours=spent[ours])
+    return BackendPair(official=spent[official], ours=spent[ours])
 
 
-def _same(official: Bystander, ours: Bystander) -> bool:
+def _same(official: BackendProcess, ours: BackendProcess) -> bool:
     return np.array_equal(official.call("state").value, ours.call("state").value)
 
 
-def _pictures(ours: Bystander, camera: str) -> Pair:
+def _pictures(ours: BackendProcess, camera: str) -> BackendPair:
     """Render the present state in turns; return the CPU seconds of one picture."""
     spent = {False: 0.0, True: 0.0}
     for cull in spent:
@@ -193,7 +195,7 @@ def _pictures(ours: Bystander, camera: str) -> Pair:
     for _ in range(_PICTURES):
         for cull in spent:
             spent[cull] += ours.call("picture", camera, cull).cpu_s / _PICTURES
-    return Pair(official=spent[False], ours=spent[True])
+    return BackendPair(official=spent[False], ours=spent[True])
 
 
 _OFFICIAL_CAMERAS = ["agentview", "robot0_eye_in_hand"]
@@ -325,4 +327,4 @@ class Official:
         return np.asarray(self._env.get_sim_state())
 
 
-SIDES: dict[str, type[Ours] | type[Official]] = {"ours": Ours, "official": Official}
+BACKENDS: dict[str, type[Ours] | type[Official]] = {"ours": Ours, "official": Official}

@@ -12,12 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from harness.benchmarks.reference_rollout import LOOP, PLAYED, LoopConfig, Played
+from harness.benchmarks.reference_rollout import (
+    REFERENCE_CONFIG,
+    REFERENCE_EPISODE,
+    ReferenceConfig,
+    ReferenceEpisode,
+)
 from harness.processes import worker_variables
 from results.folder import EPISODES_FILE, load_run
 from tasks.errors import SimulatorError
@@ -56,8 +61,19 @@ class EvaluationFigures:
         return self.official_s / self.ours_s[workers]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Wall time of an evaluation and what came of its episodes."""
+
+    seconds: float
+    """Wall time."""
+
+    episodes: Sequence[ReferenceEpisode]
+    """Its episodes."""
+
+
 def compare_evaluations(
-    config: LoopConfig, workers: Sequence[int], report: Report = lambda what, done: None
+    config: ReferenceConfig, workers: Sequence[int], report: Report = lambda what, done: None
 ) -> EvaluationFigures:
     """Evaluate the same episodes on both sides, one after the other.
 
@@ -69,32 +85,48 @@ def compare_evaluations(
     Raises:
         SimulatorError: One of the sides failed.
     """
-    official_s, wanted = _time_official(config, report)
-    over = len(wanted)
-    ours_s: dict[int, float] = {}
-    same = True
+    official = _time_official(config, report)
+    over = len(official.episodes)
+    ours: dict[int, Measurement] = {}
     for count in workers:
         folder = Path(tempfile.mkdtemp(prefix="libero-bench-eval-"))
         try:
-            ours_s[count], given = _time_ours(config, count, folder, over, report)
+            ours[count] = _time_ours(config, count, folder, over, report)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        over += len(given)
-        same = same and set(given) == set(wanted)
+        over += len(ours[count].episodes)
+    return figures_of(config.policy.name, official, ours)
+
+
+def figures_of(
+    policy: str, official: Measurement, ours: Mapping[int, Measurement]
+) -> EvaluationFigures:
+    """Compare measurements.
+
+    Args:
+        policy: Name of the policy.
+        official: Of the loop over LIBERO's own environment.
+        ours: Of ``libero-bench eval``, by number of workers.
+    """
+    reference = set(official.episodes)
     return EvaluationFigures(
-        policy=config.policy.name,
-        episodes=len(wanted),
-        official_s=official_s,
-        ours_s=ours_s,
-        successes=sum(played.success for played in wanted),
-        same_episodes=same,
+        policy=policy,
+        episodes=len(official.episodes),
+        official_s=official.seconds,
+        ours_s={count: measured.seconds for count, measured in ours.items()},
+        successes=sum(episode.success for episode in official.episodes),
+        same_episodes=all(set(measured.episodes) == reference for measured in ours.values()),
     )
 
 
-def _time_official(config: LoopConfig, report: Report) -> tuple[float, list[Played]]:
-    words = ["-m", "harness.benchmarks.reference_rollout", json.dumps(LOOP.dump_python(config))]
+def _time_official(config: ReferenceConfig, report: Report) -> Measurement:
+    words = [
+        "-m",
+        "harness.benchmarks.reference_rollout",
+        json.dumps(REFERENCE_CONFIG.dump_python(config)),
+    ]
     variables = {**os.environ, **worker_variables(1)}
-    played: list[Played] = []
+    played: list[ReferenceEpisode] = []
     report("official loop", 0)
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as log:
@@ -108,15 +140,15 @@ def _time_official(config: LoopConfig, report: Report) -> tuple[float, list[Play
         )
         assert process.stdout is not None
         for line in process.stdout:
-            played.append(PLAYED.validate_json(line))
+            played.append(REFERENCE_EPISODE.validate_json(line))
             report("official loop", len(played))
-        _check(process.wait(), "the official loop", log)
-    return time.perf_counter() - start, played
+        check_exit(process.wait(), "the official loop", log)
+    return Measurement(seconds=time.perf_counter() - start, episodes=played)
 
 
 def _time_ours(
-    config: LoopConfig, workers: int, folder: Path, over: int, report: Report
-) -> tuple[float, list[Played]]:
+    config: ReferenceConfig, workers: int, folder: Path, over: int, report: Report
+) -> Measurement:
     what = f"ours, {workers} worker{'s' if workers > 1 else ''}"
     runs: list[Path] = []
     start = time.perf_counter()
@@ -134,11 +166,11 @@ def _time_ours(
                     process.wait(_POLL_S)
                 except subprocess.TimeoutExpired:
                     continue
-            _check(process.returncode, "libero-bench eval", log)
+            check_exit(process.returncode, "libero-bench eval", log)
     spent = time.perf_counter() - start
     records = [record for run in runs for record in load_run(run)[1]]
-    return spent, [
-        Played(
+    episodes = [
+        ReferenceEpisode(
             suite=record.suite,
             task=record.task,
             init_state=record.init_state,
@@ -147,9 +179,10 @@ def _time_ours(
         )
         for record in records
     ]
+    return Measurement(seconds=spent, episodes=episodes)
 
 
-def _words(config: LoopConfig, suite: str, tasks: Sequence[int], workers: int) -> list[str]:
+def _words(config: ReferenceConfig, suite: str, tasks: Sequence[int], workers: int) -> list[str]:
     words = ["eval", "--policy", config.policy.name, "--suite", suite]
     words += ["--tasks", ",".join(map(str, tasks)), "--episodes", str(config.episodes)]
     words += ["--workers", str(workers), "--protocol", get_protocol().name]
@@ -176,7 +209,8 @@ def _lines(run: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _check(code: int, what: str, log: IO[str]) -> None:
+def check_exit(code: int, what: str, log: IO[str]) -> None:
+    """Raise ``SimulatorError`` with the end of a process's log if it failed."""
     if code == 0:
         return
     log.seek(0)

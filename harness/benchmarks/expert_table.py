@@ -1,17 +1,14 @@
 """How often the scripted expert solves each task: the sanity ceiling of every leaderboard.
 
 Episodes start from LIBERO's initial states and are judged strictly, as demonstrations are
-(``harness.demonstrations.episode``). Each finished episode is a line of a JSONL
-file, so a killed measurement goes on where it stopped.
+(``harness.demonstrations.episode``). Each finished episode is a line of a JSONL file, so a killed
+measurement goes on where it stopped.
 """
 
 import json
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,11 +16,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from harness.capacity import MOST_WORKERS
-from harness.processes import end_with, worker_variables
+from harness.processes import worker_pool
+from policies.interface import UnsupportedGoalError
 from tasks.errors import ConfigError
-from tasks.native_libraries import environment_variables
 from tasks.protocols import get_protocol
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
+from tasks.starts import IndexedStart
 from tasks.suites import find_task
 
 
@@ -138,32 +136,9 @@ def _play_all(
     config: ExpertTableConfig, keys: Sequence[tuple[str, int, int]]
 ) -> Iterator[ExpertEpisode]:
     """Play episodes in worker processes; yield them as they finish."""
-    workers = min(config.workers, len(keys))
-    context = multiprocessing.get_context("spawn")
-    with (
-        environment_variables(worker_variables(workers)),
-        ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_become_worker, initargs=(os.getpid(),)
-        ) as pool,
-    ):
-        waiting = list(keys)
-        pending: set[Future[ExpertEpisode]] = set()
-        try:
-            while waiting or pending:
-                while waiting and len(pending) < workers + 1:
-                    pending.add(pool.submit(play_episode, config, *waiting.pop(0)))
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.kill()
-
-
-def _become_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    end_with(parent)
+    with worker_pool(min(config.workers, len(keys))) as pool:
+        for future in as_completed([pool.submit(play_episode, config, *key) for key in keys]):
+            yield future.result()
 
 
 def play_episode(
@@ -173,8 +148,6 @@ def play_episode(
     from harness.demonstrations.episode import play_strictly
     from harness.demonstrations.playback import cached_simulator
     from policies.expert import ExpertPolicy
-    from policies.interface import UnsupportedGoalError
-    from tasks.starts import IndexedStart
 
     start = time.perf_counter()
     task = find_task(suite, index)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.benchmarks.environment_speed import Pair
+from harness.benchmarks.environment_speed import BackendPair
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
-from harness.benchmarks.reference_policy import OfficialPlanner, Stages, untimed
+from harness.benchmarks.reference_policy import ReferencePlanner, Stages, untimed
 from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
@@ -51,16 +51,16 @@ class PolicyFigures:
     solver_steps: int
     """Denoising steps."""
 
-    median: Pair
+    median: BackendPair
     """Median seconds."""
 
-    fastest: Pair
+    fastest: BackendPair
     """Least seconds."""
 
-    cpu: Pair
+    cpu: BackendPair
     """Median CPU seconds of the process, all threads, which other processes hardly change."""
 
-    stages: dict[str, Pair]
+    stages: dict[str, BackendPair]
     """Median seconds by stage, measured in plans of their own."""
 
     memory_mb: dict[str, float]
@@ -71,10 +71,10 @@ class PolicyFigures:
     """Largest difference between the plans of the two sides, as unified vectors."""
 
     @property
-    def plans_per_s(self) -> Pair:
+    def plans_per_s(self) -> BackendPair:
         """Plans per second."""
         batch = self.case.batch
-        return Pair(official=batch / self.median.official, ours=batch / self.median.ours)
+        return BackendPair(official=batch / self.median.official, ours=batch / self.median.ours)
 
     @property
     def equal(self) -> bool:
@@ -150,7 +150,7 @@ class _Side:
     latest: Tensor
 
     def __init__(self, case: PolicyCase, network: ProbedNetwork) -> None:
-        self.network, self.clock = network, StageClock(case.device)
+        self.network, self.profiler = network, StageProfiler(case.device)
 
     def plan(self, requests: Sequence[PlanRequest]) -> None:
         raise NotImplementedError
@@ -165,20 +165,20 @@ class _Official(_Side):
     def __init__(self, case: PolicyCase, network: ProbedNetwork, contract: Contract) -> None:
         super().__init__(case, network)
         steps = case.solver_steps
-        self._planner = OfficialPlanner(network, contract, solver_steps=steps)
-        self._timed = OfficialPlanner(network, contract, solver_steps=steps, stages=self.clock)
+        self._planner = ReferencePlanner(network, contract, solver_steps=steps)
+        self._timed = ReferencePlanner(network, contract, solver_steps=steps, stages=self.profiler)
 
     def plan(self, requests: Sequence[PlanRequest]) -> None:
         self.latest = torch.cat([self._plan(self._planner, request) for request in requests])
 
     def breakdown(self, requests: Sequence[PlanRequest]) -> dict[str, float]:
-        with self.clock.work() as spent:
+        with self.profiler.profile() as spent:
             for request in requests:
                 self._plan(self._timed, request)
         return spent
 
     @staticmethod
-    def _plan(planner: OfficialPlanner, request: PlanRequest) -> Tensor:
+    def _plan(planner: ReferencePlanner, request: PlanRequest) -> Tensor:
         vectors = planner.vectors(request)
         planner.actions(vectors)
         return vectors
@@ -224,9 +224,9 @@ class _Ours(_Side):
         self.latest = self._policy.sampler.latest
 
     def breakdown(self, requests: Sequence[PlanRequest]) -> dict[str, float]:
-        self.network.stages = self._policy.sampler.stages = self.clock
+        self.network.stages = self._policy.sampler.stages = self.profiler
         try:
-            with self.clock.work() as spent:
+            with self.profiler.profile() as spent:
                 self._policy.plan(requests)
         finally:
             del self.network.stages, self._policy.sampler.stages
@@ -253,11 +253,11 @@ def _peak_mb(side: _Side, requests: Sequence[PlanRequest], device: str) -> float
     return torch.cuda.max_memory_allocated(device) / 1e6
 
 
-def _pair(found: dict[str, list[float]], of: Callable[[list[float]], float]) -> Pair:
-    return Pair(**{name: of(values) for name, values in found.items()})
+def _pair(found: dict[str, list[float]], of: Callable[[list[float]], float]) -> BackendPair:
+    return BackendPair(**{name: of(values) for name, values in found.items()})
 
 
-def _median_stage(parts: dict[str, list[dict[str, float]]], stage: str) -> Pair:
+def _median_stage(parts: dict[str, list[dict[str, float]]], stage: str) -> BackendPair:
     return _pair(
         {name: [part[stage] for part in found] for name, found in parts.items()},
         statistics.median,
@@ -268,7 +268,7 @@ REST = "rest"
 """The stage outside all others."""
 
 
-class StageClock:
+class StageProfiler:
     """Times stages; one inside another is not counted twice.
 
     On a GPU, marks are laid into its stream and read afterwards, so that it is never waited for
@@ -294,7 +294,7 @@ class StageClock:
             self._marks.append((self._open.pop(), self._mark()))
 
     @contextmanager
-    def work(self) -> Iterator[dict[str, float]]:
+    def profile(self) -> Iterator[dict[str, float]]:
         """Time a piece of work.
 
         Yields:

@@ -31,7 +31,7 @@ DtypeName = Literal["float32", "bfloat16"]
 TEXT_TOKENS = 32
 """Language tokens of an instruction: LIBERO's have 10 to 30 with T5's pieces."""
 
-_SO400M = {
+SO400M = {
     "hidden_size": 1152,
     "intermediate_size": 4304,
     "num_hidden_layers": 27,
@@ -162,7 +162,7 @@ def _large_encoders(case: PolicyCase) -> Encoders:
     if not case.encoder:
         return Encoders(config=config, image=GivenImages(config), text=text)
     with torch.device(case.device):
-        model = SiglipVisionModel(SiglipVisionConfig(**_SO400M)).to(getattr(torch, case.dtype))
+        model = SiglipVisionModel(SiglipVisionConfig(**SO400M)).to(getattr(torch, case.dtype))
     tower = SiglipTower.holding(model, device=case.device)
     image = SiglipImageEncoder(tower, cameras=len(config.cameras), slots=config.slots)
     return Encoders(config=config, image=image, text=text)

@@ -38,7 +38,7 @@ def untimed(stage: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-class OfficialPlanner:
+class ReferencePlanner:
     """Plans with a network's weights, in the official order.
 
     Args:

@@ -3,6 +3,8 @@
 One process, one environment at a time: seed, and for each episode a hard reset, the initial state,
 settling, and then a plan and its steps one by one, both cameras rendered at every step. It has the
 scenes and the policy noise that ``libero-bench eval`` has, so both must give the same episodes.
+
+It shares no loop with ``harness.evaluation.rollout``: it is what that one is compared with.
 """
 
 import json
@@ -31,7 +33,7 @@ _CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopConfig:
+class ReferenceConfig:
     """What the loop evaluates: the first episodes of some tasks."""
 
     policy: PolicyConfig
@@ -49,7 +51,7 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class ReferenceEpisode:
     """One episode."""
 
     suite: str
@@ -59,11 +61,11 @@ class Played:
     steps: int
 
 
-LOOP: TypeAdapter[LoopConfig] = TypeAdapter(LoopConfig)
-PLAYED: TypeAdapter[Played] = TypeAdapter(Played)
+REFERENCE_CONFIG: TypeAdapter[ReferenceConfig] = TypeAdapter(ReferenceConfig)
+REFERENCE_EPISODE: TypeAdapter[ReferenceEpisode] = TypeAdapter(ReferenceEpisode)
 
 
-def play_all(config: LoopConfig) -> Iterator[Played]:
+def play_all(config: ReferenceConfig) -> Iterator[ReferenceEpisode]:
     """Play every episode, in order.
 
     Args:
@@ -97,7 +99,7 @@ def _play(
     protocol: Protocol,
     policy: AnyPolicy,
     exec_horizon: int | None,
-) -> Played:
+) -> ReferenceEpisode:
     key = EpisodeKey(task.suite, task.index, state, protocol.seed)
     env.reset()
     seen = env.set_init_state(task.init_states()[state])
@@ -128,8 +130,8 @@ def _play(
     return _played(key, False, steps)
 
 
-def _played(key: EpisodeKey, success: bool, steps: int) -> Played:
-    return Played(
+def _played(key: EpisodeKey, success: bool, steps: int) -> ReferenceEpisode:
+    return ReferenceEpisode(
         suite=key.suite, task=key.task, init_state=key.init_state, success=success, steps=steps
     )
 
@@ -149,10 +151,10 @@ def _observation(seen: dict[str, Any], task: Task, protocol: Protocol) -> Observ
 
 
 def main() -> None:
-    """Read a ``LoopConfig`` from the first argument; print a line of JSON for each episode."""
+    """Read a ``ReferenceConfig`` from the first argument; print a line of JSON for each episode."""
     out, sys.stdout = sys.stdout, sys.stderr  # LIBERO prints
-    for played in play_all(LOOP.validate_python(json.loads(sys.argv[1]))):
-        out.write(PLAYED.dump_json(played).decode() + "\n")
+    for played in play_all(REFERENCE_CONFIG.validate_python(json.loads(sys.argv[1]))):
+        out.write(REFERENCE_EPISODE.dump_json(played).decode() + "\n")
         out.flush()
 
 

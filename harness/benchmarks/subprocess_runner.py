@@ -37,11 +37,11 @@ class Timed:
     memory_mb: float
 
 
-class Bystander:
+class BackendProcess:
     """One side in a process of its own; use it in a ``with`` block.
 
     Args:
-        side: A key of ``SIDES``.
+        side: A key of ``BACKENDS``.
         suite: The suite.
         task: Index of the task.
         images: Whether it has pictures.
@@ -99,7 +99,7 @@ def _serve(
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)  # LIBERO prints
     os.dup2(devnull, 2)
-    from harness.benchmarks.environment_speed import SIDES
+    from harness.benchmarks.environment_speed import BACKENDS
 
     held: Any = None
     try:
@@ -107,7 +107,7 @@ def _serve(
             method, arguments = connection.recv()
             try:
                 if held is None:
-                    held = SIDES[side](suite, task, images=images)
+                    held = BACKENDS[side](suite, task, images=images)
                 connection.send(_timed(held, method, arguments))
             except Exception as error:
                 connection.send(f"{type(error).__name__}: {error}"[:500] or traceback.format_exc())

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 
-SIDES = ("loop", "ours")
+BACKENDS = ("loop", "ours")
 _WARM = 3
 
 
@@ -59,9 +60,9 @@ def compare_training(
     Raises:
         HarnessError: A side failed.
     """
-    turns: dict[str, list[TrainingFigures]] = {side: [] for side in SIDES}
+    turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
     for _ in range(repeats):
-        for side in SIDES:
+        for side in BACKENDS:
             report(side)
             words = [sys.executable, "-m", __name__, side, str(demos), str(updates)]
             done = subprocess.run(
@@ -93,7 +94,6 @@ def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> Trainin
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if side == "loop":
         from harness.benchmarks.reference_training import run_loop
-        from tasks.demos.folders import find_demo_files
 
         files = find_demo_files(demos)
         seconds, wait = run_loop(

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.benchmarks.environment_speed import Figures
+    from harness.benchmarks.environment_speed import EnvironmentFigures
 
 _STAGES = 5
 _ORIGINAL = "libero_spatial,libero_object,libero_goal,libero_10,libero_90"
@@ -46,7 +46,7 @@ def bench_env_command(
     names = [find_task(name.strip(), task).suite for name in suites.split(",")]
     from harness.benchmarks.environment_speed import compare
 
-    found: list[Figures] = []
+    found: list[EnvironmentFigures] = []
     with progress_bar("Comparing", _STAGES * len(names), "part") as bar:
         stage = 0
 
@@ -72,7 +72,7 @@ def bench_env_command(
     console.print(_other_table(found))
 
 
-def _main_table(found: "list[Figures]") -> "Table":
+def _main_table(found: "list[EnvironmentFigures]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -102,7 +102,7 @@ def _main_table(found: "list[Figures]") -> "Table":
     return table
 
 
-def _other_table(found: "list[Figures]") -> "Table":
+def _other_table(found: "list[EnvironmentFigures]") -> "Table":
     from rich.table import Table
 
     table = Table("task", box=None, pad_edge=False, title_justify="left")

@@ -55,7 +55,7 @@ def bench_eval_command(
         Print the figures as JSON.
     """
     from harness.benchmarks.evaluation_speed import compare_evaluations
-    from harness.benchmarks.reference_rollout import LoopConfig
+    from harness.benchmarks.reference_rollout import ReferenceConfig
     from harness.capacity import MOST_WORKERS
     from harness.commands.arguments import parse_indices
     from harness.display import progress_bar
@@ -84,7 +84,7 @@ def bench_eval_command(
         place = str(checkpoint or SHIPPED / "drawer-bowl-start") if learned else None
         recipe = PolicyConfig(name=name, checkpoint=place, device="cpu")
         spec = recipe.build().spec
-        config = LoopConfig(
+        config = ReferenceConfig(
             policy=recipe,
             tasks=places,
             episodes=episodes,

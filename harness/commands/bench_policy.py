@@ -9,7 +9,7 @@ from harness.capacity import MOST_THREADS
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.benchmarks.environment_speed import Pair
+    from harness.benchmarks.environment_speed import BackendPair
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.policy_workload import PolicyCase
     from harness.display import Progressing
@@ -205,11 +205,11 @@ def _stages_table(found: "list[PolicyFigures]") -> "Table":
     return table
 
 
-def _share(pair: "Pair") -> str:
+def _share(pair: "BackendPair") -> str:
     return f"{pair.ours / pair.official:.0%}"
 
 
-def _milliseconds(pair: "Pair") -> str:
+def _milliseconds(pair: "BackendPair") -> str:
     return f"{_short(pair.official * 1e3)} → {_short(pair.ours * 1e3)}"
 
 

@@ -38,7 +38,7 @@ def bench_train_command(
     json
         Print the figures as JSON.
     """
-    from harness.benchmarks.training_speed import SIDES, compare_training
+    from harness.benchmarks.training_speed import BACKENDS, compare_training
     from harness.display import progress_bar
     from tasks.demos.folders import find_demo_files
     from tasks.errors import ConfigError
@@ -46,7 +46,7 @@ def bench_train_command(
     if min(updates, batch_size, repeats) < 1:
         raise ConfigError("--updates, --batch-size and --repeats must be at least 1.")
     find_demo_files(demos)
-    with progress_bar("Comparing", repeats * len(SIDES), "turn") as bar:
+    with progress_bar("Comparing", repeats * len(BACKENDS), "turn") as bar:
         turn = 0
 
         def report(side: str) -> None:

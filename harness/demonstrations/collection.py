@@ -19,14 +19,21 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed
+from harness.demonstrations.attempts import (
+    Attempt,
+    asks_for_more,
+    attempt_file,
+    attempt_seed,
+    take_apart,
+)
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.extension import asks_for_more, take_apart
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
 from policies.interface import PlanningError
 from results.locking import sole_writer
+from tasks.demos.reader import read_provenance
 from tasks.errors import ConfigError, HarnessError, SimulatorError, differing_settings
 from tasks.suites import Task, find_task
+from training.demos.writer import merge_demos
 
 _MAX_YIELD_LOSS = 4
 _RESTARTS = 3
@@ -92,7 +99,7 @@ def collect(
     for config in every:
         for index in config.tasks:
             task = find_task(config.suite, index)
-            there = _finished_before(config, task)
+            there = finished_before(config, task)
             if there is not None:
                 found[task.suite, index] = there
             else:
@@ -115,7 +122,7 @@ def _collect(
     for again in reversed(range(_RESTARTS + 1)):
         left = [(c, task) for c, task in wanted if (task.suite, task.index) not in found]
         try:
-            for line in _run([_Line(*each) for each in left], workers, progress):
+            for line in _run([TaskAttempts(*each) for each in left], workers, progress):
                 found[line.task.suite, line.task.index] = line.close()
             return
         except WorkerDiedError:
@@ -136,7 +143,7 @@ def _telling_once(progress: Progress | None) -> Progress:
     return tell
 
 
-class _Line:
+class TaskAttempts:
     """The attempts at one task: which to start, which are finished, in which order they count."""
 
     def __init__(self, config: CollectionConfig, task: Task) -> None:
@@ -151,10 +158,12 @@ class _Line:
 
     @property
     def kept(self) -> int:
+        """Attempts that are kept."""
         return sum(attempt.kept for attempt in self.attempts)
 
     @property
     def done(self) -> bool:
+        """Whether no attempt is needed any more."""
         return bool(self.problem) or self.kept >= self.config.demos
 
     def start(self) -> int | None:
@@ -192,8 +201,6 @@ class _Line:
 
     def close(self) -> Collected:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demos.writer import merge_demos
-
         config, task, path = self.config, self.task, self.path
         rejected = dict(sorted(self._rejected().items()))
         if not self.problem:
@@ -226,13 +233,13 @@ class _Line:
         return Counter(attempt.reason for attempt in self.attempts if not attempt.kept)
 
 
-def _run(lines: Sequence[_Line], workers: int, progress: Progress) -> Iterator[_Line]:
+def _run(lines: Sequence[TaskAttempts], workers: int, progress: Progress) -> Iterator[TaskAttempts]:
     """Work through the tasks in order, all workers busy; yield each when it is done."""
     for line in lines:
         line.parts.mkdir(parents=True, exist_ok=True)
         if line.path.exists():
             take_apart(line.config, line.path, line.parts)
-    pending: dict[Future[Attempt], _Line] = {}
+    pending: dict[Future[Attempt], TaskAttempts] = {}
     waiting = list(lines)
     with worker_pool(workers) as pool:
         while waiting:
@@ -267,14 +274,12 @@ def _parts_folder(config: CollectionConfig, task: Task) -> Path:
     return config.out / ".parts" / f"{task.suite}_{task.index:02d}_{short}"
 
 
-def _finished_before(config: CollectionConfig, task: Task) -> Collected | None:
+def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     """Return a task whose file has all that is asked for.
 
     A file of which more is asked, and nothing else, is added to; one that was made with other
     settings is refused.
     """
-    from tasks.demos.reader import read_provenance
-
     path = config.out / task.demo_file
     if not path.exists():
         return None

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +24,16 @@ from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
 from tasks.demos.file import INTENDED, DemoFile, open_demo_file
+from tasks.demos.folders import demo_task
 from tasks.demos.motion import noops, pauses
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
 from tasks.settings import settings
 from tasks.starts import StoredStart
 from tasks.suites import Task
+from training.demos.writer import merge_demos
 
 
 @settings
@@ -129,7 +132,6 @@ class _Job:
     """One file's work."""
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
-        from tasks.demos.folders import demo_task
 
         self.source, self.config = source, config
         with open_demo_file(source) as file:
@@ -164,8 +166,6 @@ class _Job:
 
     def close(self) -> Regenerated:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demos.writer import merge_demos
-
         demos = tuple(self.remade[name] for name in self.names)
         kept = [each for each in demos if each.kept]
         if not kept:
@@ -205,14 +205,13 @@ def _run(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> Itera
             for name in job.names:
                 work = pool.submit(remake_demo, job.source, name, job.parts, job.config)
                 pending[work] = job
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                job, remade = pending.pop(future), future.result()
-                job.remade[remade.demo] = remade
-                if progress is not None:
-                    progress(job.source, remade)
-                if len(job.remade) == len(job.names):
-                    yield job
+        for future in as_completed(pending):
+            job, remade = pending[future], future.result()
+            job.remade[remade.demo] = remade
+            if progress is not None:
+                progress(job.source, remade)
+            if len(job.remade) == len(job.names):
+                yield job
 
 
 def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig) -> Remade:
@@ -230,8 +229,6 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
 
 def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
     from harness.demonstrations.playback import Motion, cached_simulator, execute, record
-    from tasks.demos.folders import demo_task
-    from tasks.demos.start import read_start
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)

@@ -1,7 +1,7 @@
 """Executing the actions of demo files again on this simulator, open loop, and comparing."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import numpy as np
 
 from harness.processes import worker_pool
 from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.folders import demo_task
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError
 from tasks.protocols import Protocol, get_protocol
 from tasks.starts import StoredStart
@@ -66,18 +68,16 @@ def replay_demos(
     Raises:
         SimulatorError: A worker died.
     """
-    found: dict[int, Replay] = {}
+    replays: dict[int, Replay] = {}
     with worker_pool(min(workers, len(chosen))) as pool:
         pending: dict[Future[Replay], int] = {
             pool.submit(replay_demo, path, name): index for index, (path, name) in enumerate(chosen)
         }
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                index = pending.pop(future)
-                found[index] = future.result()
-                if progress is not None:
-                    progress(found[index])
-    return [found[index] for index in range(len(chosen))]
+        for future in as_completed(pending):
+            replay = replays[pending[future]] = future.result()
+            if progress is not None:
+                progress(replay)
+    return [replays[index] for index in range(len(chosen))]
 
 
 def replay_demo(path: Path, name: str) -> Replay:
@@ -88,8 +88,6 @@ def replay_demo(path: Path, name: str) -> Replay:
         name: The demonstration, ``demo_0``.
     """
     from harness.demonstrations.playback import cached_simulator, execute
-    from tasks.demos.folders import demo_task
-    from tasks.demos.start import read_start
 
     try:
         with open_demo_file(path) as file:

@@ -67,7 +67,7 @@ def test_the_default_fits_this_machine() -> None:
 def test_free_memory_is_what_the_kernel_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "_own_groups", lambda: iter([]))
+    monkeypatch.setattr(capacity, "own_groups", lambda: iter([]))
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  33554432 kB\nMemAvailable:   3145728 kB\n")
     assert free_memory_gib(meminfo) == 3.0
@@ -88,7 +88,7 @@ def test_a_container_limits_memory_but_its_file_cache_is_free(
     (tmp_path / used).write_text(f"{3 << 30}\n")
     (tmp_path / "memory.stat").write_text(f"anon 5\n{files} {1 << 30}\n")
     (tmp_path / "meminfo").write_text("MemAvailable:   33554432 kB\n")
-    monkeypatch.setattr(capacity, "_own_groups", lambda: iter([tmp_path, tmp_path / "none"]))
+    monkeypatch.setattr(capacity, "own_groups", lambda: iter([tmp_path, tmp_path / "none"]))
     assert free_memory_gib(tmp_path / "meminfo") == 2.0
     (tmp_path / limit).write_text("max\n" if limit == "memory.max" else f"{(1 << 63) - 4096}\n")
     assert free_memory_gib(tmp_path / "meminfo") == 32.0
@@ -99,6 +99,6 @@ def test_the_tightest_group_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / name).mkdir()
         (tmp_path / name / "cpu.max").write_text(text)
     monkeypatch.setattr(
-        capacity, "_own_groups", lambda: iter([tmp_path / "outer", tmp_path / "inner"])
+        capacity, "own_groups", lambda: iter([tmp_path / "outer", tmp_path / "inner"])
     )
     assert cpu_quota() == 3.0

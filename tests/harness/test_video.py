@@ -28,6 +28,10 @@ def film(tmp_path: Path, goal: float = 1e9) -> Path:
     return tmp_path / record.video
 
 
+def first_frame(folder: Path, writer: VideoWriter) -> np.ndarray:
+    return imageio.imread(folder / writer.end("failure"), plugin="pyav")[0].astype(int)
+
+
 @pytest.mark.slow
 def test_a_browser_can_play_it_at_real_speed(tmp_path: Path) -> None:
     path = film(tmp_path)
@@ -49,14 +53,14 @@ def test_the_outcome_is_on_the_last_frames(tmp_path: Path) -> None:
     assert (solved[badge][..., 1] - solved[badge][..., 0]).max() > 60  # green
 
 
+@pytest.mark.slow
 def test_pictures_of_a_protocol_that_leaves_them_upside_down_are_turned(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path, KEY, upright=False)
     env = EchoEnvironment()
     seen, _ = env.reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
     seen["agentview"][:8] = 255  # bright at the top as rendered
     writer.begin(seen, 40)  # type: ignore[arg-type]
-    frame = np.asarray(writer._latest).astype(int)
-    writer.abort()
+    frame = first_frame(tmp_path, writer)
     assert frame[80, 160].mean() < 50 < frame[330, 160].mean()
 
 
@@ -75,9 +79,16 @@ def test_names_differ_wherever_episodes_do() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", ["x", "put " * 40])
-def test_instructions_of_any_length_fit(tmp_path: Path, words: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [("x", (4, 20)), ("put it there " * 5, (300, 624)), ("put " * 40, (600, 640))],
+)
+def test_instructions_of_any_length_are_shown(
+    tmp_path: Path, words: str, width: tuple[int, int]
+) -> None:
     writer = VideoWriter(tmp_path, KEY)
     seen, _ = EchoEnvironment().reset(seed=7, options={"init_state": 0, "cameras": writer.cameras})
     writer.begin({**seen, "instruction": words}, 40)  # type: ignore[typeddict-item]
-    writer.abort()
+    line = first_frame(tmp_path, writer)[8:28].max(axis=(0, 2))
+    bright = np.flatnonzero(line > 120)
+    assert width[0] <= bright.max() - bright.min() <= width[1]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from harness.demonstrations.attempts import Attempt, demo_start
-from harness.demonstrations.collection import Collected, _Line, collect
+from harness.demonstrations.collection import Collected, TaskAttempts, collect
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
@@ -231,9 +231,9 @@ def _outcome(attempt: Attempt | Exception) -> "Future[Attempt]":
     return future
 
 
-def _line(tmp_path: Path, demos: int) -> _Line:
+def _line(tmp_path: Path, demos: int) -> TaskAttempts:
     config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path, demos=demos)
-    return _Line(config, find_task("libero_object", 0))
+    return TaskAttempts(config, find_task("libero_object", 0))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

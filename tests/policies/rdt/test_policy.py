@@ -69,6 +69,7 @@ def test_spec_and_plans(policy: RDTPolicy) -> None:
     assert policy.plan([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_plan_does_not_depend_on_its_neighbours(
     network: RDTPolicyNetwork, contract: Contract, batch_size: int
@@ -83,6 +84,7 @@ def test_a_plan_does_not_depend_on_its_neighbours(
         np.testing.assert_array_equal(plan, together[request.seed])
 
 
+@pytest.mark.slow
 def test_plans_of_rdt_small_are_the_same_alone_and_in_company() -> None:
     """The shapes that are evaluated, where kernels of other sizes come into play."""
     network = build_network("rdt-small")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.audit.sources.command import parse_flags, understand
+from training.audit.sources.command import parse_command, parse_flags
 from training.audit.sources.shell.script import read_script
 
 
@@ -125,7 +125,7 @@ def test_flags_that_a_comment_or_a_space_cuts_off(text: str) -> None:
     script = read_script(text)
     assert "--a=1" in script.commands[0].words
     assert "--b=2" not in script.commands[0].words
-    assert script.lost == ("--b=2", "--c")
+    assert script.lost_flags == ("--b=2", "--c")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_can_be_read_of_a_script_with_a_mistake_is_read(text: str, line: in
     ],
 )
 def test_what_a_command_does(line: str, kind: str | None, launcher: str, program: str) -> None:
-    run = next((run for c in read_script(line).commands if (run := understand(c))), None)
+    run = next((run for c in read_script(line).commands if (run := parse_command(c))), None)
     assert (run.kind if run else None) == kind
     if run:
         assert run.launcher == launcher

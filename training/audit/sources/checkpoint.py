@@ -1,9 +1,9 @@
-"""What a checkpoint says of how it was trained and what it needs."""
+"""Facts of a checkpoint: how it was trained and what it needs."""
 
 import json
 from pathlib import Path
 
-from training.audit.sources.contract import describe_layout, network_of
+from training.audit.sources.contract import describe_layout, network_of, statistics_of
 from training.audit.sources.extracted import ExtractedFacts
 from training.audit.sources.own_training import read_training
 
@@ -40,7 +40,7 @@ def read_checkpoint(source: Path | str, extracted: ExtractedFacts) -> None:
             read_training(settings, extracted)
     # After the settings: what the checkpoint promises weighs more than a layout's name.
     layout = contract.mapping
-    normalised = "none" if contract.normalisation.method == "none" else "action"
+    normalised = statistics_of(contract.normalisation.method)
     extracted.set(
         "trained",
         cameras=contract.shown_cameras,

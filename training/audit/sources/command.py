@@ -1,4 +1,4 @@
-"""What a command does: its launcher, its program, and its flags by name."""
+"""Parsing a command: its launcher, its program, and its flags by name."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SWITCHES: Mapping[str, frozenset[str]] = {
 }
 """Options of launchers that take no value."""
 
-_SILENT = frozenset(
+_IRRELEVANT = frozenset(
     (
         *("cat", "echo", "printf", "tee", "grep", "sed", "awk", "head", "tail", "diff", "find"),
         *("ls", "cd", "mkdir", "rm", "cp", "mv", "ln", "chmod", "touch", "tar", "rsync", "wget"),
@@ -35,7 +35,7 @@ _SILENT = frozenset(
     )
 )
 _INSTALLERS = frozenset(("pip", "pip3", "conda", "mamba", "micromamba", "uv", "poetry", "pixi"))
-_SPREADERS = frozenset(("srun", "mpirun", "mpiexec"))
+_MULTIPLIERS = frozenset(("srun", "mpirun", "mpiexec"))
 """Commands that start a program several times."""
 
 _PROGRAMS: Mapping[str, tuple[str, Kind]] = {
@@ -69,18 +69,18 @@ class Invocation:
     """A command that trains or evaluates.
 
     Attributes:
-        kind: What it does, and whether it is one of ours.
+        kind: Whether it trains or evaluates, and whether it is this project's.
         program: The script or module.
         launcher: ``accelerate``, ``deepspeed``, ``torchrun`` or ``python``; ``srun`` where that
             starts Python several times; empty where it cannot be read.
         launch: The launcher's options by name, with underscores, without leading dashes.
-        flags: The program's flags, each with the words after it.
-        open: Words that may hold further flags and cannot be read.
-        launch_open: Words that may hold further options of the launcher.
-        line: Where it stands.
-        exported: Variables that it is given.
+        flags: The program's flags by name, each with its values.
+        open: Unreadable words that may hold further flags.
+        launch_open: Unreadable words that may hold further options of the launcher.
+        line: Its line in the script, from 1.
+        exported: Environment variables that the script sets for it.
         unset: Variables in its words that nothing sets.
-        folder: Folder of the script that it stands in; None for a command line.
+        folder: Folder of its script; None for a command line.
     """
 
     kind: Kind
@@ -95,9 +95,9 @@ class Invocation:
     unset: tuple[str, ...] = ()
     folder: Path | None = None
 
-    def path(self, given: str) -> Path:
-        """Return the path of a file that the command names: as given, or beside its script."""
-        path = Path(given)
+    def path(self, name: str) -> Path:
+        """Return the path of a file that the command names: as written, or beside its script."""
+        path = Path(name)
         if self.folder is not None and not path.is_absolute():
             for folder in (self.folder, *self.folder.parents[:1]):
                 if (folder / path).exists():
@@ -105,10 +105,10 @@ class Invocation:
         return path
 
 
-def understand(command: Command, folder: Path | None = None) -> Invocation | None:
-    """Say what a command trains or evaluates; None if it does neither."""
+def parse_command(command: Command, folder: Path | None = None) -> Invocation | None:
+    """Parse a command that trains or evaluates; None if it does neither."""
     words = list(command.words)
-    if not words or PurePosixPath(words[0]).name in _SILENT:
+    if not words or PurePosixPath(words[0]).name in _IRRELEVANT:
         return None
     if PurePosixPath(words[0]).name in _INSTALLERS and "run" not in words[1:3]:
         return None
@@ -117,30 +117,30 @@ def understand(command: Command, folder: Path | None = None) -> Invocation | Non
         program="",
         launcher="python",
         line=command.line,
-        exported={**command.exported, **_given_by_env(words)},
+        exported={**command.exported, **_env_variables(words)},
         unset=command.unset,
         folder=folder,
     )
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         name = PurePosixPath(word).name
-        rest = words[place + 1 :]
+        rest = words[index + 1 :]
         if name == "libero-bench":
-            return _own(base, rest)
+            return _parse_own(base, rest)
         if name in _PROGRAMS:
             program, kind = _PROGRAMS[name]
             return _with_flags(base, kind, program, rest)
         launcher = "python" if re.fullmatch(r"python[\d.]*", name) else name
         if launcher in _SWITCHES:
-            return _launched(base, launcher, rest, words[:place])
+            return _parse_launcher(base, launcher, rest, words[:index])
         if word.endswith(".py") and not word.startswith("-"):
-            if unclear := [before for before in words[:place] if before.startswith(("$", "`"))]:
-                base = replace(base, launcher="", launch_open=tuple(unclear))
-            return _program(base, word, rest)
+            if unreadable := [w for w in words[:index] if w.startswith(("$", "`"))]:
+                base = replace(base, launcher="", launch_open=tuple(unreadable))
+            return _parse_program(base, word, rest)
     return None
 
 
 def parse_flags(words: list[str]) -> dict[str, list[str]]:
-    """Read flags: ``--name value``, ``--name=value``, ``--name a b`` and bare ``--name``.
+    """Parse flags: ``--name value``, ``--name=value``, ``--name a b`` and bare ``--name``.
 
     Later ones win, as they do with argparse.
     """
@@ -148,9 +148,9 @@ def parse_flags(words: list[str]) -> dict[str, list[str]]:
 
 
 def _flags_and_rest(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Read flags, and give the words that may hold further ones."""
+    """Parse flags, and return the unreadable words that may hold further ones."""
     flags: dict[str, list[str]] = {}
-    unclear: list[str] = []
+    unreadable: list[str] = []
     current: list[str] | None = None
     name = ""
     for word in words:
@@ -161,10 +161,10 @@ def _flags_and_rest(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         elif _is_several(word) or (
             word.startswith(("$", "`")) and (current != [] or name in SWITCHES)
         ):
-            unclear.append(word)
+            unreadable.append(word)
         elif current is not None:
             current.append(word)
-    return flags, unclear
+    return flags, unreadable
 
 
 def _is_several(word: str) -> bool:
@@ -172,22 +172,22 @@ def _is_several(word: str) -> bool:
 
 
 def _hides_options(words: list[str]) -> bool:
-    """Say whether a word that cannot be read stands before the program."""
+    """Tell whether an unreadable word stands before the program."""
     return words[0].startswith(("$", "`")) and any(word.endswith(".py") for word in words[1:2])
 
 
-def _given_by_env(words: list[str]) -> dict[str, str]:
+def _env_variables(words: list[str]) -> dict[str, str]:
     """Return the variables of ``env A=b …`` and the like."""
-    found = {}
+    variables = {}
     for word in words:
         if match := re.match(r"([A-Za-z_]\w*)=(.*)", word, re.DOTALL):
-            found[match[1]] = match[2]
+            variables[match[1]] = match[2]
         elif word.endswith(".py") or PurePosixPath(word).name in _SWITCHES:
             break
-    return found
+    return variables
 
 
-def _launched(
+def _parse_launcher(
     base: Invocation, launcher: str, words: list[str], before: list[str]
 ) -> Invocation | None:
     rest = list(words)
@@ -196,10 +196,10 @@ def _launched(
             return None
         del rest[0]
     options: list[str] = []
-    unclear: list[str] = []
+    unreadable: list[str] = []
     while rest and (rest[0].startswith("-") or _hides_options(rest)):
         if not rest[0].startswith("-"):
-            unclear.append(rest.pop(0))
+            unreadable.append(rest.pop(0))
             continue
         name, equals, _ = rest[0].lstrip("-").replace("-", "_").partition("=")
         if launcher == "python" and name == "c":
@@ -209,27 +209,29 @@ def _launched(
         options, rest = options + rest[:takes], rest[takes:]
     if not rest:
         return None
-    spread = next((w for w in before if PurePosixPath(w).name in _SPREADERS), None)
-    if launcher == "python" and spread:
+    multiplier = next((w for w in before if PurePosixPath(w).name in _MULTIPLIERS), None)
+    if launcher == "python" and multiplier:
         launcher = "srun"
         options = [re.sub(r"^-n(\d+)$", r"--ntasks=\1", word) for word in before]
-    base = replace(base, launcher=launcher, launch=parse_flags(options), launch_open=tuple(unclear))
+    base = replace(
+        base, launcher=launcher, launch=parse_flags(options), launch_open=tuple(unreadable)
+    )
     program = rest.pop(0)
     if program in ("torch.distributed.launch", "torch.distributed.run"):
-        return _launched(base, "torchrun", rest, [])
+        return _parse_launcher(base, "torchrun", rest, [])
     if program == "accelerate.commands.launch":
-        return _launched(base, "accelerate", ["launch", *rest], [])
+        return _parse_launcher(base, "accelerate", ["launch", *rest], [])
     if program == "harness.cli":
-        return _own(base, rest)
-    return _program(base, program, rest)
+        return _parse_own(base, rest)
+    return _parse_program(base, program, rest)
 
 
-def _program(base: Invocation, program: str, words: list[str]) -> Invocation | None:
+def _parse_program(base: Invocation, program: str, words: list[str]) -> Invocation | None:
     kind = _kind(program, parse_flags(words))
     return None if kind is None else _with_flags(base, kind, program, words)
 
 
-def _own(base: Invocation, words: list[str]) -> Invocation | None:
+def _parse_own(base: Invocation, words: list[str]) -> Invocation | None:
     kinds: Mapping[str, Kind] = {"train": "own-train", "eval": "own-eval"}
     if not words or words[0] not in kinds:
         return None
@@ -237,14 +239,14 @@ def _own(base: Invocation, words: list[str]) -> Invocation | None:
 
 
 def _with_flags(base: Invocation, kind: Kind, program: str, words: list[str]) -> Invocation:
-    flags, unclear = _flags_and_rest(words)
+    flags, unreadable = _flags_and_rest(words)
     if _is_several(program):
-        unclear.insert(0, program)
-    return replace(base, kind=kind, program=program, flags=flags, open=tuple(unclear))
+        unreadable.insert(0, program)
+    return replace(base, kind=kind, program=program, flags=flags, open=tuple(unreadable))
 
 
 def _kind(program: str, flags: Mapping[str, list[str]]) -> Kind | None:
-    """Tell training from evaluation by flags, and where they say nothing by the program's name."""
+    """Tell training from evaluation by the flags, or else by the program's name."""
     if flags.keys() & _TRAINING:
         return "train"
     if flags.keys() & _EVALUATION or "examples/libero" in program:

@@ -1,4 +1,4 @@
-"""What a training of ours takes over from the checkpoint that it starts from."""
+"""Contracts of checkpoints: what a training of ours inherits from the one it starts from."""
 
 import json
 from collections.abc import Mapping
@@ -48,18 +48,18 @@ def describe_layout(layout: Layout, *, training: bool) -> dict[str, Any]:
     }
 
 
-def read_origin(settings: Mapping[str, Any], extracted: ExtractedFacts, beside: Path) -> None:
-    """Note where a training starts, and what it keeps of that.
+def read_inherited(settings: Mapping[str, Any], extracted: ExtractedFacts, beside: Path) -> None:
+    """Set where a training starts, and the facts that it inherits from there.
 
     Args:
         settings: By the names of ``TrainingConfig``.
-        extracted: Where facts are noted, with those of the settings themselves.
+        extracted: Where facts are set; it holds those of the settings already.
         beside: Folder in which a checkpoint to start from may lie.
     """
-    _start(settings, extracted, beside)
+    _set_start(settings, extracted, beside)
     contract = _contract(settings, beside)
-    layout = _layout(settings, contract, extracted)
-    _kept(contract, layout, extracted)
+    layout = _set_layout(settings, contract, extracted)
+    _set_interface(contract, layout, extracted)
 
 
 def network_of(folder: Path) -> str | None:
@@ -73,13 +73,13 @@ def network_of(folder: Path) -> str | None:
 
 
 def statistics_of(method: Any) -> str | None:
-    """Return whose statistics a way of normalising uses; None where none is asked for."""
+    """Return whose statistics a method of normalising uses; None for no method."""
     if method is None:
         return None
     return "none" if method == "none" else "action"
 
 
-def _start(settings: Mapping[str, Any], extracted: ExtractedFacts, beside: Path) -> None:
+def _set_start(settings: Mapping[str, Any], extracted: ExtractedFacts, beside: Path) -> None:
     start = settings.get("checkpoint")
     extracted.set("training", start=str(start) if start else "")
     if start:
@@ -106,17 +106,17 @@ def _contract(settings: Mapping[str, Any], beside: Path) -> dict[str, Any] | Non
     return {}
 
 
-def _layout(
+def _set_layout(
     settings: Mapping[str, Any], contract: dict[str, Any] | None, extracted: ExtractedFacts
 ) -> Layout | None:
-    """Note the mapping; an evaluation has the same, as the checkpoint's contract demands."""
-    usual = FRESH_LAYOUT if contract is None else contract.get("layout", DEFAULT_LAYOUT)
-    asked, rules = settings.get("layout"), (contract or {}).get("layout_rules")
+    """Set the layout; an evaluation has the same, as the checkpoint's contract demands."""
+    default = FRESH_LAYOUT if contract is None else contract.get("layout", DEFAULT_LAYOUT)
+    name, rules = settings.get("layout"), (contract or {}).get("layout_rules")
     try:
-        if not asked and rules:
+        if not name and rules:
             layout = parse_layout(rules, f"{extracted.source}: the checkpoint's contract")
         else:
-            layout = get_layout(str(asked or usual))
+            layout = get_layout(str(name or default))
     except ConfigError as error:
         extracted.notes.append(f"{extracted.source}: {error}")
         return None
@@ -125,21 +125,22 @@ def _layout(
     return layout
 
 
-def _kept(
+def _set_interface(
     contract: dict[str, Any] | None, layout: Layout | None, extracted: ExtractedFacts
 ) -> None:
-    """Note what a checkpoint to start from hands on, and that an evaluation does the same.
+    """Set normalisation and cameras of the checkpoint to start from.
 
-    An evaluation reads the contract: it undoes what training did, and shows the same cameras.
+    An evaluation reads the contract, so it normalises alike.
     """
-    said = extracted.stated["trained"]
-    given = (contract or {}).get("normalisation", "none")
-    method = given.get("method") if isinstance(given, dict) else given
+    stated = extracted.stated["trained"]
+    method = (contract or {}).get("normalisation", "none")
+    if isinstance(method, dict):
+        method = method.get("method")
     if contract is None and layout is not None:
         method = DataSettings().method_for(layout)
-    how = said.get("normalisation", statistics_of(method))
-    extracted.default("trained", normalisation=how)
-    extracted.default("evaluated", normalisation=how)
-    if contract and "cameras" not in said and (cameras := contract.get("cameras")):
+    statistics = stated.get("normalisation", statistics_of(method))
+    extracted.default("trained", normalisation=statistics)
+    extracted.default("evaluated", normalisation=statistics)
+    if contract and "cameras" not in stated and (cameras := contract.get("cameras")):
         missing = contract.get("missing_cameras", ())
-        extracted.default("trained", cameras=tuple(each for each in cameras if each not in missing))
+        extracted.default("trained", cameras=tuple(name for name in cameras if name not in missing))

@@ -1,4 +1,4 @@
-"""What a launcher decides: processes, mixed precision, DeepSpeed."""
+"""Settings of launchers: processes, devices, mixed precision, DeepSpeed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _YAML = re.compile(
 """Entries of the file that ``accelerate config`` writes; the last two stand in a block."""
 
 PRECISION = Setting("training.precision", one_of(Literal["no", "bf16", "fp16"]))
-"""Mixed precision, which the launcher or the program is told."""
+"""Mixed precision, an option of the launcher or of the program."""
 
 _COUNTS = ("num_processes", "nproc_per_node", "num_gpus", "include", "ntasks", "n", "np")
 _SLOTS = re.compile(r"^\s*[^#\s]+\s+slots=(\d+)", re.MULTILINE)
@@ -116,11 +116,12 @@ def _slots(run: Invocation) -> int | None:
     named = run.launch.get("hostfile") or run.launch.get("H")
     if not named or "exclude" in run.launch:
         return None
-    slots = [int(each) for each in _SLOTS.findall(_text(run.path(named[0])))]
+    slots = [int(each) for each in _SLOTS.findall(read_text(run.path(named[0])))]
     return sum(slots) or None
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file, empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -135,14 +136,14 @@ def _first(options: Mapping[str, list[str]], names: Iterable[str]) -> tuple[str,
 def _options(run: Invocation) -> dict[str, list[str]]:
     """Give the launcher's options, those of accelerate's configuration file included."""
     named = run.launch.get("config_file") or [""]
-    text = _text(run.path(named[0])) if named[0] else ""
+    text = read_text(run.path(named[0])) if named[0] else ""
     return {name: [value] for name, value in _YAML.findall(text)} | run.launch
 
 
 def _config(run: Invocation, name: str) -> dict[str, Any] | None:
     """Return DeepSpeed's configuration; None where it cannot be read."""
     try:
-        config = json.loads(_text(run.path(name)))
+        config = json.loads(read_text(run.path(name)))
     except ValueError:
         return None
     return config if isinstance(config, dict) else None

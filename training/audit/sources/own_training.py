@@ -11,7 +11,7 @@ from typing import Any
 from policies.rdt.model.config import RDTConfig
 from tasks.observation import CAMERAS, CONTROL_HZ
 from training.audit.sources.command import Invocation
-from training.audit.sources.contract import read_origin, statistics_of
+from training.audit.sources.contract import read_inherited, statistics_of
 from training.audit.sources.extracted import ExtractedFacts
 from training.audit.sources.launcher import processes
 from training.audit.sources.values import Setting, camera_name, is_unreadable
@@ -19,11 +19,11 @@ from training.config import TrainingConfig
 from training.config_sections import DEFAULT_WARMUP
 
 ENCODER_PIXELS = 64
-"""Height and width of what rdt-small's encoder takes, in which ``image_shift`` is counted. The
-preset has the number too, but loading it takes torch."""
+"""Height and width of the images of rdt-small's encoder, in whose pixels ``image_shift`` counts.
+The preset has the number too, but loading it takes torch."""
 
 HISTORY = 2
-"""Control steps of pictures that every preset takes."""
+"""Control steps of images that every preset takes."""
 
 
 def whole_number(value: Any) -> int:
@@ -73,23 +73,23 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "normalise": Setting("trained.normalisation", statistics_of),
     "cameras": Setting("trained.cameras", lambda names: _camera_names(names)),
 }
-"""What a training setting says, by its name; a new one is a line."""
+"""The fact that a training setting sets, by the setting's name."""
 
 AUGMENTATIONS = ("crop", "colour", "blur", "motion_blur", "pixel_noise")
-"""Settings that each mean that pictures are augmented."""
+"""Settings each of which means that images are augmented."""
 
 SETTINGS = frozenset(entry.name for entry in dataclasses.fields(TrainingConfig))
-"""Every setting of a training; those without a line above have no rule."""
+"""Every setting of a training, also those that no rule looks at."""
 
 
 def read_training(
     settings: Mapping[str, Any], extracted: ExtractedFacts, *, beside: Path = Path()
 ) -> None:
-    """Read settings of our trainer; what is not given has its default.
+    """Extract facts from settings of our trainer and from the defaults of the others.
 
     Args:
         settings: By the names of ``TrainingConfig``.
-        extracted: Where facts are noted.
+        extracted: Where facts are set.
         beside: Folder in which a checkpoint to start from may lie.
     """
     defaults = {
@@ -98,7 +98,10 @@ def read_training(
         if entry.default is not dataclasses.MISSING
     }
     plain = {name: getattr(default, "default", default) for name, default in defaults.items()}
-    plain["warmup"], settings = _warmup(plain | dict(settings)), _in_updates(settings, plain)
+    plain["warmup"], settings = (
+        _default_warmup(plain | dict(settings)),
+        _in_updates(settings, plain),
+    )
     for name, value in plain.items():
         if name in TRAINING_SETTINGS and name not in settings:
             extracted.default_from(TRAINING_SETTINGS[name], value)
@@ -132,7 +135,7 @@ def read_training(
     )
     changed = any(_is_set(settings.get(name, 0)) for name in AUGMENTATIONS)
     extracted.default("training", augmentation=bool(shift) or changed)
-    read_origin(settings, extracted, beside)
+    read_inherited(settings, extracted, beside)
 
 
 def read_training_command(
@@ -155,21 +158,21 @@ def read_training_command(
     extracted.set("training", processes=processes(run))
 
 
-def _warmup(settings: Mapping[str, Any]) -> int:
+def _default_warmup(settings: Mapping[str, Any]) -> int:
     """Return the updates of warm-up where none are asked for."""
     return 0 if settings["schedule"] == "constant" else DEFAULT_WARMUP
 
 
 def _in_updates(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with a warm-up in updates where it is a share of them."""
-    given = {name: value for name, value in settings.items() if (name, value) != ("warmup", None)}
+    """Return settings with a warm-up in updates where it is given as a share of them."""
+    stated = {name: value for name, value in settings.items() if (name, value) != ("warmup", None)}
     try:
-        share = float(given.get("warmup", 0))
+        share = float(stated.get("warmup", 0))
         if 0 < share < 1:
-            given["warmup"] = round(share * whole_number(given.get("updates", plain["updates"])))
+            stated["warmup"] = round(share * whole_number(stated.get("updates", plain["updates"])))
     except (TypeError, ValueError):
-        pass  # named where the setting is read
-    return given
+        pass  # reported where the setting is read
+    return stated
 
 
 def _camera_names(names: Any) -> tuple[str, ...] | None:

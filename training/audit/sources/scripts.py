@@ -1,16 +1,30 @@
-"""Scripts and commands: what they train, evaluate and install."""
+"""Scripts and command lines: the trainings, evaluations and installations among their commands."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import ConfigError
-from training.audit.sources.command import Invocation, understand
-from training.audit.sources.evaluations import read_evaluation_of_others
+from training.audit.sources.command import Invocation, parse_command
+from training.audit.sources.evaluations import read_foreign_evaluation
 from training.audit.sources.extracted import ALLOWED, ExtractedFacts, naming_source
+from training.audit.sources.launcher import read_text
 from training.audit.sources.official import read_official
 from training.audit.sources.own_evaluation import read_own_command
 from training.audit.sources.shell.script import Command, Script
+
+_INSTALLERS = frozenset(("pip", "pip3", "uv", "conda", "mamba", "micromamba", "poetry", "pixi"))
+_MUJOCO = re.compile(r"mujoco(?:\[[^\]]*\])?((?:[=<>!~]+[^=<>!~]+)*)")
+
+_WORD = r"(?<![-\w])(?:grad(?:ient)?[\s_-]*)?accum(?:ulat\w*)?(?:[\s_-]*steps?)?"
+_ACCUMULATION = (
+    re.compile(_WORD + r"\s*(?:of|is|to|=|:|over|x|×|\*)?\s*(\d+)\b", re.IGNORECASE),
+    re.compile(r"\b(\d+)\s*(?:x|×|-fold|steps? of)?\s*" + _WORD, re.IGNORECASE),
+)
+_BATCH = re.compile(
+    r"(?<![-\w])(?:effective|total|global)[\s_-]*batch(?:[\s_-]*size)?(.*)", re.IGNORECASE
+)
+_FIRST = re.compile(r"\D{0,12}(\d+)\b(?!\s*(?:x|×|\*|per|/))", re.IGNORECASE)
 
 
 def read_commands(
@@ -19,10 +33,16 @@ def read_commands(
     folder: Path | None = None,
     options: Mapping[str, Collection[str]] | None = None,
 ) -> list[ExtractedFacts]:
-    """Read what the commands of a script train, evaluate and install.
+    """Extract facts from the trainings, evaluations and installations of a script.
+
+    Args:
+        script: Its commands.
+        source: Its name, for messages.
+        folder: Its folder; None for a command line.
+        options: Options of our commands that are no settings of a training, by command.
 
     Raises:
-        ConfigError: They do none of that.
+        ConfigError: No command trains, evaluates or installs mujoco.
     """
     runs = _runs(script.commands, folder) or _runs(script.uncalled, folder)
     installed = [v for c in script.commands if (v := installed_mujoco(c, folder)) is not None]
@@ -36,14 +56,14 @@ def read_commands(
     trainings = [run for run in runs if run.kind in ("train", "own-train")]
     judged = [run for run in runs if run not in trainings[:-1]]
     several = len({run.line for run in runs}) > 1
-    extractions = [_command(run, source, options or {}, several=several) for run in judged]
+    extractions = [_read_command(run, source, options or {}, several=several) for run in judged]
     for extracted, run in zip(extractions, judged, strict=True):
         if run.kind == "train":
-            extracted.set("training", **promises(script.remarks))
+            extracted.set("training", **promises(script.comments))
     if installed:
         extractions.append(ExtractedFacts(source=source))
         extractions[-1].set("evaluation", mujoco=installed[-1])
-    extractions[0].lost_flags += script.lost
+    extractions[0].lost_flags += script.lost_flags
     extractions[0].notes += notes
     if judged != runs:
         last = f"the last, in line {trainings[-1].line}, is judged"
@@ -53,10 +73,10 @@ def read_commands(
 
 
 def _runs(commands: Sequence[Command], folder: Path | None) -> list[Invocation]:
-    return [run for command in commands if (run := understand(command, folder))]
+    return [run for command in commands if (run := parse_command(command, folder))]
 
 
-def _command(
+def _read_command(
     run: Invocation, source: str, options: Mapping[str, Collection[str]], *, several: bool
 ) -> ExtractedFacts:
     extracted = ExtractedFacts(source=f"{source}, line {run.line}" if several else source)
@@ -72,41 +92,37 @@ def _command(
         elif run.kind == "train":
             read_official(run, extracted)
         else:
-            read_evaluation_of_others(run, extracted)
+            read_foreign_evaluation(run, extracted)
     return extracted
 
 
 def join_exec_horizons(extractions: list[ExtractedFacts]) -> None:
-    """Let evaluations that differ in the execution horizon count as one sweep."""
-    tried = [r.stated["evaluation"].get("exec_horizons", ()) for r in extractions]
-    horizons = tuple(dict.fromkeys(h for each in tried for h in each))
+    """Join evaluations that differ in the execution horizon to one sweep."""
+    evaluations = [extracted.stated["evaluation"] for extracted in extractions]
+    horizons = [h for facts in evaluations for h in facts.get("exec_horizons", ())]
     for extracted in extractions:
         if extracted.stated["evaluation"].get("exec_horizons"):
-            extracted.set("evaluation", exec_horizons=horizons)
-
-
-_INSTALLERS = frozenset(("pip", "pip3", "uv", "conda", "mamba", "micromamba", "poetry", "pixi"))
-_MUJOCO = re.compile(r"mujoco(?:\[[^\]]*\])?((?:[=<>!~]+[^=<>!~]+)*)")
+            extracted.set("evaluation", exec_horizons=tuple(dict.fromkeys(horizons)))
 
 
 def installed_mujoco(command: Command, folder: Path | None) -> str | None:
-    """Return which mujoco a command installs, as ``required_mujoco`` does; None if it does not."""
+    """Return the version of mujoco that a command installs, as ``required_mujoco`` does."""
     words = list(command.words)
     names = [PurePosixPath(word).name for word in words]
     if not _INSTALLERS & set(names[:4]) or not {"install", "add", "create"} & set(names):
         return None
-    found = None
+    requirement = None
     for before, word in zip(["", *words], words, strict=False):
         if before in ("-r", "--requirement") or word.startswith("--requirement="):
             path = (folder or Path()) / word.removeprefix("--requirement=")
-            found = required_mujoco(_text(path)) or found
+            requirement = required_mujoco(read_text(path)) or requirement
         else:
-            found = required_mujoco(word) or found
-    return found
+            requirement = required_mujoco(word) or requirement
+    return requirement
 
 
 def required_mujoco(text: str) -> str | None:
-    """Return the condition on mujoco in a file of pip's requirements or of conda's environment.
+    """Return the version of mujoco in requirements of pip or in an environment of conda.
 
     Returns:
         Such as ``==3.2.3`` or ``>=3.1,<3.4``, ``*`` for any version; None if it is not required.
@@ -119,44 +135,26 @@ def required_mujoco(text: str) -> str | None:
     return None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
-
-
-_WORD = r"(?<![-\w])(?:grad(?:ient)?[\s_-]*)?accum(?:ulat\w*)?(?:[\s_-]*steps?)?"
-_ACCUMULATION = (
-    re.compile(_WORD + r"\s*(?:of|is|to|=|:|over|x|×|\*)?\s*(\d+)\b", re.IGNORECASE),
-    re.compile(r"\b(\d+)\s*(?:x|×|-fold|steps? of)?\s*" + _WORD, re.IGNORECASE),
-)
-_BATCH = re.compile(
-    r"(?<![-\w])(?:effective|total|global)[\s_-]*batch(?:[\s_-]*size)?(.*)", re.IGNORECASE
-)
-_FIRST = re.compile(r"\D{0,12}(\d+)\b(?!\s*(?:x|×|\*|per|/))", re.IGNORECASE)
-
-
-def promises(remarks: Iterable[str]) -> dict[str, int | None]:
-    """Return the accumulation and the samples per update that comments speak of.
+def promises(comments: Iterable[str]) -> dict[str, int | None]:
+    """Return the accumulation and the samples per update that comments promise.
 
     Flags that are commented out are no promise.
     """
-    said = [remark for remark in remarks if "--" not in remark]
+    prose = [comment for comment in comments if "--" not in comment]
     return {
-        "promised_accumulation": next(filter(None, map(_accumulation, said)), None),
-        "promised_batch": next(filter(None, map(_batch, said)), None),
+        "promised_accumulation": next(filter(None, map(_accumulation, prose)), None),
+        "promised_batch": next(filter(None, map(_batch, prose)), None),
     }
 
 
-def _accumulation(remark: str) -> int | None:
-    found = (pattern.search(remark) for pattern in _ACCUMULATION)
-    return next((int(match[1]) for match in found if match), None)
+def _accumulation(comment: str) -> int | None:
+    matches = (pattern.search(comment) for pattern in _ACCUMULATION)
+    return next((int(match[1]) for match in matches if match), None)
 
 
-def _batch(remark: str) -> int | None:
+def _batch(comment: str) -> int | None:
     """Return the number beside a product, as in ``4 x 8 x 8 = 256``, or the first one."""
-    match = _BATCH.search(remark)
+    match = _BATCH.search(comment)
     if match is None:
         return None
     for side in match[1].split("="):

@@ -1,6 +1,6 @@
-"""ExtractedFacts shell scripts as far as an audit needs it: which commands run, with which words.
+"""Reading shell scripts: which commands run, with which words. Nothing is executed.
 
-``grammar`` makes a tree of a text, ``expansion`` and ``conditions`` work out words and tests with
-what ``variables`` holds, ``interpreter`` goes through the statements, and ``script`` puts it
-together. Nothing is executed.
+``grammar`` parses a text, ``expansion`` expands words by the values in ``variables``,
+``interpreter`` walks the statements with the help of ``builtins``, and ``script`` returns the
+commands.
 """

@@ -1,4 +1,7 @@
-"""Statements that set variables."""
+"""Statements and commands that the shell itself runs.
+
+Assignments, conditions, and commands that run another script (``eval``, ``source``, ``bash -c``).
+"""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -7,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from training.audit.sources.shell.expansion import expand, expand_text
 from training.audit.sources.shell.grammar import text_of
-from training.audit.sources.shell.variables import given_elsewhere, is_read, plain, unread_variables
+from training.audit.sources.shell.variables import (
+    is_known,
+    is_set_outside,
+    unknown_variables,
+    unmarked,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -15,8 +23,26 @@ if TYPE_CHECKING:
     from training.audit.sources.shell.variables import Value, Variables
 
 
-_FILL = {"read": "", "mapfile": "", "readarray": "", "getopts": "", "printf": "-v"}
+_SETTERS = {"read": "", "mapfile": "", "readarray": "", "getopts": "", "printf": "-v"}
 """Commands that set the variables they are given; of printf, those after ``-v``."""
+
+_NUMBERS: dict[str, Callable[[int, int], bool]] = {
+    "-eq": int.__eq__,
+    "-ne": int.__ne__,
+    "-lt": int.__lt__,
+    "-le": int.__le__,
+    "-gt": int.__gt__,
+    "-ge": int.__ge__,
+}
+
+_SHELLS = frozenset(("bash", "sh", "zsh", "dash", "ksh"))
+_RUNNERS = _SHELLS | {"sbatch", "ssh", "qsub", "bsub", "srun"}
+_LINE_RUNNERS = frozenset(("tmux", "screen", "su", "watch", "script", "xterm"))
+"""Commands that take a command line as one word."""
+
+_KNOWN_SOURCES = ("bashrc", "profile", "conda.sh", "activate", "zshrc", "modules.sh", "init.sh")
+_LARGEST = 1 << 20
+_SSH_VALUES = ("-p", "-i", "-o", "-l", "-F", "-J", "-L", "-R", "-D")
 
 
 def assign(node: "Node", variables: "Variables") -> None:
@@ -60,11 +86,11 @@ def unset(node: "Node", variables: "Variables") -> None:
         variables.exported.discard(name)
 
 
-def filled(words: list[str]) -> list[str]:
+def variables_set_by(words: list[str]) -> list[str]:
     """Name the variables that a command such as ``read`` sets."""
-    if not words or words[0] not in _FILL:
+    if not words or words[0] not in _SETTERS:
         return []
-    marker = _FILL[words[0]]
+    marker = _SETTERS[words[0]]
     if marker:
         return words[words.index(marker) + 1 :][:1] if marker in words else []
     return [word for word in words[1:] if word.isidentifier()]
@@ -82,29 +108,19 @@ def assigned_in(body: "Node") -> set[str]:
         elif node.type == "expansion" and any(c.type in (":=", "=") for c in node.children):
             names.add(text_of(node.children[1]))
         elif node.type == "command":
-            names |= set(filled([text_of(child) for child in node.children]))
+            names |= set(variables_set_by([text_of(child) for child in node.children]))
         waiting += node.children
     return names
 
 
-_NUMBERS: dict[str, Callable[[int, int], bool]] = {
-    "-eq": int.__eq__,
-    "-ne": int.__ne__,
-    "-lt": int.__lt__,
-    "-le": int.__le__,
-    "-gt": int.__gt__,
-    "-ge": int.__ge__,
-}
-
-
-def holds(node: "Node", variables: "Variables") -> bool | None:
-    """Say whether a condition holds; None where that depends on what cannot be read."""
+def evaluate_condition(node: "Node", variables: "Variables") -> bool | None:
+    """Tell whether a condition holds; None where that depends on something unknown."""
     match node.type:
         case "test_command" | "parenthesized_expression":
             inner = [child for child in node.children if child.is_named]
-            return holds(inner[0], variables) if len(inner) == 1 else None
+            return evaluate_condition(inner[0], variables) if len(inner) == 1 else None
         case "negated_command":
-            return _not(holds(node.children[-1], variables))
+            return _not(evaluate_condition(node.children[-1], variables))
         case "unary_expression":
             return _unary(node, variables)
         case "binary_expression" if len(node.children) == 3:
@@ -117,7 +133,7 @@ def holds(node: "Node", variables: "Variables") -> bool | None:
 def _unary(node: "Node", variables: "Variables") -> bool | None:
     operator, operand = text_of(node.children[0]), node.children[-1]
     if operator == "!":
-        return _not(holds(operand, variables))
+        return _not(evaluate_condition(operand, variables))
     if operator not in ("-z", "-n"):
         return None
     text = _known(operand, variables)
@@ -128,7 +144,11 @@ def _binary(node: "Node", variables: "Variables") -> bool | None:
     left, operator, right = node.children
     sign = text_of(operator)
     if sign in ("&&", "||", "-a", "-o"):
-        return _both(holds(left, variables), holds(right, variables), sign in ("&&", "-a"))
+        return _both(
+            evaluate_condition(left, variables),
+            evaluate_condition(right, variables),
+            sign in ("&&", "-a"),
+        )
     first, second = _known(left, variables), _known(right, variables)
     if first is None or second is None:
         return None
@@ -146,11 +166,11 @@ def _binary(node: "Node", variables: "Variables") -> bool | None:
 def _known(node: "Node", variables: "Variables") -> str | None:
     """Return an operand; a variable that nothing sets is empty, one set elsewhere not known."""
     text = expand_text(node, variables)
-    if is_read(text):
+    if is_known(text):
         return text
-    names = unread_variables(text)
+    names = unknown_variables(text)
     bare = text_of(node).strip('"') in {form for n in names for form in (f"${n}", f"${{{n}}}")}
-    if not bare or len(names) != 1 or variables.foreign or given_elsewhere(names[0]):
+    if not bare or len(names) != 1 or variables.anything_may_be_set or is_set_outside(names[0]):
         return None
     return None if variables.get(names[0]) else ""
 
@@ -165,37 +185,27 @@ def _not(value: bool | None) -> bool | None:
     return None if value is None else not value
 
 
-_SHELLS = frozenset(("bash", "sh", "zsh", "dash", "ksh"))
-_TAKERS = _SHELLS | {"sbatch", "ssh", "qsub", "bsub", "srun"}
-_TAKE_A_LINE = frozenset(("tmux", "screen", "su", "watch", "script", "xterm"))
-"""Commands that take a command line as one word."""
-
-_HARMLESS = ("bashrc", "profile", "conda.sh", "activate", "zshrc", "modules.sh", "init.sh")
-_LARGEST = 1 << 20
-_SSH_VALUES = ("-p", "-i", "-o", "-l", "-F", "-J", "-L", "-R", "-D")
-
-
-def takes_script(words: list[str]) -> bool:
+def runs_its_input(words: list[str]) -> bool:
     """Say whether a command runs what it is given as a here-document or through a pipe."""
     names = [PurePosixPath(word).name for word in words if not word.startswith("-")]
-    return any(name in _TAKERS for name in names[:2])
+    return any(name in _RUNNERS for name in names[:2])
 
 
 def inline_script(words: list[str]) -> str | None:
     """Return the script in ``bash -c SCRIPT``, ``eval WORDS`` and the like; None without one."""
     if words[0] == "eval":
-        return plain(" ".join(words[1:]))
+        return unmarked(" ".join(words[1:]))
     if words[0] == "ssh":
         return _remote(words[1:])
     for place, word in enumerate(words):
         if word.startswith("--wrap"):  # of sbatch
-            return plain(word.partition("=")[2] or " ".join(words[place + 1 : place + 2]))
-    if PurePosixPath(words[0]).name in _TAKE_A_LINE and " " in (line := max(words, key=len)):
-        return plain(line)
+            return unmarked(word.partition("=")[2] or " ".join(words[place + 1 : place + 2]))
+    if PurePosixPath(words[0]).name in _LINE_RUNNERS and " " in (line := max(words, key=len)):
+        return unmarked(line)
     for place, word in enumerate(words[:-2]):
         option = words[place + 1]
         if PurePosixPath(word).name in _SHELLS and option.startswith("-") and "c" in option[1:]:
-            return plain(words[place + 2])
+            return unmarked(words[place + 2])
     return None
 
 
@@ -203,7 +213,7 @@ def _remote(words: list[str]) -> str | None:
     rest = list(words)
     while rest and rest[0].startswith("-"):
         del rest[: 2 if rest[0] in _SSH_VALUES else 1]
-    return plain(" ".join(rest[1:])) or None
+    return unmarked(" ".join(rest[1:])) or None
 
 
 def called_script(words: list[str], variables: "Variables") -> str | None:
@@ -216,17 +226,17 @@ def called_script(words: list[str], variables: "Variables") -> str | None:
         given = words[0]
     else:
         return None
-    if not given or not is_read(given):
+    if not given or not is_known(given):
         return None
     if (written := variables.files.get(PurePosixPath(given).name)) is not None:
         return written
     return None if variables.folder is None else _text(variables.folder / given)
 
 
-def hides_variables(words: list[str]) -> bool:
+def may_set_variables(words: list[str]) -> bool:
     """Say whether ``source FILE``, which could not be read, may set variables of the script."""
     return words[0] in (".", "source") and not any(
-        plain(word).endswith(_HARMLESS) for word in words[1:2]
+        unmarked(word).endswith(_KNOWN_SOURCES) for word in words[1:2]
     )
 
 

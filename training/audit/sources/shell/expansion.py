@@ -1,4 +1,4 @@
-"""Words of a script with what its variables hold put in."""
+"""Expansion of the words of a script: variables, arithmetic, braces, quotes."""
 
 import ast
 import fnmatch
@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from training.audit.sources.shell.grammar import parse, text_of
-from training.audit.sources.shell.variables import glue, is_read, plain, split, unread
+from training.audit.sources.shell.variables import (
+    is_known,
+    join_pieces,
+    mark_unknown,
+    split_words,
+    unmarked,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -21,14 +27,14 @@ _ESCAPE = re.compile(r"\\(\n?)(.?)", re.DOTALL)
 _ESCAPE_IN_QUOTES = re.compile(r'\\([\n"\\$`])')
 _CHOICE = re.compile(r"\{([^{}\s]*,[^{}\s]*)\}")
 _RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
-_HERE = re.compile(
+_SCRIPT_FOLDER = re.compile(
     r"[$(`\s\"]*(?:(?:cd|realpath|readlink|-\w+|--|dirname)[$(\s\"]+)*dirname[$(\s\"]+"
     r"(?:(?:realpath|readlink|-\w+|--)[$(\s\"]+)*\$?\{?(?:0|BASH_SOURCE(?:\[0\])?)\}?[)\s\"/.]*"
     r"(?:(?:&&|;)\s*pwd(?:\s+-P)?)?[)\s\"`]*"
 )
 """``$(cd "$(dirname "$0")/.." && pwd)`` and its kin."""
 
-_SUMS: dict[type[ast.operator], Callable[[int, int], int]] = {
+_OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -37,7 +43,7 @@ _SUMS: dict[type[ast.operator], Callable[[int, int], int]] = {
 }
 _MOST_WORDS = 256
 _LARGEST = 1 << 62
-_CHANGES: dict[str, Callable[[str], str]] = {
+_CASE_CHANGES: dict[str, Callable[[str], str]] = {
     "^^": str.upper,
     ",,": str.lower,
     "^": lambda text: text[:1].upper() + text[1:],
@@ -47,7 +53,7 @@ _CHANGES: dict[str, Callable[[str], str]] = {
 
 def expand(node: "Node", variables: "Variables") -> list[str]:
     """Return the words that a word of a script becomes: none, one or several."""
-    words = glue(_pieces(node, variables))
+    words = join_pieces(_pieces(node, variables))
     if node.type in ("word", "concatenation", "brace_expression"):
         words = [each for word in words for each in _braces(word)]
     return words[:_MOST_WORDS]
@@ -55,7 +61,7 @@ def expand(node: "Node", variables: "Variables") -> list[str]:
 
 def expand_text(node: "Node", variables: "Variables") -> str:
     """Return a word of a script as one text, as on the right of an assignment."""
-    return " ".join(glue(_pieces(node, variables, quoted=True)))
+    return " ".join(join_pieces(_pieces(node, variables, quoted=True)))
 
 
 def _pieces(node: "Node", variables: "Variables", *, quoted: bool = False) -> Iterator[list[str]]:
@@ -81,15 +87,15 @@ def _pieces(node: "Node", variables: "Variables", *, quoted: bool = False) -> It
         case "command_substitution":
             yield [_substitution(text_of(node), variables)]
         case "process_substitution":
-            yield [unread(text_of(node))]
+            yield [mark_unknown(text_of(node))]
         case _:
             text = text_of(node)
-            yield [unread(text) if "$" in text or "`" in text else text]
+            yield [mark_unknown(text) if "$" in text or "`" in text else text]
 
 
 def _string(node: "Node", variables: "Variables") -> list[str]:
     """Return a string's words: one, unless it holds an array."""
-    return glue([[""], *_filled(node, variables, _unescape, inside=node.children[1:-1])])
+    return join_pieces([[""], *_filled(node, variables, _unescape, inside=node.children[1:-1])])
 
 
 def _unescape(text: str) -> str:
@@ -127,8 +133,8 @@ def _ansi(text: str) -> str:
 def _parameter(node: "Node", variables: "Variables", *, quoted: bool) -> list[str]:
     value = _value(node, variables)
     if quoted:
-        return list(value) if _all_words(node) else [" ".join(value)]
-    return [word for text in value for word in split(text)]
+        return list(value) if _is_whole_array(node) else [" ".join(value)]
+    return [word for text in value for word in split_words(text)]
 
 
 def _value(node: "Node", variables: "Variables") -> "Value":
@@ -137,35 +143,35 @@ def _value(node: "Node", variables: "Variables") -> "Value":
     children = [child for child in node.children if child.type not in ("$", "${", "}")]
     if not children or children[0].type in ("!", "#"):
         return _length(children, variables, written)
-    name, held = _held(children[0], variables)
-    if held is None and name in variables.assigned and not variables.foreign:
+    name, held = _parameter_value(children[0], variables)
+    if held is None and name in variables.assigned and not variables.anything_may_be_set:
         held = ("",)  # set on a path that is not taken: empty, as bash has it
     if len(children) == 1:
-        return (unread(written),) if held is None else held
+        return (mark_unknown(written),) if held is None else held
     operation, rest = children[1].type, children[2:]
     if operation in (":-", "-", ":=", "=", ":+", "+", ":?", "?"):
-        return _otherwise(name, held, operation, rest, variables)
-    if held is None or not all(map(is_read, held)):
-        return (unread(written),)
-    if operation in _CHANGES and not rest:
-        return tuple(map(_CHANGES[operation], held))
+        return _with_default(name, held, operation, rest, variables)
+    if held is None or not all(map(is_known, held)):
+        return (mark_unknown(written),)
+    if operation in _CASE_CHANGES and not rest:
+        return tuple(map(_CASE_CHANGES[operation], held))
     if operation in ("%", "%%", "#", "##") and len(rest) == 1:
         pattern = expand_text(rest[0], variables)
-        if is_read(pattern):
-            return tuple(_without(text, pattern, operation) for text in held)
-    return (unread(written),)
+        if is_known(pattern):
+            return tuple(_trimmed(text, pattern, operation) for text in held)
+    return (mark_unknown(written),)
 
 
 def _length(children: "list[Node]", variables: "Variables", written: str) -> "Value":
     if len(children) == 2 and children[0].type == "#":
-        _, held = _held(children[1], variables)
-        if held is not None and all(map(is_read, held)):
+        _, held = _parameter_value(children[1], variables)
+        if held is not None and all(map(is_known, held)):
             all_of_it = text_of(children[1]).endswith(("[@]", "[*]"))
             return (str(len(held) if all_of_it else len(held[0])),)
-    return (unread(written),)
+    return (mark_unknown(written),)
 
 
-def _held(node: "Node", variables: "Variables") -> "tuple[str, Value | None]":
+def _parameter_value(node: "Node", variables: "Variables") -> "tuple[str, Value | None]":
     """Return a parameter's name and what it holds; None if nothing has set it."""
     name, bracket, index = text_of(node).partition("[")
     held = variables.get(name)
@@ -176,12 +182,12 @@ def _held(node: "Node", variables: "Variables") -> "tuple[str, Value | None]":
         return name, held[:1] or ("",)
     if index in ("@", "*"):
         return name, held
-    if index.isdigit() and all(map(is_read, held)):
+    if index.isdigit() and all(map(is_known, held)):
         return name, held[int(index) : int(index) + 1] or ("",)
-    return name, (unread(f"${{{text_of(node)}}}"),)
+    return name, (mark_unknown(f"${{{text_of(node)}}}"),)
 
 
-def _otherwise(
+def _with_default(
     name: str,
     held: "Value | None",
     operation: str,
@@ -191,21 +197,23 @@ def _otherwise(
     """Return ``${NAME:-word}`` and its kin; ``:=`` sets the variable."""
     word = "".join(expand_text(node, variables) for node in rest)
     empty = held is None or (":" in operation and held in ((), ("",)))
-    if held is None and (variables.foreign or (variables.in_function and name.isdigit())):
-        return (unread(f"${name}"),)
+    if held is None and (
+        variables.anything_may_be_set or (variables.in_function and name.isdigit())
+    ):
+        return (mark_unknown(f"${name}"),)
     if "+" in operation:
         return ("",) if empty else (word,)
     if held is not None and not empty:
         return held
     if "?" in operation:
-        return (unread(f"${name}"),)
+        return (mark_unknown(f"${name}"),)
     if "=" in operation:
         variables.set(name, (word,))
     return (word,)
 
 
-def _without(text: str, pattern: str, operation: str) -> str:
-    """Take the shortest (``#``, ``%``) or longest match of a pattern from a text's start or end."""
+def _trimmed(text: str, pattern: str, operation: str) -> str:
+    """Trim the shortest (``#``, ``%``) or longest match of a pattern off a text's start or end."""
     ends = range(len(text) + 1)
     if operation[0] == "%":
         cuts = reversed(ends) if operation == "%" else iter(ends)
@@ -214,7 +222,7 @@ def _without(text: str, pattern: str, operation: str) -> str:
     return next((text[n:] for n in cuts if fnmatch.fnmatchcase(text[:n], pattern)), text)
 
 
-def _all_words(node: "Node") -> bool:
+def _is_whole_array(node: "Node") -> bool:
     """Say whether a quoted parameter stands for several words: ``${A[@]}``, ``$@``."""
     return re.fullmatch(r"\$\{?(?:@|\w+\[@\])[^}]*\}?", text_of(node)) is not None
 
@@ -235,19 +243,19 @@ def calculate(node: "Node", variables: "Variables") -> str:
             return int((variables.get(part.id) or ("0",))[0] or 0)
         if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):
             return -result(part.operand)
-        if isinstance(part, ast.BinOp) and type(part.op) in _SUMS:
-            found = _SUMS[type(part.op)](result(part.left), result(part.right))
+        if isinstance(part, ast.BinOp) and type(part.op) in _OPERATORS:
+            found = _OPERATORS[type(part.op)](result(part.left), result(part.right))
             if abs(found) < _LARGEST:
                 return found
         raise ValueError(written)
 
     if "#" in formula:  # 16#ff is a number in bash, and the start of a comment in Python
-        return unread(written)
+        return mark_unknown(written)
     try:
         with warnings.catch_warnings(action="ignore"):  # of what is no Python
             return str(result(ast.parse(formula.strip(), mode="eval").body))
     except (SyntaxError, ValueError, IndexError, ZeroDivisionError, RecursionError, MemoryError):
-        return unread(written)
+        return mark_unknown(written)
 
 
 def _quotient(left: int, right: int) -> int:
@@ -261,10 +269,12 @@ def _substitution(written: str, variables: "Variables") -> str:
     if written.startswith("$(("):  # inside ${…:-…} the grammar takes sums for commands
         word = parse(f": {written}")[0].children[0].children[-1]
         return (
-            calculate(word, variables) if word.type == "arithmetic_expansion" else unread(written)
+            calculate(word, variables)
+            if word.type == "arithmetic_expansion"
+            else mark_unknown(written)
         )
-    if variables.folder is None or _HERE.fullmatch(written) is None:
-        return unread(written)
+    if variables.folder is None or _SCRIPT_FOLDER.fullmatch(written) is None:
+        return mark_unknown(written)
     folder = variables.folder
     for _ in range(written.count("dirname") - 1 + written.count("..")):
         folder = folder.parent
@@ -282,7 +292,7 @@ def _braces(word: str) -> list[str]:
         parts = match[1].split(",")
     else:
         return [word]
-    if not is_read(match[0]) or match[0] in plain(word).replace(match[0], "", 1):
+    if not is_known(match[0]) or match[0] in unmarked(word).replace(match[0], "", 1):
         return [word]
     before, after = word[: match.start()], word[match.end() :]
     return [before + part + rest for part in parts for rest in _braces(after)]

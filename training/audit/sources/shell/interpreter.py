@@ -14,22 +14,22 @@ from training.audit.sources.shell.builtins import (
     assigned_value,
     called_script,
     declare,
-    filled,
-    hides_variables,
-    holds,
+    evaluate_condition,
     inline_script,
-    takes_script,
+    may_set_variables,
+    runs_its_input,
     unset,
+    variables_set_by,
 )
 from training.audit.sources.shell.expansion import expand, expand_text
 from training.audit.sources.shell.grammar import parse, text_of
-from training.audit.sources.shell.variables import Value, Variables, is_read
+from training.audit.sources.shell.variables import Value, Variables, is_known
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-Take = Callable[[list[str], int, Variables], None]
-"""What is done with a command: its words, its line, and what variables hold there."""
+OnCommand = Callable[[list[str], int, Variables], None]
+"""Receives a command: its words, its line, and the values of variables there."""
 
 _MOST_STATEMENTS, _MOST_DEPTH = 50_000, 12
 _PRINTS = frozenset(("echo", "printf"))
@@ -44,39 +44,39 @@ _CLAUSES = frozenset(("elif_clause", "else_clause"))
 
 
 class Interpreter:
-    """Reads statements and hands on the commands among them.
+    """Walks the statements of a script and reports its commands.
 
     Attributes:
-        remarks: Comments, and what the script prints, which often is a comment on itself.
-        complete: Whether all statements were read, there being not too many.
-        doubtful: The line from which on the script's grammar is in doubt, if any.
+        comments: Comments, and the texts that the script prints.
+        complete: Whether all statements were read; False where there are too many.
+        first_doubtful_line: Line from which the parse is in doubt; None where it is sound.
     """
 
-    def __init__(self, take: Take) -> None:
-        """Hand each command to ``take``."""
-        self._take = take
+    def __init__(self, on_command: OnCommand) -> None:
+        """Report each command to ``on_command``."""
+        self._on_command = on_command
         self._statements = 0
         self._depth = 0
         self._texts = 0
         self._line = 0
         self._called: set[str] = set()
-        self.remarks: list[str] = []
+        self.comments: list[str] = []
         self.complete = True
-        self.doubtful: int | None = None
+        self.first_doubtful_line: int | None = None
 
     def read(self, text: str, variables: Variables) -> None:
-        """Read a script, or what a command in it is given as one."""
+        """Read a script, or the script that a command of it runs."""
         if self._depth >= _MOST_DEPTH:
             return
         root, wrong = parse(text)
         if self._texts == 0:
-            self.doubtful = wrong
+            self.first_doubtful_line = wrong
         variables.assigned |= assigned_in(root)
         self._texts += 1
         self._deeper(lambda: self.all(root.children, variables))
         self._texts -= 1
 
-    def read_uncalled(self, variables: Variables) -> None:
+    def read_uncalled_functions(self, variables: Variables) -> None:
         """Read the functions that the script defines and never calls."""
         self._texts = 1
         variables.ended = False
@@ -107,7 +107,7 @@ class Interpreter:
             case "redirected_statement":
                 self._redirected(node, variables)
             case "comment":
-                self.remarks.append(text_of(node))
+                self.comments.append(text_of(node))
             case "subshell":
                 self.all(node.children, variables.copy())
             case "list":
@@ -147,7 +147,7 @@ class Interpreter:
     def _part(self, node: "Node", variables: Variables) -> bool | None:
         if node.type == "list":
             return self._list(node, variables)
-        met = True if node.type == "variable_assignment" else holds(node, variables)
+        met = True if node.type == "variable_assignment" else evaluate_condition(node, variables)
         self.one(node, variables)
         return met
 
@@ -190,7 +190,7 @@ class Interpreter:
             return
         name, body = text_of(parts[0]), parts[-1]
         words = [word for part in parts[1:-1] for word in expand(part, variables)]
-        if not words or not all(is_read(word) and not set("*?[") & set(word) for word in words):
+        if not words or not all(is_known(word) and not set("*?[") & set(word) for word in words):
             self._repeated(body, variables, name)
             return
         for word in words:
@@ -225,7 +225,7 @@ class Interpreter:
 
     def _assignment(self, node: "Node", variables: Variables) -> None:
         if text_of(node).startswith("-"):  # --flag=value on a line of its own
-            self._hand_on([text_of(node)], node, variables)
+            self._dispatch([text_of(node)], node, variables)
             return
         assign(node, variables)
 
@@ -236,35 +236,35 @@ class Interpreter:
             if child.type == "variable_assignment"
         }
         lost = [name + "=" + " ".join(value) for name, value in own.items() if name[:1] == "-"]
-        parts = [c for c in node.children if c.is_named and not _beside_the_words(c)]
+        parts = [c for c in node.children if c.is_named and not _is_no_word(c)]
         words = lost + [word for part in parts for word in expand(part, variables)]
         if not words:
             return
         if words[0] in ("exit", "return"):
             variables.ended = True
         elif words[0] in _PRINTS:
-            self.remarks.append(" ".join(words[1:]))
+            self.comments.append(" ".join(words[1:]))
         elif body := variables.functions.get(words[0]):
             variables.values |= own
             self._call(words[0], body, variables)
         else:
-            for name in filled(words):
+            for name in variables_set_by(words):
                 variables.lose(name)
-            self._hand_on(words, node, variables, own)
+            self._dispatch(words, node, variables, own)
 
-    def _hand_on(
+    def _dispatch(
         self,
         words: list[str],
         node: "Node",
         variables: Variables,
         own: dict[str, Value] | None = None,
     ) -> None:
-        """Read the script that a command runs, or give the command away.
+        """Read the script that a command runs, or report the command.
 
         Args:
             words: The command.
-            node: Where it stands.
-            variables: What variables hold there.
+            node: Its node.
+            variables: Values of variables there.
             own: Variables that are set for this command alone.
         """
         if self._texts == 1:
@@ -276,13 +276,13 @@ class Interpreter:
         if script is not None:
             self.read(script, variables if same_shell else variables.copy())
             return
-        if hides_variables(words):
-            variables.foreign = True
+        if may_set_variables(words):
+            variables.anything_may_be_set = True
         if own:
             variables = variables.copy()
             variables.values |= own
             variables.exported |= own.keys()
-        self._take(words, self._line, variables)
+        self._on_command(words, self._line, variables)
 
     def _redirected(self, node: "Node", variables: Variables) -> None:
         body = node.children[0]
@@ -298,7 +298,7 @@ class Interpreter:
         pipes = [c for pipe in node.children if pipe.type == "pipeline" for c in pipe.children]
         self.all(pipes, variables)
         commands = [c for c in (body, *pipes) if c.type == "command"]
-        if any(takes_script([text_of(c) for c in command.children]) for command in commands):
+        if any(runs_its_input([text_of(c) for c in command.children]) for command in commands):
             self._deeper(lambda: self.read(text, variables.copy()))
         outer = node.parent.children if node.parent else []
         redirects = [c for c in (*node.children, *outer) if c.type == "file_redirect"]
@@ -310,5 +310,5 @@ class Interpreter:
             variables.files[PurePosixPath(target).name] = text
 
 
-def _beside_the_words(node: "Node") -> bool:
+def _is_no_word(node: "Node") -> bool:
     return node.type in ("variable_assignment", "comment", "herestring_redirect", "file_redirect")

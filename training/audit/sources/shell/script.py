@@ -9,9 +9,9 @@ from tasks.errors import ConfigError
 from training.audit.sources.shell.interpreter import Interpreter
 from training.audit.sources.shell.variables import (
     Variables,
-    given_elsewhere,
-    plain,
-    unread_variables,
+    is_set_outside,
+    unknown_variables,
+    unmarked,
 )
 
 
@@ -39,16 +39,16 @@ class Script:
     Attributes:
         commands: In order, assignments and words of control left out.
         uncalled: Commands of functions that the script never calls.
-        lost: Flags that start a line of their own, because the line before did not continue: a
+        lost_flags: Flags at the start of a line, because the line before did not continue: a
             comment or a space after the backslash ends a command.
-        remarks: Comments, and what the script prints.
+        comments: Comments, and what the script prints.
         notes: What the user should know of how it was read.
     """
 
     commands: tuple[Command, ...]
     uncalled: tuple[Command, ...] = ()
-    lost: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    lost_flags: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -66,23 +66,27 @@ def read_script(
         ConfigError: It is nested too deeply.
     """
     commands: list[Command] = []
-    lost: list[str] = []
+    lost_flags: list[str] = []
     seen: set[tuple[int, tuple[str, ...]]] = set()
 
     def take(words: list[str], line: int, variables: Variables) -> None:
         if re.match("--[A-Za-z]", words[0]):
-            if reader.doubtful is None or line < reader.doubtful:
-                lost.extend(plain(word) for word in words if word.startswith("--"))
+            if reader.first_doubtful_line is None or line < reader.first_doubtful_line:
+                lost_flags.extend(unmarked(word) for word in words if word.startswith("--"))
             return
         exported = {n: variables.values[n] for n in variables.exported & variables.values.keys()}
-        waiting = [] if variables.foreign else [n for w in words for n in unread_variables(w)]
+        waiting = (
+            []
+            if variables.anything_may_be_set
+            else [n for w in words for n in unknown_variables(w)]
+        )
         if (key := (line, tuple(words))) in seen:
             return
         seen.add(key)
         command = Command(
-            words=tuple(map(plain, words)),
+            words=tuple(map(unmarked, words)),
             line=line,
-            exported={name: plain(" ".join(value)) for name, value in exported.items()},
+            exported={name: unmarked(" ".join(value)) for name, value in exported.items()},
             unset=tuple(dict.fromkeys(waiting)),
         )
         commands.append(command)
@@ -92,7 +96,7 @@ def read_script(
     try:
         reader.read(text.replace("\r\n", "\n"), variables)
         called = len(commands)
-        reader.read_uncalled(variables)
+        reader.read_uncalled_functions(variables)
     except RecursionError as error:
         raise ConfigError(
             "The script is nested too deeply to be read. Fix: give the command alone, in quotation "
@@ -102,14 +106,14 @@ def read_script(
     return Script(
         commands=tuple(known[:called]),
         uncalled=tuple(known[called:]),
-        lost=tuple(lost),
-        remarks=tuple(reader.remarks),
+        lost_flags=tuple(lost_flags),
+        comments=tuple(reader.comments),
         notes=tuple(_notes(text, reader)),
     )
 
 
 def _without_known(command: Command, assigned: set[str]) -> Command:
-    names = (n for n in command.unset if n not in assigned and not given_elsewhere(n))
+    names = (n for n in command.unset if n not in assigned and not is_set_outside(n))
     return Command(
         words=command.words,
         line=command.line,
@@ -127,9 +131,9 @@ def _notes(text: str, reader: Interpreter) -> list[str]:
         )
     if not reader.complete:
         notes.append("it runs so many statements that only the first were read")
-    if reader.doubtful is not None:
+    if reader.first_doubtful_line is not None:
         notes.append(
-            f"line {reader.doubtful} is no valid shell (a quotation mark or an `fi` without a "
-            "partner?); what could be read was read"
+            f"line {reader.first_doubtful_line} is no valid shell (a quotation mark or an `fi` "
+            "without a partner?); what could be read was read"
         )
     return notes

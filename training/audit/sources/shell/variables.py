@@ -1,4 +1,4 @@
-"""What a script's variables hold at one place."""
+"""Values of variables at one place of a script, and words of which a part is unknown."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ _LONGEST = 1 << 16
 Value = tuple[str, ...]
 """Words: one for a plain variable, any number for an array."""
 
-_GIVEN_ELSEWHERE = re.compile(
+_SET_OUTSIDE = re.compile(
     r"(?:SLURM|PBS|LSB|SGE|TORCHELASTIC|NCCL|WANDB|HF|XDG|CONDA|VIRTUAL_ENV|OMPI|PMI)\w*"
     r"|HOME|USER|LOGNAME|HOSTNAME|PWD|OLDPWD|PATH|PYTHONPATH|LD_LIBRARY_PATH|TMPDIR|SHELL|LANG"
     r"|RANDOM|SECONDS|BASHPID|PPID|UID|EUID|LINENO|FUNCNAME|BASH\w*|IFS|OPTARG|OPTIND|REPLY"
@@ -23,22 +23,30 @@ _GIVEN_ELSEWHERE = re.compile(
 )
 """Variables that a shell, a scheduler, a launcher or an installation sets."""
 
+_OPEN, _CLOSE = "\ue000", "\ue001"
+"""Marks, which no script uses, around a part of a word that only a shell knows: of ``out/$RUN`` the
+rest stays known."""
+
+_PART = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
+_WORD = re.compile(f"(?:{_OPEN}[^{_CLOSE}]*{_CLOSE}|\\S)+")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
+
 
 @dataclass
 class Variables:
     """Variables and functions at one place of a script.
 
     Attributes:
-        values: What variables hold that the script has set.
-        environment: What others hold; shared by all places.
-        exported: Those that the script hands to what it starts.
+        values: Values of the variables that the script has set.
+        environment: Values of others; shared by all places.
+        exported: Variables that the script exports.
         functions: Bodies of functions.
         files: Scripts that the script has written, by name.
         folder: Folder that the script lies in; None for a command line.
         ended: Whether this path through the script has come to an ``exit`` or ``return``.
         in_function: Whether arguments are those of a function.
         assigned: Every variable that the script sets somewhere; shared by all places.
-        foreign: Whether a file that cannot be read may have set any variable.
+        anything_may_be_set: Whether a file that cannot be read may have set any variable.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -49,7 +57,7 @@ class Variables:
     folder: Path | None = None
     ended: bool = False
     in_function: bool = False
-    foreign: bool = False
+    anything_may_be_set: bool = False
     assigned: set[str] = field(default_factory=set)
 
     def get(self, name: str) -> Value | None:
@@ -76,15 +84,15 @@ class Variables:
         )
 
     def become(self, other: "Variables") -> None:
-        """Hold what another holds."""
+        """Take over the state of another."""
         vars(self).update(vars(other))
 
     def lose(self, name: str) -> None:
-        """Note that a variable holds what cannot be read."""
-        self.values[name] = (unread(f"${name}"),)
+        """Set a variable to an unknown value."""
+        self.values[name] = (mark_unknown(f"${name}"),)
 
     def joined(self, others: list["Variables"]) -> "Variables":
-        """Return what holds after one of several paths was taken, it is not known which.
+        """Return the state after one of several paths was taken, where it is unknown which.
 
         Args:
             others: The other paths, at least one of which may be this one.
@@ -99,53 +107,47 @@ class Variables:
                 if first != second:
                     plain = len(first) == len(second) == 1
                     written = f"${name}" if plain else f"${{{name}[@]}}"
-                    result.values[name] = common_start(first, second, written)
-            result.foreign |= other.foreign
+                    result.values[name] = common_prefix(first, second, written)
+            result.anything_may_be_set |= other.anything_may_be_set
             result.exported |= other.exported
             result.functions |= other.functions
             result.files |= other.files
         return result
 
 
-def given_elsewhere(name: str) -> bool:
-    """Return whether something else than the script usually sets a variable."""
-    return _GIVEN_ELSEWHERE.fullmatch(name) is not None
+def is_set_outside(name: str) -> bool:
+    """Tell whether something other than the script usually sets a variable."""
+    return _SET_OUTSIDE.fullmatch(name) is not None
 
 
-_OPEN, _CLOSE = "\ue000", "\ue001"
-_PART = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
-_WORD = re.compile(f"(?:{_OPEN}[^{_CLOSE}]*{_CLOSE}|\\S)+")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
+def mark_unknown(written: str) -> str:
+    """Return an unknown part of a word between its marks."""
+    return f"{_OPEN}{unmarked(written)}{_CLOSE}"
 
 
-def unread(written: str) -> str:
-    """Return a part that cannot be read, as it is written in the script."""
-    return f"{_OPEN}{plain(written)}{_CLOSE}"
-
-
-def is_read(text: str) -> bool:
-    """Return whether all of a text is known."""
+def is_known(text: str) -> bool:
+    """Tell whether all of a text is known."""
     return _OPEN not in text
 
 
-def plain(text: str) -> str:
+def unmarked(text: str) -> str:
     """Return a text without its marks."""
     return text.replace(_OPEN, "").replace(_CLOSE, "")
 
 
-def unread_variables(text: str) -> tuple[str, ...]:
-    """Name the variables that a text waits for."""
-    found = (_VARIABLE.fullmatch(part) for part in _PART.findall(text))
-    return tuple(match[1] for match in found if match)
+def unknown_variables(text: str) -> tuple[str, ...]:
+    """Return the variables whose unknown values a text contains."""
+    matches = (_VARIABLE.fullmatch(part) for part in _PART.findall(text))
+    return tuple(match[1] for match in matches if match)
 
 
-def split(text: str) -> list[str]:
-    """Split a text into words; what cannot be read is never split."""
+def split_words(text: str) -> list[str]:
+    """Split a text into words; an unknown part is never split."""
     return _WORD.findall(text)
 
 
-def glue(pieces: Iterable[list[str]]) -> list[str]:
-    """Put adjacent pieces of a word together: the last word of one and the first of the next."""
+def join_pieces(pieces: Iterable[list[str]]) -> list[str]:
+    """Join adjacent pieces of a word: the last word of one and the first of the next."""
     words: list[str] = []
     for piece in pieces:
         if words and piece:
@@ -156,8 +158,8 @@ def glue(pieces: Iterable[list[str]]) -> list[str]:
     return words
 
 
-def common_start(first: tuple[str, ...], second: tuple[str, ...], rest: str) -> tuple[str, ...]:
-    """Join two values that a variable may have: what both begin with, then what cannot be read.
+def common_prefix(first: tuple[str, ...], second: tuple[str, ...], rest: str) -> tuple[str, ...]:
+    """Join two values that a variable may have: their common start, then an unknown part.
 
     Args:
         first: Words of one value.
@@ -167,12 +169,12 @@ def common_start(first: tuple[str, ...], second: tuple[str, ...], rest: str) -> 
     if first == second:
         return first
     if len(first) == len(second) == 1:
-        left, right = split(first[0]), split(second[0])
-        return (" ".join([*_shared(left, right), unread(rest)]),)
-    return (*_shared(first, second), unread(rest))
+        left, right = split_words(first[0]), split_words(second[0])
+        return (" ".join([*_common_words(left, right), mark_unknown(rest)]),)
+    return (*_common_words(first, second), mark_unknown(rest))
 
 
-def _shared(first: Iterable[str], second: Iterable[str]) -> list[str]:
+def _common_words(first: Iterable[str], second: Iterable[str]) -> list[str]:
     shared = []
     for one, other in zip(first, second, strict=False):
         if one != other:

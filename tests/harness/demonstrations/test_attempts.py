@@ -9,10 +9,15 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed, write_attempt
-from harness.demonstrations.collection import Collected, _finished_before, _Line, collect
+from harness.demonstrations.attempts import (
+    Attempt,
+    attempt_file,
+    attempt_seed,
+    take_apart,
+    write_attempt,
+)
+from harness.demonstrations.collection import Collected, TaskAttempts, collect, finished_before
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.extension import take_apart
 from tasks.errors import ConfigError
 from tasks.observation import Observation
 from tasks.suites import find_task
@@ -62,7 +67,7 @@ def attempt(config: CollectionConfig, parts: Path, index: int) -> Attempt:
 
 def finish(config: CollectionConfig, tried: int, first: int = 0) -> Collected:
     """Join the first so many attempts, of which the first few are there."""
-    line = _Line(config, TASK)
+    line = TaskAttempts(config, TASK)
     for index in range(tried):
         if index < first:
             note = json.loads((line.parts / f"attempt_{index:05d}.json").read_text())
@@ -91,8 +96,8 @@ def test_a_file_that_is_added_to_is_what_it_would_be_at_once(tmp_path: Path) -> 
     whole = finish(config(tmp_path / "whole", 3), tried=5)
     finish(config(tmp_path / "grown", 2), tried=3)
     more = config(tmp_path / "grown", 3)
-    assert _finished_before(more, TASK) is None
-    line = _Line(more, TASK)
+    assert finished_before(more, TASK) is None
+    line = TaskAttempts(more, TASK)
     line.parts.mkdir(parents=True)
     take_apart(more, line.path, line.parts)
     second = attempt_file(line.parts, 2)
@@ -114,7 +119,7 @@ def test_what_is_made_otherwise_is_not_added_to(tmp_path: Path) -> None:
         ({"demos": 3, "seed": 1}, "seed: 0 there, 1 asked"),
     ]:
         with pytest.raises(ConfigError, match=words):
-            _finished_before(replace(config(tmp_path, 2), **changes), TASK)
+            finished_before(replace(config(tmp_path, 2), **changes), TASK)
 
 
 def test_older_files_note_the_bddl_files_words_and_are_added_to_with_them(tmp_path: Path) -> None:
@@ -124,15 +129,15 @@ def test_older_files_note_the_bddl_files_words_and_are_added_to_with_them(tmp_pa
         assert made.pop("instructions") == "name"
         file["data"].attrs["provenance"] = json.dumps(made)
     with pytest.raises(ConfigError, match="instructions: 'bddl' there, 'name' asked"):
-        _finished_before(config(tmp_path, 3), TASK)
+        finished_before(config(tmp_path, 3), TASK)
     same = replace(config(tmp_path, 2), instructions="bddl")
-    found = _finished_before(same, TASK)
+    found = finished_before(same, TASK)
     assert found is not None
     assert found.before
     more = replace(same, demos=3)
-    assert _finished_before(more, TASK) is None
+    assert finished_before(more, TASK) is None
     # What was begun is gone on with: attempts have no words.
-    assert _Line(more, TASK).parts == _Line(config(tmp_path, 3), TASK).parts
+    assert TaskAttempts(more, TASK).parts == TaskAttempts(config(tmp_path, 3), TASK).parts
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,15 @@ from harness import training_evaluation as training_judgement
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
-from harness.evaluation.environments import MOST_STARTS, SampledStartSpec, _SampledEnvironment
+from harness.evaluation.environments import MOST_STARTS, SampledStartSpec
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
-from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
+from harness.training_evaluation import (
+    FIRST_SEED,
+    SimulationEvaluator,
+    demonstrated_tasks,
+    summarise,
+)
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
 from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
@@ -74,8 +79,8 @@ class Ears:
         self.shown: list[tuple[int, int]] = []
         self._kill_after = kill_after
 
-    def judge(self, settings: dict[str, Any]) -> SimulationJudge:
-        return SimulationJudge(TrainingConfig(**settings), self.show, self.said.append)
+    def judge(self, settings: dict[str, Any]) -> SimulationEvaluator:
+        return SimulationEvaluator(TrainingConfig(**settings), self.show, self.said.append)
 
     def show(self, update: int, status: EvaluationStatus) -> None:
         self.shown.append((update, status.done))
@@ -85,7 +90,7 @@ class Ears:
 
 
 def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
-    train(TrainingConfig(**settings), judge=ears.judge(settings))
+    train(TrainingConfig(**settings), evaluator=ears.judge(settings))
     return RunFolder(settings["out"])
 
 
@@ -231,7 +236,7 @@ def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
     assert places.init_states(0) == MOST_STARTS
 
 
-def test_start_k_is_sampled_with_the_kth_seed() -> None:
+def test_start_k_is_sampled_with_the_kth_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
     class Asked(EchoEnvironment):
@@ -239,7 +244,9 @@ def test_start_k_is_sampled_with_the_kth_seed() -> None:
             asked.append({"seed": seed, **(options or {})})
             return {}, {}
 
-    env = _SampledEnvironment(Asked(max_steps=9), 500)
+    monkeypatch.setattr("tasks.environment.LiberoEnv", lambda *_, **__: Asked(max_steps=9))
+    spec = SampledStartSpec(suite="libero_object", protocol=get_protocol(), first_seed=500)
+    env = spec.build(0, images=False)
     env.reset(seed=7, options={"init_state": 3, "cameras": ()})
     assert asked == [{"seed": 7, "start": SampledStart(seed=503), "cameras": ()}]
     assert (env.max_steps, env.elapsed) == (9, 0)

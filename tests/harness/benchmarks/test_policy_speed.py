@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.benchmarks import policy_speed as stage_clock
-from harness.benchmarks import policy_workload
-from harness.benchmarks.environment_speed import Pair
-from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageClock
+from harness.benchmarks import policy_speed, policy_workload
+from harness.benchmarks.environment_speed import BackendPair
+from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageProfiler
 from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
-from harness.benchmarks.reference_policy import OfficialPlanner, predict_action
+from harness.benchmarks.reference_policy import ReferencePlanner, predict_action
 from harness.cli import main
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
@@ -46,6 +45,7 @@ def answering(config: RDTConfig, **choices: Any) -> RDTModel:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["variance", "mean_square"])
 @pytest.mark.parametrize("prediction", ["sample", "epsilon"])
 @pytest.mark.parametrize("masked", [False, True])
@@ -116,7 +116,7 @@ def test_both_orders_plan_the_same_from_observations() -> None:
         policy = RDTPolicy(
             network, contract, batch_size=3, sampling=SamplingOptions(solver_steps=2)
         )
-        planner = OfficialPlanner(network, contract, solver_steps=2)
+        planner = ReferencePlanner(network, contract, solver_steps=2)
         for request, plan in zip(requests, policy.plan(requests), strict=True):
             official = planner.actions(planner.vectors(request))
             assert np.abs(plan[:, :6]).max() > 0.01
@@ -139,7 +139,7 @@ def test_what_each_order_computes(exec_horizon: int, new: int) -> None:
     keys_values = counted(network.rdt.model.blocks[1].cross_attn.kv)
     episodes = Episodes(PolicyCase(batch=2, exec_horizon=exec_horizon), contract)
     policy = RDTPolicy(network, contract, batch_size=2)
-    planner = OfficialPlanner(network, contract)
+    planner = ReferencePlanner(network, contract)
     for side, pictures, projections in (
         (policy.plan, 2 * new, [2]),
         (lambda requests: [planner.vectors(r) for r in requests], 2 * 6, [1] * 2 * STEPS),
@@ -154,15 +154,15 @@ def test_what_each_order_computes(exec_horizon: int, new: int) -> None:
 
 def test_stages_inside_others_are_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
-    monkeypatch.setattr(stage_clock.time, "perf_counter", lambda: next(now))
-    clock = StageClock("cpu")
-    with clock.work() as spent, clock("outer"), clock("inner"):
+    monkeypatch.setattr(policy_speed.time, "perf_counter", lambda: next(now))
+    clock = StageProfiler("cpu")
+    with clock.profile() as spent, clock("outer"), clock("inner"):
         pass
     assert spent == {"rest": 1.0 + 5.0, "outer": 2.0 + 4.0, "inner": 3.0}
 
 
 def test_plans_in_float32_must_be_equal() -> None:
-    pair = Pair(official=2.0, ours=1.0)
+    pair = BackendPair(official=2.0, ours=1.0)
     figures = PolicyFigures(
         case=PolicyCase(batch=8),
         device="CPU",
@@ -243,8 +243,8 @@ def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: waited.append(1))
-    clock = StageClock("cuda:0")
-    with clock.work() as spent:
+    clock = StageProfiler("cuda:0")
+    with clock.profile() as spent:
         with clock("a"):
             pass
         with clock("b"):
@@ -256,7 +256,7 @@ def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatc
 def test_large_presets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With pictures, tokens and slots of the published size; widths and depths are cut down."""
     shape = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
-    monkeypatch.setattr(policy_workload, "_SO400M", {**policy_workload._SO400M, **shape})
+    monkeypatch.setattr(policy_workload, "SO400M", {**policy_workload.SO400M, **shape})
     small = RDTConfig(hidden_size=32, depth=2, num_heads=2)
     monkeypatch.setitem(presets.PRESETS, "rdt-1b", presets.Preset(rdt=small, needs="much"))
     words = ["--preset", "rdt-1b", "--batch", "1", "--repeats", "1", "--solver-steps", "2"]

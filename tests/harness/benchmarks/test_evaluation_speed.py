@@ -5,17 +5,21 @@ import sys
 
 import pytest
 
-from harness.benchmarks import evaluation_speed
-from harness.benchmarks.evaluation_speed import EvaluationFigures, compare_evaluations
-from harness.benchmarks.reference_rollout import LoopConfig
+from harness.benchmarks.evaluation_speed import (
+    Measurement,
+    check_exit,
+    compare_evaluations,
+    figures_of,
+)
+from harness.benchmarks.reference_rollout import ReferenceConfig, ReferenceEpisode
 from harness.recipes.config import SHIPPED
 from policies.registry import PolicyConfig
 from tasks.errors import SimulatorError
 
 
-def config(**changes: object) -> LoopConfig:
+def config(**changes: object) -> ReferenceConfig:
     settings = {"policy": PolicyConfig(name="expert"), "tasks": (("libero_object", 0),)}
-    return LoopConfig(**{**settings, "episodes": 1, **changes})  # type: ignore[arg-type]
+    return ReferenceConfig(**{**settings, "episodes": 1, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.sim
@@ -49,24 +53,19 @@ def test_a_side_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_process_says_while_it_is_taken_down_is_not_its_reason() -> None:
     log = io.StringIO("ValueError: too wide\nException ignored in: <f>\nEGLError: gone\n")
     with pytest.raises(SimulatorError, match=r"code 1: ValueError: too wide\. Fix"):
-        evaluation_speed._check(1, "the loop", log)
+        check_exit(1, "the loop", log)
 
 
-def test_episodes_that_differ_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.benchmarks.reference_rollout import Played
+def test_episodes_that_differ_are_said() -> None:
+    def measured(seconds: float, steps: int) -> Measurement:
+        episode = ReferenceEpisode(
+            suite="libero_object", task=0, init_state=0, success=True, steps=steps
+        )
+        return Measurement(seconds=seconds, episodes=[episode])
 
-    def played(steps: int) -> list[Played]:
-        return [Played(suite="libero_object", task=0, init_state=0, success=True, steps=steps)]
-
-    monkeypatch.setattr(evaluation_speed, "_time_official", lambda *_: (8.0, played(90)))
-    monkeypatch.setattr(evaluation_speed, "_time_ours", lambda *_: (2.0, played(91)))
-    figures = compare_evaluations(config(), [2])
-    assert figures == EvaluationFigures(
-        policy="expert",
-        episodes=1,
-        official_s=8.0,
-        ours_s={2: 2.0},
-        successes=1,
-        same_episodes=False,
-    )
-    assert figures.ratio(2) == 4.0
+    official = measured(8.0, 90)
+    figures = figures_of("expert", official, {1: measured(4.0, 90), 2: measured(2.0, 91)})
+    assert (figures.policy, figures.episodes, figures.successes) == ("expert", 1, 1)
+    assert not figures.same_episodes
+    assert (figures.ratio(1), figures.ratio(2)) == (2.0, 4.0)
+    assert figures_of("expert", official, {1: measured(4.0, 90)}).same_episodes
