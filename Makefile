@@ -2,6 +2,7 @@
 # make test    install what tests need and run them
 # make quick   run the tests that need neither the simulator nor more than about a second each
 # make check   ruff and mypy
+# make docs    build the documentation with its API reference into site/
 # make setup   install only
 #
 # PYTHON=python3.12 names the interpreter, VENV=folder the virtual environment.
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.installed
 export MUJOCO_GL ?= egl
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench test quick check setup clean
+.PHONY: bench test quick check docs setup clean
 
 bench: setup
 	$(BIN)/libero-bench run quickstart --out $(OUT)
@@ -32,6 +33,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/zensical build --strict --clean
+
 setup: $(STAMP)
 	@$(BIN)/python -m tasks.rendering --install
 
@@ -42,4 +46,4 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -118,10 +118,12 @@ def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
     }
     if config.text:
         texts[TYPED] = list(config.text)
-    from policies.rdt.encoders.language import written
+    from policies.rdt.encoders.language import format_instruction
 
     return [
-        InstructionGroup(name=name, texts=_distinct(written(text, config.form) for text in group))
+        InstructionGroup(
+            name=name, texts=_distinct(format_instruction(text, config.form) for text in group)
+        )
         for name, group in texts.items()
     ]
 

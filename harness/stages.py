@@ -72,7 +72,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     warn_of_crowding(config.eval_workers)
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
-        from harness.training_evaluation import SimulationJudge
+        from harness.training_evaluation import SimulationEvaluator
         from training.trainer import train
 
         def show(status: "TrainingStatus") -> None:
@@ -89,9 +89,9 @@ def train_with_bar(config: "TrainingConfig") -> Path:
             done = f"{status.done}/{status.total} episodes"
             bar.at(update, note=f"judging update {update}: {done}, {status}")
 
-        judge = SimulationJudge(config, judging, _say) if config.eval_every else None
+        evaluator = SimulationEvaluator(config, judging, _say) if config.eval_every else None
         try:
-            checkpoint = train(config, show, report, judge)
+            checkpoint = train(config, show, report, evaluator)
         except (KeyboardInterrupt, SystemExit):
             if begun:  # in the main process, which alone is told of its start
                 _say(_newest_checkpoint(config))
@@ -111,9 +111,9 @@ def training_note(status: "TrainingStatus") -> str:
     ]
     if status.sampled is not None:
         parts.append(f"sampled {status.sampled.overall:.4f}")
-    if status.verdict is not None and (success := status.verdict.success) is not None:
-        best = ", best" if status.verdict.best else ""
-        parts.append(f"success {success.overall} at update {status.verdict.update}{best}")
+    if status.evaluation is not None and (result := status.evaluation.result) is not None:
+        best = ", best" if status.evaluation.best else ""
+        parts.append(f"success {result.overall} at update {status.evaluation.update}{best}")
     return ", ".join(parts)
 
 

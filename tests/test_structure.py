@@ -43,36 +43,36 @@ def _sources() -> dict[str, Path]:
 SOURCES = _sources()
 
 
+def _statements(node: ast.AST, inside: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
+    """Yield all statements that run, at any depth, and whether they are in a function."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    inside |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            if isinstance(child, ast.stmt):
+                yield child, inside
+            yield from _statements(child, inside)
+
+
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+def _statements_of(module: str) -> list[tuple[ast.stmt, bool]]:
+    return list(_statements(ast.parse(SOURCES[module].read_text(encoding="utf-8"))))
 
 
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-
-
-def _imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield the project's modules that are imported at run time, and whether in a function."""
-    for child in ast.iter_child_nodes(node):
-        if _is_type_checking(child):
-            continue
+@cache
+def _imports_of(module: str) -> list[tuple[str, bool]]:
+    """Return the project's modules that a module imports, and whether inside a function."""
+    imports: list[tuple[str, bool]] = []
+    for statement, inside in _statements_of(module):
         names: list[str] = []
-        if isinstance(child, ast.ImportFrom) and child.module and not child.level:
-            full = [f"{child.module}.{alias.name}" for alias in child.names]
-            names = [name if name in SOURCES else child.module for name in full]
-        elif isinstance(child, ast.Import):
-            names = [alias.name for alias in child.names]
-        for name in dict.fromkeys(names):
-            if name.split(".")[0] in MAY_IMPORT:
-                yield name, inside
-        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-        yield from _imports(child, inside or function)
-
-
-@cache
-def _imports_of(module: str) -> tuple[tuple[str, bool], ...]:
-    return tuple(_imports(_tree(module)))
+        if isinstance(statement, ast.ImportFrom) and statement.module:
+            full = [f"{statement.module}.{alias.name}" for alias in statement.names]
+            names = [name if name in SOURCES else statement.module for name in full]
+        elif isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        imports += [(name, inside) for name in dict.fromkeys(names)]
+    return [(name, inside) for name, inside in imports if name.split(".")[0] in MAY_IMPORT]
 
 
 def _circles(arrows: Iterable[tuple[str, str]]) -> list[list[str]]:
@@ -84,8 +84,8 @@ def test_relative_imports_are_not_used() -> None:
     relative = [
         module
         for module in SOURCES
-        for node in ast.walk(_tree(module))
-        if isinstance(node, ast.ImportFrom) and node.level
+        for statement, _ in _statements_of(module)
+        if isinstance(statement, ast.ImportFrom) and statement.level
     ]
     assert relative == []
 
@@ -128,7 +128,7 @@ def test_modules_and_functions_fit_on_a_few_screens() -> None:
     long_functions = {
         f"{module}.{node.name}": _code_lines(node)
         for module in SOURCES
-        for node in ast.walk(_tree(module))
+        for node, _ in _statements_of(module)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and _code_lines(node) > FUNCTION_LINES
     }

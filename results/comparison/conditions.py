@@ -16,7 +16,7 @@ _SIMULATOR = re.compile(
 """What else than the protocol decides what a policy meets."""
 
 _SHOWN = ("policy", "demos", "protocol", "provenance")
-_LONG_TALES = re.compile(r"provenance\.(machine|python|checkpoint_files|init_states)\b")
+_MACHINES_OWN = re.compile(r"provenance\.(machine|python|checkpoint_files|init_states)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> RunCondition
 
     Args:
         infos: The runs.
-        tags: A short name for each.
+        tags: A short name for setting.
 
     Returns:
         Their conditions.
@@ -61,11 +61,11 @@ def conditions_of(infos: Sequence[RunInfo], tags: Sequence[str]) -> RunCondition
         if len(set(map(short, values := tuple(names.get(name) for names in described)))) > 1
     ]
     hashes = {info.protocol["hash"] for info in infos}
-    protocols = [each for each in differing if each.name.startswith("protocol.")]
+    protocols = [setting for setting in differing if setting.name.startswith("protocol.")]
     return RunConditions(
         protocols=tuple(protocols) if len(hashes) > 1 else (),
         warnings=tuple(_warnings(infos, tags, differing)),
-        settings=tuple(each for each in differing if not _LONG_TALES.match(each.name)),
+        settings=tuple(setting for setting in differing if not _MACHINES_OWN.match(setting.name)),
     )
 
 
@@ -80,19 +80,20 @@ def _warnings(
     warnings = []
     hashes = [f"{info.protocol_name} {info.protocol['hash'][:8]}" for info in infos]
     if len({info.protocol["hash"] for info in infos}) > 1:
-        shown = ", ".join(f"{tag} {text}" for tag, text in zip(tags, hashes, strict=True))
-        warnings.append(f"Different protocols ({shown}): these rates do not measure the same.")
-    for each in differing:
+        protocols = ", ".join(f"{tag} {text}" for tag, text in zip(tags, hashes, strict=True))
+        warnings.append(f"Different protocols ({protocols}): these rates do not measure the same.")
+    for setting in differing:
+        values = describe_values(setting.values, tags)
         # A policy without eyes leaves no renderer on record, which is no other renderer.
-        known = {short(value) for value in each.values if value is not None}
-        blind = each.name.endswith("gl_renderer") and len(known) < 2
-        if _SIMULATOR.match(each.name) and not blind:
-            name = each.name.removeprefix("provenance.").removeprefix("packages.")
-            warnings.append(f"Different simulators: {name} {describe_values(each.values, tags)}.")
-        if each.name == "demos" and len(known) > 1:
-            warnings.append(f"Trained on different demos: {describe_values(each.values, tags)}.")
+        known = {short(value) for value in setting.values if value is not None}
+        blind = setting.name.endswith("gl_renderer") and len(known) < 2
+        if _SIMULATOR.match(setting.name) and not blind:
+            name = setting.name.removeprefix("provenance.").removeprefix("packages.")
+            warnings.append(f"Different simulators: {name} {values}.")
+        if setting.name == "demos" and len(known) > 1:
+            warnings.append(f"Trained on different demos: {values}.")
     for info, tag in zip(infos, tags, strict=True):
         changed = {name for again in info.resumed for name in again.changed}
-        if found := sorted(changed & {"packages", "gl_renderer", "init_states"}):
-            warnings.append(f"{tag} was resumed with another {', '.join(found)}.")
+        if conditions := sorted(changed & {"packages", "gl_renderer", "init_states"}):
+            warnings.append(f"{tag} was resumed with another {', '.join(conditions)}.")
     return warnings

@@ -90,8 +90,11 @@ def _contenders(comparison: Comparison) -> Grid:
 def _settings(comparison: Comparison) -> Grid:
     tags = [run.tag for run in comparison.runs]
     lines = [
-        (each.name, *(value if isinstance(value, str) else short(value) for value in each.values))
-        for each in comparison.conditions.settings
+        (
+            setting.name,
+            *(value if isinstance(value, str) else short(value) for value in setting.values),
+        )
+        for setting in comparison.conditions.settings
     ]
     return Grid(
         title="What differs",
@@ -171,13 +174,13 @@ def _power(pair: PairComparison) -> Iterator[str]:
 def _flips(comparison: Comparison, pair: PairComparison, most: int | None) -> Iterator[Block]:
     # Those that can be watched side by side come first.
     watchable = sorted(pair.flips, key=lambda flip: None in flip.videos)
-    shown = watchable if most is None else watchable[:most]
-    lines = ["Episodes that end differently:"] if shown else []
-    for flip in shown:
+    listed = watchable if most is None else watchable[:most]
+    lines = ["Episodes that end differently:"] if listed else []
+    for flip in listed:
         lines += _flip(flip, comparison.runs)
-    if left := len(pair.flips) - len(shown):
+    if left := len(pair.flips) - len(listed):
         lines.append(f"{left} more end differently: --flips {len(pair.flips)} shows all.")
-    if unseen := sum(None in flip.videos for flip in shown):
+    if unseen := sum(None in flip.videos for flip in listed):
         lines.append(f"{unseen} of these were not filmed by both: eval --record all films all.")
     yield Paragraph(lines=tuple(lines))
 

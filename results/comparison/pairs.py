@@ -104,10 +104,10 @@ def contrasts_of(runs: Sequence[Outcomes]) -> list[Contrast]:
     keys = shared_keys(runs)
     pairs = list(combinations(range(len(runs)), 2))
     counts = [total(counts_by_task(runs[a], runs[b], keys).values()) for a, b in pairs]
-    p_values = [mcnemar(each.only_a, each.only_b) for each in counts]
+    p_values = [mcnemar(pair.only_a, pair.only_b) for pair in counts]
     return [
-        Contrast(a=a, b=b, counts=each, p=p, adjusted=adjusted)
-        for (a, b), each, p, adjusted in zip(pairs, counts, p_values, holm(p_values), strict=True)
+        Contrast(a=a, b=b, counts=pair, p=p, adjusted=adjusted)
+        for (a, b), pair, p, adjusted in zip(pairs, counts, p_values, holm(p_values), strict=True)
     ]
 
 
@@ -217,7 +217,7 @@ def compare_pair(
     """
     by_task = counts_by_task(outcomes[contrast.a], outcomes[contrast.b], keys)
     names = {key.task: latest[contrast.a][key].task_name for key in keys}
-    adjusted = holm([mcnemar(each.only_a, each.only_b) for each in by_task.values()])
+    adjusted = holm([mcnemar(task.only_a, task.only_b) for task in by_task.values()])
     counts = contrast.counts
     n, difference = counts.episodes, counts.difference
     flipped = counts.flipped / n
@@ -229,8 +229,8 @@ def compare_pair(
         needed_shared=episodes_needed_paired(difference, flipped) if difference else None,
         needed_independent=episodes_needed(*rates) if difference else None,
         tasks=tuple(
-            TaskComparison(task=task, name=names[task], counts=each, adjusted=p)
-            for (task, each), p in zip(by_task.items(), adjusted, strict=True)
+            TaskComparison(task=task, name=names[task], counts=task_counts, adjusted=p)
+            for (task, task_counts), p in zip(by_task.items(), adjusted, strict=True)
         ),
         flips=tuple(
             _flip(key, contrast, latest, folders)

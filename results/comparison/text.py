@@ -63,7 +63,7 @@ def print_comparison(
     from rich.table import Table
     from rich.text import Text
 
-    for block in chain.from_iterable(blocks_of(each, flips) for each in comparisons):
+    for block in chain.from_iterable(blocks_of(comparison, flips) for comparison in comparisons):
         if isinstance(block, Paragraph):
             # Text, not markup: a run's name may hold square brackets. Paths stay in one piece.
             style = "bold yellow" if block.strong else ""
@@ -82,19 +82,19 @@ def comparison_values(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]
     """Return comparisons for machines: every number, every flip, nothing rounded."""
     return [
         {
-            "suite": each.suite,
-            "tasks": {str(task): name for task, name in each.task_names.items()},
-            "episodes": len(each.keys),
-            "warnings": list(each.warnings),
-            "differing": {s.name: list(s.values) for s in each.conditions.settings},
-            "runs": [_contender_values(run, len(each.keys)) for run in each.runs],
-            "pairs": _pairs(each),
+            "suite": comparison.suite,
+            "tasks": {str(task): name for task, name in comparison.task_names.items()},
+            "episodes": len(comparison.keys),
+            "warnings": list(comparison.warnings),
+            "differing": {s.name: list(s.values) for s in comparison.conditions.settings},
+            "runs": [_run_values(run, len(comparison.keys)) for run in comparison.runs],
+            "pairs": _pairs(comparison),
         }
-        for each in comparisons
+        for comparison in comparisons
     ]
 
 
-def _contender_values(run: ComparedRun, episodes: int) -> dict[str, Any]:
+def _run_values(run: ComparedRun, episodes: int) -> dict[str, Any]:
     return {
         "run": run.tag,
         "label": run.name,
@@ -149,7 +149,7 @@ def _flip_values(flip: Flip, runs: Sequence[ComparedRun]) -> dict[str, Any]:
 
 def _markdown(comparisons: Sequence[Comparison], flips: int | None) -> str:
     parts = []
-    for block in chain.from_iterable(blocks_of(each, flips) for each in comparisons):
+    for block in chain.from_iterable(blocks_of(comparison, flips) for comparison in comparisons):
         if isinstance(block, Paragraph):
             parts.append("".join(map(_bullet, block.lines)))
         else:
@@ -165,14 +165,13 @@ def _bullet(line: str) -> str:
 
 def _csv(comparisons: Sequence[Comparison]) -> str:
     lines = []
-    for each in comparisons:
-        for pair in _pairs(each):
+    for comparison in comparisons:
+        for pair in _pairs(comparison):
             tasks = pair.pop("tasks")
             del pair["flips"]
-            lines.append({"suite": each.suite, "task": "", "task_name": "", **pair})
-            lines += [
-                {"suite": each.suite, "a": pair["a"], "b": pair["b"], **task} for task in tasks
-            ]
+            runs = {"suite": comparison.suite, "a": pair["a"], "b": pair["b"]}
+            lines.append({"suite": comparison.suite, "task": "", "task_name": "", **pair})
+            lines += [{**runs, **task} for task in tasks]
     return csv_table(list(lines[0]) if lines else ["suite"], lines)
 
 

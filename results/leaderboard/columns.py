@@ -132,7 +132,7 @@ COLUMNS: tuple[Column, ...] = (
 """Every column, in order."""
 
 
-_SAID_ONCE = ("suite", "tasks", "fusion", "demos", "protocol")
+_SHOWN_ONCE = ("suite", "tasks", "fusion", "demos", "protocol")
 
 
 def interval_header(rows: Sequence[LeaderboardRow]) -> str:
@@ -159,10 +159,10 @@ def shown_columns(rows: Sequence[LeaderboardRow]) -> list[Column]:
         their header where it is the same for all, and in a column of its own otherwise.
     """
     header = interval_header(rows)
-    shown = [column for column in COLUMNS if not rows or any(column.text(row) for row in rows)]
+    columns = [column for column in COLUMNS if not rows or any(column.text(row) for row in rows)]
     return [
         dataclasses.replace(column, header=header) if column.key == "interval" else column
-        for column in shown
+        for column in columns
         if column.key != "method" or header == "95 % interval"
     ]
 
@@ -184,9 +184,9 @@ def footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
         )
     points = sorted({round(100 * row.detectable) for row in rows if row.rank and row.detectable})
     if points:
-        shown = str(points[0]) if len(points) == 1 else f"{points[0]} to {points[-1]}"
+        span = str(points[0]) if len(points) == 1 else f"{points[0]} to {points[-1]}"
         notes.append(
-            f"Between independent runs of so many episodes, a difference below {shown} points "
+            f"Between independent runs of so many episodes, a difference below {span} points "
             "would mostly not show (0.05, power 0.8); paired by libero-bench compare, smaller "
             "ones do."
         )
@@ -212,6 +212,6 @@ def common_cells(rows: Sequence[LeaderboardRow]) -> dict[str, tuple[str, str]]:
     common = {}
     for column in COLUMNS:
         texts = {column.text(row) for row in rows}
-        if column.key in _SAID_ONCE and len(texts) == 1 and (text := texts.pop()):
+        if column.key in _SHOWN_ONCE and len(texts) == 1 and (text := texts.pop()):
             common[column.key] = (column.header, text)
     return common

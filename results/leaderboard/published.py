@@ -71,8 +71,8 @@ class PublishedResult:
         if self.episodes is not None:
             wins = [round(getattr(self, suite) * self.episodes / 100) for suite in SUITES]
             intervals = [wilson_interval(k, self.episodes) for k in wins]
-            shown = ", ".join(f"{100 * low:.0f}–{100 * high:.0f}" for low, high in intervals)
-            parts.insert(0, f"{self.episodes} episodes per suite, hence 95 % Wilson {shown}")
+            spans = ", ".join(f"{100 * low:.0f}–{100 * high:.0f}" for low, high in intervals)
+            parts.insert(0, f"{self.episodes} episodes per suite, hence 95 % Wilson {spans}")
         return "; ".join(parts)
 
 

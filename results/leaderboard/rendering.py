@@ -45,8 +45,8 @@ def rich_table(rows: Sequence[LeaderboardRow]) -> "Table":
     common = common_cells(rows)
     notes = Text(visible("\n".join(footnotes(rows))), style="dim")
     columns = [column for column in shown_columns(rows) if column.key not in common]
-    said = " · ".join(f"{header} {text}" for header, text in common.values())
-    title = Text(visible(said), style="dim")
+    context = " · ".join(f"{header} {text}" for header, text in common.values())
+    title = Text(visible(context), style="dim")
     table = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold",

@@ -164,8 +164,8 @@ def _row(
     tasks: tuple[int, ...],
     expected: int,
 ) -> LeaderboardRow:
-    mine = [record for record in records if record.suite == suite and record.task in tasks]
-    counted = [record for record in mine if record.outcome != "error"]
+    attempted = [record for record in records if record.suite == suite and record.task in tasks]
+    counted = [record for record in attempted if record.outcome != "error"]
     wins = [record for record in counted if record.outcome == "success"]
     interval = rate_interval(
         [
@@ -173,13 +173,13 @@ def _row(
             for task in tasks
         ]
     )
-    broken = [record.error or "" for record in mine if record.outcome == "error"]
+    broken = [record.error or "" for record in attempted if record.outcome == "error"]
     error, error_count = most_frequent_error(broken) if broken else (None, 0)
     row = LeaderboardRow(
         label=info.name,
         suite=suite,
         tasks=tuple(tasks),
-        task_name=mine[0].task_name if mine and len(tasks) == 1 else None,
+        task_name=attempted[0].task_name if attempted and len(tasks) == 1 else None,
         policy=str(info.policy["name"]),
         checkpoint=_text(info.policy.get("checkpoint")),
         exec_horizon=info.policy.get("exec_horizon"),

@@ -35,8 +35,8 @@ class Drawing:
     """
 
     def __init__(self, height: float, label: str | None = None) -> None:
-        said = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
-        self._root = Element("svg", {"class": "plot", "height": _number(height), **said})
+        role = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+        self._root = Element("svg", {"class": "plot", "height": _number(height), **role})
         self.height = height
 
     def line(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
@@ -57,10 +57,10 @@ class Drawing:
         bar = SubElement(self._root, "rect", {"class": kind, **position, "height": _number(height)})
         _titled(bar, about)
 
-    def text(self, x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> None:
+    def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "middle") -> None:
         """Write at a position; ``anchor`` is ``start``, ``middle`` or ``end``."""
         position = {"x": _percent(x), "y": _number(y), "text-anchor": anchor}
-        SubElement(self._root, "text", position | ({"class": kind} if kind else {})).text = words
+        SubElement(self._root, "text", position | ({"class": kind} if kind else {})).text = text
 
     def whisker(self, x: float, low: float, high: float, style: int) -> None:
         """Draw an upright interval, ends in pixels."""
@@ -111,10 +111,10 @@ def axis(ticks: Ticks, *, lines: float = 0.0) -> Markup:
         lines: Length of the tick lines above the numbers, pixels.
     """
     drawing = Drawing(lines + 16)
-    for x, words in ticks:
+    for x, text in ticks:
         if lines:
             drawing.line((x, 0), (x, lines), "grid")
-        drawing.text(x, lines + 12, words)
+        drawing.text(x, lines + 12, text)
     return drawing.markup()
 
 

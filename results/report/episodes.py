@@ -146,23 +146,23 @@ def _line(
     head: str,
     about: str,
 ) -> StateLine:
-    found: dict[int, list[tuple[EpisodeRecord, str | None]]] = {}
+    by_state: dict[int, list[tuple[EpisodeRecord, str | None]]] = {}
     for number, record in enumerate(run.records):
         if record.suite == suite and record.task == task:
             anchor = anchors.get((run.index, number))
-            found.setdefault(record.init_state, []).append((record, anchor))
-    cells = tuple(_cell(task, state, found.get(state, [])) for state in states)
-    tally = _tally([record for episodes in found.values() for record, _ in episodes])
+            by_state.setdefault(record.init_state, []).append((record, anchor))
+    cells = tuple(_cell(task, state, by_state.get(state, [])) for state in states)
+    tally = _tally([record for episodes in by_state.values() for record, _ in episodes])
     return StateLine(head=head, about=about, tally=tally, cells=cells)
 
 
-def _cell(task: int, state: int, found: list[tuple[EpisodeRecord, str | None]]) -> StateCell:
+def _cell(task: int, state: int, episodes: list[tuple[EpisodeRecord, str | None]]) -> StateCell:
     where = f"Task {task}, initial state {state}"
-    if not found:
+    if not episodes:
         return StateCell(kind="none", text="", about=f"{where}: not run")
-    if len(found) > 1:  # several seeds
-        return _share(where, [record for record, _ in found])
-    record, anchor = found[0]
+    if len(episodes) > 1:  # several seeds
+        return _share(where, [record for record, _ in episodes])
+    record, anchor = episodes[0]
     about = f"{where}, seed {record.seed}: {record.outcome} after {record.steps} steps"
     return StateCell(
         kind=record.outcome,
@@ -174,13 +174,13 @@ def _cell(task: int, state: int, found: list[tuple[EpisodeRecord, str | None]]) 
 
 def _together(runs: Sequence[ReportRun], suite: str, states: list[int]) -> StateMap:
     names = task_names(runs)
-    found: dict[tuple[int, int], list[EpisodeRecord]] = {}
+    by_task_and_state: dict[tuple[int, int], list[EpisodeRecord]] = {}
     for run in runs:
         for record in run.of_suite(suite):
-            found.setdefault((record.task, record.init_state), []).append(record)
+            by_task_and_state.setdefault((record.task, record.init_state), []).append(record)
     lines = []
     for task in tasks_of(runs, suite):
-        groups = [found.get((task, state), []) for state in states]
+        groups = [by_task_and_state.get((task, state), []) for state in states]
         cells = tuple(
             _share(f"Task {task}, initial state {state}", group)
             for state, group in zip(states, groups, strict=True)

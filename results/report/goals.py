@@ -118,30 +118,30 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> GoalProgressSection | None:
     failures = {
         run.index: [r for r in run.of_suite(suite) if r.outcome == "failure"] for run in runs
     }
-    every = [record for group in failures.values() for record in group]
-    if not every:
+    all_failures = [record for group in failures.values() for record in group]
+    if not all_failures:
         return None
     several = {
         index: [r for r in group if len(r.goals_first_held or {}) > 1]
         for index, group in failures.items()
     }
-    shown = [run for run in runs if several[run.index]]
+    with_several = [run for run in runs if several[run.index]]
     most = max((len(r.goals_first_held or {}) for g in several.values() for r in g), default=0)
     return GoalProgressSection(
         suite=suite,
-        runs=tuple(run.name for run in shown),
-        bars=tuple(_bar(run.name, several[run.index], most) for run in shown),
+        runs=tuple(run.name for run in with_several),
+        bars=tuple(_bar(run.name, several[run.index], most) for run in with_several),
         most=most,
-        lines=tuple(_lines(shown, several, task_names(runs))),
-        single=sum(len(r.goals_first_held or {}) == 1 for r in every),
-        unknown=sum(not r.goals_first_held for r in every),
+        lines=tuple(_lines(with_several, several, task_names(runs))),
+        single=sum(len(r.goals_first_held or {}) == 1 for r in all_failures),
+        unknown=sum(not r.goals_first_held for r in all_failures),
     )
 
 
 def _bar(name: str, failures: Sequence[EpisodeRecord], most: int) -> GoalBar:
     counts = Counter(reached(record) for record in failures)
-    told = ", ".join(f"{counts[n]} × {n} reached" for n in range(most + 1) if counts[n])
-    drawing = Drawing(_HEIGHT, f"{name}, {len(failures)} failures: {told}")
+    counted = ", ".join(f"{counts[n]} × {n} reached" for n in range(most + 1) if counts[n])
+    drawing = Drawing(_HEIGHT, f"{name}, {len(failures)} failures: {counted}")
     x = 0.0
     for number in range(most + 1):
         width = 100 * counts[number] / len(failures)
@@ -166,14 +166,14 @@ def _lines(
     failures: dict[int, list[EpisodeRecord]],
     names: dict[tuple[str, int], str],
 ) -> list[PredicateLine]:
-    every = [record for run in runs for record in failures[run.index]]
+    all_failures = [record for run in runs for record in failures[run.index]]
     predicates: dict[tuple[int, str], None] = {}
-    for record in sorted(every, key=lambda record: record.task):
+    for record in sorted(all_failures, key=lambda record: record.task):
         predicates.update(dict.fromkeys((record.task, p) for p in record.goals_first_held or {}))
     return [
         PredicateLine(
             task=task,
-            task_name=next(names[r.suite, task] for r in every if r.task == task),
+            task_name=next(names[r.suite, task] for r in all_failures if r.task == task),
             predicate=predicate,
             runs=tuple(
                 _reached([r for r in failures[run.index] if r.task == task], predicate)

@@ -135,7 +135,7 @@ class Memory(NamedTuple):
         goal_pos: (3,) m.
         goal_mat: (3, 3) [goal_ori].
         rest: Joint angles that the null space pulls towards, (7,) rad [initial_joint].
-        fingers: The gripper's integrator, (2,) in [−1, 1] [current_action].
+        fingers: The integrator of the gripper, `current_action`, (2,) in [−1, 1].
     """
 
     pos: FloatArray

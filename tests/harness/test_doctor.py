@@ -104,6 +104,7 @@ def test_versions_are_compared_with_the_pin(
     assert finding.fix == ("" if status == "ok" else "pip install mujoco==3.2.3")
 
 
+@pytest.mark.slow
 def test_all_suites_are_counted() -> None:
     assert machine.check_tasks(NOWHERE).detail == "21 suites, 290 tasks"
 

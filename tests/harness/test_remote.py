@@ -39,6 +39,7 @@ def words(out: Path, port: int, **changes: str) -> list[str]:
     return command
 
 
+@pytest.mark.slow
 def test_a_served_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with PolicyServer() as server:
         assert main(words(tmp_path / "run", server.port)) == 0

@@ -38,6 +38,7 @@ def test_runs_are_found_at_any_depth_and_once(sweep: Path) -> None:
             find_runs([sweep, nothing])
 
 
+@pytest.mark.slow
 def test_the_folder_is_complete_by_itself(sweep: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "page"
     assert main(["report", str(sweep), "--out", str(out), "--title", "A <b>sweep</b>"]) == 0

@@ -37,6 +37,7 @@ def demos(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "how"),
     [("info", []), ("info", ["--json"]), ("check", []), ("preview", [])],
@@ -114,6 +115,7 @@ def stdout_of(encoding: str) -> tuple[io.TextIOWrapper, io.BytesIO]:
     return io.TextIOWrapper(raw, encoding=encoding), raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_terminals_without_unicode(tmp_path: Path, monkeypatch, encoding: str) -> None:
     name = "Café → 桌 \U0001f600"

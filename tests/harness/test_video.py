@@ -53,6 +53,7 @@ def test_the_outcome_is_on_the_last_frames(tmp_path: Path) -> None:
     assert (solved[badge][..., 1] - solved[badge][..., 0]).max() > 60  # green
 
 
+@pytest.mark.slow
 def test_pictures_of_a_protocol_that_leaves_them_upside_down_are_turned(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path, KEY, upright=False)
     env = EchoEnvironment()

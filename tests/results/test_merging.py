@@ -217,6 +217,7 @@ merging.merge_runs([root / f"s{n}" for n in sys.argv[3]], root / "all", volatile
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 3])
 def test_a_killed_merge_shows_nothing_and_is_done_again(
     tmp_path: Path, shards: list[Path], after: int

@@ -83,6 +83,7 @@ def test_what_is_frozen_has_no_gradient(freeze: str) -> None:
     assert any(n.startswith("rdt.model.final_layer") for n in trained)
 
 
+@pytest.mark.slow
 def test_weights_and_moments_are_fp32_under_bf16(tmp_path: Path) -> None:
     from tests.training.demo_files import write_file
     from tests.training.tiny import save_tiny

@@ -37,12 +37,14 @@ def test_a_fresh_network_learns_normalised_goals(trained: Path) -> None:
     assert contract.normalisation.method == "meanstd"
 
 
+@pytest.mark.slow
 def test_deltas_are_normalised_if_somebody_says_so(trained: Path) -> None:
     contract = load_contract(trained / "deltas" / "checkpoint")
     assert contract.layout == "eef-velocity"
     assert contract.normalisation.method == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["goals", "deltas"])
 def test_what_starts_from_a_checkpoint_keeps_to_its_contract(trained: Path, start: str) -> None:
     before = load_contract(trained / start / "checkpoint")

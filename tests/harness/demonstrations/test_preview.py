@@ -13,6 +13,7 @@ from tasks.demos.reader import read_demos
 from tests.training.demo_files import write_official
 
 
+@pytest.mark.slow
 def test_sheets_are_pictures_with_the_frames_in_them(tmp_path: Path) -> None:
     demos = list(read_demos(write_official(tmp_path / "a.hdf5")))
     plain = imageio.imread(draw_demo(demos[0], tmp_path / "out" / "demo.png"))

@@ -87,6 +87,7 @@ def test_a_run_is_not_given_up_for_one_task_or_for_several_reasons(tmp_path: Pat
     assert {record.outcome for record in records.values()} == {"error"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_breaks_every_episode_ends_the_run_with_that_error(
     tmp_path: Path, workers: int

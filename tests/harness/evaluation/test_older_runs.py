@@ -55,12 +55,14 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_they_are_read_as_todays_with_the_policy_once(older: Path) -> None:
     info = read_info(older)
     assert (info.schema_version, info.policy["name"]) == (2, "random")
     assert "policy" not in info.config
 
 
+@pytest.mark.slow
 def test_they_are_told_apart_from_todays_with_the_reason(older: Path, tmp_path: Path) -> None:
     today = run(tmp_path / "today")
     info = read_info(today)
@@ -80,6 +82,7 @@ def test_they_are_told_apart_from_todays_with_the_reason(older: Path, tmp_path: 
     assert notes[told] == (f"other protocol: {told} {get_protocol(instructions='bddl').hash[:8]}",)
 
 
+@pytest.mark.slow
 def test_they_are_taken_up_with_the_words_they_had(older: Path) -> None:
     before = (older / "run.json").read_bytes()
     with pytest.raises(ResultsError, match=r'protocol\.instructions: "bddl" here, "name" asked'):

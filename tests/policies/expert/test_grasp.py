@@ -30,6 +30,7 @@ def best(boxes, drop=None):
     return min(candidate_grasps(boxes, np.zeros(3), preferences), key=lambda g: g.cost)
 
 
+@pytest.mark.slow
 def test_a_slim_block_is_gripped_in_the_middle_across_its_short_side():
     grasp = best(box([0, 0, 0], [0.06, 0.02, 0.05]))
     assert np.allclose(grasp.pose.position[:2], 0, atol=0.004)
@@ -43,6 +44,7 @@ def test_a_turned_block_turns_the_hand_with_it():
     assert abs(grasp.pose.rotation[:, 0] @ expected) == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_block_wider_than_the_gripper_cannot_be_gripped():
     preferences = GraspPreferences(home=HOME, drop=None, base=np.zeros(3))
     wide = box([0, 0, 0], [0.06, 0.06, 0.05])
@@ -137,6 +139,7 @@ class Rim:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("room", "depth"), [(0.06, 0.030), (0.0285, 0.024), (0.020, 0.012)])
 def test_a_firm_grip_is_worth_a_tight_way_down_and_a_shallow_one_is_better_than_none(room, depth):
     free = SimpleNamespace(solve=lambda pose: SimpleNamespace(reached=True, margin=1.0))

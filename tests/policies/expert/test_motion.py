@@ -104,6 +104,7 @@ def test_a_free_path_is_straight_and_a_blocked_one_goes_over():
     assert max(p.position[2] for p in over) >= 0.12
 
 
+@pytest.mark.slow
 def test_a_path_through_a_closed_room_is_an_error():
     start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.4, 0, 0]), DOWN)
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])

@@ -175,6 +175,7 @@ def test_the_middle_is_taken_where_the_object_would_rest_there(monkeypatch):
     assert found.placement.target == pytest.approx(scene.middle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("least", "offset"), [(0.0, 0.0176), (0.43, 0.0352), (0.5, None)])
 def test_the_least_offset_at_which_a_drop_stays_is_taken(monkeypatch, least, offset):
     """The middle is occupied by a block that would make the object stand too high."""
@@ -191,6 +192,7 @@ def test_the_least_offset_at_which_a_drop_stays_is_taken(monkeypatch, least, off
         assert found.placement.target - scene.middle == pytest.approx([offset, 0, 0])
 
 
+@pytest.mark.slow
 def test_nothing_is_found_out_of_reach_and_a_low_rest_is_noted(monkeypatch):
     monkeypatch.setattr(placement, "DropSimulation", Drops)
     scene = Held()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import policies.rdt
 from policies.interface import PlanRequest, Policy
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.storage import save_checkpoint
@@ -68,6 +69,7 @@ def test_spec_and_plans(policy: RDTPolicy) -> None:
     assert policy.plan([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_plan_does_not_depend_on_its_neighbours(
     network: RDTPolicyNetwork, contract: Contract, batch_size: int
@@ -82,6 +84,7 @@ def test_a_plan_does_not_depend_on_its_neighbours(
         np.testing.assert_array_equal(plan, together[request.seed])
 
 
+@pytest.mark.slow
 def test_plans_of_rdt_small_are_the_same_alone_and_in_company() -> None:
     """The shapes that are evaluated, where kernels of other sizes come into play."""
     network = build_network("rdt-small")
@@ -169,6 +172,16 @@ def test_a_missing_camera_is_not_asked_for_and_shows_the_background(
         text = json.dumps(json.loads(one.to_json()) | {"missing_cameras": wrong})
         with pytest.raises(ConfigError, match="missing_cameras"):
             Contract.from_json(text)
+
+
+@pytest.mark.parametrize("name", policies.rdt.__all__)
+def test_public_names_are_imported_when_asked_for(name: str) -> None:
+    assert getattr(policies.rdt, name).__name__ == name
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'RDT'"):
+        getattr(policies.rdt, "RDT")  # noqa: B009
 
 
 def test_batch_size_must_be_positive(network: RDTPolicyNetwork, contract: Contract) -> None:

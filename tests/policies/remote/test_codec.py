@@ -54,6 +54,7 @@ def array_map(**changes: object) -> bytes:
     return msgpack.packb({k.encode(): v for k, v in whole.items() if v is not None})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

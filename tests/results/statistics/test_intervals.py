@@ -238,6 +238,7 @@ def coverage(
     return float(covered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rates", "n"),
     [([0.5, 0.5, 0.5], 5), ([0.9, 0.6, 0.3], 5), ([0.95, 0.9], 12), ([0.99, 0.99], 20)],

@@ -54,6 +54,7 @@ def test_pairs_need_fewer() -> None:
     assert episodes_needed_paired(0.05, 0.07) < 300 < episodes_needed(0.9, 0.95)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "flipped", "difference"), [(60, 0.4, 0.2), (300, 0.07, -0.05)])
 def test_power_agrees_with_a_simulation(n: int, flipped: float, difference: float) -> None:
     random = np.random.default_rng(6)

@@ -160,6 +160,7 @@ HOSTILE: list[tuple[Callable[[h5py.File, Path], None], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "words"), HOSTILE, ids=[each.__name__[1:] for each, _ in HOSTILE]
 )
@@ -201,6 +202,7 @@ def test_well_compressed_pictures_are_no_bomb(tmp_path: Path) -> None:
     assert demo.pictures["agentview"].shape == (39, 256, 256, 3)
 
 
+@pytest.mark.slow
 def test_provenance_that_is_none(tmp_path: Path) -> None:
     """Somebody else's note is no fault: every command reads on, and the check says so."""
     path = write_official(tmp_path / "a.hdf5")

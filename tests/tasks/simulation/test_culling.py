@@ -112,6 +112,7 @@ def test_a_forgotten_context_takes_nothing_from_the_current_one(rng: np.random.G
     np.testing.assert_array_equal(drawn, expected)
 
 
+@pytest.mark.slow
 def test_every_kind_of_pass_is_planned_and_much_is_left_out(rng: np.random.Generator) -> None:
     model = scene(mirror=True)
     data = mujoco.MjData(model)

@@ -203,6 +203,7 @@ def test_bad_inputs(tmp_path: Path, capsys, monkeypatch, given: list[str], words
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_scripts_that_break_off_are_read_or_refused() -> None:
     text = WHOLE.read_text()
     read = 0

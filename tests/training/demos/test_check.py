@@ -102,6 +102,7 @@ def test_a_file_as_libero_makes_them_is_none_failed(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "change", "line", "status", "words"),
     [

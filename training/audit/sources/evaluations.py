@@ -1,6 +1,6 @@
 """Evaluations of others: of RDT's forks, openpi, OpenVLA and OpenVLA-OFT, LeRobot.
 
-What a flag means is one line of a table. Read in examples/libero/main.py of openpi,
+A flag is a line of a table. Known from examples/libero/main.py of openpi,
 experiments/robot/libero/run_libero_eval.py of OpenVLA-OFT and ``lerobot-eval --help``.
 """
 
@@ -29,7 +29,7 @@ _DEFAULTS: Mapping[_Evaluator, Mapping[str, Any]] = {
     "openvla": {"episodes": 50},
     "lerobot": {},
 }
-"""What an evaluation does where its command says nothing."""
+"""Defaults of the evaluators."""
 
 _HORIZON = 64
 """Steps of a plan of RDT's published sizes."""
@@ -104,11 +104,11 @@ EVALUATION_FLAGS: dict[str, Setting] = {
         Setting("evaluation.checkpoint", one),
     ),
 }
-"""What flags of evaluations say, under the names that LIBERO evaluations give them."""
+"""The facts that flags of LIBERO evaluations set, by the flags' names."""
 
 
-def read_evaluation_of_others(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Read a command that evaluates with the code of others."""
+def read_foreign_evaluation(run: Invocation, extracted: ExtractedFacts) -> None:
+    """Extract facts from a command that evaluates with the code of others."""
     for name, words in run.flags.items():
         if name in EVALUATION_FLAGS:
             extracted.set_from(EVALUATION_FLAGS[name], f"--{name}", words)
@@ -124,7 +124,7 @@ def read_evaluation_of_others(run: Invocation, extracted: ExtractedFacts) -> Non
 
 
 def _evaluator(run: Invocation) -> _Evaluator:
-    """Say whose evaluation a command is."""
+    """Return whose evaluation a command is."""
     name = PurePosixPath(run.program).name
     if "lerobot" in run.program or any(flag.startswith(("policy.", "env.")) for flag in run.flags):
         return "lerobot"

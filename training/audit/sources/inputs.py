@@ -1,4 +1,4 @@
-"""Finding out what an input is, and extracted it."""
+"""Recognising an input (command, script, settings, run, checkpoint) and reading it."""
 
 import json
 import tomllib
@@ -24,37 +24,37 @@ _SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch", ".py")
 
 
 def read_input(
-    given: str,
+    name: str,
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Collection[str]] | None = None,
 ) -> list[ExtractedFacts]:
     """Read one input.
 
     Args:
-        given: A path, a command, or a checkpoint's name.
+        name: A path, a command, or a checkpoint's name.
         environment: Variables that scripts may use.
         options: Options of our commands that are no settings of a training, by command.
 
     Returns:
-        What it says; of a script, one extracted per command.
+        Its facts; of a script, those of each command.
 
     Raises:
         ConfigError: It is nothing that can be read.
         HarnessError: A checkpoint cannot be used.
     """
-    path = Path(given).expanduser()
-    if " " in given.strip() and not _exists(path):
-        return read_commands(read_script(given, environment), "the command", None, options)
+    path = Path(name).expanduser()
+    if " " in name.strip() and not _exists(path):
+        return read_commands(read_script(name, environment), "the command", None, options)
     if not _exists(path):
-        if given.count("/") == 1 and not given.startswith((".", "/", "~")) and not path.suffix:
-            return [_checkpoint(given)]
-        raise ConfigError(f"The input '{given}' does not exist. Allowed: {ALLOWED}.")
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not path.suffix:
+            return [_checkpoint(name)]
+        raise ConfigError(f"The input '{name}' does not exist. Allowed: {ALLOWED}.")
     if path.is_dir():
         return _folder(path)
     if path.name == "run.json":
         return _folder(path.parent)
     if path.suffix in (".safetensors", ".bin", ".pt"):
-        return [_checkpoint(given)]
+        return [_checkpoint(name)]
     text = _text(path)
     if path.suffix == ".toml":
         return [_toml(path, text)]
@@ -66,8 +66,8 @@ def read_input(
 
 
 def _script(path: Path, text: str, environment: Mapping[str, str] | None) -> Script:
-    read = text.partition("\n")[0]
-    if path.suffix == ".py" or (read.startswith("#!") and "python" in read):
+    first_line = text.partition("\n")[0]
+    if path.suffix == ".py" or (first_line.startswith("#!") and "python" in first_line):
         return read_python(text, path.name, environment, path.parent)
     return read_script(text, environment, path.parent)
 
@@ -131,7 +131,7 @@ def _folder(path: Path) -> list[ExtractedFacts]:
 
 
 def _recipe_run(path: Path) -> list[ExtractedFacts]:
-    """Read what ``libero-bench run`` leaves: a training, and evaluations of what it made."""
+    """Read the folder of ``libero-bench run``: a training, and evaluations of its checkpoint."""
     extractions = _folder(path / "train") if (path / "train" / "train.json").is_file() else []
     for file in sorted(path.glob("eval/*/run.json")):
         policy = _object(file, _text(file)).get("policy")
@@ -174,16 +174,16 @@ def _toml(path: Path, text: str) -> ExtractedFacts:
 
 
 def _stated(path: Path, plain: Mapping[str, Any]) -> ExtractedFacts:
-    """Read facts that the user states, by the names they have in ``facts``."""
+    """Read a TOML file of facts, by their names in ``facts``."""
     extracted = ExtractedFacts(source=path.name)
-    for section, given in plain.items():
-        if section not in SECTIONS or not isinstance(given, dict):
+    for section, entries in plain.items():
+        if section not in SECTIONS or not isinstance(entries, dict):
             raise unknown_name(f"table of '{path}'", section, SECTIONS)
-        for name, value in given.items():
+        for name, value in entries.items():
             if name not in fact_names(section):
                 raise unknown_name(f"fact of [{section}]", name, fact_names(section))
-            listed = tuple(value) if isinstance(value, list) else value
-            if name == "cameras" and isinstance(listed, tuple):
-                listed = tuple(camera_name(str(camera)) for camera in listed)
-            extracted.set(section, **{name: listed})
+            if isinstance(value, list):
+                cameras = name == "cameras"
+                value = tuple(camera_name(str(v)) if cameras else v for v in value)
+            extracted.set(section, **{name: value})
     return extracted

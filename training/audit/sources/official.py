@@ -1,7 +1,7 @@
 """Trainings in the style of thu-ml/RoboticsDiffusionTransformer: ``main.py`` and its forks.
 
-What a flag means is one line of a table; what the code does without a flag is ``_imply``. Read in
-main.py, train/train.py, configs/base.yaml and finetune.sh of that repository.
+A flag is a line of a table; the defaults of the code are in ``_set_defaults``. Known from main.py,
+train/train.py, configs/base.yaml and finetune.sh of that repository.
 """
 
 import re
@@ -46,7 +46,7 @@ TRAINING_FLAGS: dict[str, Setting] = {
     "camera_names": Setting("trained.cameras", camera_names),
     "num_cameras": Setting("trained.camera_count", whole),
 }
-"""What flags of main.py and of its LIBERO forks say."""
+"""The facts that flags of main.py and of its LIBERO forks set, by the flags' names."""
 
 _FORKS = {"main_sft.py": "RDT_libero_finetune"}
 _WEIGHTS = re.compile(
@@ -54,63 +54,41 @@ _WEIGHTS = re.compile(
 )
 """Names of flags of forks that may name weights to start from."""
 
-_LOOKED_AT = frozenset(
-    [
-        "deepspeed",
-        "pretrained_model_name_or_path",
-        "pretrained_text_encoder_name_or_path",
-        "pretrained_vision_encoder_name_or_path",
-        "precomp_lang_embed",
-        "resume_from_checkpoint",
-        "use_lora",
-        "use_peft",
-    ]
+_READ_ELSEWHERE = frozenset(
+    (
+        *("deepspeed", "pretrained_model_name_or_path"),
+        *("pretrained_text_encoder_name_or_path",),
+        *("pretrained_vision_encoder_name_or_path", "precomp_lang_embed"),
+        *("resume_from_checkpoint", "use_lora", "use_peft"),
+    )
 )
 _WITHOUT_RULES = frozenset(
-    [
-        "config_path",
-        "output_dir",
-        "load_from_hdf5",
-        "sample_batch_size",
-        "num_sample_batches",
-        "num_train_epochs",
-        "gradient_checkpointing",
-        "cam_ext_mask_prob",
-        "lr_num_cycles",
-        "lr_power",
-        "use_8bit_adam",
-        "alpha",
-        "adam_beta1",
-        "adam_beta2",
-        "adam_weight_decay",
-        "adam_epsilon",
-        "push_to_hub",
-        "hub_token",
-        "hub_model_id",
-        "logging_dir",
-        "allow_tf32",
-        "report_to",
-        "local_rank",
-        "set_grads_to_none",
-        "dataset_type",
-        "model_config_path",
-        "CONFIG_NAME",
-    ]
+    (
+        *("config_path", "output_dir", "load_from_hdf5", "sample_batch_size"),
+        *("num_sample_batches", "num_train_epochs", "gradient_checkpointing"),
+        *("cam_ext_mask_prob", "lr_num_cycles", "lr_power", "use_8bit_adam", "alpha"),
+        *("adam_beta1", "adam_beta2", "adam_weight_decay", "adam_epsilon"),
+        *("push_to_hub", "hub_token", "hub_model_id", "logging_dir", "allow_tf32"),
+        *("report_to", "local_rank", "set_grads_to_none", "dataset_type"),
+        *("model_config_path", "CONFIG_NAME"),
+    )
 )
 
 
 _MANY = 4
 """Flags of main.py with which a program of another name counts as a fork of it."""
 
-_USUAL = frozenset(("output_dir", "seed", "report_to", "logging_dir", "config_path", "local_rank"))
+_GENERAL = frozenset(
+    ("output_dir", "seed", "report_to", "logging_dir", "config_path", "local_rank")
+)
 """Flags that any training may have."""
 
-MAIN_FLAGS = TRAINING_FLAGS.keys() | _LOOKED_AT | _WITHOUT_RULES
+MAIN_FLAGS = TRAINING_FLAGS.keys() | _READ_ELSEWHERE | _WITHOUT_RULES
 """Every flag of main.py, and those of its forks that are known."""
 
 
 def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Read a command that trains with the official code or a fork of it."""
+    """Extract facts from a command that trains with the official code or a fork of it."""
     for name, words in run.flags.items():
         if name in TRAINING_FLAGS:
             extracted.set_from(TRAINING_FLAGS[name], f"--{name}", words)
@@ -120,7 +98,7 @@ def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
         known = known | {name for name in run.flags if name.startswith("lora")}
     extracted.unknown_flags += [f"--{name}" for name in run.flags if name not in known]
     main = Path(run.program).name.startswith("main")
-    own = run.flags.keys() & MAIN_FLAGS - _USUAL
+    own = run.flags.keys() & MAIN_FLAGS - _GENERAL
     official = len(own) >= (1 if main else _MANY)
     others = [name for name in run.flags if name not in known and _WEIGHTS.search(name)]
     start = next((words[0] for words in map(run.flags.get, others) if words and words[0]), None)
@@ -133,11 +111,11 @@ def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
         **launch_facts(run, extracted),
     )
     if official and start is None:
-        _imply(run, extracted)
+        _set_defaults(run, extracted)
 
 
 def _adapters(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Note low-rank adapters, as forks of the official code have them."""
+    """Set low-rank adapters, as forks of the official code have them."""
     if not any(name in run.flags and _asked(run.flags[name]) for name in ("use_lora", "use_peft")):
         return
     extracted.set("training", adapters=True)
@@ -153,12 +131,12 @@ def _asked(words: list[str]) -> bool:
         return False
 
 
-def _imply(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Note what the official code does where the command says nothing."""
+def _set_defaults(run: Invocation, extracted: ExtractedFacts) -> None:
+    """Set what the official code does without a flag."""
     facts = extracted.stated["training"]
     start = facts.get("start", "")
     resumed = "resume_from_checkpoint" in run.flags
-    unclear = "training.precision" in extracted.unreadable
+    unreadable = "training.precision" in extracted.unreadable
     network = "rdt-170m" if "170m" in start.lower() else "rdt-1b"
     extracted.default(
         "training",
@@ -172,8 +150,8 @@ def _imply(run: Invocation, extracted: ExtractedFacts) -> None:
         warmup=500,
         clip=1.0,
         ema=True,
-        ema_dtype=None if unclear else _dtype(facts.get("precision")),
-        weights=_weights(facts, start, unclear=unclear),
+        ema_dtype=None if unreadable else _dtype(facts.get("precision")),
+        weights=_weights(facts, start, unreadable=unreadable),
         loss="plain",
         augmentation=False,
         flips=False,
@@ -204,8 +182,8 @@ def _dtype(precision: str | None) -> str:
     return {"bf16": "bfloat16", "fp16": "float16"}.get(precision or "no", "float32")
 
 
-def _weights(facts: dict[str, Any], start: str, *, unclear: bool) -> str | None:
-    """Say in which dtype the optimiser changes the trunk.
+def _weights(facts: dict[str, Any], start: str, *, unreadable: bool) -> str | None:
+    """Return the dtype in which the optimiser updates the trunk.
 
     ``from_pretrained`` builds it in bf16 whatever the precision; else it has that of the mixed
     precision. DeepSpeed keeps masters in fp32.
@@ -219,4 +197,4 @@ def _weights(facts: dict[str, Any], start: str, *, unclear: bool) -> str | None:
     from_folder = bool(start) and not start.endswith((".pt", ".bin", ".safetensors"))
     if from_folder:
         return "bfloat16"
-    return None if unclear else _dtype(facts.get("precision"))
+    return None if unreadable else _dtype(facts.get("precision"))

@@ -15,7 +15,7 @@ from training.audit.sources.own_training import read_training, read_training_com
 from training.audit.sources.values import is_unreadable
 
 EXEC_HORIZON = 16
-"""Steps that the policy ``rdt`` executes unless the user says otherwise; it lives beside torch."""
+"""Steps of a plan that the policy ``rdt`` executes by default; its own constant is beside torch."""
 
 
 _EVALUATION_FACTS = {
@@ -30,11 +30,11 @@ _EVALUATION_FACTS = {
 def read_own_command(
     run: Invocation, extracted: ExtractedFacts, options: Mapping[str, Collection[str]]
 ) -> None:
-    """Read ``libero-bench train …`` or ``libero-bench eval …``.
+    """Extract facts from ``libero-bench train …`` or ``libero-bench eval …``.
 
     Args:
         run: The command.
-        extracted: Where facts are noted.
+        extracted: Where facts are set.
         options: Options of ``train`` and of ``eval`` that are no settings of a training.
     """
     kind = run.kind.removeprefix("own-")
@@ -67,11 +67,11 @@ def _read_evaluation_command(run: Invocation, extracted: ExtractedFacts) -> None
 def read_evaluation(
     settings: Mapping[str, Any], extracted: ExtractedFacts, *, horizons: Sequence[Any] = ()
 ) -> None:
-    """Read settings of our evaluation.
+    """Extract facts from settings of our evaluation.
 
     Args:
         settings: By the names of ``EvaluationConfig``, and ``checkpoint`` and ``options``.
-        extracted: Where facts are noted.
+        extracted: Where facts are set.
         horizons: Steps executed per plan; several for a sweep.
     """
     resolution = settings.get("resolution")
@@ -107,12 +107,12 @@ def read_evaluation(
         extracted.set("evaluated", **describe_layout(get_layout(str(layout)), training=False))
 
 
-_STAGE = ("minutes", "note")
-"""What a recipe says of a stage beside its settings."""
+_NO_SETTINGS = ("minutes", "note")
+"""Entries of a stage of a recipe that are no settings."""
 
 
 def read_recipe(plain: Mapping[str, Any], extracted: ExtractedFacts, *, beside: Path) -> None:
-    """Read a recipe of ``libero-bench run``, as TOML gives it."""
+    """Extract facts from a recipe of ``libero-bench run``."""
     collect = plain.get("collect", {})
     tasks = collect.get("tasks")
     if "demos" in collect:
@@ -120,20 +120,20 @@ def read_recipe(plain: Mapping[str, Any], extracted: ExtractedFacts, *, beside: 
         extracted.set("training", demos=demos)
     extracted.set("trained", render_size=collect.get("resolution"))
     if "train" in plain:
-        chosen = {k: v for k, v in plain["train"].items() if k not in _STAGE}
-        read_training(chosen, extracted, beside=beside)
+        settings = {k: v for k, v in plain["train"].items() if k not in _NO_SETTINGS}
+        read_training(settings, extracted, beside=beside)
         extracted.set("training", processes=1)
-    learnt = [entry for entry in plain.get("entries", ()) if entry.get("policy") == "rdt"]
-    if "evaluate" in plain and learnt:
-        horizons = [h for entry in learnt for h in entry.get("exec_horizons", ())]
-        fusions = [f for e in learnt for f in e.get("fusions") or [e.get("fusion") or "none"]]
-        checkpoint = next((e["checkpoint"] for e in learnt if e.get("checkpoint")), None)
-        chosen = {"fusion": ", ".join(dict.fromkeys(fusions)), "checkpoint": checkpoint}
-        read_evaluation({**plain["evaluate"], **chosen}, extracted, horizons=horizons)
+    learned = [entry for entry in plain.get("entries", ()) if entry.get("policy") == "rdt"]
+    if "evaluate" in plain and learned:
+        horizons = [h for entry in learned for h in entry.get("exec_horizons", ())]
+        fusions = [f for e in learned for f in e.get("fusions") or [e.get("fusion") or "none"]]
+        checkpoint = next((e["checkpoint"] for e in learned if e.get("checkpoint")), None)
+        policy = {"fusion": ", ".join(dict.fromkeys(fusions)), "checkpoint": checkpoint}
+        read_evaluation({**plain["evaluate"], **policy}, extracted, horizons=horizons)
 
 
 def read_run(info: Mapping[str, Any], extracted: ExtractedFacts) -> None:
-    """Read the ``run.json`` of an evaluation."""
+    """Extract facts from the ``run.json`` of an evaluation."""
     policy, protocol = info["policy"], info["protocol"]
     suites = list(info.get("tasks", {}))
     packages = (info.get("provenance") or {}).get("packages") or {}

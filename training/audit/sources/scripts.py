@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from tasks.errors import ConfigError
 from training.audit.sources.command import Invocation, parse_command
-from training.audit.sources.evaluations import read_evaluation_of_others
+from training.audit.sources.evaluations import read_foreign_evaluation
 from training.audit.sources.extracted import ALLOWED, ExtractedFacts, naming_source
 from training.audit.sources.launcher import read_text
 from training.audit.sources.official import read_official
@@ -56,7 +56,7 @@ def read_commands(
     trainings = [run for run in runs if run.kind in ("train", "own-train")]
     judged = [run for run in runs if run not in trainings[:-1]]
     several = len({run.line for run in runs}) > 1
-    extractions = [_command(run, source, options or {}, several=several) for run in judged]
+    extractions = [_read_command(run, source, options or {}, several=several) for run in judged]
     for extracted, run in zip(extractions, judged, strict=True):
         if run.kind == "train":
             extracted.set("training", **promises(script.comments))
@@ -76,7 +76,7 @@ def _runs(commands: Sequence[Command], folder: Path | None) -> list[Invocation]:
     return [run for command in commands if (run := parse_command(command, folder))]
 
 
-def _command(
+def _read_command(
     run: Invocation, source: str, options: Mapping[str, Collection[str]], *, several: bool
 ) -> ExtractedFacts:
     extracted = ExtractedFacts(source=f"{source}, line {run.line}" if several else source)
@@ -92,7 +92,7 @@ def _command(
         elif run.kind == "train":
             read_official(run, extracted)
         else:
-            read_evaluation_of_others(run, extracted)
+            read_foreign_evaluation(run, extracted)
     return extracted
 
 

@@ -43,6 +43,7 @@ def goals(tmp_path: Path, network: RDTPolicyNetwork) -> Path:
     return save_checkpoint(tmp_path / "goals", network, contract, extra={"update": 5})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", ["pytorch", "safetensors"])
 def test_an_export_is_read_back(goals: Path, tmp_path: Path, file_format: Any, capsys) -> None:
     out = tmp_path / "out"

@@ -62,6 +62,7 @@ def refuse(adapter: Path, base: Path, kind: type[HarnessError], *words: str) -> 
         assert word in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -103,6 +103,7 @@ def test_memory_hungry_programs_are_refused(folder: Path) -> None:
     refuse(folder, "__builtin__ bytearray")
 
 
+@pytest.mark.slow
 def test_compressed_archives_are_refused(folder: Path) -> None:
     with zipfile.ZipFile(folder / BIN, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"\x00" * 50_000_000)

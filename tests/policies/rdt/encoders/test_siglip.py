@@ -45,6 +45,7 @@ def by_transformers(folder: Path, frame: Any) -> Tensor:
     return tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28), (64, 64), (50, 80), (81, 40)])
 def test_tokens_are_those_of_transformers(
     folder: Path, tower: SiglipTower, shape: tuple[int, int]

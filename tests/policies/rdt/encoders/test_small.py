@@ -84,6 +84,7 @@ def test_weights_multiply_the_error(network: RDTPolicyNetwork) -> None:
     torch.testing.assert_close(scalars["masked_error"], error[..., on].mean().detach())
 
 
+@pytest.mark.slow
 def test_a_few_updates_reduce_the_loss(network: RDTPolicyNetwork) -> None:
     batch = training_batch(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)

@@ -160,6 +160,7 @@ def test_nearest_heeds_only_told_steps_and_the_slots_of_an_action() -> None:
     assert torch.equal(nearest(pair, before, 1.0)[0], early)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"guidance": "inpaint"}, {"guidance": "bid", "samples": 3}])
 @pytest.mark.parametrize("layout", ["eef-velocity", "eef-pose"])
 def test_a_guided_policy_heeds_the_plan_before_and_no_neighbour(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 OnCommand = Callable[[list[str], int, Variables], None]
-"""What is done with a command: its words, its line, and what variables hold there."""
+"""Receives a command: its words, its line, and the values of variables there."""
 
 _MOST_STATEMENTS, _MOST_DEPTH = 50_000, 12
 _PRINTS = frozenset(("echo", "printf"))
@@ -44,17 +44,17 @@ _CLAUSES = frozenset(("elif_clause", "else_clause"))
 
 
 class Interpreter:
-    """Reads statements and hands on the commands among them.
+    """Walks the statements of a script and reports its commands.
 
     Attributes:
-        comments: Comments, and what the script prints, which often is a comment on itself.
-        complete: Whether all statements were read, there being not too many.
-        first_doubtful_line: The line from which on the script's grammar is in doubt, if any.
+        comments: Comments, and the texts that the script prints.
+        complete: Whether all statements were read; False where there are too many.
+        first_doubtful_line: Line from which the parse is in doubt; None where it is sound.
     """
 
-    def __init__(self, take: OnCommand) -> None:
-        """Hand each command to ``take``."""
-        self._on_command = take
+    def __init__(self, on_command: OnCommand) -> None:
+        """Report each command to ``on_command``."""
+        self._on_command = on_command
         self._statements = 0
         self._depth = 0
         self._texts = 0
@@ -65,7 +65,7 @@ class Interpreter:
         self.first_doubtful_line: int | None = None
 
     def read(self, text: str, variables: Variables) -> None:
-        """Read a script, or what a command in it is given as one."""
+        """Read a script, or the script that a command of it runs."""
         if self._depth >= _MOST_DEPTH:
             return
         root, wrong = parse(text)
@@ -259,12 +259,12 @@ class Interpreter:
         variables: Variables,
         own: dict[str, Value] | None = None,
     ) -> None:
-        """Read the script that a command runs, or give the command away.
+        """Read the script that a command runs, or report the command.
 
         Args:
             words: The command.
-            node: Where it stands.
-            variables: What variables hold there.
+            node: Its node.
+            variables: Values of variables there.
             own: Variables that are set for this command alone.
         """
         if self._texts == 1:

@@ -46,6 +46,7 @@ def answering(config: RDTConfig, **choices: Any) -> RDTModel:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["variance", "mean_square"])
 @pytest.mark.parametrize("prediction", ["sample", "epsilon"])
 @pytest.mark.parametrize("masked", [False, True])
