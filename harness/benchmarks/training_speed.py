@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmarks.config import TrainingSpeedConfig
+from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 
 BACKENDS = ("loop", "ours")
@@ -53,8 +54,6 @@ def compare_training(
         ConfigError: There is no demo file.
         HarnessError: A side failed.
     """
-    from tasks.demos.folders import find_demo_files  # imports h5py
-
     find_demo_files(config.demos)
     turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
     for _ in range(config.repeats):
