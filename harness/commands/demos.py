@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from harness.capacity import MOST_WORKERS
 from harness.commands import Flat, Switch
@@ -25,6 +25,7 @@ from harness.options import (
     split_names,
 )
 from harness.stages import warn_of_crowding, warn_of_versions
+from tasks.errors import ConfigError
 from tasks.findings import none_failed
 from tasks.suites import find_task
 
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
     from harness.demonstrations.regeneration import Remade
     from harness.demonstrations.replay import Replay
 
-Workers = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=MOST_WORKERS))]
+
+def _check_workers(_kind: Any, workers: int) -> None:
+    if not 1 <= workers <= MOST_WORKERS:
+        raise ConfigError(f"--workers {workers} given. Allowed: 1 to {MOST_WORKERS}.")
+
+
+Workers = Annotated[int, Parameter(validator=_check_workers)]
 
 UNSOUND = 1
 FAILED = 1
