@@ -79,10 +79,10 @@ def gather(
     raw = {name: [task.instruction_by(said) for task in suite_tasks(name)] for name in names}
     if texts:
         raw[TYPED] = list(texts)
-    from policies.rdt.encoders.language import written
+    from policies.rdt.encoders.language import format_instruction
 
     return [
-        Instructions(name=name, texts=_distinct(written(text, form) for text in given))
+        Instructions(name=name, texts=_distinct(format_instruction(text, form) for text in given))
         for name, given in raw.items()
     ]
 

@@ -69,7 +69,7 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
         from harness.training_display import describe, start_lines
-        from harness.training_evaluation import SimulationJudge
+        from harness.training_evaluation import SimulationEvaluator
         from training.progress import TrainingStart, TrainingStatus
         from training.trainer import train
 
@@ -87,9 +87,9 @@ def train_with_bar(config: "TrainingConfig") -> Path:
             done = f"{status.done}/{status.total} episodes"
             bar.at(update, note=f"judging update {update}: {done}, {status}")
 
-        judge = SimulationJudge(config, judging, _say) if config.eval_every else None
+        evaluator = SimulationEvaluator(config, judging, _say) if config.eval_every else None
         try:
-            checkpoint = train(config, show, report, judge)
+            checkpoint = train(config, show, report, evaluator)
         except (KeyboardInterrupt, SystemExit):
             if begun:  # in the main process, which alone is told of its start
                 _say(_newest_checkpoint(config))

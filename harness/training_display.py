@@ -21,9 +21,9 @@ def describe(status: "TrainingStatus") -> str:
     ]
     if status.sampled is not None:
         words.append(f"sampled {status.sampled.overall:.4f}")
-    if status.verdict is not None and (success := status.verdict.success) is not None:
-        best = ", best" if status.verdict.best else ""
-        words.append(f"success {success.overall} at update {status.verdict.update}{best}")
+    if status.evaluation is not None and (result := status.evaluation.result) is not None:
+        best = ", best" if status.evaluation.best else ""
+        words.append(f"success {result.overall} at update {status.evaluation.update}{best}")
     return ", ".join(words)
 
 

@@ -33,7 +33,12 @@ from tasks.errors import ConfigError, SimulatorError
 from tasks.protocols import Protocol, get_protocol
 from tasks.rendering import probe
 from training.config import TrainingConfig
-from training.monitoring.evaluation import Candidate, Rate, Success, Verdict
+from training.monitoring.evaluation import (
+    Candidate,
+    EvaluationOutcome,
+    EvaluationResult,
+    SuccessRate,
+)
 
 FIRST_SEED = 90_000
 """Of sampled starts: beyond the seeds of evaluations, before the first of demonstrations (see
@@ -42,7 +47,7 @@ FIRST_SEED = 90_000
 Show = Callable[[int, EvaluationStatus], None]
 
 
-class SimulationJudge:
+class SimulationEvaluator:
     """Evaluates checkpoints on the tasks of the demonstrations they were trained on.
 
     Args:
@@ -57,7 +62,7 @@ class SimulationJudge:
         self._protocol: Protocol | None = None
 
     def check(self, contract: Contract) -> None:
-        """Find the tasks and refuse what could never be judged; see ``Judge``.
+        """Find the tasks and refuse what could never be judged; see ``Evaluator``.
 
         A renderer that does not work is told of and not refused, as training needs none.
         """
@@ -76,8 +81,8 @@ class SimulationJudge:
         if (error := probe().error) is not None:
             self._say(f"WARNING: no checkpoint can be judged; training goes on. {error}")
 
-    def judge(self, candidate: Candidate) -> Success:
-        """Evaluate a checkpoint; see ``Judge``.
+    def evaluate(self, candidate: Candidate) -> EvaluationResult:
+        """Evaluate a checkpoint; see ``Evaluator``.
 
         Raises:
             HarnessError: It cannot be evaluated, or every episode broke.
@@ -91,12 +96,12 @@ class SimulationJudge:
                 torch.cuda.empty_cache()  # the training wants it
         return summarise(folders, conditions)
 
-    def tell(self, verdict: Verdict) -> None:
+    def report(self, outcome: EvaluationOutcome) -> None:
         """Print what an evaluation came to."""
-        if verdict.success is None:
-            self._say(f"NOT JUDGED: {verdict}. Training goes on.")
+        if outcome.result is None:
+            self._say(f"NOT JUDGED: {outcome}. Training goes on.")
         else:
-            self._say(f"Judged {verdict}")
+            self._say(f"Judged {outcome}")
 
     def _evaluate(self, candidate: Candidate) -> tuple[list[Path], str]:
         """Run what is to be run; return the run folders, one for each suite, and the conditions."""
@@ -176,12 +181,12 @@ def conditions_of(plans: list[EvaluationPlan]) -> str:
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def summarise(folders: list[Path], conditions: str) -> Success:
+def summarise(folders: list[Path], conditions: str) -> EvaluationResult:
     """Count what finished evaluations came to.
 
     Args:
         folders: Their run folders.
-        conditions: See ``Success``.
+        conditions: See ``EvaluationResult``.
 
     Raises:
         SimulatorError: Every episode broke.
@@ -199,7 +204,7 @@ def summarise(folders: list[Path], conditions: str) -> Success:
             f"Fix: 'libero-bench doctor' examines the machine; workers' logs are in "
             f"'{folders[0]}'."
         )
-    return Success(
+    return EvaluationResult(
         overall=_rate(records),
         per_task={name: _rate(by_task[name]) for name in sorted(by_task, key=_in_order)},
         errors=counts["error"],
@@ -213,8 +218,8 @@ def _in_order(name: str) -> tuple[str, int]:
     return suite, int(index)
 
 
-def _rate(records: list[EpisodeRecord]) -> Rate:
+def _rate(records: list[EpisodeRecord]) -> SuccessRate:
     counts: Mapping[str, int] = Counter(record.outcome for record in records)
     k, n = counts["success"], counts["success"] + counts["failure"]
     low, high = wilson_interval(k, n)
-    return Rate(k=k, n=n, low=low, high=high)
+    return SuccessRate(k=k, n=n, low=low, high=high)

@@ -1,4 +1,4 @@
-"""How much each slot of an action counts in the loss."""
+"""The loss: the weight of each slot of an action."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from training.config_sections import LossSettings
 
 
 def slot_weights(settings: LossSettings, layout: Layout, std: Tensor) -> Tensor:
-    """Return what squared errors are multiplied by before the mean over all slots.
+    """Return the weights of squared errors in the mean over all slots.
 
     Under ``weighted`` slot d has min(max(std_d, std_min), std_max)^−2, divided by the mean of that
-    over the action's slots; a rotation's is then capped and the gripper's multiplied. Under
-    ``masked`` it is 1. Both are zero outside the action and scaled by the number of all slots over
-    those of the action, which makes the mean over all slots one over the action's.
+    over the action's slots; rotations are then capped and the gripper multiplied. Under ``masked``
+    an action's slot has 1. Both are zero outside the action and scaled by the number of all slots
+    over the number of the action's, so that the mean over all slots is one over the action's.
 
     Args:
-        settings: Which loss.
-        layout: Which slots are an action's, and what they mean.
+        settings: The loss.
+        layout: The slots of an action and their meaning.
         std: (V,) standard deviation of each slot over the actions of the demonstrations.
 
     Returns:
@@ -41,11 +41,12 @@ def slot_weights(settings: LossSettings, layout: Layout, std: Tensor) -> Tensor:
     return (weights * spread).float()
 
 
-Row = dict[str, str | int | float]
+SlotRow = dict[str, str | int | float]
+"""``slot``, ``what``, ``std`` and ``weight`` of a slot."""
 
 
-def weight_table(layout: Layout, std: Tensor, weights: Tensor) -> list[Row]:
-    """Return a row per slot of an action: what it is, its deviation and its weight."""
+def weight_table(layout: Layout, std: Tensor, weights: Tensor) -> list[SlotRow]:
+    """Return a row per slot of an action: its meaning, its deviation and its weight."""
     return [
         {
             "slot": slot,

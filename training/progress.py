@@ -1,18 +1,18 @@
-"""What a run says of itself while it goes on."""
+"""Progress of a run: what callbacks are told, and how fast it is."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from training.losses import Row
-from training.monitoring.evaluation import Verdict
+from training.losses import SlotRow
+from training.monitoring.evaluation import EvaluationOutcome
 from training.monitoring.sampled_error import SampledError
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStatus:
-    """How far a run is.
+    """Progress of a run after an update.
 
     Attributes:
         update: Updates done.
@@ -24,7 +24,7 @@ class TrainingStatus:
         samples_per_s: Windows per second over all processes since this process started.
         data_wait: Share of the time spent waiting for batches since this process started.
         sampled: The latest error of sampled plans, if it is measured.
-        verdict: What the latest evaluation in simulation came to, if there was one.
+        evaluation: The outcome of the latest evaluation in simulation, if there was one.
     """
 
     update: int
@@ -35,17 +35,13 @@ class TrainingStatus:
     gradient_norm: float
     samples_per_s: float
     data_wait: float
-
     sampled: SampledError | None
-    verdict: Verdict | None = None
-
-
-Progress = Callable[[TrainingStatus], None]
+    evaluation: EvaluationOutcome | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStart:
-    """What a run is going to do, as far as its settings do not say it.
+    """What a run is about to do, as far as its settings do not say so.
 
     Attributes:
         update: Updates done before.
@@ -53,14 +49,13 @@ class TrainingStart:
         held_out: Demonstrations held out.
         windows: Windows to train on.
         weights: Numbers that are trained.
-        all_weights: Those and the ones that stay; without those of large encoders.
+        all_weights: Trained and frozen numbers, without those of large encoders.
         processes: Processes that train together.
         passes: Forward passes per process and update.
         samples: Windows per update.
         device: Where.
         loss_weights: A row per slot of an action: ``slot``, ``what``, ``std``, ``weight``.
-        notes: What is not as in RDT's recipe, or not as in the checkpoint it starts from, a
-            sentence each.
+        notes: Sentences on what differs from RDT's recipe, or from the checkpoint to start from.
     """
 
     update: int
@@ -73,29 +68,35 @@ class TrainingStart:
     passes: int
     samples: int
     device: str
-    loss_weights: list[Row]
+    loss_weights: list[SlotRow]
     notes: tuple[str, ...] = ()
 
 
-Report = Callable[[TrainingStart], None]
+UpdateCallback = Callable[[TrainingStatus], None]
+StartCallback = Callable[[TrainingStart], None]
 
 
-class Clock:
-    """How fast a run is, and how long it waits for data."""
+class Throughput:
+    """Measures how fast a run is, and how long it waits for data."""
 
-    def __init__(self, step: int, samples: int) -> None:
-        self._first, self._samples = step, samples
+    def __init__(self, update: int, samples: int) -> None:
+        """Start the clock.
+
+        Args:
+            update: Updates done before.
+            samples: Windows per update.
+        """
+        self._first, self._samples = update, samples
         self._start, self._waited = time.perf_counter(), 0.0
 
-    def waiting(self) -> "Clock":
-        """Count the time of a block as waiting."""
-        return self
-
-    def __enter__(self) -> None:
-        self._since = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._waited += time.perf_counter() - self._since
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of a block as waiting for data."""
+        since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._waited += time.perf_counter() - since
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -106,10 +107,10 @@ class Clock:
         finally:
             self._start += time.perf_counter() - since
 
-    def read(self, step: int) -> dict[str, float]:
+    def read(self, update: int) -> dict[str, float]:
         """Return the fields of ``TrainingStatus`` that are about time."""
         spent = time.perf_counter() - self._start
-        rate = (step - self._first) / spent
+        rate = (update - self._first) / spent
         return {
             "rate": rate,
             "samples_per_s": rate * self._samples,

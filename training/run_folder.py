@@ -1,7 +1,6 @@
-"""The folder of a training run: its settings, its log, the state to resume from, its result."""
+"""The folder of a training run: its settings, its log, its checkpoints and its result."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +8,17 @@ from typing import Any
 
 from results.folder import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
+from tasks.files import write_json, write_text
 from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig
-from training.monitoring.evaluation import NOT_JUDGED, SUCCESS
+from training.monitoring.evaluation import NOT_EVALUATED, SUCCESS
 
 
 class RunFolder:
     """Paths and files of a training run.
 
-    ``train.json`` holds the settings, ``train.jsonl`` what was logged, ``checkpoints/`` what to go
-    on from, ``evaluations/`` what judged them, ``checkpoint/`` the finished policy.
+    ``train.json`` holds the settings, ``train.jsonl`` the log, ``checkpoints/`` the policies and
+    states of some updates, ``evaluations/`` their evaluations, ``checkpoint/`` the finished policy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,99 +77,84 @@ class RunFolder:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def cut_log(self, update: int, *, judged: bool) -> None:
-        """Take out of the log what a run that goes on from a checkpoint does again.
+    def cut_log(self, update: int, *, evaluated: bool) -> None:
+        """Remove from the log what a resumed run will do again.
 
         Args:
-            update: Of the checkpoint; 0 without one.
-            judged: Whether it was judged to the end.
+            update: Update of the checkpoint to resume from; 0 without one.
+            evaluated: Whether its evaluation is complete.
         """
         if not self.log.exists():
             return
         before = self.log.read_text(encoding="utf-8")
-        kept = [line for line in before.splitlines() if _stays(line, update, judged=judged)]
+        kept = [line for line in before.splitlines() if _stays(line, update, evaluated=evaluated)]
         after = "".join(f"{line}\n" for line in kept)
         if after != before:
-            replace_text(self.log, after)
+            write_text(self.log, after)
 
 
-def check_folder(folder: Path, note: Path, settings: Mapping[str, Any], what: str) -> bool:
-    """Refuse a folder that is neither free for some work nor holds that work; nothing is written.
+def check_folder(folder: Path, settings_file: Path, settings: Mapping[str, Any], work: str) -> bool:
+    """Refuse a folder that is neither free nor holds the same work; nothing is written.
 
     Args:
         folder: The folder.
-        note: The file in it that holds the settings.
-        settings: What the work is made with, as JSON can say it.
-        what: What the work is, for messages.
+        settings_file: The file in it that holds the settings of the work.
+        settings: The settings, as plain data.
+        work: Kind of the work, for messages.
 
     Returns:
-        Whether the work was begun there.
+        Whether the folder holds the work.
 
     Raises:
         ConfigError: The folder holds something else, or work with other settings.
     """
-    if not note.exists():
+    if not settings_file.exists():
         if not is_free(folder):
             raise ConfigError(
-                f"--out '{folder}' holds something that is no {what}. "
+                f"--out '{folder}' holds something that is no {work}. "
                 "Allowed: a new folder, an empty one, or the run to resume. Fix: give another."
             )
         return False
-    differing = differing_settings(read_note(note), settings)
+    differing = differing_settings(read_settings(settings_file), settings)
     if differing and not is_free(folder):
         raise ConfigError(
-            f"--out '{folder}' holds a {what} with other settings ({differing}). "
+            f"--out '{folder}' holds a {work} with other settings ({differing}). "
             "Fix: give another --out, or the same settings to resume."
         )
     return not differing
 
 
-def read_note(note: Path) -> dict[str, Any]:
-    """Read the settings that work was begun with.
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings of some work.
 
     Raises:
         ConfigError: The file is damaged.
     """
     try:
-        there = json.loads(note.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ConfigError(f"'{note}' is damaged ({error}). Fix: give another --out.") from error
-    if not isinstance(there, dict):
-        raise ConfigError(f"'{note}' holds no settings. Fix: give another --out.")
-    return there
+        raise ConfigError(f"'{path}' is damaged ({error}). Fix: give another --out.") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"'{path}' holds no settings. Fix: give another --out.")
+    return settings
 
 
-def claim_folder(folder: Path, note: Path, settings: Mapping[str, Any], what: str) -> None:
-    """Make a folder the place of some work, unless it is; see ``check_folder``."""
-    if not check_folder(folder, note, settings, what):
+def claim_folder(folder: Path, settings_file: Path, settings: Mapping[str, Any], work: str) -> None:
+    """Write the settings into a folder unless it holds the work; see ``check_folder``."""
+    if not check_folder(folder, settings_file, settings, work):
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)
-        write_json(note, settings)
+        write_json(settings_file, settings)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON that appears whole or not at all."""
-    replace_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    writing = path.with_name(f".{path.name}.writing")
-    with writing.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    writing.replace(path)
-
-
-def _stays(line: str, update: int, *, judged: bool) -> bool:
-    """Whether a line tells of what is not done again; one that a kill tore is dropped."""
+def _stays(line: str, update: int, *, evaluated: bool) -> bool:
+    """Return whether a line is about work that is not repeated; a torn line is dropped."""
     try:
         entry = json.loads(line)
     except ValueError:
         return False
     if not isinstance(entry, dict):
         return False
-    at = entry.get("update", 0)
-    verdict = SUCCESS in entry or entry.get("event") == NOT_JUDGED
-    return bool(at < update or (at == update and (judged or not verdict)))
+    logged = entry.get("update", 0)
+    of_evaluation = SUCCESS in entry or entry.get("event") == NOT_EVALUATED
+    return bool(logged < update or (logged == update and (evaluated or not of_evaluation)))

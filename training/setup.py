@@ -1,33 +1,120 @@
-"""What a run starts from: its network and its data."""
+"""The setup of a run: its network, its demonstrations, and the contract of the policy it trains."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
 
+from policies.rdt.actions.layout import FRESH_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.actions.normalisation import Normalisation
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.hub import is_hub_name
 from policies.rdt.checkpoint.inspection import inspect_checkpoint
 from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.checkpoint.location import is_own_checkpoint
-from policies.rdt.checkpoint.storage import load_checkpoint
+from policies.rdt.checkpoint.storage import load_checkpoint, load_contract
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
 from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network, get_preset
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, SpecMismatchError
 from training.config import TrainingConfig
-from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights
-from training.data.windows import DemoWindows, Window
-from training.terms import Terms
+from training.data.demo_files import LoadedDemos, load_demos
+from training.data.images import CameraSlots
+from training.data.normalisation import choose_normalisation
+from training.data.windows import DemoWindows
+from training.run_folder import RunFolder
+from training.setup_notes import describe_setup
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSetup:
+    """What a run trains, and on what.
+
+    Attributes:
+        network: The network, fresh or of the checkpoint to start from.
+        layout: Mapping of states and actions to RDT's vector.
+        contract: Contract of the trained policy: normalisation, cameras and so on.
+        windows: Windows to train on.
+        held_out: Windows of the held-out demonstrations; None without any.
+        notes: Sentences on what the run's settings do not say.
+    """
+
+    network: RDTPolicyNetwork
+    layout: Layout
+    contract: Contract
+    windows: DemoWindows
+    held_out: DemoWindows | None
+    notes: tuple[str, ...]
+
+
+def set_up(
+    config: TrainingConfig, folder: RunFolder, device: str | torch.device = "cpu"
+) -> RunSetup:
+    """Build the network of a run and read its demonstrations.
+
+    Args:
+        config: The run.
+        folder: Its folder; the normalisation of checkpoints in it is kept.
+        device: Where frozen encoders compute.
+
+    Raises:
+        ConfigError: A preset, checkpoint, encoder or demo file cannot be used, or the settings do
+            not fit these.
+        SpecMismatchError: The layout, the encoders or the demonstrations do not fit the checkpoint
+            to start from.
+    """
+    network, start = start_network(config, device)
+    layout = get_layout(config.layout or FRESH_LAYOUT) if start is None else start.plain_layout
+    cameras = network.encoders_config.cameras
+    slots = CameraSlots(cameras=cameras, missing=_missing_cameras(config, cameras, start))
+    demos = load_demos(config.demos, config, slots, network.image_encoder.prepare)
+    normalisation = choose_normalisation(
+        config,
+        layout,
+        [loaded.demo for loaded in demos.training],
+        start=None if start is None else start.normalisation,
+        before=_resumed_normalisation(folder),
+    )
+
+    def cut(*, held_out: bool) -> DemoWindows:
+        return DemoWindows(
+            demos.held_out if held_out else demos.training,
+            layout=layout,
+            text_encoder=network.text_encoder,
+            history=network.history,
+            horizon=network.config.pred_horizon,
+            settings=config,
+            normalisation=normalisation,
+            held_out=held_out,
+        )
+
+    windows = cut(held_out=False)
+    if start is not None:
+        _check_render_size(start.render_size, demos.render_size)
+    contract = Contract.describe(
+        network,
+        layout=layout,
+        render_size=demos.render_size,
+        orientation="rotate180",
+        normalisation=normalisation,
+        missing_cameras=slots.missing,
+        demos=_describe_demos(demos, windows, start),
+    )
+    return RunSetup(
+        network=network,
+        layout=layout,
+        contract=contract,
+        windows=windows,
+        held_out=cut(held_out=True) if config.held_out else None,
+        notes=describe_setup(config, contract, start, demos, windows),
+    )
 
 
 def check_start(config: TrainingConfig) -> Contract | None:
-    """Refuse a start of which it is seen without loading it that it cannot be.
+    """Refuse a start that cannot work, as far as that shows without loading a network.
 
     Args:
         config: The run.
@@ -82,136 +169,81 @@ def start_network(
     sources = EncoderSources(
         siglip=config.siglip, t5=config.t5, language_cache=config.language_cache
     )
-    network, contract = _start(config, sources, device)
+    if config.checkpoint is None:
+        network, contract = _fresh_network(config, sources, device), None
+    elif is_own_checkpoint(config.checkpoint):
+        network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
+        if config.layout is not None:
+            contract.check_layout(get_layout(config.layout))
+    else:
+        options = LoadingOptions(**asdict(sources), layout=config.layout, dtype="float32")
+        network, contract = load_network(config.checkpoint, options, device=device)
     _refuse_sources(config, small=isinstance(network.encoders_config, EncodersConfig))
     return network.train(), contract
 
 
-def _start(
+def _fresh_network(
     config: TrainingConfig, sources: EncoderSources, device: str | torch.device
-) -> tuple[RDTPolicyNetwork, Contract | None]:
-    if config.checkpoint is not None:
-        if is_own_checkpoint(config.checkpoint):
-            network, contract = load_checkpoint(config.checkpoint, sources=sources, device=device)
-            if config.layout is not None:
-                contract.check_layout(get_layout(config.layout))
-        else:
-            options = LoadingOptions(**asdict(sources), layout=config.layout, dtype="float32")
-            network, contract = load_network(config.checkpoint, options, device=device)
-        return network, contract
+) -> RDTPolicyNetwork:
     preset = get_preset(config.preset)
     if preset.encoders is not None:
-        return build_network(config.preset), None
+        return build_network(config.preset)
     shape = preset.rdt
     encoders = load_frozen_encoders(sources, max_words=shape.max_lang_cond_len, device=device)
-    return RDTPolicyNetwork(shape, encoders), None
+    return RDTPolicyNetwork(shape, encoders)
 
 
-def read_windows(
-    config: TrainingConfig,
-    network: RDTPolicyNetwork,
-    terms: Terms,
-    *,
-    held_out: bool = False,
-) -> DemoWindows:
-    """Read the demonstrations as this network takes them.
-
-    Args:
-        config: The run.
-        network: Whose encoders prepare pictures and words.
-        terms: Their layout, how they are normalised, and which cameras are missing.
-        held_out: Read those that are held out instead of those to train on.
-
-    Raises:
-        ConfigError: A file cannot be used.
-    """
-    return DemoWindows(
-        config.demos,
-        layout=terms.layout,
-        cameras=network.encoders_config.cameras,
-        image_encoder=network.image_encoder,
-        text_encoder=network.text_encoder,
-        history=network.history,
-        horizon=network.config.pred_horizon,
-        settings=config,
-        normalisation=terms.normalisation,
-        missing_cameras=terms.missing_cameras,
-        held_out=held_out,
-    )
-
-
-@contextmanager
-def load_windows(
-    config: TrainingConfig,
-    data: DemoWindows,
-    *,
-    start: int,
-    together: int,
-    rank: int,
-    of: int,
-    pin_memory: bool = False,
-) -> Iterator[Iterator[Window]]:
-    """Give the batches of a process, from an update on.
-
-    Args:
-        config: See ``batches``.
-        data: See ``batches``.
-        start: See ``batches``.
-        together: See ``batches``.
-        rank: See ``batches``.
-        of: See ``batches``.
-        pin_memory: Whether batches are copied to a GPU.
-
-    Raises:
-        ConfigError: See ``batches``.
-    """
-    stream = iter(
-        DataLoader(
-            data,
-            batch_sampler=batches(config, data, start=start, together=together, rank=rank, of=of),
-            num_workers=config.workers,
-            pin_memory=pin_memory,
-            worker_init_fn=_outlast_signals,
+def _missing_cameras(
+    config: TrainingConfig, cameras: tuple[str, ...], start: Contract | None
+) -> tuple[str, ...]:
+    """Return the cameras of the network whose slots show the background."""
+    if config.cameras is None:
+        return () if start is None else start.missing_cameras
+    if unknown := [camera for camera in config.cameras if camera not in cameras]:
+        raise ConfigError(
+            f"--cameras {' '.join(config.cameras)}: the network has no place for "
+            f"{', '.join(unknown)}. Allowed: {', '.join(cameras)}. Fix: give some of these."
         )
-    )
-    try:
-        yield stream
-    finally:
-        # The traceback of an error keeps the iterator, and Python would wait for its processes.
-        getattr(stream, "_shutdown_workers", lambda: None)()
+    return tuple(camera for camera in cameras if camera not in config.cameras)
 
 
-def _outlast_signals(_: int) -> None:
-    """Let a process that loads data leave signals meant for a whole group to the main one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
+def _resumed_normalisation(folder: RunFolder) -> Normalisation | None:
+    updates = folder.checkpoints.updates
+    return load_contract(folder.checkpoints.path(updates[-1])).normalisation if updates else None
 
 
-def batches(
-    config: TrainingConfig, data: DemoWindows, *, start: int, together: int, rank: int, of: int
-) -> Sampler[list[int]]:
-    """Return the order in which a process sees windows.
+def _check_render_size(needed: int, size: int) -> None:
+    if needed not in (ANY_SIZE, size):
+        raise SpecMismatchError(
+            f"The demos have pictures of {size} pixels, the checkpoint to start from was trained "
+            f"on {needed}. Fix: render the demos anew (libero-bench demos regenerate --resolution "
+            f"{needed}), or start from another checkpoint."
+        )
 
-    Args:
-        config: The run.
-        data: Its windows.
-        start: Updates done.
-        together: Batches of all processes in an update.
-        rank: Number of this process.
-        of: How many there are.
 
-    Raises:
-        ConfigError: The way of sampling gives nothing on these demonstrations.
-    """
-    place = {
-        "seed": config.seed,
-        "start": start * together,
-        "stop": config.updates * together,
-        "rank": rank,
-        "processes": of,
+def _describe_demos(
+    demos: LoadedDemos, windows: DemoWindows, start: Contract | None
+) -> dict[str, Any]:
+    """Return what a contract says of the demonstrations; results show the label."""
+    makers = {
+        str(file.provenance.get("expert")) if file.provenance else "of unknown origin"
+        for file in demos.files
     }
-    if config.sampling == "uniform" and config.curriculum == "none":
-        return EndlessBatches(len(data), config.batch_size, **place)
-    weights = WindowWeights(data, config)
-    return DrawnBatches(weights, config.batch_size, together=together, **place)
+    label = f"{windows.demos} {' and '.join(sorted(makers))}"
+    description: dict[str, Any] = {
+        "files": [file.path.name for file in demos.files],
+        "sha256": [file.digest for file in demos.files],
+        "demos": windows.demos,
+        "windows": len(windows),
+        "instructions": windows.instructions,
+        "conventions": [file.timing.convention for file in demos.files],
+        "made_by": [
+            json.dumps(file.provenance, sort_keys=True) if file.provenance else "unknown"
+            for file in demos.files
+        ],
+    }
+    if start is not None:
+        description["before"] = start.demos
+        label += f" after {start.demos.get('label', 'unknown demos')}"
+    description["label"] = label
+    return description

@@ -17,9 +17,11 @@ from pydantic.dataclasses import dataclass
 
 from harness.capacity import MOST_WORKERS
 from harness.processes import worker_pool
+from policies.interface import UnsupportedGoalError
 from tasks.errors import ConfigError
 from tasks.protocols import get_protocol
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
+from tasks.starts import IndexedStart
 from tasks.suites import find_task
 
 
@@ -146,8 +148,6 @@ def play_episode(
     from harness.demonstrations.episode import play_strictly
     from harness.demonstrations.playback import cached_simulator
     from policies.expert import ExpertPolicy
-    from policies.interface import UnsupportedGoalError
-    from tasks.starts import IndexedStart
 
     start = time.perf_counter()
     task = find_task(suite, index)

@@ -22,7 +22,7 @@ from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.presets import get_preset
-from policies.rdt.model.transformer import Conditioning, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTInputs, RDTModel
 from tasks.observation import Observation
 from tasks.settings import MOST_NUMBERS, settings
 
@@ -80,9 +80,9 @@ class ProbedNetwork(RDTPolicyNetwork):
         with self.stages("conditions"):
             return super().condition(batch)
 
-    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
+    def _encode(self, batch: ConditionBatch) -> RDTInputs:
         with self.stages("encoder"):
-            return super()._conditions(batch)
+            return super()._encode(batch)
 
 
 class GivenImages(ImageEncoder):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 
 BACKENDS = ("loop", "ours")
@@ -93,7 +94,6 @@ def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> Trainin
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if side == "loop":
         from harness.benchmarks.reference_training import run_loop
-        from tasks.demos.folders import find_demo_files
 
         files = find_demo_files(demos)
         seconds, wait = run_loop(

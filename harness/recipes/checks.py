@@ -113,7 +113,7 @@ def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None"
     """Return the size of the demonstrations' pictures, and check that there are enough of them."""
     from tasks.demos.file import PICTURES, open_demo_file
     from tasks.demos.folders import find_all_demo_files
-    from training.data.split import choose_demos
+    from training.data.demo_files import choose_demos
 
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)

@@ -17,8 +17,9 @@ from harness.labels import Label
 from harness.recipes.paths import placed
 from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
+from tasks.files import write_json
 from tasks.settings import settings
-from training.run_folder import RunFolder, claim_folder, read_note, write_json
+from training.run_folder import RunFolder, claim_folder, read_settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -232,7 +233,7 @@ class RecipeRun:
         """
         note = self.out / "recipe.json"
         settings = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
-        before = read_note(note) if note.exists() else None
+        before = read_settings(note) if note.exists() else None
         if before is None:
             claim_folder(self.out, note, settings, "recipe's run")
         elif self.training is not None:

@@ -11,7 +11,7 @@ from harness.cli import main
 from harness.training_display import describe
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
-from training.monitoring.evaluation import Rate, Success, Verdict
+from training.monitoring.evaluation import EvaluationOutcome, EvaluationResult, SuccessRate
 from training.progress import TrainingStatus
 
 
@@ -104,10 +104,10 @@ def test_the_bar_says_how_fast_and_how_good() -> None:
     )
     said = "loss 0.5000, grad 1.5, lr 1.0e-04, 64 samples/s, data 3%"
     assert describe(status) == said
-    rate = Rate(k=1, n=5, low=0.036, high=0.624)
-    success = Success(overall=rate, per_task={}, errors=0, conditions="a")
-    verdict = Verdict(update=1, success=success, best=True)
-    judged = dataclasses.replace(status, verdict=verdict)
-    assert describe(judged) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
-    unjudged = dataclasses.replace(status, verdict=Verdict(update=1, problem="no EGL"))
-    assert describe(unjudged) == said  # it was told when it happened
+    rate = SuccessRate(k=1, n=5, low=0.036, high=0.624)
+    result = EvaluationResult(overall=rate, per_task={}, errors=0, conditions="a")
+    outcome = EvaluationOutcome(update=1, result=result, best=True)
+    evaluated = dataclasses.replace(status, evaluation=outcome)
+    assert describe(evaluated) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
+    failed = dataclasses.replace(status, evaluation=EvaluationOutcome(update=1, problem="no EGL"))
+    assert describe(failed) == said  # it was told when it happened

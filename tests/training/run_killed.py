@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tests.training.evaluators import ScriptedJudge
+from tests.training.evaluators import ScriptedEvaluator
 from training.config import TrainingConfig
 from training.progress import TrainingStart, TrainingStatus
 from training.trainer import train
@@ -26,8 +26,8 @@ def main(settings: Path, last: int) -> None:
         settings.with_suffix(".processes").write_text(str(start.processes))
 
     config = TypeAdapter(TrainingConfig).validate_python(json.loads(settings.read_text()))
-    judge = ScriptedJudge() if config.eval_every else None
-    train(config, progress, report, judge)
+    evaluator = ScriptedEvaluator() if config.eval_every else None
+    train(config, progress, report, evaluator)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,19 @@ import sys
 from pathlib import Path
 
 from tests.training.run_killed import main
-from training import trainer
+from training import update
 from training.config import TrainingConfig
 
 
-def stop_in(update: int) -> None:
-    rate = trainer.learning_rate
+def stop_in(number: int) -> None:
+    rate = update.learning_rate
 
     def stopping(config: TrainingConfig, done: int) -> float:
-        if done == update - 1:
+        if done == number - 1:
             os.kill(os.getpid(), signal.SIGINT)
         return rate(config, done)
 
-    trainer.learning_rate = stopping
+    update.learning_rate = stopping
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def test_one_camera_from_demonstrations_to_plans(
     )
     starts: list[TrainingStart] = []
     run = TrainingConfig(**base, out=tmp_path / "run", cameras=("agentview",))
-    written = train(run, report=starts.append)
+    written = train(run, on_start=starts.append)
     assert "place of wrist has the background" in starts[0].notes[0]
     policy = load_policy(written)
     assert policy.spec.cameras == ("agentview",)

@@ -118,7 +118,7 @@ def test_a_broken_run_ends_in_the_same_bits_and_needs_no_peft(
     base: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[TrainingStart] = []
-    whole = train(TrainingConfig(**base, out=tmp_path / "whole"), report=starts.append)
+    whole = train(TrainingConfig(**base, out=tmp_path / "whole"), on_start=starts.append)
     broken = TrainingConfig(**base, out=tmp_path / "broken")
 
     def stop(status: TrainingStatus) -> None:

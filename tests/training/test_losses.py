@@ -1,4 +1,4 @@
-"""Weights of the loss against the formula."""
+"""Weights of the loss."""
 
 import pytest
 import torch
@@ -27,24 +27,35 @@ def test_plain_and_masked() -> None:
     assert set(torch.nonzero(masked).flatten().tolist()) == {*POSITION, *ROTATION, GRIPPER}
 
 
-def test_weighted_is_the_formula() -> None:
+def test_weights_are_inverse_variances_clamped_and_capped() -> None:
+    """Golden numbers: inverse variances 25, 6.25, 1, 400, 2500, 100, 4, whose mean is 433.75."""
     settings = LossSettings(
         loss="weighted", std_min=0.02, std_max=1.0, rotation_cap=1.5, gripper_factor=3.0
     )
-    raw = {39: 25.0, 40: 6.25, 41: 1.0, 42: 400.0, 43: 2500.0, 44: 100.0, 10: 4.0}
-    mean = sum(raw.values()) / 7
-    expected = {slot: value / mean for slot, value in raw.items()}
-    for slot in ROTATION:
-        expected[slot] = min(expected[slot], 1.5)
-    expected[10] *= 3.0
     found = slot_weights(settings, LAYOUT, deviations())
-    assert expected[43] == 1.5
-    assert {s: found[s].item() * 7 / 128 for s in raw} == pytest.approx(expected, rel=1e-5)
-    rest = [slot for slot in range(128) if slot not in raw]
-    assert found[rest].abs().sum() == 0
+    golden = {
+        39: 1.0539316,  # 25 / 433.75 × 128 / 7
+        40: 0.2634829,
+        41: 0.0421573,  # a deviation of 2 counts as 1
+        42: 16.8629060,
+        43: 27.4285714,  # a deviation of 0.001 counts as 0.02; capped at 1.5 × 128 / 7
+        44: 4.2157265,
+        10: 0.5058872,  # three times 4 / 433.75 × 128 / 7
+    }
+    assert {slot: found[slot].item() for slot in golden} == pytest.approx(golden, rel=1e-5)
+    assert found[[slot for slot in range(128) if slot not in golden]].abs().sum() == 0
     table = {row["slot"]: row for row in weight_table(LAYOUT, deviations(), found)}
     assert table[40]["std"] == pytest.approx(0.4)
+    assert table[40]["weight"] == 0.2635
     assert "rot" in str(table[43]["what"])
+
+
+def test_equal_deviations_weigh_alike() -> None:
+    weighted, masked = LossSettings(loss="weighted"), LossSettings(loss="masked")
+    equal = torch.full((128,), 0.3)
+    torch.testing.assert_close(
+        slot_weights(weighted, LAYOUT, equal), slot_weights(masked, LAYOUT, equal)
+    )
 
 
 def test_settings_that_would_be_ignored_are_refused() -> None:

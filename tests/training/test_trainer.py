@@ -116,7 +116,7 @@ def test_a_normalisation_travels_with_the_weights(tmp_path: Path) -> None:
         settings = {"updates": 2, "batch_size": 2, "warmup": 0, "threads": 1, "checkpoint": start}
         run = TrainingConfig(demos=(demos,), out=tmp_path / name, **(settings | changes))
         notes[:] = []
-        train(run, report=lambda start: notes.extend(start.notes))
+        train(run, on_start=lambda start: notes.extend(start.notes))
         return load_checkpoint(tmp_path / name / "checkpoint")[1]
 
     first = tune("first", save_tiny(tmp_path / "tiny"), normalise="meanstd", demos_per_task=2)

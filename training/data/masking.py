@@ -1,4 +1,4 @@
-"""What a policy is shown of a sample: noise on its state, and parts that are hidden."""
+"""Noise on the state, and random masking of the conditions of a plan."""
 
 from collections.abc import Sequence
 
@@ -33,44 +33,47 @@ def mask_conditions(
     *,
     missing: Sequence[str] = (),
 ) -> None:
-    """Hide parts of what a plan depends on, each independently, as RDT's own training does.
+    """Hide conditions at random, each independently, as in RDT's own training.
 
-    A hidden picture becomes the uniform background, a hidden state the data's mean, a hidden
-    frequency 0, a hidden instruction the empty one, and which slots mean something all zeros.
-    Targets stay. Pictures that a window says are not ``shown`` are hidden always.
+    A hidden image becomes the uniform background, a hidden state the mean state, a hidden frequency
+    0, a hidden instruction the empty one, and a hidden slot mask zeros. Targets stay. Images that
+    are not ``shown`` in a window are always hidden.
 
     Args:
         batch: Changed in place.
-        settings: With the probabilities.
-        cameras: Names, in the order of the pictures.
+        settings: The probabilities.
+        cameras: Names, in the order of the images.
         mean_state: (V,) mean of the training data's states.
         no_text: Tokens and mask of the empty instruction; needed where language is hidden.
-        missing: Cameras that are always hidden, whatever augmentation did to their background.
+        missing: Cameras that are always hidden, as augmentation may have changed their background.
     """
     if "shown" in batch:
         unseen = ~batch["shown"][:, :, None, None, None, None]
         batch["images"] = batch["images"].masked_fill(unseen, BACKGROUND)
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
-    likely = [1.0 if camera in missing else settings.mask_probability(camera) for camera in cameras]
-    chances = torch.tensor(likely, device=device)
-    if chances.any():
-        hidden = torch.rand(images.shape[:3], device=device) < chances
+    probabilities = torch.tensor(
+        [1.0 if camera in missing else settings.mask_probability(camera) for camera in cameras],
+        device=device,
+    )
+    if probabilities.any():
+        hidden = torch.rand(images.shape[:3], device=device) < probabilities
         batch["images"] = images.masked_fill(hidden[..., None, None, None], BACKGROUND)
 
-    def drawn(what: str) -> Tensor | None:
-        chance = settings.mask_probability(what)
-        return torch.rand(count, 1, device=device) < chance if chance else None
+    def draw(condition: str) -> Tensor | None:
+        """Draw (B, 1) which samples hide a condition; None where none ever does."""
+        probability = settings.mask_probability(condition)
+        return torch.rand(count, 1, device=device) < probability if probability else None
 
-    if (blind := drawn("state")) is not None:
-        batch["state"] = torch.where(blind, mean_state.to(state), state)
-    if (blind := drawn("frequency")) is not None:
-        batch["ctrl_freqs"] = torch.where(blind[:, 0], 0.0, float(CONTROL_HZ))
-    if (blind := drawn("elements")) is not None:
-        batch["action_mask"] = batch["action_mask"].masked_fill(blind, 0.0)
-    if no_text is not None and (blind := drawn("language")) is not None:
-        ids, mask = (each.to(device) for each in no_text)
-        given = batch["token_ids"]
-        wide = blind.view(-1, *[1] * (given.ndim - 1))
-        batch["token_ids"] = torch.where(wide, ids, given)
-        batch["token_mask"] = torch.where(blind, mask, batch["token_mask"])
+    if (masked := draw("state")) is not None:
+        batch["state"] = torch.where(masked, mean_state.to(state), state)
+    if (masked := draw("frequency")) is not None:
+        batch["ctrl_freqs"] = torch.where(masked[:, 0], 0.0, float(CONTROL_HZ))
+    if (masked := draw("elements")) is not None:
+        batch["action_mask"] = batch["action_mask"].masked_fill(masked, 0.0)
+    if no_text is not None and (masked := draw("language")) is not None:
+        empty_ids, empty_mask = (tensor.to(device) for tensor in no_text)
+        ids = batch["token_ids"]
+        masked_ids = masked.view(-1, *[1] * (ids.ndim - 1))
+        batch["token_ids"] = torch.where(masked_ids, empty_ids, ids)
+        batch["token_mask"] = torch.where(masked, empty_mask, batch["token_mask"])

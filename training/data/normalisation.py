@@ -1,4 +1,4 @@
-"""How states and actions are normalised: measured on demonstrations, or taken over."""
+"""The normalisation of states and actions: measured on demonstrations, or kept from before."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ from tasks.errors import ConfigError
 from training.config_sections import DataSettings
 
 LEAST_SCALE = 1e-2
-"""No slot is divided by less, in its own units: metres, radians, LIBERO's numbers for a delta. What
-hardly changes in the demonstrations is noise there, and would be as loud as all else."""
+"""Smallest scale of a slot, in its own units: metres, radians, LIBERO's numbers for a delta. A slot
+that hardly changes in the demonstrations holds noise, which a smaller scale would amplify."""
 
 _QUANTILES = (0.01, 0.99)
 
@@ -29,32 +29,32 @@ def choose_normalisation(
     start: Normalisation | None,
     before: Normalisation | None,
 ) -> Normalisation:
-    """Take the normalisation over, or measure it.
+    """Return the normalisation of a run.
 
     Args:
-        settings: What is asked.
+        settings: What the user wants.
         layout: Mapping to the unified vector.
-        demos: Those that are trained on; read only where something is measured.
-        start: Of the checkpoint that the run starts from; None for a fresh network.
-        before: Of the run's own latest checkpoint, if it goes on from one.
+        demos: Demonstrations to train on.
+        start: Normalisation of the checkpoint to start from; None for a fresh network.
+        before: Normalisation of the run's own latest checkpoint, if it is resumed.
 
     Returns:
-        That of the run's latest checkpoint if there is one: its weights know no other. Otherwise
-        what is asked, measured on these demonstrations; where nothing is asked, that of the start,
-        and what suits the layout where there is no start.
+        ``before`` if the run is resumed, as its weights were trained under it. Otherwise the method
+        of the settings, measured on these demonstrations. Without one, ``start``, or for a fresh
+        network the method that suits the layout.
 
     Raises:
-        ConfigError: The run was under another normalisation before.
+        ConfigError: The resumed run had another method.
     """
-    asked = settings.normalise
+    method = settings.normalise
     if before is not None:
-        if asked not in (None, before.method):
+        if method not in (None, before.method):
             raise ConfigError(
-                f"--normalise {asked}: the checkpoint this run goes on from was trained under "
+                f"--normalise {method}: the checkpoint this run goes on from was trained under "
                 f"'{before.method}'. Fix: --normalise {before.method}, or another --out."
             )
         return before
-    if asked is None and start is not None:
+    if method is None and start is not None:
         return start
     method = settings.method_for(layout)
     if method == "none":
@@ -63,12 +63,12 @@ def choose_normalisation(
 
 
 def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Targets) -> Normalisation:
-    """Measure states and targets, each by itself, as the layout alone writes them.
+    """Measure states and targets, each separately, in the units of the layout.
 
     Args:
-        method: Other than none.
+        method: Any but none.
         layout: Mapping to the unified vector.
-        demos: What is measured: every state, and every target within a demonstration.
+        demos: Demonstrations whose states and targets are measured.
         which: Which of their actions are the targets.
     """
     states, actions = [], []
@@ -84,21 +84,21 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
 
 
 def scales(method: Method, values: npt.NDArray[Any], slots: Sequence[int]) -> SlotScales:
-    """Give the offset and scale of each column.
+    """Return the offset and scale of each column.
 
     Args:
         method: ``meanstd``: mean and standard deviation; ``minmax`` and ``quantile``: the middle
             and half the distance of the smallest and largest value, or of the 1 % and 99 %
             quantiles.
         values: (N, slots).
-        slots: What the columns are.
+        slots: Slots of the columns.
     """
-    given = values.astype(np.float64)
+    values = values.astype(np.float64)
     if method == "meanstd":
-        offset, scale = given.mean(0), given.std(0)
+        offset, scale = values.mean(0), values.std(0)
     else:
         ends = (0.0, 1.0) if method == "minmax" else _QUANTILES
-        low, high = np.quantile(given, ends, axis=0)
+        low, high = np.quantile(values, ends, axis=0)
         offset, scale = (low + high) / 2, (high - low) / 2
     return SlotScales(
         slots=tuple(slots),

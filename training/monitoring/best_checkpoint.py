@@ -14,127 +14,131 @@ from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.storage import load_extra, save_extra
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
-from training.monitoring.evaluation import NOT_JUDGED, SUCCESS, Candidate, Judge, Verdict, is_better
+from training.monitoring.evaluation import (
+    NOT_EVALUATED,
+    SUCCESS,
+    Candidate,
+    EvaluationOutcome,
+    Evaluator,
+    is_better,
+)
 from training.monitoring.log import Log
 from training.run_folder import RunFolder
 
-_PATIENCE = timedelta(days=30)
-"""How long other processes wait for an evaluation; by themselves backends give up in minutes."""
+_TIMEOUT = timedelta(days=30)
+"""How long other processes wait for an evaluation; by default backends give up in minutes."""
 
 
-def check_judge(config: TrainingConfig, judge: Judge | None) -> None:
-    """Refuse a run whose checkpoints are to be judged by nobody.
+def check_evaluator(config: TrainingConfig, evaluator: Evaluator | None) -> None:
+    """Refuse a run whose checkpoints are to be evaluated without an evaluator.
 
     Raises:
-        ConfigError: It is one.
+        ConfigError: There is none.
     """
-    if config.eval_every and judge is None:
+    if config.eval_every and evaluator is None:
         raise ConfigError(
-            f"eval_every {config.eval_every} needs a judge, and train() was given none. "
-            "Fix: start it by 'libero-bench train', or give train() a judge."
+            f"eval_every {config.eval_every} needs an evaluator, and train() was given none. "
+            "Fix: start it by 'libero-bench train', or give train() an evaluator."
         )
 
 
-class Selection:
-    """Says when a checkpoint is to be judged, has it judged, and keeps the best.
+class BestCheckpoint:
+    """Evaluates checkpoints when it is time, and keeps the best.
 
     Attributes:
-        verdict: What the latest checkpoint came to, in the main process.
+        outcome: The outcome of the latest evaluation, in the main process.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
         folder: RunFolder,
-        judge: Judge | None,
+        evaluator: Evaluator | None,
         accelerator: Accelerator,
     ) -> None:
-        """Get ready, in every process."""
-        self._config, self._folder, self._judge = config, folder, judge
+        self._config, self._folder, self._evaluator = config, folder, evaluator
         self._main, self._device = accelerator.is_main_process, accelerator.device
-        self.verdict: Verdict | None = None
+        self.outcome: EvaluationOutcome | None = None
         # Over gloo, processes sleep while they wait; under NCCL each would take a core and a GPU.
-        self._others: Any = None
+        self._waiting_group: Any = None
         if config.eval_every and accelerator.num_processes > 1:
-            self._others = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
+            self._waiting_group = torch.distributed.new_group(backend="gloo", timeout=_TIMEOUT)
 
     def check(self, contract: Contract) -> None:
-        """Let the judge refuse what it could never judge, in the main process.
+        """Let the evaluator check a contract, in the main process.
 
         Raises:
-            HarnessError: It does.
+            HarnessError: The evaluator refuses it.
         """
         if self._config.eval_every and self._main:
-            assert self._judge is not None
-            self._judge.check(contract)
+            assert self._evaluator is not None
+            self._evaluator.check(contract)
 
-    def find_best(self) -> None:
-        """Point at the best of those that are left, where a rollback took the best away."""
+    def restore(self) -> None:
+        """Find the best of the remaining checkpoints if a roll-back removed the best one."""
         checkpoints, best = self._folder.checkpoints, None
         if not self._config.eval_every or checkpoints.best is not None:
             return
         for update in checkpoints.updates:
-            entry = self._judged(update)
+            entry = self._entry(update)
             if entry is not None and is_better(entry, best):
                 best = entry
                 checkpoints.mark_best(update)
 
-    def due(self, update: int) -> bool:
-        """Whether the checkpoint of an update is to be judged; the same in every process."""
+    def is_due(self, update: int) -> bool:
+        """Return whether an update's checkpoint is to be evaluated; equal in every process."""
         every = self._config.eval_every
         return bool(every and update) and (update % every == 0 or update == self._config.updates)
 
-    def judged(self, update: int) -> bool:
-        """Whether there is a checkpoint of an update that was judged to the end."""
-        return update in self._folder.checkpoints.updates and self._judged(update) is not None
+    def is_evaluated(self, update: int) -> bool:
+        """Return whether there is a completely evaluated checkpoint of an update."""
+        return update in self._folder.checkpoints.updates and self._entry(update) is not None
 
-    def decide(self, update: int, log: Log | None) -> None:
-        """Have a saved checkpoint judged, unless that was done; all processes call this.
+    def evaluate(self, update: int, log: Log | None) -> None:
+        """Evaluate a saved checkpoint unless that was done; all processes call this.
 
         Args:
             update: Its update.
             log: The log, in the main process.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; called again, it goes on.
+            KeyboardInterrupt: Ctrl-C; the next call resumes the evaluation.
             SystemExit: A polite kill; likewise.
         """
-        if log is not None and not self.judged(update):
-            self._decide(update, log)
-        if self._others is not None:
-            torch.distributed.barrier(self._others)
+        if log is not None and not self.is_evaluated(update):
+            self._evaluate(update, log)
+        if self._waiting_group is not None:
+            torch.distributed.barrier(self._waiting_group)
 
-    def _decide(self, update: int, log: Log) -> None:
-        assert self._judge is not None
+    def _evaluate(self, update: int, log: Log) -> None:
+        assert self._evaluator is not None
         candidate = Candidate(
             update=update,
             checkpoint=self._folder.checkpoints.path(update),
             folder=self._folder.evaluation(update),
             device=str(self._device),
         )
-        cards = [self._device] if self._device.type == "cuda" else []
+        cuda_devices = [self._device] if self._device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices=cards):
-                success = self._judge.judge(candidate)
-        except Exception as error:  # no evaluation is worth a training
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            self.verdict = Verdict(update=update, problem=why)
-            self._folder.append_log({"event": NOT_JUDGED, "update": update, "problem": why})
+            with torch.random.fork_rng(devices=cuda_devices):
+                result = self._evaluator.evaluate(candidate)
+        except Exception as error:  # a failed evaluation must not end the training
+            problem = " ".join(f"{type(error).__name__}: {error}".split())
+            self.outcome = EvaluationOutcome(update=update, problem=problem)
+            self._folder.append_log({"event": NOT_EVALUATED, "update": update, "problem": problem})
         else:
-            best = self._keep(update, success.as_dict(), log)
-            self.verdict = Verdict(update=update, success=success, best=best)
-        self._judge.tell(self.verdict)
+            best = self._record(update, result.as_dict(), log)
+            self.outcome = EvaluationOutcome(update=update, result=result, best=best)
+        self._evaluator.report(self.outcome)
 
-    def _keep(self, update: int, entry: dict[str, Any], log: Log) -> bool:
-        """Write down what an evaluation came to; return whether it makes a checkpoint the best."""
+    def _record(self, update: int, entry: dict[str, Any], log: Log) -> bool:
+        """Record a result; return whether it makes its checkpoint the best."""
         checkpoints = self._folder.checkpoints
         extra = load_extra(checkpoints.path(update))
         period = self._config.sample_period
-        measured = period and update % period == 0 and "sampled" in extra
-        entry["sampled"] = extra["sampled"]["overall"] if measured else None
-        best = is_better(
-            entry, None if checkpoints.best is None else self._judged(checkpoints.best)
-        )
+        sampled = period and update % period == 0 and "sampled" in extra
+        entry["sampled"] = extra["sampled"]["overall"] if sampled else None
+        best = is_better(entry, None if checkpoints.best is None else self._entry(checkpoints.best))
         log.success(update, entry | {"best": best})
         if best:
             checkpoints.mark_best(update)
@@ -142,8 +146,7 @@ class Selection:
         checkpoints.prune(self._config.keep)
         return best
 
-    def _judged(self, update: int) -> dict[str, Any] | None:
-        entry: dict[str, Any] | None = load_extra(self._folder.checkpoints.path(update)).get(
-            SUCCESS
-        )
+    def _entry(self, update: int) -> dict[str, Any] | None:
+        extra = load_extra(self._folder.checkpoints.path(update))
+        entry: dict[str, Any] | None = extra.get(SUCCESS)
         return entry

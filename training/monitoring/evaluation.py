@@ -1,6 +1,6 @@
-"""Success in simulation: what a judge is asked, and what it says.
+"""In-training evaluation: the interface of an evaluator, and the results it returns.
 
-Whoever starts a training hands the judge in; the trainer knows nothing of how it finds out.
+The caller of ``train`` provides the evaluator; training does not depend on a simulator.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from policies.rdt.checkpoint.contract import Contract  # its import takes torch
 
 SUCCESS = "success"
-"""Entry of a checkpoint's extra, and of a line of the log."""
+"""Key of a checkpoint's extra, and of a line of the log."""
 
-NOT_JUDGED = "not judged"
+NOT_EVALUATED = "not judged"
 """Event in the log where an evaluation failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A policy to be judged.
+    """A checkpoint to evaluate.
 
     Attributes:
-        update: Updates it was trained for.
+        update: Its update.
         checkpoint: Its folder.
-        folder: Where the evaluation goes; one of the same policy that is there is gone on with.
-        device: Where to compute, ``cpu`` or ``cuda:0``.
+        folder: Folder of the evaluation; an interrupted one of the same policy is resumed.
+        device: Where the policy computes, ``cpu`` or ``cuda:0``.
     """
 
     update: int
@@ -36,12 +36,12 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rate:
+class SuccessRate:
     """A success rate.
 
     Attributes:
         k: Successes.
-        n: Episodes that count, those that broke left out.
+        n: Episodes, without those that ended in an error.
         low: Lower end of the 95 % interval.
         high: Upper end.
     """
@@ -52,7 +52,6 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        """Say it in a few words."""
         share = f" = {self.k / self.n:.0%}" if self.n else ""
         return f"{self.k}/{self.n}{share} ({self.low:.0%}–{self.high:.0%})"
 
@@ -62,19 +61,20 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Success:
-    """What an evaluation came to.
+class EvaluationResult:
+    """The result of an evaluation.
 
     Attributes:
-        overall: Of all episodes.
-        per_task: By suite and index, such as ``libero_object 3``.
-        errors: Episodes that broke; they are in no rate.
-        error: What broke most of them, on one line; empty if none broke.
-        conditions: Identifies tasks, starts and rules: only under the same are rates comparable.
+        overall: Success rate of all episodes.
+        per_task: Success rates by suite and index, such as ``libero_object 3``.
+        errors: Episodes that ended in an error; they are in no rate.
+        error: The most frequent error, on one line; empty without errors.
+        conditions: Identifies tasks, starts and protocol: rates are comparable only where it is
+            equal.
     """
 
-    overall: Rate
-    per_task: Mapping[str, Rate]
+    overall: SuccessRate
+    per_task: Mapping[str, SuccessRate]
     errors: int
     conditions: str
     error: str = ""
@@ -82,81 +82,81 @@ class Success:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
         tasks = {name: rate.as_dict() for name, rate in self.per_task.items()}
-        kept = {"errors": self.errors, "conditions": self.conditions, "per_task": tasks}
+        details = {"errors": self.errors, "conditions": self.conditions, "per_task": tasks}
         if self.error:
-            kept["error"] = self.error
-        return self.overall.as_dict() | kept
+            details["error"] = self.error
+        return self.overall.as_dict() | details
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What became of judging a checkpoint.
+class EvaluationOutcome:
+    """What became of the evaluation of a checkpoint.
 
     Attributes:
         update: Its update.
-        success: What the evaluation came to; None if there was none.
-        best: Whether it is the best so far.
-        problem: Why it was not judged.
+        result: The result; None if the evaluation failed.
+        best: Whether the checkpoint is the best so far.
+        problem: Why the evaluation failed.
     """
 
     update: int
-    success: Success | None = None
+    result: EvaluationResult | None = None
     best: bool = False
     problem: str = ""
 
     def __str__(self) -> str:
-        """Say it in a few words."""
-        if self.success is None:
+        if self.result is None:
             return f"update {self.update} was not judged: {self.problem}"
-        why = f" ({self.success.error})" if self.success.error else ""
-        broken = f", {self.success.errors} broke{why}" if self.success.errors else ""
+        why = f" ({self.result.error})" if self.result.error else ""
+        broken = f", {self.result.errors} broke{why}" if self.result.errors else ""
         best = ", the best so far" if self.best else ""
-        return f"update {self.update}: success {self.success.overall}{broken}{best}"
+        return f"update {self.update}: success {self.result.overall}{broken}{best}"
 
 
-class Judge(Protocol):
+class Evaluator(Protocol):
     """Evaluates checkpoints in simulation. It runs in the main process alone."""
 
     def check(self, contract: "Contract") -> None:
-        """Refuse, before the first update, what it could never judge.
+        """Refuse, before the first update, what could never be evaluated.
 
         Args:
-            contract: Of the policy to be trained.
+            contract: Contract of the policy that is trained.
 
         Raises:
-            HarnessError: It cannot, or a setting does not fit.
+            HarnessError: It cannot be evaluated, or a setting does not fit.
         """
 
-    def judge(self, candidate: Candidate) -> Success:
-        """Evaluate a checkpoint, or go on with an evaluation that was interrupted.
+    def evaluate(self, candidate: Candidate) -> EvaluationResult:
+        """Evaluate a checkpoint, or resume an interrupted evaluation of it.
 
-        Whatever it raises but KeyboardInterrupt and SystemExit leaves the checkpoint unjudged.
+        Any exception but KeyboardInterrupt and SystemExit leaves the checkpoint unevaluated;
+        training continues.
         """
 
-    def tell(self, verdict: Verdict) -> None:
-        """Take note of what was made of it."""
+    def report(self, outcome: EvaluationOutcome) -> None:
+        """Show what became of an evaluation."""
 
 
 def is_better(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> bool:
-    """Whether a judged checkpoint takes the place of the best one.
+    """Return whether an evaluated checkpoint replaces the best one.
 
-    More successes of the episodes asked for win; an episode that broke is none. A tie goes to the
-    lower error of sampled plans where both have one, and to the later checkpoint where not.
+    The higher share of successes wins; an episode that ended in an error counts as none. The lower
+    error of sampled plans decides a tie, or the later checkpoint where one has no such error.
 
     Args:
-        new: Entry ``success`` of the later checkpoint's extra: a ``Success`` as plain data, and
-            ``sampled``, the overall error of sampled plans at that update or None.
-        old: That of the best; None without one. Judged under other conditions, it does not count.
+        new: The extra's entry ``success`` of the later checkpoint: an ``EvaluationResult`` as plain
+            data, and ``sampled``, the overall error of sampled plans at that update or None.
+        old: The entry of the best one; None without one. It does not count under other conditions.
     """
     if old is None or old["conditions"] != new["conditions"]:
         return True
-    ours, theirs = _share(new), _share(old)
-    if ours != theirs:
-        return ours > theirs
+    new_share, old_share = _success_share(new), _success_share(old)
+    if new_share != old_share:
+        return new_share > old_share
     if new["sampled"] is None or old["sampled"] is None:
         return True
     return bool(new["sampled"] <= old["sampled"])
 
 
-def _share(entry: Mapping[str, Any]) -> float:
+def _success_share(entry: Mapping[str, Any]) -> float:
     return float(entry["k"] / (entry["n"] + entry["errors"]))

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON every so many updates, and whatever else shows it."""
+"""The log of a run: train.jsonl, and TensorBoard or Weights & Biases."""
 
 import time
 import uuid
@@ -36,12 +36,12 @@ class Log:
             folder.path,
             config.identity(),
             done=done,
-            anew=config.from_update is not None,
+            restarted=config.from_update is not None,
         )
         self._seen = self._clipped = 0
 
     def note(self, status: "TrainingStatus") -> None:
-        """Take an update in; write a line if it is time."""
+        """Count an update; write a line if it is due."""
         self._seen += 1
         self._clipped += status.gradient_norm > self._clip
         if status.update % self._every:
@@ -74,29 +74,29 @@ class Log:
             self._tracker.log(numbers, int(entry["update"]))
 
     def success(self, update: int, entry: Mapping[str, Any]) -> None:
-        """Write down what an evaluation in simulation came to.
+        """Write the result of an evaluation in simulation.
 
         Args:
-            update: Of the checkpoint.
-            entry: ``Success`` as plain data, and whatever else is known.
+            update: Update of the checkpoint.
+            entry: ``EvaluationResult`` as plain data, and ``best``.
         """
         self._folder.append_log({"update": update, "success": entry})
         if self._tracker is not None:
             rates = {"all": entry, **entry["per_task"]}
             shares = {
-                f"success/{name.replace(' ', '_')}": each["k"] / each["n"]
-                for name, each in rates.items()
-                if each["n"]
+                f"success/{name.replace(' ', '_')}": rate["k"] / rate["n"]
+                for name, rate in rates.items()
+                if rate["n"]
             }
             self._tracker.log(shares, update)
 
     def close(self) -> None:
-        """Let the tracker write what is left."""
+        """Close the tracker."""
         if self._tracker is not None:
             self._tracker.close()
 
 
-_IDENTITY = "wandb.id"
+_RUN_ID = "wandb.id"
 
 
 class Tracker(Protocol):
@@ -115,9 +115,9 @@ class _TensorBoard:
     def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # What an earlier process wrote of updates that are now done again is not shown.
+        # Points that an earlier process wrote of updates that are repeated are purged.
         purge = done + 1 if folder.is_dir() else None
-        _wait_for_a_later_second(folder)
+        _wait_for_next_second(folder)
         self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
 
     def log(self, values: Mapping[str, float], update: int) -> None:
@@ -129,11 +129,11 @@ class _TensorBoard:
         self._writer.close()
 
 
-def _wait_for_a_later_second(folder: Path) -> None:
-    """Wait until a file that is begun now sorts after those in a folder.
+def _wait_for_next_second(folder: Path) -> None:
+    """Wait until the name of a new file sorts after those in a folder.
 
-    TensorBoard reads files in the order of their names, which begin with the second they were begun
-    in: of two in one second, the later one's purge might come first.
+    TensorBoard reads files in the order of their names, which contain the second of their creation:
+    of two in one second, the later one's purge might be read first.
     """
     seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
     begun = [int(second) for second in seconds if second.isdigit()]
@@ -142,17 +142,17 @@ def _wait_for_a_later_second(folder: Path) -> None:
 
 
 class _Wandb:
-    def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, restarted: bool) -> None:
         import wandb
 
-        note = folder / _IDENTITY
-        if anew or not note.exists():
-            note.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
-        # Of updates that are done again, wandb keeps what it has: it takes none that are not new.
+        run_id = folder / _RUN_ID
+        if restarted or not run_id.exists():
+            run_id.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
+        # Of repeated updates wandb keeps the first points: it takes only new ones.
         self._run: Any = wandb.init(
             project="libero-bench",
             name=folder.name,
-            id=note.read_text(encoding="utf-8").strip(),
+            id=run_id.read_text(encoding="utf-8").strip(),
             resume="allow",
             dir=str(folder),
             config=dict(settings),
@@ -165,8 +165,8 @@ class _Wandb:
         self._run.finish()
 
 
-class Careful:
-    """A tracker that gives up, with a warning, where the one that it guards fails."""
+class FallibleTracker:
+    """A tracker whose failure is a warning, after which nothing more is tracked."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker: Tracker | None = tracker
@@ -197,7 +197,7 @@ class Careful:
 
 
 def open_tracker(
-    name: str, folder: Path, settings: Mapping[str, Any], *, done: int = 0, anew: bool = False
+    name: str, folder: Path, settings: Mapping[str, Any], *, done: int = 0, restarted: bool = False
 ) -> Tracker | None:
     """Open a tracker.
 
@@ -206,7 +206,7 @@ def open_tracker(
         folder: Of the run.
         settings: Of the run.
         done: Updates done before; what is tracked goes on from there.
-        anew: Whether what follows differs from what an earlier process tracked.
+        restarted: Whether the run was rolled back, so that a new run is tracked.
 
     Raises:
         PrerequisiteError: It is not installed.
@@ -216,8 +216,8 @@ def open_tracker(
         return None
     try:
         if name == "tensorboard":
-            return Careful(_TensorBoard(folder / "tensorboard", done))
-        return Careful(_Wandb(folder, settings, anew=anew))
+            return FallibleTracker(_TensorBoard(folder / "tensorboard", done))
+        return FallibleTracker(_Wandb(folder, settings, restarted=restarted))
     except ImportError as error:
         raise PrerequisiteError(
             f"--track {name} needs the package {name}, which is not installed. "

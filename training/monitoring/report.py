@@ -1,4 +1,4 @@
-"""A picture of a training run, from its log."""
+"""The report of a training run: plots of its log."""
 
 import json
 from itertools import pairwise
@@ -23,20 +23,20 @@ def read_log(run: Path) -> Entries:
     path = run / "train.jsonl"
     if not path.is_file():
         raise ConfigError(f"'{run}' is no training run: it has no train.jsonl. Fix: give --out's.")
-    found: dict[tuple[int, str], dict[str, Any]] = {}
+    latest: dict[tuple[int, str], dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue  # cut off by a kill
         if entry.get("event") == "rollback":
-            found = {key: old for key, old in found.items() if key[0] <= entry["update"]}
+            latest = {key: old for key, old in latest.items() if key[0] <= entry["update"]}
         elif "update" in entry and "event" not in entry:
             kind = next((kind for kind in ("sampled", SUCCESS) if kind in entry), "")
-            found[entry["update"], kind] = entry
-    if not found:
+            latest[entry["update"], kind] = entry
+    if not latest:
         raise ConfigError(f"'{path}' logs no update yet. Fix: train further, or lower --log-every.")
-    return [found[key] for key in sorted(found)]
+    return [latest[key] for key in sorted(latest)]
 
 
 def draw_report(run: Path, out: Path) -> Path:
@@ -54,8 +54,8 @@ def draw_report(run: Path, out: Path) -> Path:
 
     entries = read_log(run)
     sampled = [entry for entry in entries if "sampled" in entry]
-    judged = [entry for entry in entries if SUCCESS in entry]
-    columns = 4 if judged else 3
+    evaluated = [entry for entry in entries if SUCCESS in entry]
+    columns = 4 if evaluated else 3
     figure = Figure(figsize=(5 * columns, 8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, columns)
@@ -67,12 +67,12 @@ def draw_report(run: Path, out: Path) -> Path:
         _errors(axes[1, 1], sampled)
         _horizon(axes[1, 2], sampled[-1])
     else:
-        for each in axes[1, 1:3]:
-            each.set_axis_off()
-            each.text(0.5, 0.5, "no sampled error\n(--sample-period)", ha="center", va="center")
-    if judged:
-        _success(axes[0, 3], judged)
-        _tasks(axes[1, 3], judged)
+        for empty in axes[1, 1:3]:
+            empty.set_axis_off()
+            empty.text(0.5, 0.5, "no sampled error\n(--sample-period)", ha="center", va="center")
+    if evaluated:
+        _success(axes[0, 3], evaluated)
+        _tasks(axes[1, 3], evaluated)
     figure.suptitle(f"{run.name}: {max(entry['update'] for entry in entries)} updates")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110, format="png")
@@ -80,10 +80,10 @@ def draw_report(run: Path, out: Path) -> Path:
 
 
 def _curve(axes: "Axes", entries: Entries, name: str, *, log: bool = False) -> None:
-    there = [entry for entry in entries if entry.get(name) is not None]
-    axes.plot([e["update"] for e in there], [e[name] for e in there], linewidth=1)
+    logged = [entry for entry in entries if entry.get(name) is not None]
+    axes.plot([e["update"] for e in logged], [e[name] for e in logged], linewidth=1)
     axes.set(title=name.replace("_", " "), xlabel="update")
-    if log and there:
+    if log and logged:
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
 
@@ -106,15 +106,15 @@ def _horizon(axes: "Axes", last: dict[str, Any]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _success(axes: "Axes", judged: Entries) -> None:
+def _success(axes: "Axes", evaluated: Entries) -> None:
     """Plot success with its 95 % intervals; a star is the checkpoint that was chosen in the end."""
-    rates = [(entry["update"], entry[SUCCESS]) for entry in judged if entry[SUCCESS]["n"]]
+    rates = [(entry["update"], entry[SUCCESS]) for entry in evaluated if entry[SUCCESS]["n"]]
     _intervals(axes, rates, "k-", label="all")
     chosen = [(update, rate["k"] / rate["n"]) for update, rate in rates if rate["best"]]
     if chosen:
         axes.plot(*chosen[-1], "*", color="tab:red", markersize=16, label="best", zorder=3)
     label: str | None = "judged otherwise from here: not comparable"
-    for before, entry in pairwise(judged):
+    for before, entry in pairwise(evaluated):
         if before[SUCCESS]["conditions"] != entry[SUCCESS]["conditions"]:
             axes.axvline(entry["update"], color="0.5", linestyle=":", label=label)
             label = None
@@ -123,10 +123,10 @@ def _success(axes: "Axes", judged: Entries) -> None:
     axes.grid(alpha=0.3)
 
 
-def _tasks(axes: "Axes", judged: Entries) -> None:
-    names = dict.fromkeys(name for entry in judged for name in entry[SUCCESS]["per_task"])
+def _tasks(axes: "Axes", evaluated: Entries) -> None:
+    names = dict.fromkeys(name for entry in evaluated for name in entry[SUCCESS]["per_task"])
     for name in names:
-        tasks = [(e["update"], e[SUCCESS]["per_task"].get(name)) for e in judged]
+        tasks = [(e["update"], e[SUCCESS]["per_task"].get(name)) for e in evaluated]
         _intervals(axes, [(u, rate) for u, rate in tasks if rate and rate["n"]], "-", label=name)
     axes.set(title="success by task, 95 % intervals", xlabel="update", ylim=(-0.03, 1.03))
     axes.legend(fontsize="small", ncols=2, loc="upper left")

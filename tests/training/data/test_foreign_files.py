@@ -11,14 +11,11 @@ import pytest
 
 from harness.cli import main
 from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.encoders.base import EncodersConfig
-from policies.rdt.encoders.factory import build_encoders
 from tasks.demos.reader import read_demos
 from tasks.suites import find_task
 from tests.training.demo_files import as_official, as_openvla, write_collected
 from tests.training.tiny import save_tiny
-from training.config_sections import DataSettings
-from training.data.windows import DemoWindows
+from tests.training.windows import windows_of
 
 STEPS, HORIZON, DROPPED = 40, 8, 5
 NAME = find_task("libero_goal", "turn_on_the_stove").demo_file
@@ -35,17 +32,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def hashes(path: Path, layout: str = "eef-goal") -> list[list[str]]:
     """Hash state, actions, pictures and sentence of each window, by demonstration."""
-    encoders = build_encoders(EncodersConfig(image_size=16))
-    data = DemoWindows(
-        [path],
-        layout=get_layout(layout),
-        cameras=("agentview", "wrist"),
-        image_encoder=encoders.image,
-        text_encoder=encoders.text,
-        history=2,
-        horizon=HORIZON,
-        settings=DataSettings(targets="executed"),
-    )
+    data = windows_of(path, layout=get_layout(layout), horizon=HORIZON, targets="executed")
     found: list[list[str]] = [[] for _ in data.entries]
     for index, (demo, _) in enumerate(data.index.tolist()):
         window = data[index]

@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.actions.normalisation import Normalisation, action_slots, state_slots
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
+from tests.training.windows import LAYOUT, demos_of, windows_of
 from training.config_sections import DataSettings
 from training.data.normalisation import LEAST_SCALE, choose_normalisation, measure, scales
-from training.data.split import demos_to_train_on
-from training.data.windows import DemoWindows
 
-LAYOUT = get_layout("eef-velocity")
 ARM = list(action_slots(LAYOUT))
 
 
@@ -42,31 +39,13 @@ def test_what_hardly_changes_is_not_blown_up(method: str) -> None:
     assert np.abs((values - found.offset) / found.scale).max() < 1e-3
 
 
-def windows(path: Path, normalisation: Normalisation | None = None, **settings) -> DemoWindows:
-    from policies.rdt.encoders.base import EncodersConfig
-    from policies.rdt.encoders.factory import build_encoders
-
-    encoders = build_encoders(EncodersConfig(image_size=16))
-    return DemoWindows(
-        [path],
-        layout=LAYOUT,
-        cameras=("agentview", "wrist"),
-        image_encoder=encoders.image,
-        text_encoder=encoders.text,
-        history=2,
-        horizon=8,
-        settings=DataSettings(**settings),
-        normalisation=normalisation,
-    )
-
-
 def test_states_and_actions_have_their_own_numbers(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", demos=3, steps=40, convention="before_action")
     settings = {"held_out": 1}
-    demos = list(demos_to_train_on([path], DataSettings(**settings)))
+    demos = demos_of(path, **settings)
     assert len(demos) == 2
     found = measure("meanstd", LAYOUT, demos, "executed")
-    data, plain = windows(path, found, **settings), windows(path, **settings)
+    data, plain = windows_of(path, normalisation=found, **settings), windows_of(path, **settings)
     actions = np.concatenate([demo.actions[:, :6] for demo in read_demos(path)][:2])
     joints = np.concatenate([demo.joint_pos for demo in read_demos(path)][:2])
     np.testing.assert_allclose(found.action.scale, actions.std(0), rtol=1e-5)
@@ -87,8 +66,8 @@ def test_states_and_actions_have_their_own_numbers(tmp_path: Path) -> None:
 
 def test_beyond_the_end_nothing_moves(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
-    found = measure("quantile", LAYOUT, demos_to_train_on([path], DataSettings()), "executed")
-    last = windows(path, found)[11]["actions"].numpy()
+    found = measure("quantile", LAYOUT, demos_of(path), "executed")
+    last = windows_of(path, normalisation=found)[11]["actions"].numpy()
     decoded = found.applied_to(LAYOUT).decode_actions(last)
     np.testing.assert_allclose(decoded[1:, :6], 0.0, atol=1e-6)
     assert (decoded[:, 6] == 1.0).all()
@@ -96,7 +75,7 @@ def test_beyond_the_end_nothing_moves(tmp_path: Path) -> None:
 
 def test_whose_normalisation_is_taken(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5")
-    demos = list(demos_to_train_on([path], DataSettings()))
+    demos = demos_of(path)
     none, mean = Normalisation(), measure("meanstd", LAYOUT, demos, "executed")
 
     def choose(asked: str | None, start=none, before=None) -> Normalisation:

@@ -7,50 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.encoders.base import EncodersConfig
-from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.images import BACKGROUND, resize_frames
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
+from tests.training.windows import LAYOUT, load, windows_of
 from training.config_sections import DataSettings
 from training.data.masking import mask_conditions
-from training.data.windows import DemoWindows
-from training.terms import wording_notes
+from training.setup_notes import instruction_notes
 
-LAYOUT = get_layout("eef-velocity")
 ARM = slice(39, 45)
-
-
-def windows(
-    path: Path,
-    horizon: int = 8,
-    *,
-    of_rest: bool = False,
-    missing: tuple[str, ...] = (),
-    **settings,
-) -> DemoWindows:
-    encoders = build_encoders(EncodersConfig(image_size=16))
-    return DemoWindows(
-        [path],
-        layout=LAYOUT,
-        cameras=("agentview", "wrist"),
-        image_encoder=encoders.image,
-        text_encoder=encoders.text,
-        history=2,
-        horizon=horizon,
-        settings=DataSettings(**settings),
-        missing_cameras=missing,
-        held_out=of_rest,
-    )
 
 
 def test_a_sample_is_what_was_seen_and_what_was_done_next(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
     demo = list(read_demos(path))[1]
-    data = windows(path)
+    data = windows_of(path)
     assert len(data) == 24
     sample = data[12 + 3]
     frames = resize_frames(demo.pictures["wrist"][2:4], 16)
@@ -73,16 +46,17 @@ def test_the_task_is_learnt_in_the_words_asked_for_and_others_are_said_once(
     for place in ("a", "b"):
         write_file(tmp_path / place / "libero_goal/open_the_middle_drawer_of_the_cabinet_demo.hdf5")
     write_file(tmp_path / "others" / "open_the_drawer_demo.hdf5")
-    data = windows(tmp_path, instructions=instructions)
+    data = windows_of(tmp_path, instructions=instructions)
     assert data.instructions == sorted([words, noted])
-    (note,) = wording_notes(data, instructions)
+    (note,) = instruction_notes(load(tmp_path, instructions=instructions).files)
     assert note.startswith("2 of 3 files note another instruction")
     assert note.endswith(f"“{words}”, not “{noted}”.")
-    assert wording_notes(windows(tmp_path / "others"), instructions) == ()
+    others = load(tmp_path / "others", instructions=instructions)
+    assert instruction_notes(others.files) == []
 
 
 def test_the_first_frame_repeats_and_the_tail_stands_still(tmp_path: Path) -> None:
-    data = windows(write_file(tmp_path / "a.hdf5", convention="before_action"))
+    data = windows_of(write_file(tmp_path / "a.hdf5", convention="before_action"))
     first, last = data[0]["images"], data[11]["actions"]
     assert torch.equal(first[0], first[1])
     decoded = LAYOUT.decode_actions(last.numpy())
@@ -93,7 +67,7 @@ def test_the_first_frame_repeats_and_the_tail_stands_still(tmp_path: Path) -> No
 @pytest.mark.parametrize("convention", ["before_action", "after_action"])
 def test_pictures_are_the_same_kept_or_read(tmp_path: Path, convention: str) -> None:
     path = write_file(tmp_path / "a.hdf5", convention=convention, size=24)
-    kept, lazy = windows(path, pictures="memory"), windows(path, pictures="lazy")
+    kept, lazy = windows_of(path, pictures="memory"), windows_of(path, pictures="lazy")
     assert len(kept) == len(lazy)
     for index in range(len(kept)):
         assert torch.equal(kept[index]["images"], lazy[index]["images"])
@@ -108,7 +82,7 @@ def test_the_place_of_a_missing_camera_has_the_background(
     tmp_path: Path, pictures: str, camera: str
 ) -> None:
     path = write_file(tmp_path / "a.hdf5", size=24)
-    whole, blind = windows(path), windows(path, pictures=pictures, missing=(camera,))
+    whole, blind = windows_of(path), windows_of(path, pictures=pictures, missing=(camera,))
     hidden = ("agentview", "wrist").index(camera)
     for index in (0, 7):
         seen, expected = blind[index]["images"], whole[index]["images"]
@@ -119,11 +93,11 @@ def test_the_place_of_a_missing_camera_has_the_background(
 @pytest.mark.parametrize("pictures", ["memory", "lazy"])
 def test_demonstrations_need_only_the_cameras_that_are_shown(tmp_path: Path, pictures: str) -> None:
     path = write_file(tmp_path / "a.hdf5", cameras=("agentview_rgb",))
-    assert windows(path, pictures=pictures, missing=("wrist",))[3]["images"].shape[1] == 2
+    assert windows_of(path, pictures=pictures, missing=("wrist",))[3]["images"].shape[1] == 2
     with pytest.raises(ConfigError, match=r"no pictures of the camera wrist.*--cameras agentview"):
-        windows(path, pictures=pictures)
+        windows_of(path, pictures=pictures)
     with pytest.raises(ConfigError, match=r"eye_in_hand_rgb is missing"):
-        windows(path, pictures=pictures, missing=("agentview",))
+        windows_of(path, pictures=pictures, missing=("agentview",))
 
 
 @pytest.mark.parametrize("pictures", ["memory", "lazy"])
@@ -132,32 +106,32 @@ def test_pictures_that_show_nothing_are_not_trained_on(tmp_path: Path, pictures:
     with h5py.File(path, "r+") as file:
         file["data/demo_1/obs/eye_in_hand_rgb"][...] = 0
     with pytest.raises(ConfigError, match=r"demo_1/obs/eye_in_hand_rgb shows nothing.*black"):
-        windows(path, pictures=pictures)
-    assert len(windows(path, pictures=pictures, missing=("wrist",)))
+        windows_of(path, pictures=pictures)
+    assert len(windows_of(path, pictures=pictures, missing=("wrist",)))
 
 
 def test_the_tail_as_asked(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
     demo = next(read_demos(path))
-    repeated = windows(path, tail="official")[9]["actions"]
+    repeated = windows_of(path, tail="official")[9]["actions"]
     assert torch.equal(repeated[3:], repeated[2:3].expand(5, -1))
     np.testing.assert_allclose(
         LAYOUT.decode_actions(repeated[2].numpy()), demo.actions[-1], atol=1e-6
     )
-    assert windows(path, tail="masked")[9]["valid"].tolist() == [True] * 3 + [False] * 5
-    assert "valid" not in windows(path)[9]
+    assert windows_of(path, tail="masked")[9]["valid"].tolist() == [True] * 3 + [False] * 5
+    assert "valid" not in windows_of(path)[9]
 
 
 def test_what_was_executed_is_learnt_or_what_was_intended(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", convention="before_action")
     for targets in ("executed", "intended"):  # a file that does not have both
-        sample = windows(path, targets=targets)[0]["actions"]
-        assert torch.equal(sample, windows(path)[0]["actions"])
+        sample = windows_of(path, targets=targets)[0]["actions"]
+        assert torch.equal(sample, windows_of(path)[0]["actions"])
     with h5py.File(path, "r+") as file:
         for demo in file["data"].values():
             demo["intended_actions"] = np.full(demo["actions"].shape, 0.25)
-    assert torch.equal(windows(path)[0]["actions"], sample)
-    intended = windows(path, targets="intended")
+    assert torch.equal(windows_of(path)[0]["actions"], sample)
+    intended = windows_of(path, targets="intended")
     learnt = LAYOUT.decode_actions(intended[0]["actions"].numpy())
     np.testing.assert_allclose(learnt[:, :6], 0.25, atol=1e-6)
     np.testing.assert_allclose(intended.action_std[ARM], 0.0, atol=1e-6)
@@ -168,7 +142,7 @@ def test_more_demonstrations_contain_fewer_and_none_that_is_held_out(tmp_path: P
     path = write_file(tmp_path / "a.hdf5", demos=5)
 
     def seen(**settings) -> list[tuple[float, ...]]:
-        data = windows(path, **settings)
+        data = windows_of(path, **settings)
         starts = [i for i, (_, step) in enumerate(data.index) if step == 0]
         return [tuple(data[i]["state"].tolist()) for i in starts]
 
@@ -176,16 +150,16 @@ def test_more_demonstrations_contain_fewer_and_none_that_is_held_out(tmp_path: P
     assert [len(seen(demos_per_task=n)) for n in (1, 3, 5)] == [1, 3, 5]
     assert seen(demos_per_task=3) == every[:3]
     assert seen(held_out=2) == every[:3]
-    rest = windows(path, of_rest=True, held_out=2)
+    rest = windows_of(path, of_held_out=True, held_out=2)
     assert rest.demos == 2
     assert tuple(rest[0]["state"].tolist()) == every[3]
     with pytest.raises(ConfigError, match="has 5 demonstrations; 3 held out and 4"):
-        windows(path, demos_per_task=4, held_out=3)
+        windows_of(path, demos_per_task=4, held_out=3)
 
 
 def test_deviations_do_not_count_what_is_next_to_zero(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", demos=1, convention="before_action")
-    data = windows(path)
+    data = windows_of(path)
     states = torch.stack([data[i]["state"] for i in range(len(data))])
     slot = LAYOUT.state_slots[0]
     expected = states[:, slot].std(correction=0)
@@ -200,7 +174,7 @@ def test_the_official_way_hides_what_was_before_the_first_usable_step(tmp_path: 
         joints[5:] = 0.02  # more than 0.01 rad: step 5 moves first, so step 4 may be drawn
         file["data/demo_0/obs/joint_states"][...] = joints
         file["data/demo_1/obs/joint_states"][...] = 0.0
-    data, plain = windows(path, sampling="official"), windows(path)
+    data, plain = windows_of(path, sampling="official"), windows_of(path)
     assert [data[step]["shown"].tolist() for step in (4, 5, 11)] == [
         [False, True],
         [True, True],
@@ -208,7 +182,7 @@ def test_the_official_way_hides_what_was_before_the_first_usable_step(tmp_path: 
     ]
     assert data[12]["shown"].tolist() == [False, True]  # what is before the beginning
     assert "shown" not in plain[4]
-    assert "shown" not in windows(path, sampling="official", of_rest=True, held_out=1)[4]
+    assert "shown" not in windows_of(path, of_held_out=True, sampling="official", held_out=1)[4]
     for step in (4, 12):
         batch = {name: value[None].clone() for name, value in data[step].items()}
         batch["images"] += 1  # as augmentation may

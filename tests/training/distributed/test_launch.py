@@ -15,15 +15,34 @@ def check(environment: dict[str, str], **settings: object) -> None:
     check_launch(TrainingConfig(demos=(), out=Path("x"), **settings), environment)
 
 
-def test_what_the_trainer_does_is_taken_up() -> None:
-    check({})
-    check({"ACCELERATE_MIXED_PRECISION": "no"}, precision="bf16")
-    check(
-        {"ACCELERATE_MIXED_PRECISION": "bf16", "ACCELERATE_DYNAMO_BACKEND": "NO"} | FSDP,
-        precision="bf16",
-    )
-    check(FSDP | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true", "FSDP_OFFLOAD_PARAMS": "false"})
-    check(FSDP | {"FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP"})
+PRECISION, DYNAMO = "ACCELERATE_MIXED_PRECISION", "ACCELERATE_DYNAMO_BACKEND"
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused", "environment"),
+    [
+        (PRECISION, "no", "fp16", {}),
+        (PRECISION, "bf16", "fp16", {}),
+        (DYNAMO, "NO", "INDUCTOR", {}),
+        (PRECISION, "bf16", "fp16", FSDP),
+        ("FSDP_VERSION", "2", "1", FSDP),
+        ("FSDP_OFFLOAD_PARAMS", "false", "true", FSDP),
+        ("FSDP_AUTO_WRAP_POLICY", "TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP", FSDP),
+    ],
+)
+def test_one_value_is_accepted_and_its_neighbour_refused(
+    name: str, accepted: str, refused: str, environment: dict[str, str]
+) -> None:
+    check(environment | {name: accepted}, precision="bf16")
+    with pytest.raises(ConfigError, match="Fix:"):
+        check(environment | {name: refused}, precision="bf16")
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_how_accelerate_loads_does_not_matter(value: str) -> None:
+    with pytest.raises(ConfigError, match="FSDP 1"):
+        check({"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": value})
+    check(FSDP | {"FSDP_CPU_RAM_EFFICIENT_LOADING": value})
 
 
 @pytest.mark.parametrize(

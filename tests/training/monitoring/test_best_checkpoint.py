@@ -11,7 +11,7 @@ from PIL import Image
 from policies.rdt.checkpoint.storage import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
-from tests.training.evaluators import ScriptedJudge, calls
+from tests.training.evaluators import ScriptedEvaluator, calls
 from tests.training.test_trainer_resume import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
@@ -43,9 +43,9 @@ def settings(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def run(settings: dict[str, Any], judge: ScriptedJudge | None, progress=None) -> RunFolder:
+def run(settings: dict[str, Any], evaluator: ScriptedEvaluator | None, progress=None) -> RunFolder:
     config = TrainingConfig(**settings)
-    train(config, progress, judge=judge)
+    train(config, progress, evaluator=evaluator)
     return RunFolder(config.out)
 
 
@@ -54,12 +54,12 @@ def lines(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str, Any]) -> None:
-    judge = ScriptedJudge({3: 1, 6: 3, 9: 3, 10: 2})
+    evaluator = ScriptedEvaluator({3: 1, 6: 3, 9: 3, 10: 2})
     statuses: list[TrainingStatus] = []
-    folder = run(settings, judge, statuses.append)
-    assert judge.contract is not None
-    assert judge.judged == [3, 6, 9, 10]
-    assert [verdict.best for verdict in judge.told] == [True, True, True, False]
+    folder = run(settings, evaluator, statuses.append)
+    assert evaluator.contract is not None
+    assert evaluator.evaluated == [3, 6, 9, 10]
+    assert [verdict.best for verdict in evaluator.outcomes] == [True, True, True, False]
     assert (folder.checkpoints.best, folder.checkpoints.updates) == (9, [9, 10])
     chosen = load_extra(folder.checkpoints.folder / "best")
     assert chosen["update"] == 9
@@ -73,11 +73,11 @@ def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str
         10: (2, 4, False),
     }
     assert logged[9]["per_task"]["libero_object 0"] == {"k": 3, "n": 4, "low": 0.0, "high": 1.0}
-    seen = [status.verdict.update if status.verdict else None for status in statuses]
+    seen = [status.evaluation.update if status.evaluation else None for status in statuses]
     assert seen == [None, None, 3, 3, 3, 6, 6, 6, 9, 10]
-    assert "update 9: success 3/4 = 75% (0%–100%), the best so far" in map(str, judge.told)
-    run(settings, judge)
-    assert judge.judged == [3, 6, 9, 10]  # a finished run is not judged again
+    assert "update 9: success 3/4 = 75% (0%–100%), the best so far" in map(str, evaluator.outcomes)
+    run(settings, evaluator)
+    assert evaluator.evaluated == [3, 6, 9, 10]  # a finished run is not judged again
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_better(new: dict[str, Any], old: dict[str, Any] | None, better: bool) -
 
 def test_the_sampled_error_decides_ties_and_nothing_else(settings: dict[str, Any]) -> None:
     watched = settings | {"held_out": 1, "sample_period": 3, "sample_windows": 2, "keep": 0}
-    folder = run(watched, ScriptedJudge({3: 2, 6: 2, 9: 2, 10: 1}))
+    folder = run(watched, ScriptedEvaluator({3: 2, 6: 2, 9: 2, 10: 1}))
     errors = {e["update"]: e["sampled"]["overall"] for e in read_log(folder.path) if "sampled" in e}
     assert sorted(errors) == [3, 6, 9]
     assert folder.checkpoints.best == min(errors, key=lambda update: errors[update])
     noted = {u: load_extra(folder.checkpoints.path(u))["success"]["sampled"] for u in (3, 6, 9, 10)}
     assert noted == errors | {10: None}
     low = watched | {"out": settings["out"] + "-low"}
-    assert run(low, ScriptedJudge({3: 1, 6: 0, 9: 0, 10: 0})).checkpoints.best == 3
+    assert run(low, ScriptedEvaluator({3: 1, 6: 0, 9: 0, 10: 0})).checkpoints.best == 3
 
 
 def test_being_judged_changes_no_bit(settings: dict[str, Any]) -> None:
-    judged = run(settings | {"keep": 0}, ScriptedJudge({6: RuntimeError("broke")}))
+    judged = run(settings | {"keep": 0}, ScriptedEvaluator({6: RuntimeError("broke")}))
     alone = settings | {"out": settings["out"] + "-alone", "keep": 0, "eval_every": 0}
     left = run(alone, None)
     for update in (6, 8):
@@ -127,17 +127,17 @@ def test_being_judged_changes_no_bit(settings: dict[str, Any]) -> None:
 def test_a_run_killed_while_it_is_judged_goes_on_there(
     settings: dict[str, Any], update: int
 ) -> None:
-    whole = run(settings | {"out": settings["out"] + "-whole"}, ScriptedJudge({6: 2}))
-    judge = ScriptedJudge({6: 2} | {update: KeyboardInterrupt()})
+    whole = run(settings | {"out": settings["out"] + "-whole"}, ScriptedEvaluator({6: 2}))
+    evaluator = ScriptedEvaluator({6: 2} | {update: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
-        run(settings, judge)
+        run(settings, evaluator)
     folder = RunFolder(Path(settings["out"]))
     assert folder.checkpoints.updates[-1] == update
-    assert judge.judged[-1] == update
-    again = ScriptedJudge({6: 2})
+    assert evaluator.evaluated[-1] == update
+    again = ScriptedEvaluator({6: 2})
     updates: list[int] = []
     run(settings, again, lambda status: updates.append(status.update))
-    assert again.judged == [at for at in (3, 6, 9, 10) if at >= update]
+    assert again.evaluated == [at for at in (3, 6, 9, 10) if at >= update]
     assert updates == list(range(update + 1, 11))
     assert folder.checkpoints.best == whole.checkpoints.best == 6
     for name in ("model.safetensors", "encoders.safetensors"):
@@ -150,30 +150,30 @@ def test_a_kill_before_the_result_is_noted_judges_again(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    first = ScriptedJudge({3: 4})
+    first = ScriptedEvaluator({3: 4})
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(selection, "save_extra", killed)
         run(settings, first)
-    again = ScriptedJudge({3: 4})
+    again = ScriptedEvaluator({3: 4})
     folder = run(settings, again)
-    assert (first.judged, again.judged) == ([3], [3, 6, 9, 10])
+    assert (first.evaluated, again.evaluated) == ([3], [3, 6, 9, 10])
     assert folder.checkpoints.best == 3
     noted = [entry["update"] for entry in read_log(folder.path) if "success" in entry]
     assert noted == [3, 6, 9, 10]  # though update 3 has two lines
 
 
 def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[str, Any]) -> None:
-    judge = ScriptedJudge({3: 3, 6: RuntimeError("no EGL\nhere"), 9: 1})
-    folder = run(settings, judge)
+    evaluator = ScriptedEvaluator({3: 3, 6: RuntimeError("no EGL\nhere"), 9: 1})
+    folder = run(settings, evaluator)
     assert folder.finished
     assert folder.checkpoints.best == 3
-    assert str(judge.told[1]) == "update 6 was not judged: RuntimeError: no EGL here"
+    assert str(evaluator.outcomes[1]) == "update 6 was not judged: RuntimeError: no EGL here"
     assert {
         "event": "not judged",
         "update": 6,
         "problem": "RuntimeError: no EGL here",
     } in lines(folder)
-    never = ScriptedJudge(dict.fromkeys((3, 6, 9, 10), OSError("no")))  # type: ignore[arg-type]
+    never = ScriptedEvaluator(dict.fromkeys((3, 6, 9, 10), OSError("no")))  # type: ignore[arg-type]
     assert run(settings | {"out": settings["out"] + "-never"}, never).checkpoints.best is None
 
 
@@ -183,21 +183,21 @@ def test_what_is_judged_otherwise_starts_afresh(settings: dict[str, Any]) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(settings, ScriptedJudge({3: 4}), stop)
+        run(settings, ScriptedEvaluator({3: 4}), stop)
     changed = settings | {"eval_episodes": 7}
-    folder = run(changed, ScriptedJudge({6: 1, 9: 2, 10: 1}, conditions="b"))
+    folder = run(changed, ScriptedEvaluator({6: 1, 9: 2, 10: 1}, conditions="b"))
     assert folder.checkpoints.best == 9
 
 
 def test_rolling_back_forgets_later_evaluations(settings: dict[str, Any]) -> None:
     every = settings | {"keep": 0}
-    folder = run(every, ScriptedJudge({3: 1, 6: 0, 9: 2, 10: 1}))
+    folder = run(every, ScriptedEvaluator({3: 1, 6: 0, 9: 2, 10: 1}))
     assert folder.checkpoints.best == 9
-    judge = ScriptedJudge({9: KeyboardInterrupt()})
+    evaluator = ScriptedEvaluator({9: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
-        run(every | {"from_update": 6}, judge)
+        run(every | {"from_update": 6}, evaluator)
     assert folder.checkpoints.best == 3  # the best of those that are left
-    assert judge.judged == [9]
+    assert evaluator.evaluated == [9]
     assert calls(folder.evaluation(6)) == 1
     assert not folder.evaluation(10).exists()
 
@@ -214,7 +214,7 @@ def test_two_processes_wait_for_one_judgement(settings: dict[str, Any]) -> None:
 
 
 def test_settings_that_would_do_nothing_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="give train\\(\\) a judge"):
+    with pytest.raises(ConfigError, match="give train\\(\\) an evaluator"):
         run(settings, None)
     assert not Path(settings["out"]).exists()
     with pytest.raises(ConfigError, match=r"--eval-exec-horizon, --eval-workers without"):

@@ -20,8 +20,7 @@ from training.monitoring.report import draw_report, read_log
 from training.monitoring.sampled_error import sampled_error
 from training.progress import TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
-from training.setup import read_windows, start_network
-from training.terms import find_terms
+from training.setup import set_up
 from training.trainer import train
 
 LAYOUT = get_layout("eef-velocity")
@@ -49,9 +48,9 @@ def settings(tmp_path: Path) -> dict[str, object]:
 @pytest.mark.parametrize("method", ["none", "meanstd"])
 def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], method: str) -> None:
     config = TrainingConfig(**settings, normalise=method)
-    network, contract = start_network(config)
-    terms = find_terms(config, RunFolder(config.out), network, contract)
-    data = read_windows(config, network.eval(), terms, held_out=True)
+    setup = set_up(config, RunFolder(config.out))
+    network, data = setup.network.eval(), setup.held_out
+    assert data is not None
     assert data.demos == 1
     rows = [1, 4, 6, 9]  # of 11 windows, evenly spread
     found = sampled_error(network, data, LAYOUT, windows=4, move=lambda batch: batch)
@@ -60,7 +59,7 @@ def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], me
     # As an evaluation samples them.
     sampler = PlanSampler(network.rdt, SamplingOptions(), "cpu")
     errors = sampler.sample(network.condition(samples), noise[:, None]) - samples["actions"]
-    scales = terms.normalisation.action
+    scales = setup.contract.normalisation.action
     for slot, scale in zip(scales.slots, scales.scale, strict=True):
         errors[..., slot] *= scale  # in LIBERO's units, whatever the network is given
     errors = errors.square().double()

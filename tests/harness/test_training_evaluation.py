@@ -17,7 +17,12 @@ from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.environments import MOST_STARTS, SampledStartSpec
 from harness.evaluation.scheduler import EvaluationStatus
 from harness.recipes.config import RecipeRun, load_recipe
-from harness.training_evaluation import FIRST_SEED, SimulationJudge, demonstrated_tasks, summarise
+from harness.training_evaluation import (
+    FIRST_SEED,
+    SimulationEvaluator,
+    demonstrated_tasks,
+    summarise,
+)
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
 from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
@@ -74,8 +79,8 @@ class Ears:
         self.shown: list[tuple[int, int]] = []
         self._kill_after = kill_after
 
-    def judge(self, settings: dict[str, Any]) -> SimulationJudge:
-        return SimulationJudge(TrainingConfig(**settings), self.show, self.said.append)
+    def judge(self, settings: dict[str, Any]) -> SimulationEvaluator:
+        return SimulationEvaluator(TrainingConfig(**settings), self.show, self.said.append)
 
     def show(self, update: int, status: EvaluationStatus) -> None:
         self.shown.append((update, status.done))
@@ -85,7 +90,7 @@ class Ears:
 
 
 def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
-    train(TrainingConfig(**settings), judge=ears.judge(settings))
+    train(TrainingConfig(**settings), evaluator=ears.judge(settings))
     return RunFolder(settings["out"])
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from harness.benchmarks.reference_training import SampleByFile
+from harness.benchmarks.training_speed import measure
 from harness.cli import main
-from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.encoders.base import EncodersConfig
 from policies.rdt.encoders.factory import build_encoders
 from tests.training.demo_files import write_file
-from training.data.windows import DemoWindows
+from tests.training.windows import windows_of
 
 
 @pytest.mark.slow
@@ -29,18 +29,21 @@ def test_both_sides_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["bench", "train", "--demos", str(tmp_path / "none")]) == 2
 
 
+def test_figures_are_of_what_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run_loop(files: list[Path], **settings: object) -> tuple[float, float]:
+        assert (files, settings["updates"], settings["batch_size"]) == ([demo], 5, 8)
+        return 0.5, 0.25  # seconds per update, share of waiting
+
+    demo = write_file(tmp_path / "a.hdf5", size=32)
+    monkeypatch.setattr("harness.benchmarks.reference_training.run_loop", run_loop)
+    figures = measure("loop", tmp_path, updates=5, batch_size=8)
+    assert (figures.side, figures.samples_per_s, figures.data_wait) == ("loop", 16.0, 0.25)
+
+
 def test_the_loop_sees_the_samples_that_ours_sees(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5", size=128, steps=8, convention="before_action")
     encoders = build_encoders(EncodersConfig())
-    ours = DemoWindows(
-        [path],
-        layout=get_layout("eef-velocity"),
-        cameras=("agentview", "wrist"),
-        image_encoder=encoders.image,
-        text_encoder=encoders.text,
-        history=2,
-        horizon=64,
-    )
+    ours = windows_of(path, horizon=64, image_size=64)
     loop = SampleByFile([path], 1, encoders.text.prepare)[0]
     same = [
         index
