@@ -97,7 +97,7 @@ def collect(
     found: dict[tuple[str, int], Collected] = {}
     wanted: list[tuple[CollectionConfig, Task]] = []
     for config in every:
-        for index in config.tasks:
+        for index in config.tasks or ():
             task = find_task(config.suite, index)
             there = finished_before(config, task)
             if there is not None:
@@ -109,7 +109,7 @@ def collect(
         require_rendering()
         with sole_writer(every[0].out / ".parts", every[0].out):
             _collect(wanted, found, workers, _telling_once(progress))
-    return [found[config.suite, index] for config in every for index in config.tasks]
+    return [found[config.suite, index] for config in every for index in config.tasks or ()]
 
 
 def _collect(

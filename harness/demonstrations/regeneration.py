@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from harness.capacity import MOST_WORKERS
+from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
@@ -30,30 +29,9 @@ from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
-from tasks.settings import settings
 from tasks.starts import StoredStart
 from tasks.suites import Task
 from training.demos.writer import merge_demos
-
-
-@settings
-class RegenerationConfig:
-    """How to make demo files anew."""
-
-    resolution: int = Field(default=256, ge=16, le=2048)
-    """Height and width of the pictures, pixels."""
-    noops: Literal["openvla", "resting", "keep"] = "openvla"
-    """Which actions are left out: ``openvla``: those that do nothing, as OpenVLA does; ``resting``:
-    of these, those at which the fingers rest, too; ``keep``: none."""
-    settle_steps: int = Field(default=10, ge=0, le=200)
-    """Control steps of waiting before official demonstrations, as evaluations do; ours begin with
-    their own."""
-    workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
-    """Processes; not part of what is made."""
-
-    def recipe(self) -> dict[str, Any]:
-        """Return what determines the result, as plain data."""
-        return {name: value for name, value in asdict(self).items() if name != "workers"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +71,19 @@ class Regenerated:
 
 
 Progress = Callable[[Path, Remade], None]
+
+
+def count_demos(files: Sequence[Path]) -> int:
+    """Return how many demonstrations files hold.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+    total = 0
+    for path in files:
+        with open_demo_file(path) as file:
+            total += len(file.demos())
+    return total
 
 
 def regenerate(
