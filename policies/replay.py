@@ -4,15 +4,15 @@ It tells whether demonstrations, simulator and evaluation belong together: demon
 collected on the same versions succeed in every episode, step for step. Official ones were recorded
 on other versions and some drift off (LIBERO's issue 16).
 
-Only what is executed is read from a file: its actions, and the start that ``tasks.demos.start``
-finds, as ``demos replay`` does. A file may be anybody's, so ``tasks.demos.file`` opens it.
+Of a file its actions are read, and the start that ``tasks.demos.start`` finds, as ``demos replay``
+does. The file may be damaged or foreign, so ``tasks.demos.file`` opens it.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,9 +26,7 @@ from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
 from tasks.starts import IndexedStart, SampledStart, Start
-
-if TYPE_CHECKING:
-    from tasks.suites import Task
+from tasks.suites import Task, find_task
 
 StartChoice = Literal["auto", "stored"]
 
@@ -104,14 +102,14 @@ class ReplayPolicy:
             ConfigError: No episode was started.
             SpecMismatchError: It is not: other versions or another protocol made it.
         """
-        demo, there = self._begun(), np.asarray(simulator.get_state())
+        demo, state = self._begun(), np.asarray(simulator.get_state())
         start = demo.start
-        if not isinstance(start, SampledStart | IndexedStart) or np.array_equal(there, demo.state):
+        if not isinstance(start, SampledStart | IndexedStart) or np.array_equal(state, demo.state):
             return
-        apart = np.abs(there - demo.state).max() if there.shape == demo.state.shape else np.inf
+        distance = np.abs(state - demo.state).max() if state.shape == demo.state.shape else np.inf
         raise SpecMismatchError(
             f"{demo.source} starts from another state than its seed {start.seed} gives here "
-            f"(up to {apart:.2g} apart): it was collected under another protocol or on other "
+            f"(up to {distance:.2g} apart): it was collected under another protocol or on other "
             "versions. Fix: give the --protocol it was collected under, or --option.start stored "
             "to start from the stored state, from which a replay may drift off."
         )
@@ -144,25 +142,24 @@ class ReplayPolicy:
         return self._demo
 
     def _load(self, suite: str, task: int, init_state: int) -> ReplayedDemo:
-        from tasks.suites import find_task
-
-        found = find_task(suite, task)
+        demonstrated = find_task(suite, task)
         number = init_state if self._number is None else self._number
-        return read_replayed(self._file(found), found, number, stored=self._choice == "stored")
+        path = self._file(demonstrated)
+        return read_replayed(path, demonstrated, number, stored=self._choice == "stored")
 
-    def _file(self, task: "Task") -> Path:
+    def _file(self, task: Task) -> Path:
         if self._demos.is_file():
             return self._demos
         if not self._demos.is_dir():
             raise ConfigError(f"The demos '{self._demos}' do not exist. Fix: give --option.demos.")
-        wanted = Path(task.demo_file)
-        for file in (self._demos / wanted, self._demos / wanted.name):
+        relative = Path(task.demo_file)
+        for file in (self._demos / relative, self._demos / relative.name):
             if file.is_file():
                 return file
         raise ConfigError(
-            f"There are no demos of {task.suite} task {task.index}: neither '{wanted}' nor "
-            f"'{wanted.name}' is in '{self._demos}'. Fix: give --tasks that have demos, or collect "
-            "them with 'libero-bench collect'."
+            f"There are no demos of {task.suite} task {task.index}: neither '{relative}' nor "
+            f"'{relative.name}' is in '{self._demos}'. Fix: give --tasks that have demos, or "
+            "collect them with 'libero-bench collect'."
         )
 
 
@@ -183,7 +180,7 @@ def build_replay(
     return ReplayPolicy(demos, demo=demo, start=start)
 
 
-def read_replayed(path: Path, task: "Task", number: int, *, stored: bool = False) -> ReplayedDemo:
+def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) -> ReplayedDemo:
     """Read what is needed of a demonstration.
 
     Args:
@@ -215,11 +212,12 @@ def read_replayed(path: Path, task: "Task", number: int, *, stored: bool = False
         )
 
 
-def _check_task(file: DemoFile, task: "Task") -> None:
+def _check_task(file: DemoFile, task: Task) -> None:
     """Refuse another task's file."""
-    of = demo_task(file)
-    if of.name != task.name:
+    demonstrated = demo_task(file)
+    if demonstrated.name != task.name:
         raise SpecMismatchError(
-            f"'{file.path}' holds demos of '{of.name}', but {task.suite} task {task.index} is "
-            f"'{task.name}'. Fix: give that task with --tasks, or a folder with a file for each."
+            f"'{file.path}' holds demos of '{demonstrated.name}', but {task.suite} task "
+            f"{task.index} is '{task.name}'. Fix: give that task with --tasks, or a folder "
+            "with a file for each."
         )

@@ -1,8 +1,8 @@
 """Opening demo files that may be damaged, foreign or hostile.
 
-A file is somebody else's word: HDF5 lets it point into other files, and declare more rows than any
-memory holds while storing none. Whatever is handed out here lies in the file itself, and its
-declared size has been compared with what is stored before anything of that size is allocated.
+HDF5 lets a file point into other files, and declare more rows than any memory holds while storing
+none. Every dataset returned here lies in the file itself, and its declared size was compared with
+the stored size before memory was allocated.
 """
 
 import json
@@ -24,7 +24,7 @@ _MAX_STEPS = 20_000
 _MAX_BYTES = 2 << 30
 _MAX_CHUNK = 1 << 30
 _SMALL = 1 << 20
-_LOOKED_AT = 5  # pictures of a demonstration
+_SAMPLED_IMAGES = 5  # of a demonstration
 _MAX_RATIO = 1100  # deflate's limit is 1032 to 1
 _DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises
 
@@ -179,7 +179,7 @@ class DemoFile:
         Raises:
             ConfigError: All those looked at have one colour.
         """
-        rows = np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(int))
+        rows = np.unique(np.linspace(0, len(dataset) - 1, _SAMPLED_IMAGES).astype(int))
         if all(is_blank(self.read(dataset, row)) for row in rows):
             colour = self.read(dataset, 0)[0, 0].tolist()
             raise ConfigError(
@@ -189,7 +189,7 @@ class DemoFile:
             )
 
     def read(self, dataset: h5py.Dataset, rows: Any = ...) -> Any:
-        """Read rows of a dataset that was handed out here."""
+        """Read rows of a dataset that ``dataset`` or ``pictures`` returned."""
         with self._reading(dataset.name):
             return dataset[rows]
 
@@ -204,7 +204,7 @@ class DemoFile:
         return value.item() if isinstance(value, np.generic) else value
 
     def json(self, node: h5py.Group, name: str) -> Any:
-        """Return what an attribute of JSON text says; None where it is missing."""
+        """Return the content of an attribute of JSON text; None where it is missing."""
         text = self.attribute(node, name)
         if text is None:
             return None
@@ -220,10 +220,10 @@ class DemoFile:
         """
         noted = self.attribute(self.data, "provenance")
         try:
-            found = json.loads(noted) if isinstance(noted, str) else None
+            provenance = json.loads(noted) if isinstance(noted, str) else None
         except (ValueError, RecursionError):
-            found = None
-        return found if isinstance(found, dict) else {}
+            provenance = None
+        return provenance if isinstance(provenance, dict) else {}
 
     def noted_instruction(self) -> str | None:
         """Return the task in words as the file has it; None where it has none."""

@@ -1,4 +1,4 @@
-"""Finding demo files, and naming what is given in their place."""
+"""Finding demo files and their tasks, and recognising other formats."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from tasks.demos.file import DemoFile
 from tasks.errors import ConfigError
 from tasks.suites import ORIGINAL_SUITES, SUITES, Instructions, Task, same_words, suite_tasks
 
-_LOOKED_INTO = 2_000
-"""Folders and files that are looked at to name another format."""
+_MOST_SCANNED = 2_000
+"""Files that are scanned at most to recognise another format."""
 _COLLECT = "make demos with 'libero-bench collect', or give LIBERO's own HDF5 files"
 _HDF5 = (
     "not read here. Fix: LIBERO's demonstrations are there as HDF5: 'libero-bench demos download' "
@@ -23,7 +23,7 @@ _FORMS = {
     r"/\.zarray$|/\.zgroup$|/zarr\.json$": f"a Zarr store, {_HDF5}",
     r"\.(zip|tar|tgz|tar\.\w+)$": "an archive. Fix: unpack it, and give the folder",
 }
-"""What a file's name, its folder before it, says of the format, and what can be done."""
+"""Formats by the names of their files and folders, with what can be done about each."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _ADDRESS = re.compile(r"(https?|hf):/")
 
@@ -82,7 +82,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _nothing(path: Path) -> str:
     """Say what lies at a path that has no demo files, and what to do."""
     if path.is_dir():
-        for file in islice(_walk(path), _LOOKED_INTO):
+        for file in islice(_walk(path), _MOST_SCANNED):
             if form := _form_of(file):
                 return f"it has no *.hdf5 file below it, but {form}"
         return f"it has no *.hdf5 file below it. Fix: {_COLLECT}"

@@ -1,10 +1,11 @@
 """How the episode of a demonstration begins, so that its actions can be executed again.
 
-Ours begin as an evaluation does, by LIBERO's reset with a seed, and settling; the seed is noted
-(``scene_seed``), and everything hidden in the simulator follows from it. Official ones begin in the
-middle of somebody's episode: the state is ``states[0]``, and the fixtures, which no state contains,
-stand where the MJCF in ``model_file`` has them. Regenerated ones begin there, too, with steps of
-settling that the attribute ``start`` notes in ours and the time in ``states`` betrays in others.
+Ours begin as an evaluation does, with LIBERO's seeded reset and settling. The attribute
+``scene_seed`` notes the seed, from which everything hidden in the simulator follows. Official ones
+begin in the middle of an episode: the state is ``states[0]``, and the fixtures, which no state
+contains, stand where the MJCF in ``model_file`` has them. Regenerated ones begin there too and
+settle; ours note the number of settling steps in the attribute ``start``, in others it follows from
+the time in ``states``.
 """
 
 import json
@@ -51,11 +52,11 @@ def read_start(file: DemoFile, name: str, *, stored: bool = False) -> Start:
     xml = xml if isinstance(xml, str) else ""
     try:
         if stored:
-            return _taken_up(file, name, xml)
+            return _stored_start(file, name, xml)
         if seed is not None:
             return SampledStart(seed=_count(seed))
         if noted is None:
-            return _taken_up(file, name, xml)
+            return _stored_start(file, name, xml)
         if "init_state" in noted:
             return IndexedStart(init_state=_count(noted["init_state"]), seed=_count(noted["seed"]))
         state = np.asarray(noted["state"], dtype=np.float64)
@@ -68,7 +69,7 @@ def read_start(file: DemoFile, name: str, *, stored: bool = False) -> Start:
     return StoredStart(state=state, model_xml=xml, grip=grip, settle_steps=settle_steps)
 
 
-def _taken_up(file: DemoFile, name: str, xml: str) -> StoredStart:
+def _stored_start(file: DemoFile, name: str, xml: str) -> StoredStart:
     check_states(file, name)
     states = file.numbers(f"data/{name}/states", (None,))
     first = float(file.numbers(f"data/{name}/actions", (7,))[0, -1])

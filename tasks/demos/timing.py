@@ -1,15 +1,15 @@
 """When the rows of a demo file were seen: before their action, or after it.
 
-LIBERO's own files note what is seen *after* the action of a row, regenerated ones and ours what is
-seen *before* it, and neither says so. One row off, a policy learns what was done a step ago. So it
-is read off the numbers, or a file's attribute or the user says it; nothing assumes it.
+LIBERO's own files note observations seen *after* the action of a row, regenerated files and ours
+those seen *before* it, and neither says so. One row off, a policy learns the action of a step ago.
+Nothing is assumed: the numbers tell, or an attribute of the file, or the user.
 
-Hand: an action moves the hand in the control step that it begins, and for some steps more, as the
-controller lags. What is looked for is therefore the newest action that the motion from one row to
-the next depends on, once earlier actions and the motion so far are accounted for. Plain correlation
-cannot tell: with the lag, the action before fits as well. Fingers: they start at the very step at
-which the command changes. States: each is the simulator's before the action of its row, and joints
-are seen 2 ms after the state they belong to and 48 ms before the next.
+Hand: an action moves the hand in the control step that it begins and, as the controller lags, in
+some later ones. The test finds the newest action on which the motion from one row to the next
+depends, given earlier actions and motions. Plain correlation cannot tell, as the action before fits
+as well. Fingers: they start in the step in which the command changes. States: each is the
+simulator's before the action of its row; joints are seen 2 ms after their own state and 48 ms
+before the next.
 """
 
 from collections.abc import Sequence
@@ -94,35 +94,35 @@ def observation_timing(
     names = file.demos()
     if not any(file.has(f"data/{name}/obs") for name in names):
         raise file.refuse_missing(f"data/{names[0]}/obs")
-    stated, found = stated_convention(file), timing_evidence(file)
+    stated, evidence = stated_convention(file), timing_evidence(file)
     if given is not None:
-        return Timing(convention=given, source="given", evidence=found)
+        return Timing(convention=given, source="given", evidence=evidence)
     if stated is not None and trusting:
-        return Timing(convention=stated, source="stated", evidence=found)
-    if found.mixed:
+        return Timing(convention=stated, source="stated", evidence=evidence)
+    if evidence.mixed:
         raise file.refuse(
-            f"it cannot be said when its rows were seen: {found.words}",
+            f"it cannot be said when its rows were seen: {evidence.words}",
             "Fix: keep demonstrations of one kind in a file, rows and states in step; or give "
             "--convention before_action or after_action for all of it.",
         )
-    if stated is not None and found.convention not in (None, stated):
+    if stated is not None and evidence.convention not in (None, stated):
         raise file.refuse(
-            f"its attribute {CONVENTION_ATTRIBUTE} says {stated}, but {found.words}, so it is "
-            f"{found.convention}",
+            f"its attribute {CONVENTION_ATTRIBUTE} says {stated}, but {evidence.words}, so it "
+            f"is {evidence.convention}",
             f"Fix: correct the attribute of the group data, or give --convention {stated} to "
             "insist.",
         )
     if stated is not None:
-        return Timing(convention=stated, source="stated", evidence=found)
-    if found.convention is None:
+        return Timing(convention=stated, source="stated", evidence=evidence)
+    if evidence.convention is None:
         raise file.refuse(
             "it does not say whether its rows were seen before or after their action, and its "
-            f"numbers do not tell: {found.words}",
+            f"numbers do not tell: {evidence.words}",
             "Fix: give --convention before_action (as in OpenVLA's regenerated files) or "
             f"after_action (as in LIBERO's own), or set the attribute {CONVENTION_ATTRIBUTE} of "
             "the group data.",
         )
-    return Timing(convention=found.convention, source="found", evidence=found)
+    return Timing(convention=evidence.convention, source="found", evidence=evidence)
 
 
 def stated_convention(file: DemoFile) -> Convention | None:
@@ -150,15 +150,15 @@ def timing_evidence(file: DemoFile) -> TimingEvidence:
         ConfigError: The file has no observations, or holds impossible values.
     """
     demos = [_read(file, name) for name in file.demos()]
-    alone = {demo.name: _judge([demo]) for demo in demos}
-    for name, own in alone.items():
-        if own.mixed:
-            return TimingEvidence(convention=None, words=f"in {name} {own.words}", mixed=True)
-    one = {own.convention: name for name, own in reversed(alone.items()) if own.convention}
-    if len(one) > 1:
-        each = "; ".join(f"in {name} {alone[name].words}" for name in sorted(one.values()))
-        return TimingEvidence(convention=None, words=each, mixed=True)
-    return _judge(demos)
+    alone = {demo.name: _weigh([demo]) for demo in demos}
+    for name, evidence in alone.items():
+        if evidence.mixed:
+            return TimingEvidence(convention=None, words=f"in {name} {evidence.words}", mixed=True)
+    examples = {e.convention: name for name, e in reversed(alone.items()) if e.convention}
+    if len(examples) > 1:
+        words = "; ".join(f"in {name} {alone[name].words}" for name in sorted(examples.values()))
+        return TimingEvidence(convention=None, words=words, mixed=True)
+    return _weigh(demos)
 
 
 def check_states(file: DemoFile, name: str) -> None:
@@ -167,9 +167,9 @@ def check_states(file: DemoFile, name: str) -> None:
     Raises:
         ConfigError: They are not, so its actions do not start from its first state.
     """
-    if (found := _judge([_read(file, name)])).mixed:
+    if (evidence := _weigh([_read(file, name)])).mixed:
         raise file.refuse(
-            f"the states of {name} are not those before its actions: {found.words}",
+            f"the states of {name} are not those before its actions: {evidence.words}",
             "Fix: pair each action with the state before it.",
         )
 
@@ -208,7 +208,7 @@ def _read(file: DemoFile, name: str) -> _Rows:
     )
 
 
-def _judge(demos: Sequence[_Rows]) -> TimingEvidence:
+def _weigh(demos: Sequence[_Rows]) -> TimingEvidence:
     """Weigh what some demonstrations show: how the robot moves, and its states."""
     moved, motion = _by_hand(demos)
     if moved is None and _hand_rests(demos):

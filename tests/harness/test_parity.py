@@ -332,7 +332,7 @@ def test_shifts_and_grades_without_a_simulator() -> None:
     recorded = np.cumsum(rng.normal(0, 0.05, (40, 7)), axis=0)
     for shift in (-2, -1, 0, 1, 2):
         assert find_shift(np.roll(recorded, -shift, axis=0), recorded).shift == shift
-    assert not find_shift(np.zeros((5, 7)), np.zeros((5, 7))).told
+    assert not find_shift(np.zeros((5, 7)), np.zeros((5, 7))).certain
     assert [graded(x, 1.0, 2.0) for x in (1.0, 1.5, 2.5)] == ["ok", "warning", "failed"]
     picture = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     assert all(np.array_equal(turn(turn(picture)), picture) for turn in TURNS.values())
