@@ -7,37 +7,9 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from harness.commands.audit import audit_command
-from harness.commands.bench_env import bench_env_command
-from harness.commands.bench_eval import bench_eval_command
-from harness.commands.bench_expert import bench_expert_command
-from harness.commands.bench_policy import bench_policy_command
-from harness.commands.bench_train import bench_train_command
-from harness.commands.collect import collect_command
-from harness.commands.compare import compare_command
-from harness.commands.demos import (
-    demos_check_command,
-    demos_download_command,
-    demos_info_command,
-    demos_preview_command,
-)
-from harness.commands.demos_simulated import demos_regenerate_command, demos_replay_command
-from harness.commands.doctor import doctor_command
-from harness.commands.encode_language import encode_language_command
-from harness.commands.evaluate import evaluate_command
-from harness.commands.export import export_command
-from harness.commands.export_checkpoint import export_checkpoint_command
-from harness.commands.inspect import inspect_command
-from harness.commands.leaderboard import leaderboard_command
-from harness.commands.merge import merge_command
-from harness.commands.parity import parity_command
-from harness.commands.policies import policies_command
-from harness.commands.report import report_command
-from harness.commands.run import run_command
-from harness.commands.train_report import train_report_command
-from harness.commands.words import misspelt_option, read_words, what_is_wrong
 from harness.display import results_console
 from harness.streams import OutputLost, say, with_safe_streams
+from harness.usage import misspelt_option, read_options, usage_error
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -50,59 +22,101 @@ _RESUMED = (
 )
 """Commands that keep what they finished."""
 
+_COMMANDS = {
+    "run": ("stages", "Collect demos, fine-tune on them, evaluate: one resumable command."),
+    "collect": (
+        "stages",
+        "Let the scripted expert demonstrate tasks; write LIBERO's HDF5 format.",
+    ),
+    "train": ("training", "Fine-tune RDT on demonstrations."),
+    "augment-preview": ("training", "Draw what augmentation makes of demonstrations' pictures."),
+    "train-report": (
+        "training",
+        "Plot a training run: loss, gradient, learning rate, speed, error of sampled plans.",
+    ),
+    "export-checkpoint": (
+        "training",
+        "Write the RDT of a checkpoint in the layout of the official code.",
+    ),
+    "eval": ("stages", "Run a policy on LIBERO tasks and print how often it succeeds."),
+    "policies": ("policies", "List the policies of this installation, or the options of one."),
+    "leaderboard": ("results", "Show several runs in one table."),
+    "compare": ("results", "Compare runs on the episodes that all of them have."),
+    "merge": ("results", "Join the run folders of shards into one run."),
+    "export": ("results", "Write a run in another project's format."),
+    "report": (
+        "results",
+        "Write a page about runs: tables, charts and videos in one folder that needs no server.",
+    ),
+    "doctor": ("checks", "Examine this machine: versions, rendering, pictures, physics, speed."),
+    "inspect": (
+        "policies",
+        "Say what an RDT checkpoint is and what it needs, without running anything in it.",
+    ),
+    "audit": (
+        "checks",
+        "Say what is wrong with how a policy is trained and evaluated, why, and what to change.",
+    ),
+    "parity": (
+        "checks",
+        "Check that training on demonstrations sees what an evaluation will show.",
+    ),
+    "encode-language": (
+        "policies",
+        "Encode instructions ahead of time, so that evaluating RDT needs no 11-billion-parameter "
+        "T5.",
+    ),
+}
+"""The module of each command, imported when the command is named, and its line of ``--help``."""
+
+_BENCH = {
+    "env": "Compare our environment with LIBERO's own in one run.",
+    "eval": "Compare whole evaluations with a straightforward loop over LIBERO's own environment.",
+    "expert": "Measure how often the scripted expert solves each task, judged strictly.",
+    "policy": "Compare how fast RDT plans with the official order of computation, in one run.",
+    "train": "Compare training of rdt-small with a straightforward loop over the same "
+    "demonstrations.",
+}
+_DEMOS = {
+    "info": "Say what demo files hold: steps, actions, gripper, pauses, pictures, who made them.",
+    "check": "Check demo files: shapes, numbers, signs, flips, conventions; exit code 1 if one is "
+    "broken.",
+    "replay": "Execute the actions again, open loop: how many succeed, how far states stray.",
+    "regenerate": "Execute the actions again and render: other resolution, no pauses, only what "
+    "succeeds.",
+    "preview": "Draw contact sheets: pictures at regular steps and at phases, action curves, the "
+    "gripper.",
+    "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
+}
+
 app = App(
     name="libero-bench",
     help="Fine-tune RDT policies on LIBERO demonstrations and measure how good they are.",
     version="0.1.0",
-    config=read_words,
+    config=read_options,
     suppress_keyboard_interrupt=False,  # it would end the process without a word
 )
 app.register_install_completion_command(
     help="Let the shell complete commands and options; --shell bash, zsh or fish for another."
 )
-app.command(run_command, name="run")
-app.command(collect_command, name="collect")
-app.command(
-    "harness.commands.train:train_command",
-    name="train",
-    help="Fine-tune RDT on demonstrations.",
-)
-app.command(
-    "harness.commands.augment_preview:augment_preview_command",
-    name="augment-preview",
-    help="Draw what augmentation makes of demonstrations' pictures.",
-)
-app.command(train_report_command, name="train-report")
-app.command(export_checkpoint_command, name="export-checkpoint")
-app.command(evaluate_command, name="eval")
-app.command(policies_command, name="policies")
-app.command(leaderboard_command, name="leaderboard")
-app.command(compare_command, name="compare")
-app.command(merge_command, name="merge")
-app.command(export_command, name="export")
-app.command(report_command, name="report")
-app.command(doctor_command, name="doctor")
-app.command(inspect_command, name="inspect")
-app.command(audit_command, name="audit")
-app.command(parity_command, name="parity")
-app.command(encode_language_command, name="encode-language")
-
 bench = App(name="bench", help="Measure speed against the official code's; and the expert.")
-bench.command(bench_env_command, name="env")
-bench.command(bench_eval_command, name="eval")
-bench.command(bench_expert_command, name="expert")
-bench.command(bench_policy_command, name="policy")
-bench.command(bench_train_command, name="train")
-app.command(bench)
-
 demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")
-demos.command(demos_info_command, name="info")
-demos.command(demos_check_command, name="check")
-demos.command(demos_replay_command, name="replay")
-demos.command(demos_regenerate_command, name="regenerate")
-demos.command(demos_preview_command, name="preview")
-demos.command(demos_download_command, name="download")
-app.command(demos)
+
+
+def _register() -> None:
+    functions = {"eval": "evaluate"}
+    for name, (module, line) in _COMMANDS.items():
+        function = functions.get(name, name).replace("-", "_")
+        app.command(f"harness.commands.{module}:{function}_command", name=name, help=line)
+    for name, line in _BENCH.items():
+        bench.command(f"harness.commands.benchmarks:bench_{name}_command", name=name, help=line)
+    for name, line in _DEMOS.items():
+        demos.command(f"harness.commands.demos:demos_{name}_command", name=name, help=line)
+    app.command(bench)
+    app.command(demos)
+
+
+_register()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,6 +139,10 @@ def _run(arguments: list[str] | None) -> int:
     # long. This many turns cost training 8 % and give the core back. torch reads it once.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
+        names, apps, _ = app.parse_commands(arguments)
+        for name, command in zip(names, apps[1:], strict=True):
+            if not name.startswith("-") and command.default_command is not None:
+                command.help = None  # its docstring says more than its line in the list
         code = app(
             arguments,
             console=results_console(),
@@ -143,7 +161,7 @@ def _run(arguments: list[str] | None) -> int:
         raise
     except CycloptsError as error:
         mistake = _mendable(error.__cause__) if isinstance(error.__cause__, Exception) else None
-        return _fail(misspelt_option(error) or mistake or what_is_wrong(error), USAGE_ERROR)
+        return _fail(misspelt_option(error) or mistake or usage_error(error), USAGE_ERROR)
     except Exception as error:
         message = _mendable(error)
         if message is None:

@@ -1,22 +1,78 @@
-"""Which instructions a language cache is to hold, and what became of them."""
+"""Encoding instructions ahead of time: which ones, by what, and what became of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal, Self
 
+from cyclopts import Parameter
+from pydantic import model_validator
+
+from harness.options import split_names
 from tasks.errors import ConfigError
-
-if TYPE_CHECKING:
-    from policies.rdt.encoders.base import Form
-    from tasks.suites import Instructions as Source
+from tasks.settings import settings
+from tasks.suites import Instructions, suite_tasks
 
 TYPED = "--text"
 """Name of the instructions that were typed."""
 
 
+@settings
+class LanguageConfig:
+    """What to encode, by what, and where to keep it."""
+
+    out: Path
+    """Folder of the language cache."""
+
+    suite: str | None = None
+    """Suites with commas between them, LIBERO-PRO's too: libero_goal,libero_10_lan."""
+
+    text: tuple[str, ...] = ()
+    """An instruction; may be given several times."""
+
+    t5: str | None = None
+    """T5's encoder: a folder, or a hub name such as google/t5-v1_1-xxl."""
+
+    official: Annotated[Path | None, Parameter(name="--import")] = None
+    """Instead of --t5: a .pt file of RDT's own encoding tool, or a folder of them. With --suite or
+    --text it is checked what they lack."""
+
+    instructions: Instructions = "name"
+    """Which sentences of the suites' tasks, as eval --instructions has them: name or bddl."""
+
+    form: Literal["official", "plain"] = "official"
+    """How instructions are written for T5. official: capitalised and with a period, as in RDT's
+    pre-training; plain: as they are. Evaluate with the same --option.form."""
+
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """In which T5 computes, and of what is kept; RDT's embeddings are bfloat16."""
+
+    device: str = "auto"
+    """auto, cpu or cuda; the official encoder takes 9.5 GB in bfloat16."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse what leaves open what is to be encoded, or by what."""
+        if self.t5 is not None and self.official is not None:
+            raise ConfigError(
+                "Both --t5 and --import were given. A cache comes from one encoder, and .pt files "
+                "do not say which theirs is. Fix: give one of the two, and each its own --out."
+            )
+        if self.t5 is None and self.official is None:
+            raise ConfigError(
+                "Nothing was given to encode with. Fix: give --t5 FOLDER (T5-v1.1-XXL's encoder, "
+                "or its hub name google/t5-v1_1-xxl), or --import with .pt files of RDT's own tool."
+            )
+        if self.t5 is not None and self.suite is None and not self.text:
+            raise ConfigError(
+                "No instruction was given. Fix: give --suite libero_goal (several with commas), or "
+                '--text "put the bowl on the plate".'
+            )
+        return self
+
+
 @dataclass(frozen=True, kw_only=True)
-class Instructions:
+class InstructionGroup:
     """Instructions that belong together.
 
     Attributes:
@@ -31,125 +87,89 @@ class Instructions:
     added: int = 0
     missing: tuple[str, ...] = ()
 
+    @property
+    def present(self) -> int:
+        """How many were in the cache before."""
+        return len(self.texts) - self.added - len(self.missing)
 
-def check_request(
-    *, suites: str | None, texts: Sequence[str] | None, t5: str | None, official: Path | None
-) -> None:
-    """Refuse a request that leaves open what is to be encoded, or by what.
-
-    Raises:
-        ConfigError: It does.
-    """
-    if t5 is not None and official is not None:
-        raise ConfigError(
-            "Both --t5 and --import were given. A cache comes from one encoder, and .pt files do "
-            "not say which theirs is. Fix: give one of the two, and each its own --out."
-        )
-    if t5 is None and official is None:
-        raise ConfigError(
-            "Nothing was given to encode with. Fix: give --t5 FOLDER (T5-v1.1-XXL's encoder, or "
-            "its hub name google/t5-v1_1-xxl), or --import with .pt files of RDT's own tool."
-        )
-    if t5 is not None and suites is None and not texts:
-        raise ConfigError(
-            "No instruction was given. Fix: give --suite libero_goal (several with commas), or "
-            '--text "put the bowl on the plate".'
-        )
+    def as_dict(self) -> dict[str, Any]:
+        """Return the group as ``--json`` has it."""
+        return {
+            "name": self.name,
+            "instructions": len(self.texts),
+            "encoded": self.added,
+            "present": self.present,
+            "missing": list(self.missing),
+        }
 
 
-def gather(
-    suites: str | None, texts: Sequence[str], form: "Form", said: "Source" = "name"
-) -> list[Instructions]:
-    """Collect instructions.
-
-    Args:
-        suites: Suites with commas between them.
-        texts: More instructions.
-        form: How they are written for T5.
-        said: Which sentences of the suites' tasks; see ``tasks.suites.Task.instruction_by``.
+def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
+    """Return the instructions that are asked for, as they are written for T5.
 
     Raises:
         ConfigError: No suite has such a name.
         PrerequisiteError: LIBERO is not installed.
     """
-    # Names before words: to write an instruction needs torch, which takes seconds to import.
-    from tasks.suites import suite_tasks
-
-    names = [] if suites is None else [name.strip() for name in suites.split(",")]
-    raw = {name: [task.instruction_by(said) for task in suite_tasks(name)] for name in names}
-    if texts:
-        raw[TYPED] = list(texts)
-    from policies.rdt.encoders.language import written
+    # Names before torch, which takes seconds to import.
+    suites = [] if config.suite is None else split_names(config.suite)
+    texts = {
+        suite: [task.instruction_by(config.instructions) for task in suite_tasks(suite)]
+        for suite in suites
+    }
+    if config.text:
+        texts[TYPED] = list(config.text)
+    from policies.rdt.encoders.language import format_instruction
 
     return [
-        Instructions(name=name, texts=_distinct(written(text, form) for text in given))
-        for name, given in raw.items()
+        InstructionGroup(
+            name=name, texts=_distinct(format_instruction(text, config.form) for text in group)
+        )
+        for name, group in texts.items()
     ]
 
 
-def encode_into(
-    groups: Sequence[Instructions],
-    *,
-    t5: str,
-    out: Path,
-    dtype: str,
-    device: str,
+def encode(
+    groups: Sequence[InstructionGroup],
+    config: LanguageConfig,
     progress: Callable[[int], None] | None = None,
-) -> list[Instructions]:
-    """Encode what the cache lacks.
+) -> list[InstructionGroup]:
+    """Encode what the cache lacks, or take over official files and say what is lacking then.
 
     Args:
         groups: What it is to hold.
-        t5: Folder or hub name of the encoder.
-        out: The cache; made if it is not there.
-        dtype: ``bfloat16`` or ``float32``.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        progress: Told after each text how many are done, those already there included.
+        config: By what, and where it is; a cache is made if it is not there.
+        progress: Called after each text with how many are done, those already there included.
+
+    Returns:
+        The groups, and first the official files.
 
     Raises:
         ConfigError: A source or the cache cannot be used.
-        SpecMismatchError: The cache is another encoder's.
+        SpecMismatchError: The cache is another encoder's, or official files do not belong together.
         PrerequisiteError: There is no such device, or T5 is on the hub and cannot be reached.
     """
     import torch
 
-    from policies.rdt.encoders.language import encode_instructions
+    from policies.rdt.encoders.language import encode_instructions, import_official
     from policies.rdt.model.torch_runtime import resolve_device
 
-    before = set(_missing(groups, out))
+    if config.official is not None:
+        done = import_official(config.official, out=config.out)
+        official = InstructionGroup(name=str(config.official), texts=done.texts, added=done.added)
+        return [official, *_with_missing(groups, config.out)]
+    assert config.t5 is not None
+    before = set(_missing(groups, config.out))
     encode_instructions(
         [text for group in groups for text in group.texts],
-        t5=t5,
-        out=out,
-        dtype=getattr(torch, dtype),
-        device=resolve_device(device),
+        t5=config.t5,
+        out=config.out,
+        dtype=getattr(torch, config.dtype),
+        device=resolve_device(config.device),
         progress=progress,
     )
     return [
         replace(group, added=sum(text in before for text in group.texts))
-        for group in report_on(groups, out)
-    ]
-
-
-def import_into(out: Path, official: Path) -> Instructions:
-    """Take over what RDT's own tool encoded.
-
-    Raises:
-        ConfigError: There is no such file, one is something else, or the cache cannot be used.
-        SpecMismatchError: The cache is another encoder's, or the files do not belong together.
-    """
-    from policies.rdt.encoders.language import import_official
-
-    done = import_official(official, out=out)
-    return Instructions(name=str(official), texts=done.texts, added=done.added)
-
-
-def report_on(groups: Sequence[Instructions], out: Path) -> list[Instructions]:
-    """Say which instructions a cache lacks."""
-    lacking = set(_missing(groups, out))
-    return [
-        replace(group, missing=tuple(text for text in group.texts if text in lacking))
-        for group in groups
+        for group in _with_missing(groups, config.out)
     ]
 
 
@@ -169,7 +189,15 @@ def describe_cache(out: Path) -> dict[str, Any]:
     }
 
 
-def _missing(groups: Iterable[Instructions], out: Path) -> list[str]:
+def _with_missing(groups: Sequence[InstructionGroup], out: Path) -> list[InstructionGroup]:
+    missing = set(_missing(groups, out))
+    return [
+        replace(group, missing=tuple(text for text in group.texts if text in missing))
+        for group in groups
+    ]
+
+
+def _missing(groups: Iterable[InstructionGroup], out: Path) -> list[str]:
     from policies.rdt.encoders.language_cache import LanguageCache, is_cache
 
     texts = _distinct(text for group in groups for text in group.texts)

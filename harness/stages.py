@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
+from rich.table import Table
+
 from harness.capacity import cpu_quota, crowding, free_memory_gib, usable_cores
 from harness.display import console, progress_bar
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from policies.fusion import Fusion
     from tasks.suites import Task
     from training.config import TrainingConfig
+    from training.progress import TrainingStart, TrainingStatus
 
 
 @cache
@@ -48,7 +52,7 @@ def collect_with_bar(configs: "Sequence[CollectionConfig]") -> "list[Collected]"
     from harness.demonstrations.collection import collect
 
     warn_of_versions()
-    total = sum(config.demos * len(config.tasks) for config in configs)
+    total = sum(config.demos * len(config.tasks or ()) for config in configs)
     kept = tried = 0
     warn_of_crowding(max(config.workers for config in configs))
     with progress_bar("Collecting demos", total, "demo") as bar:
@@ -68,17 +72,15 @@ def train_with_bar(config: "TrainingConfig") -> Path:
     warn_of_crowding(config.eval_workers)
     with progress_bar("Training", config.updates, "update") as bar:
         # Importing torch takes seconds, so the bar is there first.
-        from harness.training_display import describe, start_lines
         from harness.training_evaluation import SimulationEvaluator
-        from training.progress import TrainingStart, TrainingStatus
         from training.trainer import train
 
-        def show(status: TrainingStatus) -> None:
-            bar.at(status.update, note=describe(status), rate=status.rate)
+        def show(status: "TrainingStatus") -> None:
+            bar.at(status.update, note=training_note(status), rate=status.rate)
 
         begun: list[TrainingStart] = []
 
-        def report(start: TrainingStart) -> None:
+        def report(start: "TrainingStart") -> None:
             begun.append(start)
             for line in start_lines(start, config.loss):
                 console.print(line)
@@ -96,6 +98,56 @@ def train_with_bar(config: "TrainingConfig") -> Path:
             raise
         bar.at(config.updates)
     return checkpoint
+
+
+def training_note(status: "TrainingStatus") -> str:
+    """Return the note behind the bar."""
+    parts = [
+        f"loss {status.loss:.4f}",
+        f"grad {status.gradient_norm:.2g}",
+        f"lr {status.learning_rate:.1e}",
+        f"{status.samples_per_s:.0f} samples/s",
+        f"data {status.data_wait:.0%}",
+    ]
+    if status.sampled is not None:
+        parts.append(f"sampled {status.sampled.overall:.4f}")
+    if status.evaluation is not None and (result := status.evaluation.result) is not None:
+        best = ", best" if status.evaluation.best else ""
+        parts.append(f"success {result.overall} at update {status.evaluation.update}{best}")
+    return ", ".join(parts)
+
+
+def start_lines(start: "TrainingStart", loss: str) -> Iterator[RenderableType]:
+    """Return what is to be said before the first update.
+
+    Args:
+        start: Of the run.
+        loss: Name of the loss; weights are shown where it has some.
+    """
+    held_out = f", {start.held_out} held out" if start.held_out else ""
+    all_weights = start.all_weights / 1e6
+    frozen = f" of {all_weights:.2f} M" if start.weights < start.all_weights else ""
+    yield (
+        f"{start.demos} demonstrations{held_out}, {start.windows:,} windows; "
+        f"{start.weights / 1e6:.2f} M{frozen} weights on {start.device}; {start.samples} windows "
+        f"per update ({start.processes} process{'es' if start.processes > 1 else ''} × "
+        f"{start.passes} pass{'es' if start.passes > 1 else ''})"
+        + (f"; going on from update {start.update}" if start.update else "")
+    )
+    yield from start.notes
+    if loss != "plain":
+        yield weights_table(start)
+
+
+def weights_table(start: "TrainingStart") -> Table:
+    """Return the weights of the loss as a table."""
+    table = Table("slot", "what", box=None, pad_edge=False, title_justify="left")
+    table.title = "Weights of the loss; 1 is that of a slot in the plain mean over 128"
+    for name in ("std", "weight"):
+        table.add_column(name, justify="right")
+    for row in start.loss_weights:
+        table.add_row(str(row["slot"]), str(row["what"]), f"{row['std']:.4g}", f"{row['weight']}")
+    return table
 
 
 def _newest_checkpoint(config: "TrainingConfig") -> str:

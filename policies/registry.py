@@ -55,17 +55,19 @@ class PolicyConfig:
     """How to build a policy; small, picklable, and the same in every process."""
 
     name: str
-    """A registered name: ``random``, ``noop``, ``expert``, ``rdt``, ``replay``, ``remote``, or
-    another package's."""
+    """random, noop, expert, rdt, replay (demonstrations, executed again from where they started:
+    --option.demos FOLDER), remote (a server of openpi's protocol: --option.host NAME --option.port
+    8000), or one that another package registers."""
 
     checkpoint: str | None = None
-    """Folder of the checkpoint, for policies that were trained."""
+    """Folder of a trained policy."""
 
     device: str = "auto"
-    """Where to compute: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``."""
+    """Where to compute: auto (CUDA where there is one), cpu, cuda or cuda:1."""
 
     options: dict[str, Any] = field(default_factory=dict)
-    """The policy's own settings, such as the expert's ``speed`` and ``noise``."""
+    """The policy's own settings, such as --option.noise 0.15 for the expert; libero-bench policies
+    NAME lists them."""
 
     def build(self) -> AnyPolicy:
         """Build the policy.

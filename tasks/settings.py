@@ -28,6 +28,7 @@ from typing import (
 
 from pydantic import AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, validate_call
 from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
 
 MOST_NUMBERS = 10_000
 """Tasks, episodes, demonstrations that are asked for at once; more are a slip."""
@@ -63,9 +64,21 @@ def settings(cls: type[_T]) -> type[_T]:
         cls: The class; its fields are checked as they are annotated, numbers strictly. Paths may
             be given as strings, tuples as lists, and other settings as dictionaries.
     """
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, FieldInfo) and value.default_factory is None:
+            _annotate(cls, name, value)
     cls.__annotations__ = {k: strict_numbers(v) for k, v in cls.__annotations__.items()}
     make = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
     return cast(type[_T], make(cls))
+
+
+def _annotate(cls: type, name: str, info: FieldInfo) -> None:
+    """Move a field's bounds into its annotation, so that its default is a plain one."""
+    cls.__annotations__[name] = Annotated[(cls.__annotations__[name], *info.metadata)]
+    if info.is_required():
+        delattr(cls, name)
+    else:
+        setattr(cls, name, info.default)
 
 
 def strict_call(function: Callable[_P, _T]) -> Callable[_P, _T]:

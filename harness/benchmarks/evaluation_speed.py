@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from harness.benchmarks.config import EvaluationSpeedConfig
 from harness.benchmarks.reference_rollout import (
     REFERENCE_CONFIG,
     REFERENCE_EPISODE,
@@ -24,9 +25,14 @@ from harness.benchmarks.reference_rollout import (
     ReferenceEpisode,
 )
 from harness.processes import worker_variables
+from harness.recipes import SHIPPED
+from policies.registry import PolicyConfig
 from results.folder import EPISODES_FILE, load_run
 from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
+
+_PIXELS = 128
+"""Of the pictures that the shipped checkpoint was trained on."""
 
 Report = Callable[[str, int], None]
 """Told what runs, and how many episodes are over on all sides together."""
@@ -59,6 +65,30 @@ class EvaluationFigures:
     def ratio(self, workers: int) -> float:
         """How many times less wall time ours takes."""
         return self.official_s / self.ours_s[workers]
+
+
+def reference_configs(config: EvaluationSpeedConfig) -> list[ReferenceConfig]:
+    """Return what each policy is to do; policies are built to know how far they plan.
+
+    Raises:
+        HarnessError: A policy cannot be built, or a task does not exist.
+    """
+    configs = []
+    for name in config.policies:
+        learned = name == "rdt"
+        checkpoint = str(config.checkpoint or SHIPPED / "drawer-bowl-start") if learned else None
+        policy = PolicyConfig(name=name, checkpoint=checkpoint, device="cpu")
+        configs.append(
+            ReferenceConfig(
+                policy=policy,
+                tasks=config.pairs(),
+                episodes=config.episodes,
+                exec_horizon=min(config.exec_horizon, policy.build().spec.horizon),
+                resolution=_PIXELS if learned else None,
+                instructions=config.instructions,
+            )
+        )
+    return configs
 
 
 @dataclass(frozen=True, kw_only=True)

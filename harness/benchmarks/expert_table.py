@@ -11,15 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from cyclopts import Parameter
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
+from harness.benchmarks.config import ORIGINAL_SUITES
 from harness.capacity import MOST_WORKERS
+from harness.options import Names, all_tasks, read_tasks
 from harness.processes import worker_pool
+from policies.interface import UnsupportedGoalError
 from tasks.errors import ConfigError
 from tasks.protocols import get_protocol
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
+from tasks.starts import IndexedStart
 from tasks.suites import find_task
 
 
@@ -27,22 +33,49 @@ from tasks.suites import find_task
 class ExpertTableConfig:
     """What to measure."""
 
-    tasks: tuple[tuple[str, int], ...]
-    """Suite and index of each task."""
+    suites: Names = ORIGINAL_SUITES
+    """Names with commas between them."""
+
+    tasks: tuple[int, ...] | None = None
+    """Indices or names such as 0,3 or 0-4, of every suite; all by default."""
+
     episodes: int = Field(default=20, ge=1, le=MOST_NUMBERS)
     """Episodes per task, from initial states 0, 1, ..."""
+
     noise: float = Field(default=0.15, ge=0, le=1)
-    """Standard deviation of the expert's action noise, in action units."""
+    """Standard deviation of the action noise, 0 to 1."""
+
     speed: float = Field(default=1.0, gt=0, le=1)
-    """The expert's largest action."""
-    protocol: str = "openvla"
+    """The expert's largest action, up to 1."""
+
+    protocol: Annotated[str, Parameter(parse=False)] = "openvla"
     """Step limits, settling and fixtures."""
+
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Of the noise."""
+
     workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
     """Processes; they do not change the result."""
+
     out: Path = Path("expert-table.jsonl")
-    """Where each finished episode is kept."""
+    """JSONL file of the finished episodes."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        return read_tasks(value, info.data.get("suites", ()))
+
+    def pairs(self) -> tuple[tuple[str, int], ...]:
+        """Return suite and index of each task.
+
+        Raises:
+            ConfigError: A suite or task does not exist.
+        """
+        return tuple(
+            (suite, find_task(suite, index).index)
+            for suite in self.suites
+            for index in (all_tasks(suite) if self.tasks is None else self.tasks)
+        )
 
     def recipe(self) -> dict[str, object]:
         """Return what an episode's result depends on, beside its task and initial state."""
@@ -94,7 +127,7 @@ def measure_expert(
     """
     wanted = [
         (find_task(suite, index).suite, index, state)
-        for suite, index in config.tasks
+        for suite, index in config.pairs()
         for state in range(config.episodes)
     ]
     found = {(e.suite, e.task, e.init_state): e for e in _kept(config)}
@@ -146,8 +179,6 @@ def play_episode(
     from harness.demonstrations.episode import play_strictly
     from harness.demonstrations.playback import cached_simulator
     from policies.expert import ExpertPolicy
-    from policies.interface import UnsupportedGoalError
-    from tasks.starts import IndexedStart
 
     start = time.perf_counter()
     task = find_task(suite, index)
@@ -219,13 +250,17 @@ def table_rows(episodes: Iterable[ExpertEpisode]) -> list[ExpertRow]:
     return rows
 
 
-def markdown(rows: Sequence[ExpertRow], command: str) -> str:
+def as_markdown(rows: Sequence[ExpertRow], config: ExpertTableConfig) -> str:
     """Write the table as Markdown: a line per suite, then one per task.
 
     Args:
         rows: Of the tasks.
-        command: What makes the table.
+        config: What was measured.
     """
+    command = f"libero-bench bench expert --suites {','.join(config.suites)}"
+    if config.tasks is not None:
+        command += f" --tasks {','.join(map(str, config.tasks))}"
+    command += f" --episodes {config.episodes} --noise {config.noise:g}"
     lines = ["# How often the expert solves each task", ""]
     lines += [
         "Strictly: success holds for 10 steps and is still true 40 steps later, without a failed",

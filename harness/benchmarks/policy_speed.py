@@ -5,19 +5,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from harness.benchmarks.config import PolicyCase, PolicySpeedConfig
 from harness.benchmarks.environment_speed import BackendPair
-from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
+from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import ReferencePlanner, Stages, untimed
 from harness.benchmarks.subprocess_runner import resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.model.presets import get_preset
 from policies.rdt.model.sampling import PlanSampler, PreviousPlans, SamplingOptions
+from policies.rdt.model.torch_runtime import resolve_device
 from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 
@@ -80,6 +83,50 @@ class PolicyFigures:
     def equal(self) -> bool:
         """Whether the plans are equal; in bfloat16 rounding alone makes them differ."""
         return self.case.dtype != "float32" or self.difference <= TOLERANCE
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures as ``--json`` has them."""
+        return asdict(self) | {
+            "plans_per_s": asdict(self.plans_per_s),
+            "times_faster": self.median.ratio,
+            "share_of_official": self.median.ours / self.median.official,
+            "equal": self.equal,
+        }
+
+
+def measure_all(
+    config: PolicySpeedConfig, progress: Callable[[int, int, str], None]
+) -> list[PolicyFigures]:
+    """Measure every case.
+
+    Args:
+        config: What to measure.
+        progress: Called with the turns done, the turns in all and the words for the next one.
+
+    Raises:
+        ConfigError: A setting is not possible.
+        PrerequisiteError: There is no such device, or no compiler to compile with.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = resolve_device(config.device)
+    dtype = config.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if torch.device(device).type == "cuda" else "float32"
+    cases = config.cases(device, dtype)
+    for case in cases:
+        get_preset(case.preset)  # a misspelt one is refused before the first is measured
+    total, done = sum(map(turns_of, cases)), 0
+    figures = []
+
+    def report(what: str) -> None:
+        nonlocal done
+        progress(done, total, f"{case.preset}, {case.batch} episodes: {what}")
+        done += 1
+
+    for case in cases:
+        figures.append(measure(case, report))
+    return figures
 
 
 def turns_of(case: PolicyCase) -> int:

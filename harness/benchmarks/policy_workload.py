@@ -1,13 +1,13 @@
 """What ``bench policy`` gives RDT to do: random weights of the right shapes, ever new pictures."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from torch import Tensor
 
+from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.reference_policy import Stages, untimed
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
@@ -22,11 +22,8 @@ from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.presets import get_preset
-from policies.rdt.model.transformer import Conditioning, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTInputs, RDTModel
 from tasks.observation import Observation
-from tasks.settings import MOST_NUMBERS, settings
-
-DtypeName = Literal["float32", "bfloat16"]
 
 TEXT_TOKENS = 32
 """Language tokens of an instruction: LIBERO's have 10 to 30 with T5's pieces."""
@@ -43,33 +40,6 @@ _INSTRUCTION = "put the black bowl on the plate and close the top drawer of the 
 _BANK = 8
 
 
-@settings
-class PolicyCase:
-    """One thing to measure."""
-
-    preset: str = "rdt-small"
-    """Shape of RDT."""
-    dtype: DtypeName = "float32"
-    """Of all weights."""
-    batch: int = Field(default=1, ge=1, le=MOST_NUMBERS)
-    """Episodes planned for at once."""
-    device: str = "cpu"
-    """Where to compute, as torch names it."""
-    encoder: bool = True
-    """Whether pictures are encoded; otherwise their tokens are given."""
-    solver_steps: int | None = Field(default=None, ge=1, le=999)
-    """Denoising steps; None for the preset's number."""
-    exec_horizon: int = Field(default=16, ge=1)
-    """Control steps between plans. With 1 a plan's previous frame is the current one of the plan
-    before it; with more all frames are new."""
-    compile: bool = False
-    """Compile our denoising step."""
-    cuda_graphs: bool = False
-    """Replay our denoising step as one CUDA graph."""
-    repeats: int = Field(default=7, ge=1)
-    """Times that each side plans; the median counts."""
-
-
 class ProbedNetwork(RDTPolicyNetwork):
     """A network whose encoders and conditions are stages that can be timed."""
 
@@ -80,9 +50,9 @@ class ProbedNetwork(RDTPolicyNetwork):
         with self.stages("conditions"):
             return super().condition(batch)
 
-    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
+    def _encode(self, batch: ConditionBatch) -> RDTInputs:
         with self.stages("encoder"):
-            return super()._conditions(batch)
+            return super()._encode(batch)
 
 
 class GivenImages(ImageEncoder):

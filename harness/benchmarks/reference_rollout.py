@@ -3,6 +3,8 @@
 One process, one environment at a time: seed, and for each episode a hard reset, the initial state,
 settling, and then a plan and its steps one by one, both cameras rendered at every step. It has the
 scenes and the policy noise that ``libero-bench eval`` has, so both must give the same episodes.
+
+It shares no loop with ``harness.evaluation.rollout``: it is what that one is compared with.
 """
 
 import json

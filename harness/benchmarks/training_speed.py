@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.benchmarks.config import TrainingSpeedConfig
+from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 
 BACKENDS = ("loop", "ours")
@@ -40,32 +42,26 @@ class TrainingFigures:
 
 
 def compare_training(
-    demos: Path,
-    *,
-    updates: int,
-    batch_size: int,
-    repeats: int,
-    report: Callable[[str], None],
+    config: TrainingSpeedConfig, report: Callable[[str], None]
 ) -> list[TrainingFigures]:
     """Measure both sides in turn.
 
     Args:
-        demos: A demo file, or a folder of them.
-        updates: Updates per turn, beside three that are not counted.
-        batch_size: Windows per update.
-        repeats: Turns of each side.
+        config: What to measure; three more updates per turn are not counted.
         report: Told which side runs.
 
     Raises:
+        ConfigError: There is no demo file.
         HarnessError: A side failed.
     """
+    find_demo_files(config.demos)
     turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
-    for _ in range(repeats):
+    for _ in range(config.repeats):
         for side in BACKENDS:
             report(side)
-            words = [sys.executable, "-m", __name__, side, str(demos), str(updates)]
+            words = [sys.executable, "-m", __name__, side, str(config.demos), str(config.updates)]
             done = subprocess.run(
-                [*words, str(batch_size)],
+                [*words, str(config.batch_size)],
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
@@ -93,7 +89,6 @@ def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> Trainin
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if side == "loop":
         from harness.benchmarks.reference_training import run_loop
-        from tasks.demos.folders import find_demo_files
 
         files = find_demo_files(demos)
         seconds, wait = run_loop(

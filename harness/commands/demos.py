@@ -1,19 +1,44 @@
-"""``libero-bench demos``: what demo files hold, whether they are sound, and what they look like."""
+"""``libero-bench demos``: look at demo files, check, replay, regenerate, download them."""
 
+from dataclasses import asdict
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
+
+from harness.capacity import MOST_WORKERS
+from harness.commands import Flat, Switch
+from harness.demonstrations.config import RegenerationConfig
+from harness.demonstrations.tables import (
+    print_replays,
+    regenerated_lines,
+    statistics_table,
+)
+from harness.display import findings_table, progress_bar, results_console
+from harness.options import (
+    Convention,
+    all_tasks,
+    demo_files,
+    read_numbers,
+    read_tasks,
+    split_names,
+)
+from harness.stages import warn_of_crowding, warn_of_versions
+from tasks.findings import none_failed
+from tasks.suites import find_task
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from harness.demonstrations.regeneration import Remade
+    from harness.demonstrations.replay import Replay
 
-    from training.demos.statistics import DemoStatistics
+Workers = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=MOST_WORKERS))]
 
 UNSOUND = 1
+FAILED = 1
 
 
-def demos_info_command(*paths: Path, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+def demos_info_command(*paths: Path, json: Switch = False) -> None:
     """Say what demo files hold: steps, actions, gripper, pauses, pictures, who made them.
 
     Parameters
@@ -23,27 +48,21 @@ def demos_info_command(*paths: Path, json: Annotated[bool, Parameter(negative=()
     json
         Print the statistics as JSON.
     """
-    from harness.commands.arguments import parse_demo_files
-    from harness.display import results_console
     from training.demos.statistics import demo_statistics
 
-    found = [demo_statistics(path) for path in parse_demo_files(paths)]
+    statistics = [demo_statistics(path) for path in demo_files(paths)]
     if json:
-        from json import dumps
-
-        print(dumps([each.as_dict() for each in found], indent=2, ensure_ascii=False))
+        print(dumps([file.as_dict() for file in statistics], indent=2, ensure_ascii=False))
         return
     console = results_console()
-    for number, each in enumerate(found):
-        console.print(_statistics_table(each))
-        if number + 1 < len(found):
+    for number, file in enumerate(statistics):
+        if number:
             console.print()
+        console.print(statistics_table(file))
 
 
 def demos_check_command(
-    *paths: Path,
-    convention: Literal["before_action", "after_action"] | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    *paths: Path, convention: Convention | None = None, json: Switch = False
 ) -> int:
     """Check demo files: shapes, numbers, signs, flips, conventions; exit code 1 if one is broken.
 
@@ -57,32 +76,26 @@ def demos_check_command(
     json
         Print the lines as JSON.
     """
-    from harness.commands.arguments import parse_demo_files
-    from harness.display import findings_table, results_console
-    from tasks.findings import none_failed
     from training.demos.check import check_demo_file
 
-    found = {path: check_demo_file(path, convention=convention) for path in parse_demo_files(paths)}
-    healthy = all(none_failed(lines) for lines in found.values())
+    files = {path: check_demo_file(path, convention=convention) for path in demo_files(paths)}
+    sound = all(none_failed(findings) for findings in files.values())
     if json:
-        from dataclasses import asdict
-        from json import dumps
-
         plain = [
             {
                 "path": str(path),
-                "sound": none_failed(lines),
-                "checks": [asdict(line) for line in lines],
+                "sound": none_failed(findings),
+                "checks": list(map(asdict, findings)),
             }
-            for path, lines in found.items()
+            for path, findings in files.items()
         ]
-        print(dumps({"sound": healthy, "files": plain}, indent=2, ensure_ascii=False))
+        print(dumps({"sound": sound, "files": plain}, indent=2, ensure_ascii=False))
     else:
         console = results_console()
-        for path, lines in found.items():
+        for path, findings in files.items():
             console.print(str(path), style="bold", soft_wrap=True)
-            console.print(findings_table(lines))
-    return 0 if healthy else UNSOUND
+            console.print(findings_table(findings))
+    return 0 if sound else UNSOUND
 
 
 def demos_preview_command(
@@ -90,8 +103,8 @@ def demos_preview_command(
     demos: str = "0-2",
     overview: bool = True,
     out: Path = Path("previews"),
-    convention: Literal["before_action", "after_action"] | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    convention: Convention | None = None,
+    json: Switch = False,
 ) -> None:
     """Draw contact sheets: pictures at regular steps and at phases, action curves, the gripper.
 
@@ -111,45 +124,25 @@ def demos_preview_command(
     json
         Print the paths of the sheets as JSON.
     """
-    from harness.commands.arguments import parse_demo_files, parse_indices
-    from harness.demonstrations.preview import OverviewRow, draw_demo, draw_overview, overview_row
-    from harness.display import progress_bar
-    from tasks.demos.reader import read_demos
+    from harness.demonstrations.preview import draw_sheets
 
-    files = parse_demo_files(paths)
-    wanted = {f"demo_{index}" for index in parse_indices(demos, "--demos")}
-    drawn: list[Path] = []
+    files = demo_files(paths)
+    names = {f"demo_{index}" for index in read_numbers(demos, "--demos")}
+    sheets: list[Path] = []
     with progress_bar("Drawing", len(files), "file") as bar:
         for done, path in enumerate(files):
             bar.at(done, note=path.name)
-            name = path.stem.removesuffix("_demo")
-            every: list[OverviewRow] = []
-            for demo in read_demos(path, convention=convention):
-                if demo.name in wanted:
-                    drawn.append(draw_demo(demo, out / name / f"{demo.name}.png"))
-                if overview and len(every) < _ON_OVERVIEW:
-                    every.append(overview_row(demo))
-            if every:
-                drawn.append(draw_overview(every, out / f"{name}.png"))
+            sheets += draw_sheets(path, names, out, overview=overview, convention=convention)
         bar.at(len(files))
     if json:
-        from json import dumps
-
-        print(dumps([str(path) for path in drawn], indent=2))
+        print(dumps([str(path) for path in sheets], indent=2))
         return
-    for path in drawn:
+    for path in sheets:
         print(path)
 
 
-_ON_OVERVIEW = 50
-
-
 def demos_download_command(
-    *,
-    suite: str,
-    tasks: str | None = None,
-    out: Path = Path("demos"),
-    json: Annotated[bool, Parameter(negative=())] = False,
+    *, suite: str, tasks: str | None = None, out: Path = Path("demos"), json: Switch = False
 ) -> None:
     """Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.
 
@@ -167,62 +160,105 @@ def demos_download_command(
     json
         Print the paths as JSON.
     """
-    from harness.commands.arguments import parse_tasks
     from harness.demonstrations.download import download_demos
-    from tasks.suites import find_task
 
-    names = dict.fromkeys(part.strip() for part in suite.split(","))
-    chosen = [find_task(name, index) for name in names for index in parse_tasks(name, tasks)]
-    found = download_demos(chosen, out)
+    suites = split_names(suite)
+    indices = read_tasks(tasks, suites)
+    chosen = [
+        find_task(name, index)
+        for name in suites
+        for index in (all_tasks(name) if indices is None else indices)
+    ]
+    files = download_demos(chosen, out)
     if json:
-        from json import dumps
-
-        plain = [{"path": str(d.path), "before": d.before, "fault": d.fault} for d in found]
+        plain = [{"path": str(d.path), "before": d.before, "fault": d.fault} for d in files]
         print(dumps(plain, indent=2, ensure_ascii=False))
         return
-    for each in found:
-        anew = f" (fetched anew: {each.fault}; the old one ends in .broken)" if each.fault else ""
-        print(f"{each.path}{' (was there, whole)' if each.before else anew}")
+    for file in files:
+        anew = f" (fetched anew: {file.fault}; the old one ends in .broken)" if file.fault else ""
+        print(f"{file.path}{' (was there, whole)' if file.before else anew}")
 
 
-def _statistics_table(found: "DemoStatistics") -> "Table":
-    from json import dumps
+def demos_replay_command(
+    *paths: Path, demos: str | None = None, workers: Workers = 2, json: Switch = False
+) -> int:
+    """Execute the actions again, open loop: how many succeed, how far states stray.
 
-    from rich.table import Table
+    Demos of this project repeat themselves bit for bit on the same versions; official ones, made
+    with others, stray. The exit code is 1 if a demo could not be executed at all.
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    steps = sorted(found.steps)
-    said = "stated; " if found.convention_stated else "not stated; "
-    noted = f" (problem_info notes “{other}”)" if (other := found.instruction_noted) else ""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in found.phases.items())
-    for name, value in (
-        ("File", f"{found.path}, {found.megabytes:,} MB"),
-        ("Task", found.instruction + noted),
-        (
-            "Demos",
-            f"{found.demos}; {sum(steps):,} steps, {steps[0]}–{steps[-1]}, "
-            f"mean {sum(steps) / len(steps):.1f}",
-        ),
-        ("Actions, min", _numbers(found.action_min)),
-        ("Actions, mean", _numbers(found.action_mean)),
-        ("Actions, std", _numbers(found.action_std)),
-        ("Actions, max", _numbers(found.action_max)),
-        ("Intended actions", "there, beside the executed ones" if found.intended else "none"),
-        ("Gripper", f"switches {found.gripper_switches:.1f} times a demo"),
-        ("No-ops", f"{found.noops:.1%} of the steps"),
-        ("Pictures", ", ".join(f"{c} {h}×{w}" for c, (h, w) in found.pictures.items())),
-        ("Observations", f"{found.convention or 'unknown'} ({said}{found.convention_evidence})"),
-        ("Phases", f"{kinds} ({'noted' if found.phases_noted else 'from the motion alone'})"),
-        (
-            "Made by",
-            dumps(found.provenance) if found.provenance else "not noted, as in official files",
-        ),
-    ):
-        table.add_row(name, value)
-    return table
+    Parameters
+    ----------
+    paths
+        HDF5 files, or folders of them.
+    demos
+        Demonstrations of each file, such as 0,3 or 0-4; all by default.
+    workers
+        Processes.
+    json
+        Print what came of each as JSON.
+    """
+    from harness.demonstrations.replay import choose_demos, replay_demos
+
+    indices = None if demos is None else read_numbers(demos, "--demos")
+    chosen = choose_demos(demo_files(paths), indices)
+    warn_of_versions()
+    warn_of_crowding(workers)
+    done: list[Replay] = []
+    with progress_bar("Replaying", len(chosen), "demo") as bar:
+
+        def show(replay: "Replay") -> None:
+            done.append(replay)
+            bar.at(len(done), note=f"{sum(replay.success for replay in done)} succeeded")
+
+        replays = replay_demos(chosen, workers=workers, progress=show)
+    if json:
+        print(dumps([replay.as_dict() for replay in replays], indent=2, ensure_ascii=False))
+    else:
+        print_replays(replays, results_console())
+    return FAILED if any(replay.problem for replay in replays) else 0
 
 
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:6.2f}" for value in values)
+def demos_regenerate_command(
+    *paths: Path,
+    out: Path,
+    config: Annotated[RegenerationConfig, Flat] = RegenerationConfig(),
+    json: Switch = False,
+) -> int:
+    """Execute the actions again and render: other resolution, no pauses, only what succeeds.
+
+    Actions that do nothing are left out as OpenVLA does. Demos that wait for the fingers, as ours
+    do, need --noops resting. A killed regeneration resumes. The exit code is 1 if no demonstration
+    of a file succeeds any more.
+
+    Parameters
+    ----------
+    paths
+        HDF5 files, or folders of them.
+    out
+        Folder; a file goes to OUT/SUITE/TASK_demo.hdf5.
+    json
+        Print what became of each file as JSON.
+    """
+    from harness.demonstrations.regeneration import count_demos, regenerate
+
+    files = demo_files(paths)
+    warn_of_crowding(config.workers)
+    total = count_demos(files)
+    warn_of_versions()
+    done: list[Remade] = []
+    with progress_bar("Regenerating", total, "demo") as bar:
+
+        def show(path: Path, remade: "Remade") -> None:
+            done.append(remade)
+            kept = sum(remade.kept for remade in done)
+            bar.at(len(done), note=f"kept {kept} of {len(done)}; {path.name}")
+
+        regenerated = regenerate(files, out, config, show)
+    if json:
+        plain = [asdict(e) | {"source": str(e.source), "path": str(e.path)} for e in regenerated]
+        print(dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        for file in regenerated:
+            print(regenerated_lines(file))
+    return FAILED if any(file.problem for file in regenerated) else 0

@@ -1,18 +1,36 @@
-"""``libero-bench policies``."""
+"""Commands about policies: ``policies``, ``inspect`` a checkpoint, ``encode-language``."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import inspect
+import time
+from collections.abc import Callable
+from json import dumps
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import Parameter
+from docstring_parser import parse, parse_from_object
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from harness.commands import Flat, Switch
+from harness.display import progress_bar, results_console
+from harness.language import (
+    InstructionGroup,
+    LanguageConfig,
+    describe_cache,
+    encode,
+    instruction_groups,
+)
+from policies.registry import find_factory, policy_names
+from tasks.errors import HarnessError
 
+UNHEALTHY = 1
+INCOMPLETE = 1
+
+_TABLE_WIDTH = 100
 _ARRANGED = ("checkpoint", "device")
+"""What every policy may take, and ``eval`` has options of its own for."""
 
 
-def policies_command(
-    name: str | None = None, /, *, json: Annotated[bool, Parameter(negative=())] = False
-) -> None:
+def policies_command(name: str | None = None, /, *, json: Switch = False) -> None:
     """List the policies of this installation, or the options of one.
 
     Parameters
@@ -22,22 +40,14 @@ def policies_command(
     json
         Print the list as JSON.
     """
-    from policies.registry import find_factory, policy_names
-
     if name is None:
-        rows = [(each, _summary(each)) for each in policy_names()]
+        rows = [(policy, _summary(policy)) for policy in policy_names()]
     else:
         rows = _options(find_factory(name))
     if json:
-        from json import dumps
-
         print(dumps(dict(rows), indent=2, ensure_ascii=False))
         return
-    from rich.table import Table
-
-    from harness.display import results_console
-
-    console = results_console(100)
+    console = results_console(_TABLE_WIDTH)
     if not rows:
         console.print(f"Policy '{name}' has no options.")
         return
@@ -50,11 +60,118 @@ def policies_command(
         console.print("\nThe options of one: libero-bench policies NAME")
 
 
+def inspect_command(
+    checkpoint: str,
+    /,
+    *,
+    weights: Literal["auto", "raw", "ema"] = "auto",
+    base: str | None = None,
+    config: str | None = None,
+    layout: str | None = None,
+    check: bool = True,
+    json: Switch = False,
+) -> int:
+    """Say what an RDT checkpoint is and what it needs, without running anything in it.
+
+    Exit code 1 if its tensors do not fit its config, or some are NaN or infinite.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder of ours or of the official code, a weight file, or a name on the Hugging Face hub
+        such as owner/name or owner/name@revision.
+    weights
+        auto, raw or ema: which weights to look at.
+    base
+        What a LoRA adapter is merged into: a folder or a hub name.
+    config
+        The config.json of weights that have none beside them, or its folder.
+    layout
+        Mapping to RDT's vector, by its name or file, where the checkpoint does not say it.
+    check
+        Read all numbers once, in search of NaN and infinity.
+    json
+        Print the facts as JSON.
+    """
+    from harness.inspection import evaluation_line, inspect_checkpoint, print_inspection
+
+    seen = inspect_checkpoint(
+        checkpoint, weights=weights, check_numbers=check, base=base, config=config, layout=layout
+    )
+    if json:
+        print(dumps(seen.as_dict() | {"evaluate": evaluation_line(seen)}, indent=2))
+    else:
+        print_inspection(seen, results_console())
+    return 0 if seen.healthy else UNHEALTHY
+
+
+def encode_language_command(
+    config: Annotated[LanguageConfig, Flat], *, json: Switch = False
+) -> int:
+    """Encode instructions ahead of time, so that evaluating RDT needs no 11-billion-parameter T5.
+
+    OUT gets one small file per instruction; what is there already is kept, so the same command
+    resumes. Policies use it as --option.language_cache OUT.
+
+    Exit code 1 if instructions that were asked for are missing in the end, which happens only
+    without --t5.
+
+    Parameters
+    ----------
+    json
+        Print what became of the instructions as JSON.
+    """
+    groups = instruction_groups(config)
+    groups = encode(groups, config) if config.t5 is None else _encode_with_bar(groups, config)
+    cache = describe_cache(config.out)
+    if json:
+        plain = {**cache, "groups": [group.as_dict() for group in groups]}
+        print(dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        console = results_console()
+        console.print(_groups_table(groups))
+        for text in dict.fromkeys(text for group in groups for text in group.missing):
+            console.print(f"missing: {text}", soft_wrap=True)
+        console.print(
+            f"{cache['files']} instructions, {cache['megabytes']} MB, from {cache['encoder']}: "
+            f"--option.language_cache {config.out}",
+            soft_wrap=True,
+        )
+    return INCOMPLETE if any(group.missing for group in groups) else 0
+
+
+def _encode_with_bar(
+    groups: list[InstructionGroup], config: LanguageConfig
+) -> list[InstructionGroup]:
+    total = len({text for group in groups for text in group.texts})
+    with progress_bar("Encoding instructions", total, "instruction") as bar:
+        bar.at(0, note="loading T5")
+        times: list[tuple[int, float]] = []
+
+        def show(done: int) -> None:
+            # The first took the loading of T5 as well.
+            times.append((done, time.monotonic()))
+            (first, start), (_, now) = times[0], times[-1]
+            bar.at(done, rate=(done - first) / (now - start) if done > first else None)
+
+        encoded = encode(groups, config, progress=show)
+        bar.at(total)
+    return encoded
+
+
+def _groups_table(groups: list[InstructionGroup]) -> Table:
+    table = Table("instructions of", box=None, pad_edge=False)
+    for name in ("all", "new", "there before", "missing"):
+        table.add_column(name, justify="right")
+    for group in groups:
+        missing = Text(str(len(group.missing)), style="red" if group.missing else "")
+        numbers = (str(number) for number in (len(group.texts), group.added, group.present))
+        table.add_row(group.name, *numbers, missing)
+    return table
+
+
 def _summary(name: str) -> str:
     """Say in a line what a policy is; a package that is broken says so itself."""
-    from policies.registry import find_factory
-    from tasks.errors import HarnessError
-
     try:
         words = _documented(find_factory(name))[0]
     except HarnessError as error:
@@ -62,47 +179,39 @@ def _summary(name: str) -> str:
     return words or "another package's"
 
 
-def _options(factory: "Callable[..., Any]") -> list[tuple[str, str]]:
+def _options(factory: Callable[..., Any]) -> list[tuple[str, str]]:
     """Return a policy's options, each with its type, its default and what it is for."""
-    import inspect
-
-    said = _documented(factory)[1]
+    described = _documented(factory)[1]
     rows = []
     for option, parameter in inspect.signature(factory).parameters.items():
         if option in _ARRANGED or parameter.kind is parameter.VAR_KEYWORD:
             continue
-        words = said.get(option, "")
+        text = described.get(option, "")
         if choices := _choices(parameter.annotation):
-            words += f" [choices: {', '.join(choices)}]"
+            text += f" [choices: {', '.join(choices)}]"
         if parameter.default is parameter.empty:
-            words += " [required]"
+            text += " [required]"
         elif parameter.default is not None:
-            words += f" [default: {parameter.default}]"
-        rows.append((f"--option.{option.replace('_', '-')}", words.strip()))
+            text += f" [default: {parameter.default}]"
+        rows.append((f"--option.{option.replace('_', '-')}", text.strip()))
     return rows
 
 
 def _choices(annotation: object) -> list[str]:
     """Return the words that an annotation allows, None left out; empty if it is no choice."""
-    from typing import Literal, get_args, get_origin
-
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]
     parts = [part for part in get_args(annotation) if part is not type(None)]
     return _choices(parts[0]) if len(parts) == 1 else []
 
 
-def _documented(factory: "Callable[..., Any]") -> tuple[str, dict[str, str]]:
-    """Return the first line of a docstring, and what is said of each argument."""
-    from inspect import getdoc
-
-    from docstring_parser import parse, parse_from_object
-
-    parsed = parse(getdoc(factory) or "")
-    said = {each.arg_name: each.description for each in parsed.params}
+def _documented(factory: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """Return the first line of a docstring, and the description of each argument."""
+    parsed = parse(inspect.getdoc(factory) or "")
+    described = {each.arg_name: each.description for each in parsed.params}
     for owner in reversed(getattr(factory, "__mro__", (object,))[:-1]):  # of a class of options
-        said |= {each.arg_name: each.description for each in parse_from_object(owner).params}
+        described |= {each.arg_name: each.description for each in parse_from_object(owner).params}
     plain = {
-        name: " ".join((words or "").replace("``", "").split()) for name, words in said.items()
+        name: " ".join((text or "").replace("``", "").split()) for name, text in described.items()
     }
     return (parsed.short_description or "").replace("``", ""), plain

@@ -19,14 +19,21 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed
+from harness.demonstrations.attempts import (
+    Attempt,
+    asks_for_more,
+    attempt_file,
+    attempt_seed,
+    take_apart,
+)
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.extension import asks_for_more, take_apart
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
 from policies.interface import PlanningError
 from results.locking import sole_writer
+from tasks.demos.reader import read_provenance
 from tasks.errors import ConfigError, HarnessError, SimulatorError, differing_settings
 from tasks.suites import Task, find_task
+from training.demos.writer import merge_demos
 
 _MAX_YIELD_LOSS = 4
 _RESTARTS = 3
@@ -90,7 +97,7 @@ def collect(
     found: dict[tuple[str, int], Collected] = {}
     wanted: list[tuple[CollectionConfig, Task]] = []
     for config in every:
-        for index in config.tasks:
+        for index in config.tasks or ():
             task = find_task(config.suite, index)
             there = finished_before(config, task)
             if there is not None:
@@ -102,7 +109,7 @@ def collect(
         require_rendering()
         with sole_writer(every[0].out / ".parts", every[0].out):
             _collect(wanted, found, workers, _telling_once(progress))
-    return [found[config.suite, index] for config in every for index in config.tasks]
+    return [found[config.suite, index] for config in every for index in config.tasks or ()]
 
 
 def _collect(
@@ -194,8 +201,6 @@ class TaskAttempts:
 
     def close(self) -> Collected:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demos.writer import merge_demos
-
         config, task, path = self.config, self.task, self.path
         rejected = dict(sorted(self._rejected().items()))
         if not self.problem:
@@ -275,8 +280,6 @@ def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     A file of which more is asked, and nothing else, is added to; one that was made with other
     settings is refused.
     """
-    from tasks.demos.reader import read_provenance
-
     path = config.out / task.demo_file
     if not path.exists():
         return None

@@ -1,12 +1,14 @@
 """What to collect."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from cyclopts import Parameter
+from pydantic import Field, ValidationInfo, field_validator
 
 from harness.capacity import MOST_WORKERS
+from harness.options import all_tasks, read_tasks, split_names
 from tasks.protocols import Protocol, get_protocol
 from tasks.settings import MOST_SEED, settings
 from tasks.suites import Instructions
@@ -16,31 +18,61 @@ from tasks.suites import Instructions
 class CollectionConfig:
     """What to collect."""
 
-    suite: str
-    """The suite's name."""
-    tasks: tuple[int, ...]
-    """Indices of its tasks."""
-    out: Path
-    """Folder of the demo files, ``<out>/<suite>/<task>_demo.hdf5``."""
+    suite: str = "libero_90"
+    """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
+    first four with _lan, _object, _swap or _task, such as libero_goal_task. Several with commas
+    between them."""
+
+    tasks: tuple[int, ...] | None = None
+    """Indices or names such as 0,3 or 0-4, in each suite; all by default."""
+
+    out: Path = Path("demos")
+    """Folder; a task goes to OUT/SUITE/TASK_demo.hdf5."""
+
     demos: int = Field(default=12, ge=1, le=10_000)
     """Demonstrations per task."""
+
     noise: float = Field(default=0.15, ge=0, le=1)
-    """Standard deviation of the expert's action noise, in action units."""
+    """Standard deviation of the action noise, 0 to 1; about 0.15 teaches recovery."""
+
     speed: float = Field(default=1.0, gt=0, le=1)
-    """The expert's largest action; 0.7 is near a human's pace."""
-    protocol: str = "openvla"
+    """The expert's largest action, up to 1; 0.7 is near a human's pace."""
+
+    protocol: Annotated[str, Parameter(parse=False)] = "openvla"
     """Settling and orientation."""
+
     resolution: int = Field(default=128, ge=16, le=2048)
     """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
+
     instructions: Instructions = "name"
-    """Which sentence the files note, as ``tasks.suites.Task.instruction_by`` has it."""
+    """Which sentence the files note: name, the one in the task's file name, or bddl, the BDDL
+    file's; see eval."""
+
     start_states: Literal["sampled", "evaluation"] = "sampled"
-    """Where demonstrations begin: ``sampled`` as LIBERO samples its initial states, so at none of
-    those that evaluations use; ``evaluation``: at those, one after another. The files say which."""
+    """sampled: at none of the initial states of evaluations; evaluation: at those, one after
+    another. The files say which."""
+
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    """Of the whole collection."""
+    """Of start states and noise."""
+
     workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
-    """Processes; not part of what is collected."""
+    """Processes; the demonstrations do not depend on their number."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        return read_tasks(value, split_names(info.data.get("suite", "")))
+
+    def by_suite(self) -> "list[CollectionConfig]":
+        """Return a configuration for each suite, with all of its tasks where none are named.
+
+        Raises:
+            ConfigError: Unknown suite.
+        """
+        return [
+            replace(self, suite=suite, tasks=all_tasks(suite) if self.tasks is None else self.tasks)
+            for suite in split_names(self.suite)
+        ]
 
     def rules(self) -> Protocol:
         """Return the protocol under which demonstrations are made.
@@ -58,3 +90,25 @@ class CollectionConfig:
         for name in ("out", "workers", "tasks"):
             del plain[name]
         return plain | {"expert": "scripted"}
+
+
+@settings
+class RegenerationConfig:
+    """How to make demo files anew."""
+
+    resolution: int = Field(default=256, ge=16, le=2048)
+    """Height and width of the pictures, pixels."""
+
+    noops: Literal["openvla", "resting", "keep"] = "openvla"
+    """openvla: leave out actions that do nothing; resting: only those at which the fingers rest,
+    too, so not the waiting for a grip; keep: leave out none."""
+
+    settle_steps: int = Field(default=10, ge=0, le=200)
+    """Steps of waiting before official demonstrations, as evaluations wait; ours have their own."""
+
+    workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
+    """Processes; the files do not depend on their number."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what determines the result, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name != "workers"}

@@ -147,8 +147,6 @@ def _plan(
     simulator: Simulator, config: CollectionConfig, start: SampledStart | IndexedStart
 ) -> Motion | str:
     """Let the expert act without cameras; return its motion, or why it is no demo."""
-    from policies.expert import ExpertPolicy
-
     simulator.begin(start)
     if simulator.settling_shift > _SLID:
         return f"an object slid {simulator.settling_shift:.2f} m before the start"

@@ -1,14 +1,15 @@
 """Contact sheets of demonstrations: what was seen, what was done, and when something changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from results.formatting import visible
+from tasks.demos.file import Convention
 from tasks.demos.motion import Phase, hand_speed
-from tasks.demos.reader import Demo
+from tasks.demos.reader import Demo, read_demos
 from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 
@@ -27,7 +28,41 @@ _COLOURS = {
 }
 _REGULAR = 8
 _MOST_FRAMES = 16
+_MOST_ROWS = 50
 _APART_S = 0.25
+
+
+def draw_sheets(
+    path: Path,
+    names: Collection[str],
+    out: Path,
+    *,
+    overview: bool,
+    convention: Convention | None = None,
+) -> list[Path]:
+    """Draw the sheets of a demo file.
+
+    Args:
+        path: The file.
+        names: Demonstrations with a sheet of their own.
+        out: Folder of the sheets.
+        overview: Draw a sheet of all demonstrations, too.
+        convention: See ``tasks.demos.timing.observation_timing``.
+
+    Returns:
+        The PNG files.
+    """
+    sheets: list[Path] = []
+    rows: list[OverviewRow] = []
+    task = path.stem.removesuffix("_demo")
+    for demo in read_demos(path, convention=convention):
+        if demo.name in names:
+            sheets.append(draw_demo(demo, out / task / f"{demo.name}.png"))
+        if overview and len(rows) < _MOST_ROWS:
+            rows.append(overview_row(demo))
+    if rows:
+        sheets.append(draw_overview(rows, out / f"{task}.png"))
+    return sheets
 
 
 def draw_demo(demo: Demo, path: Path) -> Path:

@@ -12,45 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from harness.capacity import MOST_WORKERS
+from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
 from tasks.demos.file import INTENDED, DemoFile, open_demo_file
+from tasks.demos.folders import demo_task
 from tasks.demos.motion import noops, pauses
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
-from tasks.settings import settings
 from tasks.starts import StoredStart
 from tasks.suites import Task
-
-
-@settings
-class RegenerationConfig:
-    """How to make demo files anew."""
-
-    resolution: int = Field(default=256, ge=16, le=2048)
-    """Height and width of the pictures, pixels."""
-    noops: Literal["openvla", "resting", "keep"] = "openvla"
-    """Which actions are left out: ``openvla``: those that do nothing, as OpenVLA does; ``resting``:
-    of these, those at which the fingers rest, too; ``keep``: none."""
-    settle_steps: int = Field(default=10, ge=0, le=200)
-    """Control steps of waiting before official demonstrations, as evaluations do; ours begin with
-    their own."""
-    workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
-    """Processes; not part of what is made."""
-
-    def recipe(self) -> dict[str, Any]:
-        """Return what determines the result, as plain data."""
-        return {name: value for name, value in asdict(self).items() if name != "workers"}
+from training.demos.writer import merge_demos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +73,19 @@ class Regenerated:
 Progress = Callable[[Path, Remade], None]
 
 
+def count_demos(files: Sequence[Path]) -> int:
+    """Return how many demonstrations files hold.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+    total = 0
+    for path in files:
+        with open_demo_file(path) as file:
+            total += len(file.demos())
+    return total
+
+
 def regenerate(
     files: Sequence[Path], out: Path, config: RegenerationConfig, progress: Progress | None = None
 ) -> list[Regenerated]:
@@ -129,7 +123,6 @@ class _Job:
     """One file's work."""
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
-        from tasks.demos.folders import demo_task
 
         self.source, self.config = source, config
         with open_demo_file(source) as file:
@@ -164,8 +157,6 @@ class _Job:
 
     def close(self) -> Regenerated:
         """Join the demonstrations in one file and forget the parts."""
-        from training.demos.writer import merge_demos
-
         demos = tuple(self.remade[name] for name in self.names)
         kept = [each for each in demos if each.kept]
         if not kept:
@@ -229,8 +220,6 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
 
 def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
     from harness.demonstrations.playback import Motion, cached_simulator, execute, record
-    from tasks.demos.folders import demo_task
-    from tasks.demos.start import read_start
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)

@@ -10,6 +10,8 @@ import numpy as np
 
 from harness.processes import worker_pool
 from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.folders import demo_task
+from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError
 from tasks.protocols import Protocol, get_protocol
 from tasks.starts import StoredStart
@@ -86,8 +88,6 @@ def replay_demo(path: Path, name: str) -> Replay:
         name: The demonstration, ``demo_0``.
     """
     from harness.demonstrations.playback import cached_simulator, execute
-    from tasks.demos.folders import demo_task
-    from tasks.demos.start import read_start
 
     try:
         with open_demo_file(path) as file:

@@ -1,12 +1,20 @@
 """What to evaluate."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
+from cyclopts import Parameter
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.labels import Label
+from harness.options import Label, Numbers, read_count, read_tasks
 from policies.fusion import UNFUSED, Fusion, parse_fusion
 from policies.registry import PolicyConfig
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
@@ -38,75 +46,101 @@ FusionRule = Annotated[InstanceOf[Fusion], BeforeValidator(_read_fusion), PlainS
 """A rule, which may be given as its text and is saved as such."""
 
 
+_FLAGS = {"name": "policy", "options": "option"}
+"""Options of a policy's settings that are called otherwise on the command line."""
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, name)
+
+
 @settings
 class EvaluationConfig:
     """One run: a policy on tasks of one suite under one protocol."""
 
-    policy: PolicyConfig
+    policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=_flag)]
     """How to build the policy."""
 
     suite: str
-    """Name of the suite, such as ``libero_object``."""
+    """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
+    first four with _lan, _object, _swap or _task, such as libero_goal_task."""
 
     out: Path
-    """The run folder. A run that is there already is taken up where it stopped."""
+    """Folder of the run; a run that is there already goes on where it stopped."""
 
     tasks: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """Indices of the tasks; all of the suite by default."""
+    """Indices or names such as 0,3 or 0-4; the whole suite by default."""
 
     episodes: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
-    """Episodes per task, from initial states 0, 1, …; the protocol's number by default."""
+    """Episodes per task, from initial states 0, 1, ...; the protocol's number by default."""
 
-    init_states: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """Initial states of every task, instead of ``episodes``."""
+    init_states: Numbers | None = None
+    """Initial states such as 0,5 or 10-19, instead of --episodes."""
 
-    exec_horizon: int | None = None
+    exec_horizon: Annotated[int | None, Parameter(parse=False)] = None
     """Steps executed per plan, 1 to the policy's horizon; the policy's own by default."""
 
-    fusion: FusionRule = UNFUSED
+    fusion: Annotated[FusionRule, Parameter(parse=False)] = UNFUSED
     """How overlapping plans are fused: a rule, or its text such as ``act:m=0.05``."""
 
     protocol: str = "openvla"
-    """Name of the protocol."""
+    """openvla, openpi, lerobot or libero: whose rules and whose scenes."""
 
     resolution: int | None = None
     """Height and width of the pictures in pixels, if other than the protocol's."""
 
     instructions: Instructions | None = None
-    """Which sentence the policy is told, as ``tasks.suites.Task.instruction_by`` has it; the
-    protocol's by default, which is ``name`` for all of them."""
+    """What the policy is told. name, the default: the sentence in the task's file name, and in
+    LIBERO-PRO's _lan and _task the BDDL file's; bddl: the BDDL file's everywhere, as LIBERO-PRO's
+    own runner has it."""
 
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
-    """Seed of scenes and of the policy's noise; the protocol's by default."""
+    """Of the policy's noise, and of scenes under openpi, lerobot and libero; under openvla scenes
+    are the same for every seed. The protocol's by default."""
 
     shard: str | None = None
-    """A part of the run, such as ``2/4``, the second of four: the same split wherever it is made,
-    every episode in one shard. Each shard has a run folder of its own."""
+    """Part of the run, such as 2/4 for the second of four, each with an --out of its own. It is
+    the same part wherever it is made."""
 
     workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
-    """Simulations side by side, each in a process of about 1.5 GB; as many as cores and memory
-    allow by default. No outcome depends on it."""
+    """Simulations side by side; by default as many as cores and memory allow, 1.5 GB each. No
+    outcome depends on it."""
 
     hang_after: float = Field(default=600.0, gt=0)
-    """Seconds of silence after which a worker counts as hung, is replaced and its episode tried
-    elsewhere. Building a simulation takes seconds, a filmed plan of 64 steps up to half a minute
-    without a GPU."""
+    """Seconds of silence after which a worker is taken to hang and is replaced. A filmed plan of
+    64 steps takes up to half a minute without a GPU."""
 
     give_up_after: int = Field(default=5, ge=0)
-    """Episodes after which the run stops if all broke, and for the same reason: so would the rest.
-    0 for never. The same command tries them again."""
+    """Episodes after which to stop if all broke for the same reason; 0 for never."""
 
     threads: int = Field(default=1, ge=1, le=MOST_THREADS)
-    """Threads for a policy that computes on the CPU. More help large models on cores that no
-    simulation uses; a small one is fastest with 1. Last bits of a plan may depend on it."""
+    """Threads of a policy that computes on the CPU; a small one is fastest with 1."""
 
-    record: Annotated[int, Field(ge=0)] | Literal["all"] = 0
-    """Episodes per task of which videos are made, the first ones; ``all`` for every one. A video
-    needs two pictures per step, which takes most of an episode's time without a GPU."""
+    record: Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(read_count)] = 0
+    """Episodes per task to film, the first ones, or all. Without a GPU filming takes most of an
+    episode's time."""
 
     hold_steps: int = Field(default=0, ge=0, le=MOST_NUMBERS)
-    """Control steps for which the arm is held still after success, to record how long the goal
-    goes on holding. No outcome depends on it."""
+    """Control steps to hold still after success, recording whether it lasts."""
 
     label: Label | None = None
-    """The name in tables; the policy's by default."""
+    """Name in tables; the policy's by default."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        return read_tasks(value, [info.data["suite"]]) if "suite" in info.data else value
+
+
+@settings
+class SweepConfig:
+    """The axes of a sweep: a run for each combination, in ``OUT/h16-act`` and the like."""
+
+    exec_horizon: Numbers = ()
+    """Steps of a plan executed before the next plan; or several, such as 64,16,8. The policy's own
+    by default."""
+
+    fusion: str = "none"
+    """How overlapping plans are fused: none, act (temporal ensembling), newest, mean, ema or
+    adaptive; with options such as act:m=0.05, ema:alpha=0.5 or adaptive:alpha=0.1,plans=4; or
+    several, such as none,act."""

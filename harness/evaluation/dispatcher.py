@@ -1,4 +1,4 @@
-"""Handing episodes to workers, answering their questions in batches, keeping what comes out."""
+"""Dispatching episodes to workers, planning for them in batches, storing their records."""
 
 import contextlib
 import logging
@@ -44,12 +44,12 @@ class Dispatcher:
         pool: The workers.
         schedule: The episodes to run.
         store: Where records go.
-        policy: Answers the workers' questions; None if they have their own.
+        policy: Plans for the workers; None if each has its own.
         task_names: Names of the suite's tasks.
         recorded: Episodes of which a video is made.
-        meter: Told how far it is.
-        watchdog: Says which workers hang.
-        interruption: Says when Ctrl-C may end it.
+        progress: Counts and reports.
+        watchdog: Detects workers that hang.
+        interruption: Lets Ctrl-C in where the run may end.
         give_up_after: Episodes after which to stop if all of the run broke for one reason; 0 for
             never.
     """
@@ -63,7 +63,7 @@ class Dispatcher:
         policy: Policy | None,
         task_names: Sequence[str],
         recorded: Set[EpisodeKey],
-        meter: ProgressMeter,
+        progress: ProgressMeter,
         watchdog: Watchdog,
         interruption: Interruption,
         give_up_after: int = 0,
@@ -71,7 +71,7 @@ class Dispatcher:
         self._pool, self._schedule, self._store = pool, schedule, store
         self._policy = policy
         self._task_names, self._recorded = task_names, recorded
-        self._meter, self._watchdog, self._interruption = meter, watchdog, interruption
+        self._progress, self._watchdog, self._interruption = progress, watchdog, interruption
         self._alone = len(pool.workers) == 1
         # What plans without looking cannot mistake what it sees: a baseline, meant as it is.
         looks = policy is not None and bool(policy.spec.cameras)
@@ -91,9 +91,9 @@ class Dispatcher:
             HarnessError: No episode can run: a bad setting, a missing part, a misfit.
             ResultsError: A record or a video could not be written.
         """
-        self._meter.show(force=True)
+        self._progress.show(force=True)
         for number in self._pool.workers:
-            self._watchdog.pending(number, grace_s=_START_S)
+            self._watchdog.expect(number, grace_s=_START_S)
         try:
             while not self._schedule.finished:
                 self._assign()
@@ -102,12 +102,12 @@ class Dispatcher:
                     pass
                 self._replace_hung()
                 self._plan_requests()
-                self._meter.show()
+                self._progress.show()
         except BaseException:
             self._save_arrived()
             raise
         finally:
-            self._meter.show(force=True)
+            self._progress.show(force=True)
 
     def _assign(self) -> None:
         for worker in self._pool.workers.values():
@@ -127,10 +127,10 @@ class Dispatcher:
 
     def _send(self, worker: Worker, message: RunEpisode | PlanReply) -> None:
         worker.send(message)
-        self._watchdog.pending(worker.number)
+        self._watchdog.expect(worker.number)
 
     def _listen(self, timeout: float) -> bool:
-        """Take in what workers say; return whether they said anything."""
+        """Receive the messages that have arrived; return whether there were any."""
         with self._interruption.allowed():
             workers = self._pool.readable(timeout)
         for worker in workers:
@@ -143,11 +143,11 @@ class Dispatcher:
             case Ready():
                 worker.ready = self._any_ready = True
             case Heartbeat(step=step):
-                self._meter.moved(worker.number, step)
-                self._watchdog.pending(worker.number)
+                self._progress.advanced(worker.number, step)
+                self._watchdog.expect(worker.number)
             case PlanQuery(request=request):
                 self._requests[worker.number] = request
-                self._meter.moved(worker.number, request.step)
+                self._progress.advanced(worker.number, request.step)
             case EpisodeDone(record=record):
                 self._schedule.done(worker.number)
                 self._losses = 0
@@ -185,14 +185,14 @@ class Dispatcher:
                 self._warn(self._inspector.inspect(request, answer.plan))
 
     def _warn(self, warnings: Sequence[str]) -> None:
-        """Say what is suspicious now, and keep it with the run."""
+        """Log new suspicions of the plans, and keep them with the run."""
         for warning in warnings:
             _log.warning("WARNING: %s", warning)
             self._store.warn(warning)
 
     def _keep(self, record: EpisodeRecord, worker: int) -> None:
         self._store.append(record)
-        self._meter.finished(worker, record)
+        self._progress.finished(worker, record)
         if record.outcome == "error":
             self._give_up_if_all_broke_alike(record.error or "")
         else:
@@ -220,7 +220,7 @@ class Dispatcher:
         key = self._schedule.running(worker.number)
         assert key is not None, "a worker failed at nothing"
         attempt = self._attempt(key)
-        self._meter.broke(worker.number)
+        self._progress.abandoned(worker.number)
         if self._schedule.failed(worker.number, permanent=permanent):
             return
         spent = time.monotonic() - self._started[worker.number]
@@ -256,13 +256,13 @@ class Dispatcher:
                 f"The last: {description}. Fix: fewer --workers if memory is short; 'libero-bench "
                 "doctor' examines the machine. Finished episodes are kept."
             )
-        self._watchdog.pending(self._pool.start().number, grace_s=_START_S)
+        self._watchdog.expect(self._pool.start().number, grace_s=_START_S)
 
     def _attempt(self, key: EpisodeKey) -> int:
         return self._store.next_attempt(key) + self._schedule.tries(key)
 
     def _save_arrived(self) -> None:
-        """Keep what was finished before the run ended but not yet read."""
+        """Store episodes that were finished but not received when the run ended."""
         with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
             for worker in self._pool.readable(0):
                 message = worker.receive()

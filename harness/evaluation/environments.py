@@ -10,7 +10,7 @@ from harness.evaluation.rollout import Environment
 from tasks.observation import FloatArray
 from tasks.protocols import Protocol
 from tasks.starts import SampledStart
-from tasks.suites import Task
+from tasks.suites import Task, find_task, suite_tasks
 
 if TYPE_CHECKING:
     from tasks.simulation.simulator import Slice  # needs OpenGL
@@ -71,26 +71,18 @@ class LiberoSpec:
             ConfigError: There is no such suite.
             PrerequisiteError: LIBERO is not installed.
         """
-        from tasks.suites import suite_tasks
-
         return tuple(task.name for task in suite_tasks(self.suite))
 
     def tasks(self, indices: Sequence[int]) -> tuple[Task, ...]:
         """Return some of the suite's tasks."""
-        from tasks.suites import find_task
-
         return tuple(find_task(self.suite, index) for index in indices)
 
     def init_states(self, task: int) -> int:
         """Return how many initial states LIBERO has for a task."""
-        from tasks.suites import find_task
-
         return len(find_task(self.suite, task).init_states())
 
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         """Return the SHA-256 of the initial states of each task, by the task's index as text."""
-        from tasks.suites import find_task
-
         states = {task: find_task(self.suite, task).init_states() for task in tasks}
         return {str(t): hashlib.sha256(s.tobytes()).hexdigest() for t, s in states.items()}
 
@@ -133,8 +125,6 @@ class SampledStartSpec(LiberoSpec):
 
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         """Return the SHA-256 of what is sampled from, the BDDL file and the seed, by task."""
-        from tasks.suites import find_task
-
         seed = f"{self.first_seed}\n".encode()
         files = {task: find_task(self.suite, task).bddl_file.read_bytes() for task in tasks}
         return {str(t): hashlib.sha256(seed + text).hexdigest() for t, text in files.items()}

@@ -1,4 +1,4 @@
-"""What the evaluation and its workers say to each other through a pipe."""
+"""Messages between the evaluation and its workers, sent through a pipe."""
 
 from dataclasses import dataclass
 

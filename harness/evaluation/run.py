@@ -11,8 +11,8 @@ from harness.evaluation.environments import EnvironmentSpec, in_libero
 from harness.evaluation.plan import EvaluationPlan, plan_evaluation
 from harness.evaluation.scheduler import (
     EvaluationStatus,
+    ProgressCallback,
     ProgressMeter,
-    Report,
     Schedule,
     Watchdog,
 )
@@ -32,7 +32,7 @@ def evaluate(
     *,
     policy: Policy | None = None,
     environments: EnvironmentSpec | None = None,
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
     """Evaluate a policy, or go on with a run that was interrupted.
 
@@ -58,7 +58,7 @@ def evaluate(
     return execute(plan, progress=progress)
 
 
-def execute(plan: EvaluationPlan, *, progress: Report | None = None) -> Path:
+def execute(plan: EvaluationPlan, *, progress: ProgressCallback | None = None) -> Path:
     """Run the episodes that are not on record; see ``evaluate``."""
     out = plan.config.out
     with (
@@ -78,7 +78,7 @@ def _run(
     plan: EvaluationPlan,
     store: RunStore,
     remaining: list[EpisodeKey],
-    progress: Report | None,
+    progress: ProgressCallback | None,
     interruption: Interruption,
 ) -> None:
     config, workload, policy = plan.config, plan.workload, plan.policy
@@ -106,7 +106,7 @@ def _run(
                 policy=None if privileged else policy,
                 task_names=workload.task_names,
                 recorded=workload.recorded,
-                meter=ProgressMeter(progress, len(workload.episodes), store.records()),
+                progress=ProgressMeter(progress, len(workload.episodes), store.records()),
                 watchdog=Watchdog(config.hang_after),
                 interruption=interruption,
                 give_up_after=config.give_up_after,

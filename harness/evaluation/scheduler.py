@@ -1,4 +1,4 @@
-"""Which worker runs which episode next."""
+"""Scheduling: which worker runs which episode next, which workers hang, how far the run is."""
 
 import time
 from collections import Counter, deque
@@ -107,11 +107,12 @@ _TURN_SHARE = 0.1
 
 
 class Watchdog:
-    """Counts for how long each worker has owed its parent a word.
+    """Measures for how long each worker has been silent while a message from it is expected.
 
-    A worker that waits for the parent owes nothing. A turn of the parent's loop counts for a tenth
-    of the limit at most, however long it took: if the parent planned for minutes, or everything was
-    stopped (Ctrl-Z, a suspended laptop), the worker gets the time to show that it is alive.
+    Nothing is expected of a worker that waits for the parent. A turn of the parent's loop counts
+    for a tenth of the limit at most, however long it took: if the parent planned for minutes, or
+    everything was stopped (Ctrl-Z, a suspended laptop), the worker gets the time to show that it
+    is alive.
 
     Args:
         limit_s: Seconds of silence after which a worker counts as hung.
@@ -129,8 +130,8 @@ class Watchdog:
         """Seconds that the parent's loop may wait before it looks again."""
         return min(1.0, self.limit_s * _TURN_SHARE)
 
-    def pending(self, worker: int, *, grace_s: float = 0.0) -> None:
-        """Take note that a worker has something to do and must say something in the end.
+    def expect(self, worker: int, *, grace_s: float = 0.0) -> None:
+        """Expect a message from a worker from now on.
 
         Args:
             worker: Its number.
@@ -139,11 +140,11 @@ class Watchdog:
         self._silent[worker] = -grace_s
 
     def settled(self, worker: int) -> None:
-        """Take note that a worker owes nothing: it has spoken, or is no more."""
+        """Expect nothing of a worker: its message has arrived, or its process is gone."""
         self._silent.pop(worker, None)
 
     def turn(self) -> list[int]:
-        """Count the time since the last turn; call it when all that was said has been heard.
+        """Count the time since the last turn; call it when all messages have been received.
 
         Returns:
             The numbers of the workers that have been silent for too long.
@@ -192,14 +193,14 @@ class EvaluationStatus:
         return words
 
 
-Report = Callable[[EvaluationStatus], None]
+ProgressCallback = Callable[[EvaluationStatus], None]
 
 
 class ProgressMeter:
-    """Counts, and reports not too often.
+    """Counts episodes and steps, and reports at most every half second.
 
     Args:
-        report: Told how far it is; None for nobody.
+        report: Called with the status; None for nobody.
         total: Episodes of the whole run.
         earlier: Episodes of earlier sessions that need not be run again.
         clock: Gives the time in seconds.
@@ -207,7 +208,7 @@ class ProgressMeter:
 
     def __init__(
         self,
-        report: Report | None,
+        report: ProgressCallback | None,
         total: int,
         earlier: Iterable[EpisodeRecord] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -220,11 +221,11 @@ class ProgressMeter:
         self._in_flight: dict[int, int] = {}
         self._start = self._shown = clock()
 
-    def moved(self, worker: int, step: int) -> None:
+    def advanced(self, worker: int, step: int) -> None:
         """Take note of how many steps a worker's episode has come to."""
         self._in_flight[worker] = step
 
-    def broke(self, worker: int) -> None:
+    def abandoned(self, worker: int) -> None:
         """Take note that a worker's episode will not be finished by it."""
         self._in_flight.pop(worker, None)
 

@@ -1,4 +1,4 @@
-"""Worker processes: starting them, hearing from them, replacing and ending them."""
+"""Worker processes, as their parent sees them: start, receive, replace, end."""
 
 import contextlib
 import multiprocessing
@@ -39,19 +39,19 @@ class Worker:
         self.ready = False
 
     def send(self, message: object) -> None:
-        """Tell the worker something; if it has died, ``WorkerPool.receive`` will say so."""
+        """Send a message; if the worker has died, ``receive`` will show it."""
         with contextlib.suppress(OSError):
             self.connection.send(message)
 
     def receive(self) -> object:
-        """Return what the worker says; None if its process is gone or stopped in mid-sentence."""
+        """Return the next message; None if the process is gone or stopped in the middle of one."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             return None
 
     def exit_reason(self) -> str:
-        """Say how the process ended; one that has not is killed."""
+        """Return how the process ended; one that is still there is killed."""
         self.process.join(_GRACE_S)
         if self.process.is_alive():
             self.process.kill()
@@ -115,7 +115,7 @@ class WorkerPool:
         return worker
 
     def readable(self, timeout: float) -> list[Worker]:
-        """Wait for workers that have something to say, or whose process is gone.
+        """Wait for workers whose message has arrived, or whose process is gone.
 
         Args:
             timeout: Seconds to wait at most; 0 only looks.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 
 from harness.parity.actions import check_actions, check_layout
+from harness.parity.config import ParityConfig
 from harness.parity.dry_run import DryRun
 from harness.parity.images import check_images
 from harness.parity.inputs import Comparison, gather_inputs
@@ -29,33 +30,13 @@ Report = Callable[[str], None]
 
 
 def check_demo(
-    path: Path,
-    *,
-    index: int = 0,
-    suite: str | None = None,
-    task: str | None = None,
-    checkpoint: str | None = None,
-    layout: str | None = None,
-    protocol: str = "openvla",
-    resolution: int | None = None,
-    instructions: Instructions | None = None,
-    convention: Convention | None = None,
-    report: Report = lambda what: None,
+    path: Path, config: ParityConfig, report: Report = lambda what: None
 ) -> list[Comparison]:
     """Compare one demonstration with the environment that an evaluation has.
 
     Args:
         path: The file.
-        index: Which of its demonstrations.
-        suite: Its suite; by default what the file and its folder say.
-        task: Its task, by index or name; likewise.
-        checkpoint: Folder or hub name of a checkpoint whose contract is compared too.
-        layout: Mapping to the unified vector; the checkpoint's, or the recommended one, if not
-            given.
-        protocol: The evaluation's.
-        resolution: The evaluation's, if other than the protocol's.
-        instructions: Likewise, and the training's.
-        convention: See ``read_demos``.
+        config: Which demonstration and which evaluation.
         report: Told what is done next.
 
     Raises:
@@ -64,12 +45,14 @@ def check_demo(
             be reached.
     """
     report("reading")
-    rules = get_protocol(protocol, resolution=resolution, instructions=instructions)
-    recording = _read(path, index, convention, rules.instructions)
-    found = find_task_of(recording, suite, task)
-    contract = None if checkpoint is None else _contract(checkpoint)
-    if layout is not None or contract is None:
-        mapping = get_layout(layout or DEFAULT_LAYOUT)
+    rules = get_protocol(
+        config.protocol, resolution=config.resolution, instructions=config.instructions
+    )
+    recording = _read(path, config.demo, config.convention, rules.instructions)
+    found = find_task_of(recording, config.suite, config.task)
+    contract = None if config.checkpoint is None else _contract(config.checkpoint)
+    if config.layout is not None or contract is None:
+        mapping = get_layout(config.layout or DEFAULT_LAYOUT)
     else:
         mapping = contract.plain_layout
     report("opening the task")

@@ -1,1 +1,6 @@
 """Recipes: collect, train, evaluate and report from one TOML file; shipped ones lie here."""
+
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent
+"""Folder of the shipped recipes and of the checkpoint that they start from."""

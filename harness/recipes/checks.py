@@ -80,7 +80,7 @@ def _named(place: str) -> "Iterator[None]":
 def _check_collection(config: "CollectionConfig") -> None:
     get_protocol(config.protocol, resolution=config.resolution)
     if not config.tasks or len(set(config.tasks)) != len(config.tasks):
-        raise ConfigError(f"tasks {list(config.tasks)}. Fix: one or more, each once.")
+        raise ConfigError(f"tasks {list(config.tasks or ())}. Fix: one or more, each once.")
     for index in config.tasks:
         find_task(config.suite, index)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from harness.labels import Label
+from harness.options import Label
+from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
 from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from training.config import TrainingConfig
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
-
-SHIPPED = Path(__file__).parent
 
 
 @settings

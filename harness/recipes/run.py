@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from harness.commands.evaluate import EPISODES_BROKE
+from harness.commands.results import print_leaderboard
 from harness.display import console
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
@@ -46,7 +46,7 @@ def _run_stages(run: RecipeRun) -> None:
     number = 0
     if run.collection is not None:
         number += 1
-        count = run.collection.demos * len(run.collection.tasks)
+        count = run.collection.demos * len(run.collection.tasks or ())
         _announce(number, total, f"collect {count} demonstrations", run.recipe.collect)
         for item in collect_with_bar([run.collection]):
             if item.problem:
@@ -84,17 +84,16 @@ def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
 
 
 def _show(run: RecipeRun, *, json: bool) -> int:
-    from harness.commands.leaderboard import leaderboard_command
     from results.folder import any_broke
     from results.report.page import write_page
 
     folders = [config.out for config in run.evaluations]
     recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
     page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)
-    leaderboard_command(list(folders), json=json)
+    print_leaderboard(folders, format="json" if json else "table")
     videos = sorted(video for folder in folders for video in (folder / "videos").glob("*.mp4"))
     console.print("Videos:")
     for video in videos:
         console.print(f"  {video}", soft_wrap=True)
     console.print(f"Page: {page}", soft_wrap=True)
-    return EPISODES_BROKE if any(any_broke(folder) for folder in folders) else 0
+    return 1 if any(any_broke(folder) for folder in folders) else 0

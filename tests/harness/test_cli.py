@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness.cli import app, main
-from harness.commands.arguments import parse_indices, parse_options
-from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +111,7 @@ def test_an_interruption_says_that_work_is_kept(
     def end(*_: object) -> None:
         raise ending
 
-    monkeypatch.setattr("harness.stages.sweep_with_bars", end)
+    monkeypatch.setattr("harness.commands.stages.sweep_with_bars", end)
     assert main(eval_arguments(tmp_path)) == code
     said = capsys.readouterr().err
     assert said == f"libero-bench: {words} Finished work is kept; the same command goes on.\n"
@@ -135,7 +133,7 @@ def test_an_interruption_promises_what_the_command_keeps(
     def end(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.cli.app", end)
+    monkeypatch.setattr("harness.cli.App.__call__", end)
     assert main(words) == 130
     assert ("Finished work is kept" in capsys.readouterr().err) is kept
 
@@ -271,7 +269,7 @@ def test_bad_folders(capsys, out: str, words: str) -> None:
         ("merge a b --oout c", "Did you mean --out?"),
         ("export a --fromat lerobot", "Did you mean --format?"),
         ("demos check --jsn", "Did you mean --json?"),
-        ("eval --suite libero_goal --out x", "--policy must be given"),
+        ("eval --suite libero_goal --out x", "--policy: it must be given"),
         ("eval --policy", "--policy requires an argument"),
         ("train --updates 1e3", "whole number"),
         ("collect --workers 2.5", "whole number"),
@@ -329,26 +327,6 @@ def test_documented_commands_exist() -> None:
 
 def test_leaderboard_of_nothing(tmp_path: Path, capsys) -> None:
     assert str(tmp_path) in refused(["leaderboard", str(tmp_path)], capsys)
-
-
-def test_parse_indices() -> None:
-    assert parse_indices("0,3", "--tasks") == (0, 3)
-    assert parse_indices("2-4, 9", "--tasks") == (2, 3, 4, 9)
-    for text in ("", "a", "1,1", "4-2", "-1"):
-        with pytest.raises(ConfigError):
-            parse_indices(text, "--tasks")
-
-
-def test_options_are_numbers_truths_and_words() -> None:
-    given = {"noise": "0.15", "batch-size": "4", "compile": "True", "siglip": "a/b", "x": "-1e-3"}
-    assert parse_options(given) == {
-        "noise": 0.15,
-        "batch_size": 4,
-        "compile": True,
-        "siglip": "a/b",
-        "x": -0.001,
-    }
-    assert type(parse_options(given)["batch_size"]) is int
 
 
 @pytest.mark.sim

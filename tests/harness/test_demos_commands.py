@@ -55,7 +55,7 @@ def test_preview_names_its_sheets(file: Path, tmp_path: Path, capsys) -> None:
         (["info"], "No demo file was named"),
         (["info", "nowhere"], "does not exist"),
         (["replay", "FILE", "--demos", "7"], "No file holds one of the demos 7"),
-        (["replay", "FILE", "--workers", "0"], "--workers 0 given"),
+        (["replay", "FILE", "--workers", "0"], '"0" for --workers. Must be >= 1'),
         (["regenerate", "FILE", "--out", "x", "--resolution", "1"], "--resolution: 1 given"),
         (["regenerate", "TEXT", "--out", "x"], "no HDF5 file"),
         (["preview", "FILE", "--demos", "one"], "--demos 'one'"),

@@ -58,7 +58,7 @@ def test_instructions_of_suites(t5: Path, tmp_path: Path, capsys) -> None:
     for suite in ("libero_goal", "libero_goal_lan"):
         for task in suite_tasks(suite):
             tokens, mask = reader.prepare([task.instruction])
-            wanted = encoder.encode(language.written(task.instruction, "official"))
+            wanted = encoder.encode(language.format_instruction(task.instruction, "official"))
             assert torch.equal(tokens[0][mask[0]], wanted)
 
 
@@ -128,7 +128,9 @@ def test_the_fix_that_a_policy_names_works(t5: Path, tmp_path: Path, capsys) -> 
 def test_official_files(tmp_path: Path, capsys) -> None:
     files, out = tmp_path / "official", tmp_path / "cache"
     files.mkdir()
-    suite = [language.written(t.instruction, "official") for t in suite_tasks("libero_object")]
+    suite = [
+        language.format_instruction(t.instruction, "official") for t in suite_tasks("libero_object")
+    ]
     for number, text in enumerate(suite[:-1]):
         official_file(files / f"{number}.pt", text)
     said = encode(capsys, "--import", files, "--suite", "libero_object", "--out", out, code=1)

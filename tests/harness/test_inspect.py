@@ -58,7 +58,7 @@ def test_an_official_checkpoint(tmp_path: Path, capsys) -> None:
     assert words[words.index("--checkpoint") + 1] == str(folder)
     assert words[words.index("--option.layout") + 1] == "eef-velocity"
     _, given, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
-    assert given.arguments["option"] == {
+    assert given.arguments["config"].policy.options == {
         "siglip": "FOLDER",
         "language_cache": "FOLDER",
         "layout": "eef-velocity",

@@ -59,7 +59,7 @@ def entries(tmp_path: Path, entry: str) -> RecipeRun:
 def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
     entry = 'exec_horizons = [64, 8]\nfusions = ["none", "adaptive:plans=4"]'
     assert [
-        (config.exec_horizon, config.fusion, config.out.name)
+        (config.exec_horizon, str(config.fusion), config.out.name)
         for config in entries(tmp_path, entry).evaluations
     ] == [
         (64, "none", "noop-h64"),
@@ -68,7 +68,7 @@ def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
         (8, "adaptive:alpha=0.1,plans=4", "noop-h8-adaptive-plans=4"),
     ]
     (one,) = entries(tmp_path, 'label = "a/b"\nfusion = "act"').evaluations
-    assert (one.exec_horizon, one.fusion, one.out.name) == (None, "act:m=0.01", "a-b-act")
+    assert (one.exec_horizon, str(one.fusion), one.out.name) == (None, "act:m=0.01", "a-b-act")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.cli import main
-from harness.training_display import describe
+from harness.stages import training_note
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.monitoring.evaluation import EvaluationOutcome, EvaluationResult, SuccessRate
@@ -103,11 +103,11 @@ def test_the_bar_says_how_fast_and_how_good() -> None:
         sampled=None,
     )
     said = "loss 0.5000, grad 1.5, lr 1.0e-04, 64 samples/s, data 3%"
-    assert describe(status) == said
+    assert training_note(status) == said
     rate = SuccessRate(k=1, n=5, low=0.036, high=0.624)
     result = EvaluationResult(overall=rate, per_task={}, errors=0, conditions="a")
     outcome = EvaluationOutcome(update=1, result=result, best=True)
     evaluated = dataclasses.replace(status, evaluation=outcome)
-    assert describe(evaluated) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
+    assert training_note(evaluated) == f"{said}, success 1/5 = 20% (4%–62%) at update 1, best"
     failed = dataclasses.replace(status, evaluation=EvaluationOutcome(update=1, problem="no EGL"))
-    assert describe(failed) == said  # it was told when it happened
+    assert training_note(failed) == said  # it was told when it happened

@@ -1,4 +1,4 @@
-"""What a checkpoint needs from whoever runs it, and the refusal where that is not given."""
+"""The contract of a checkpoint: what training fixed, compared with what an evaluation gives."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 """Version of the checkpoint folder; older readers refuse newer folders."""
 
 ANY_SIZE = 0
-"""As a ``render_size``: the policy was not tied to one, and takes square images of any size."""
+"""As a ``render_size``: the policy takes square images of any size."""
 
 SIZES = (16, 2048)
 """The smallest and the largest images that an evaluation renders, pixels."""
@@ -40,6 +40,8 @@ Orientation = Literal["rotate180", "raw"]
 
 _FASTEST = 1000.0
 """The highest control frequency that is no mistake, Hz."""
+
+_FIX = "Fix: use the contract.json the checkpoint was saved with."
 
 _FIXES = {
     "cameras": "let the evaluation show these cameras",
@@ -71,10 +73,10 @@ class Contract:
     """Identity of the text encoder and its vocabulary."""
 
     cameras: tuple[str, ...] = field(default=CAMERAS)
-    """Cameras that the encoder has a place for, in order."""
+    """The camera slots of the encoder, in order."""
 
     missing_cameras: tuple[str, ...] = ()
-    """Those of them whose place shows the background, in training and so in evaluation."""
+    """Those of them whose slot shows the background, in training and in evaluation."""
 
     orientation: Orientation = "rotate180"
     """``rotate180``: upright images; ``raw``: as the simulator renders them."""
@@ -95,8 +97,8 @@ class Contract:
     """Name of the mapping to the unified vector."""
 
     layout_rules: dict[str, Any] = field(default_factory=dict)
-    """That mapping as data, so that a layout of the user's own travels with the checkpoint; empty
-    in older contracts, whose layout is a shipped one. Compared by what it does."""
+    """That mapping as data, so that a user's layout travels with the checkpoint; empty in older
+    contracts, whose layout is a shipped one. Compared by its hash."""
 
     normalisation: StoredNormalisation = field(default_factory=Normalisation)
     """How states and actions were normalised, on top of the layout."""
@@ -120,36 +122,36 @@ class Contract:
 
     @property
     def mapping(self) -> Layout:
-        """What states and actions go through: the layout, normalised as in training."""
+        """The layout with the normalisation of training."""
         return self.normalisation.applied_to(self.plain_layout)
 
     @property
     def plain_layout(self) -> Layout:
-        """The layout itself, nothing normalised."""
+        """The layout without normalisation."""
         if not self.layout_rules:
             return get_layout(self.layout)
         return parse_layout(self.layout_rules, f"contract: {self.layout}")
 
     def check_layout(self, layout: Layout) -> None:
-        """Refuse another layout than the one the checkpoint was trained with.
+        """Refuse a layout other than the one the checkpoint was trained with.
 
         Raises:
             SpecMismatchError: Its name is another, or it does something else.
         """
         self.check({"layout": layout.name})
-        if layout.hash != (own := self.plain_layout.hash):
+        if layout.hash != (known := self.plain_layout.hash):
             raise SpecMismatchError(
                 f"The layout '{layout.name}' does something else ({layout.hash}) than the one of "
-                f"that name in the checkpoint ({own}). Fix: leave the layout out; the checkpoint "
+                f"that name in the checkpoint ({known}). Fix: leave the layout out; the checkpoint "
                 "brings its own."
             )
 
     def check(self, given: Mapping[str, object]) -> None:
-        """Refuse a setting under which this checkpoint would quietly do badly.
+        """Refuse an evaluation that differs from training in a field of the contract.
 
         Args:
-            given: Fields of this record and what the evaluation has for them; fields that are left
-                out are not compared.
+            given: Values of the evaluation by the names of this record's fields; fields that are
+                left out are not compared.
 
         Raises:
             ConfigError: A name is not a field of a contract.
@@ -166,7 +168,7 @@ class Contract:
             )
 
     def check_network(self, network: RDTPolicyNetwork) -> None:
-        """Refuse a network that is not the one this contract describes.
+        """Refuse a network that does not fit this contract.
 
         Raises:
             SpecMismatchError: Something differs.
@@ -174,9 +176,7 @@ class Contract:
         self.check(_describe(network))
 
     def check_parts(self, config: RDTConfig, encoders: AnyEncodersConfig) -> None:
-        """Refuse the configs of a network that is not the one this contract describes.
-
-        Nothing need be built, so that this also holds off sizes that nothing could be built of.
+        """Refuse configs of a network that does not fit this contract, before it is built.
 
         Raises:
             SpecMismatchError: Something differs.
@@ -188,12 +188,11 @@ class Contract:
         ]
         if differences:
             raise SpecMismatchError(
-                f"The contract is not that of the checkpoint: {'; '.join(differences)}. "
-                "Fix: use the contract.json the checkpoint was saved with."
+                f"The contract is not that of the checkpoint: {'; '.join(differences)}. {_FIX}"
             )
 
     def _differing(self, given: Mapping[str, object]) -> dict[str, object]:
-        """Give those of the fields that are otherwise here."""
+        """Give those of the values that differ from this contract's."""
         differing = {}
         for name, value in given.items():
             if name not in _FIXES:
@@ -236,28 +235,9 @@ class Contract:
         except ValidationError as error:
             place, why = first_mistake(error)
             allowed = ", ".join(f.name for f in fields(cls))
-            raise ConfigError(
-                f"Contract: {place}: {why}. Fields: {allowed}. "
-                "Fix: use the contract.json the checkpoint was saved with."
-            ) from error
-        if 0 < contract.render_size < SIZES[0]:
-            raise ConfigError(
-                f"The contract's render_size is {contract.render_size}. Allowed: {ANY_SIZE} for "
-                f"any, or {SIZES[0]} to {SIZES[1]}. Fix: use the contract.json the checkpoint was "
-                "saved with."
-            )
-        if contract.mapping.name != contract.layout:
-            raise ConfigError(
-                f"The contract's layout is '{contract.layout}', but its layout_rules are those of "
-                f"'{contract.mapping.name}'. Fix: use the contract.json the checkpoint was saved "
-                "with."
-            )
-        if not contract.shown_cameras or set(contract.missing_cameras) - set(contract.cameras):
-            raise ConfigError(
-                f"The contract's missing_cameras are {_show(contract.missing_cameras)}. Allowed: "
-                f"some of its cameras {_show(contract.cameras)}, not all. Fix: use the "
-                "contract.json the checkpoint was saved with."
-            )
+            raise ConfigError(f"Contract: {place}: {why}. Fields: {allowed}. {_FIX}") from error
+        if problem := _inconsistency(contract):
+            raise ConfigError(f"The contract's {problem} {_FIX}")
         return contract
 
     @classmethod
@@ -325,6 +305,26 @@ class Contract:
             control_hz=control_hz,
             norm=norm,
         )
+
+
+def _inconsistency(contract: Contract) -> str:
+    """Say which field contradicts the others or its range, and how; empty if none does."""
+    if 0 < contract.render_size < SIZES[0]:
+        return (
+            f"render_size is {contract.render_size}. Allowed: {ANY_SIZE} for any, or {SIZES[0]} to "
+            f"{SIZES[1]}."
+        )
+    if contract.mapping.name != contract.layout:
+        return (
+            f"layout is '{contract.layout}', but its layout_rules are those of "
+            f"'{contract.mapping.name}'."
+        )
+    if not contract.shown_cameras or set(contract.missing_cameras) - set(contract.cameras):
+        return (
+            f"missing_cameras are {_show(contract.missing_cameras)}. Allowed: some of its cameras "
+            f"{_show(contract.cameras)}, not all."
+        )
+    return ""
 
 
 def _history(config: RDTConfig) -> int:

@@ -176,13 +176,13 @@ def find_parts(
         ConfigError: An adapter lacks its base, or a base was given for something else.
         PrerequisiteError: Something is on the hub and the hub cannot be reached.
     """
-    place = find_source(source, ema=weights == "ema")
-    if (folder := find_adapter(place)) is None:
+    path = find_source(source, ema=weights == "ema")
+    if (folder := find_adapter(path)) is None:
         if base is not None:
             raise ConfigError(
                 f"base '{base}' was given, but '{source}' is no adapter. Fix: leave the base out."
             )
-        return _own_folder(place), None
+        return _checkpoint_folder(path), None
     adapter = read_adapter(folder)
     if base is None:
         name = shlex.quote(str(source))
@@ -191,22 +191,22 @@ def find_parts(
             "the base, a folder or a hub name, with --option.base BASE (inspect: --base BASE); or "
             f"merge it for good: libero-bench export-checkpoint {name} --base BASE --out FOLDER"
         )
-    under = find_source(base, ema=weights == "ema")
-    if find_adapter(under) is not None:
+    base_path = find_source(base, ema=weights == "ema")
+    if find_adapter(base_path) is not None:
         raise ConfigError(
             f"The base '{base}' is an adapter itself. Fix: merge it first (libero-bench "
             "export-checkpoint), and give what that wrote."
         )
-    return _own_folder(under), adapter
+    return _checkpoint_folder(base_path), adapter
 
 
-def _own_folder(place: Path) -> Path:
-    """Give the folder of ours that a weight file is in: what it needs is said there."""
-    return place.parent if place.is_file() and is_own_checkpoint(place.parent) else place
+def _checkpoint_folder(path: Path) -> Path:
+    """Give the folder with the contract of a weight file; other paths as they are."""
+    return path.parent if path.is_file() and is_own_checkpoint(path.parent) else path
 
 
 def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisation:
-    """Read what exports of older versions say instead of a contract, if this is one.
+    """Read the normalisation beside an export of an older version, which has no contract.
 
     Args:
         place: A checkpoint in the official layout.
@@ -220,20 +220,21 @@ def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisatio
     if not path.is_file():
         return Normalisation()
     try:
-        found = TypeAdapter(Normalisation).validate_python(read_json(path))
+        normalisation = TypeAdapter(Normalisation).validate_python(read_json(path))
     except ValidationError as error:
         where, why = first_mistake(error)
         raise ConfigError(f"'{path}': {where}: {why}. Fix: export the checkpoint anew.") from error
     if layout is None:
-        fitting = [name for name in shipped_layouts() if _fits(found, get_layout(name))]
+        fitting = [name for name in shipped_layouts() if _fits(normalisation, get_layout(name))]
         raise ConfigError(
-            f"'{path}' says how states and actions were normalised ({found.method}), but not in "
-            f"which layout: an older version exported this. Its slots fit {', '.join(fitting)}. "
+            f"'{path}' says how states and actions were normalised "
+            f"({normalisation.method}), but not in which layout: an older version "
+            f"exported this. Its slots fit {', '.join(fitting)}. "
             "Fix: export the checkpoint anew (libero-bench export-checkpoint), or give the layout "
             "that it was trained with: --option.layout NAME (inspect: --layout NAME)."
         )
-    found.applied_to(layout)  # refuses slots of another
-    return found
+    normalisation.applied_to(layout)  # refuses slots of another
+    return normalisation
 
 
 def _fits(normalisation: Normalisation, layout: Layout) -> bool:

@@ -12,7 +12,7 @@ from policies.rdt.checkpoint.untrusted_files import is_training_state
 from tasks.errors import ConfigError, unknown_name
 
 SPLIT_PREFIX = ("zero_pp_rank_", "bf16_zero_pp_rank_", "fp16_zero_pp_rank_")
-"""How the names of DeepSpeed's files begin that hold one process' part."""
+"""Prefixes of DeepSpeed's files that hold one process' part."""
 
 
 def numbered_folders(folder: Path, prefix: str) -> list[Path]:
@@ -29,11 +29,11 @@ def numbered_folders(folder: Path, prefix: str) -> list[Path]:
 def explain_missing_weights(
     folder: Path, weights: Literal["auto", "raw", "ema"], *, raw: bool, ema: bool
 ) -> str:
-    """Say what a folder holds instead of the weights that were looked for, and the fix.
+    """Explain what a folder holds instead of the requested weights, and the fix.
 
     Args:
-        folder: Where they were looked for.
-        weights: Which were asked for.
+        folder: The folder that was searched.
+        weights: Which were requested.
         raw: Whether raw weights are there.
         ema: Whether averaged weights are there.
     """
@@ -59,7 +59,7 @@ def explain_missing_weights(
 
 
 def explain_split_weights(folder: Path) -> str:
-    """Say how weights become whole that DeepSpeed has split over processes.
+    """Explain how to join weights that DeepSpeed has split over processes.
 
     Args:
         folder: Where the parts are; the script that joins them is there or one above.
@@ -129,7 +129,7 @@ WEIGHTS = (
 _EMA_FOLDER = "ema"
 _ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _NOT_RDT = ("encoders.", "adapter_model.", "mp_rank_", *SPLIT_PREFIX)
-"""How the names of files begin that hold something else than an RDT, or a part of one."""
+"""Prefixes of files that hold no RDT or a part of one."""
 
 _LEVELS_UP = 2
 """How far above a weight file its config may be: checkpoint-N/pytorch_model/mp_rank_00….pt."""
@@ -143,7 +143,7 @@ class OfficialFiles:
         folder: The checkpoint's folder.
         config: The flat ``config.json``.
         weights: The weight file, or the index of several.
-        spare: More weight files of the same kind, for where that one is of no use.
+        spare: More weight files of the same kind, in case that one cannot be used.
         which: Whether those are the raw or the averaged weights.
         raw: The raw weights, if they are there.
         ema: The averaged weights, if they are there.
@@ -184,17 +184,17 @@ def find_official(
     folder = path.parent if path.is_file() else path
     if path.is_file() and path.name.startswith(SPLIT_PREFIX):
         raise ConfigError(explain_split_weights(folder))
-    own: Sequence[Path] = (path,) if path.is_file() else weight_files(folder)
+    weights_here: Sequence[Path] = (path,) if path.is_file() else weight_files(folder)
     averaged = folder.absolute().name == _EMA_FOLDER
-    raws = () if averaged else own
-    emas = own if averaged else weight_files(folder / _EMA_FOLDER)
+    raws = () if averaged else weights_here
+    emas = weights_here if averaged else weight_files(folder / _EMA_FOLDER)
     chosen = {"raw": raws, "ema": emas, "auto": raws or emas}[weights]
     if not chosen:
         raise ConfigError(explain_missing_weights(folder, weights, raw=bool(raws), ema=bool(emas)))
-    found = _config_of(folder, chosen[0]) if config is None else _given_config(config)
+    config_file = _config_of(folder, chosen[0]) if config is None else _given_config(config)
     return OfficialFiles(
-        folder=found.parent if config is None else folder,
-        config=found,
+        folder=config_file.parent if config is None else folder,
+        config=config_file,
         weights=chosen[0],
         spare=tuple(chosen[1:]),
         which="ema" if chosen is emas else "raw",
@@ -204,7 +204,7 @@ def find_official(
 
 
 def weight_files(folder: Path) -> Sequence[Path]:
-    """List a folder's weight files, the one to take first; all are said to hold the same.
+    """List a folder's weight files by preference; all are taken to hold the same weights.
 
     Raises:
         ConfigError: None has a usual name, and several might hold weights.
@@ -214,8 +214,8 @@ def weight_files(folder: Path) -> Sequence[Path]:
     usual = [folder / name for name in WEIGHTS]
     if (tag := _deepspeed_tag(folder)) is not None:
         usual.append(folder / tag / _DEEPSPEED)
-    there = [path for path in dict.fromkeys(usual) if path.is_file()]
-    return there or _of_any_name(folder)
+    existing = [path for path in dict.fromkeys(usual) if path.is_file()]
+    return existing or _of_any_name(folder)
 
 
 def _deepspeed_tag(folder: Path) -> str | None:

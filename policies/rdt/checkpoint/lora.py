@@ -49,7 +49,7 @@ class _Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """What is added to the weights of a base, or takes their place.
+    """A LoRA adapter: low-rank updates of a base's weights, and tensors that replace some.
 
     Attributes:
         folder: Where it is.
@@ -105,18 +105,18 @@ class Adapter:
         return dataclasses.replace(base, read=read, notes=(*base.notes, *self.stored.notes, note))
 
     def _layers(self) -> dict[str, _Layer]:
-        """Put the tensors of each layer together."""
-        found: dict[str, dict[str, str]] = {}
+        """Group the tensors by layer."""
+        tensors: dict[str, dict[str, str]] = {}
         for key in self.stored.shapes:
             if match := _FACTOR.fullmatch(key):
                 part = match["factor"] if match["leaf"] == "weight" else f"{match['factor']} bias"
-                if found.setdefault(match["layer"], {}).setdefault(part, key) != key:
+                if tensors.setdefault(match["layer"], {}).setdefault(part, key) != key:
                     raise SpecMismatchError(
                         f"{self.stored.place} holds several adapters for {one_line(match['layer'])}"
                         f". {_FIX}"
                     )
-        odd = [name for name, parts in found.items() if set(parts) - {"B bias"} != {"A", "B"}]
-        if odd or not found:
+        odd = [name for name, parts in tensors.items() if set(parts) - {"B bias"} != {"A", "B"}]
+        if odd or not tensors:
             what = list_some("layers without both lora_A and lora_B", odd) or "no lora_A and lora_B"
             raise SpecMismatchError(f"{self.stored.place} holds {what}. Fix: fetch it again.")
         return {
@@ -126,16 +126,16 @@ class Adapter:
                 b=parts["B"],
                 bias=parts.get("B bias"),
             )
-            for name, parts in found.items()
+            for name, parts in tensors.items()
         }
 
     def _scale(self, layer: str, rank: int) -> float:
-        said = _of_layer(layer, self.settings.get("rank_pattern"), self.settings["r"])
+        expected = _of_layer(layer, self.settings.get("rank_pattern"), self.settings["r"])
         alpha = _of_layer(layer, self.settings.get("alpha_pattern"), self.settings["lora_alpha"])
-        if rank != said or rank < 1:
+        if rank != expected or rank < 1:
             raise SpecMismatchError(
                 f"Layer {one_line(layer)} in {self.stored.place} has rank {rank}, its config says "
-                f"{said}. Fix: keep weights and {_CONFIG} of one adapter together."
+                f"{expected}. Fix: keep weights and {_CONFIG} of one adapter together."
             )
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
@@ -259,7 +259,7 @@ def _of_layer(layer: str, patterns: Mapping[str, float] | None, usual: float) ->
 
 
 def _placing(base: StoredWeights, names: list[str]) -> Callable[[str], str]:
-    """Give what turns an adapter's names into the base's: peft may have wrapped the trunk alone."""
+    """Give the map from an adapter's names to the base's: peft may have wrapped the trunk alone."""
     ways: tuple[Callable[[str], str], ...] = (
         lambda name: name,
         lambda name: f"model.{name}",

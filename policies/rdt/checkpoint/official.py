@@ -166,15 +166,15 @@ def check_tensors(config: RDTConfig, stored: StoredWeights) -> None:
         ConfigError: They are not floating-point numbers.
         SpecMismatchError: Names or shapes are others.
     """
-    if not (found := find_mismatch(config, stored)):
+    if not (mismatch := find_mismatch(config, stored)):
         return
-    if found == list_odd_dtypes(stored):
+    if mismatch == list_odd_dtypes(stored):
         raise ConfigError(
-            f"{stored.place} holds {found}. Allowed: {', '.join(DTYPES)}. "
+            f"{stored.place} holds {mismatch}. Allowed: {', '.join(DTYPES)}. "
             "Fix: give the weights before they were quantised."
         )
     raise SpecMismatchError(
-        f"The tensors in {stored.place} are not those of its config: {found}. "
+        f"The tensors in {stored.place} are not those of its config: {mismatch}. "
         "Fix: keep weights and config.json of one checkpoint together."
     )
 

@@ -206,9 +206,9 @@ def open_encoders(parts: CheckpointParts) -> StoredWeights:
             built = build_encoders(parts.encoders)
             modules = nn.ModuleDict({"image": built.image, "text": built.text})
         wanted = {key: tuple(value.shape) for key, value in modules.state_dict().items()}
-    if found := shape_differences(wanted, stored.shapes) or list_odd_dtypes(stored):
+    if mismatch := shape_differences(wanted, stored.shapes) or list_odd_dtypes(stored):
         raise SpecMismatchError(
-            f"The tensors in {stored.place} are not those of its config: {found}. "
+            f"The tensors in {stored.place} are not those of its config: {mismatch}. "
             f"Fix: keep {ENCODERS} and {ENCODERS_CONFIG} of one checkpoint together."
         )
     return stored

@@ -27,10 +27,10 @@ _OPTIMIZER_NAMES = (
     "training_args.",
     "rng_",
 )
-"""How the names of files begin that training code leaves beside weights."""
+"""Prefixes of files that training code leaves beside weights."""
 
 OPTIMIZER_ENDING = "_optim_states.pt"
-"""How the names of DeepSpeed's optimizer shards end."""
+"""Suffix of DeepSpeed's optimizer shards."""
 
 
 def brief(error: BaseException) -> str:
@@ -51,7 +51,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def read_head(path: Path) -> bytes:
-    """Read how a file of weights begins.
+    """Read the first bytes of a weight file.
 
     Raises:
         ConfigError: It cannot be read, is empty, a Git LFS pointer, a web page or other text, or
@@ -163,10 +163,10 @@ def _weights_in(loaded: Any, path: Path) -> tuple[dict[str, Tensor], str | None]
     if _is_state(loaded):
         return loaded, None
     entries = loaded if isinstance(loaded, dict) else {}
-    found = [entry for entry in _ENTRIES if _is_state(entries.get(entry))]
-    if len(found) == 1:
-        return entries[found[0]], found[0]
-    twice = f"weights under {' and '.join(found)}" if found else ""
+    names = [entry for entry in _ENTRIES if _is_state(entries.get(entry))]
+    if len(names) == 1:
+        return entries[names[0]], names[0]
+    twice = f"weights under {' and '.join(names)}" if names else ""
     raise ConfigError(
         f"'{path}' holds {twice or 'something else than tensors by name'}. Allowed: a state dict, "
         f"alone or under one of {', '.join(_ENTRIES)}. Fix: save the weights alone "

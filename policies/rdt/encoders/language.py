@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class EncodedInstructions:
     """What became of some instructions.
 
     Attributes:
@@ -36,7 +36,7 @@ class Encoded:
     present: int
 
 
-def written(instruction: str, form: Form) -> str:
+def format_instruction(instruction: str, form: Form) -> str:
     """Write an instruction as it is given to T5.
 
     Args:
@@ -59,13 +59,13 @@ def encode_instructions(
     dtype: torch.dtype = torch.bfloat16,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
-) -> Encoded:
+) -> EncodedInstructions:
     """Encode what a cache lacks; what is there stays, so a killed run goes on where it was.
 
     T5 is not even loaded where the cache was made from the same source and holds everything.
 
     Args:
-        texts: As they are given to T5; see ``written``.
+        texts: As they are given to T5; see ``format_instruction``.
         t5: Folder or hub name of the encoder.
         out: The cache; made if it is not there.
         dtype: In which T5 computes, and of the tokens.
@@ -83,7 +83,9 @@ def encode_instructions(
         known = (cache.encoder.source, cache.encoder.dtype)
         missing = [text for text in texts if cache.read(text) is None]
         if not missing and known == (t5, str(dtype).removeprefix("torch.")):
-            return Encoded(texts=tuple(texts), cache=cache.folder, added=0, present=len(texts))
+            return EncodedInstructions(
+                texts=tuple(texts), cache=cache.folder, added=0, present=len(texts)
+            )
     encoder = T5Encoder(t5, dtype=dtype, device=device)
     cache = LanguageCache.create(out, encoder.description)
     missing = [text for text in texts if cache.read(text) is None]
@@ -92,10 +94,12 @@ def encode_instructions(
         cache.write(text, encoder.encode(text))
         if progress is not None:
             progress(present + index)
-    return Encoded(texts=tuple(texts), cache=cache.folder, added=len(missing), present=present)
+    return EncodedInstructions(
+        texts=tuple(texts), cache=cache.folder, added=len(missing), present=present
+    )
 
 
-def import_official(source: Path | str, *, out: Path | str) -> Encoded:
+def import_official(source: Path | str, *, out: Path | str) -> EncodedInstructions:
     """Take over instructions that the official single-instruction tool encoded.
 
     Args:
@@ -124,7 +128,9 @@ def import_official(source: Path | str, *, out: Path | str) -> Encoded:
     present = sum(cache.read(text) is not None for text in texts)
     for text, tokens in given:
         cache.write(text, tokens)
-    return Encoded(texts=texts, cache=cache.folder, added=len(texts) - present, present=present)
+    return EncodedInstructions(
+        texts=texts, cache=cache.folder, added=len(texts) - present, present=present
+    )
 
 
 def imported_identity(width: int) -> str:

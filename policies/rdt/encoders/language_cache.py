@@ -38,7 +38,7 @@ class CachedEncoder:
     source: str
 
     def refusal(self, tokens: Tensor) -> str:
-        """Say why tokens cannot be this encoder's; empty if they can."""
+        """Explain why tokens cannot be this encoder's; empty if they can."""
         if tokens.ndim != 2 or not len(tokens) or tokens.shape[1] != self.width:
             return f"shape {tuple(tokens.shape)}, needed (L, {self.width})"
         if str(tokens.dtype) != f"torch.{self.dtype}":
@@ -113,11 +113,10 @@ class LanguageCache:
         Raises:
             SpecMismatchError: It is another.
         """
-        here = self.encoder
-        if (here.identity, here.width) != (encoder.identity, encoder.width):
+        if (self.encoder.identity, self.encoder.width) != (encoder.identity, encoder.width):
             raise SpecMismatchError(
-                f"The language cache '{self.folder}' was made by {here.identity} (from "
-                f"'{here.source}'); '{encoder.source}' is {encoder.identity}. "
+                f"The language cache '{self.folder}' was made by {self.encoder.identity} (from "
+                f"'{self.encoder.source}'); '{encoder.source}' is {encoder.identity}. "
                 "Fix: give the same encoder, or another folder for the cache."
             )
 
@@ -137,11 +136,11 @@ class LanguageCache:
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                said = file.metadata() or {}
+                metadata = file.metadata() or {}
                 tokens: Tensor = file.get_tensor("tokens")
         except (SafetensorError, OSError) as error:
             raise self._damaged(path, str(error)) from error
-        if said != self._metadata(text):
+        if metadata != self._metadata(text):
             raise self._damaged(path, "it is another text's, encoder's or format's")
         if why := self.encoder.refusal(tokens):
             raise self._damaged(path, why)

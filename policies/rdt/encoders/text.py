@@ -11,7 +11,7 @@ from policies.rdt.encoders.base import (
     Form,
     TextEncoder,
 )
-from policies.rdt.encoders.language import imported_identity, written
+from policies.rdt.encoders.language import format_instruction, imported_identity
 from policies.rdt.encoders.language_cache import CachedEncoder, LanguageCache, is_cache
 from policies.rdt.encoders.lru_cache import LRUCache
 from policies.rdt.encoders.t5 import MAX_TOKENS, T5Encoder
@@ -82,9 +82,9 @@ class T5TextEncoder(TextEncoder):
         length = max(map(self.padded_length, instructions))
         padded = tokens[0].new_zeros(len(tokens), length, self.width)
         mask = torch.zeros(len(tokens), length, dtype=torch.bool)
-        for row, given in enumerate(tokens):
-            padded[row, : len(given)] = given
-            mask[row, : len(given)] = True
+        for row, instruction_tokens in enumerate(tokens):
+            padded[row, : len(instruction_tokens)] = instruction_tokens
+            mask[row, : len(instruction_tokens)] = True
         return padded, mask
 
     def forward(self, text: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class T5TextEncoder(TextEncoder):
         )
 
     def _encode(self, instruction: str) -> Tensor:
-        text = written(instruction, self._form)
+        text = format_instruction(instruction, self._form)
         tokens = None if self._cache is None else self._cache.read(text)
         if tokens is None:
             if self._source is None and self._cache is not None:

@@ -9,7 +9,7 @@ from policies.rdt.encoders.base import AnyEncodersConfig, Encoders
 from policies.rdt.encoders.factory import build_encoders
 from policies.rdt.model.config import Norm, RDTConfig
 from policies.rdt.model.sampling import PlanSampler, SamplingOptions
-from policies.rdt.model.transformer import Conditioning, RDTModel
+from policies.rdt.model.transformer import Conditioning, RDTInputs, RDTModel
 from tasks.errors import SpecMismatchError
 from tasks.observation import CONTROL_HZ
 
@@ -92,18 +92,8 @@ class RDTPolicyNetwork(nn.Module):
         Returns:
             (B, T, V), with gradients.
         """
-        lang, lang_mask, images, state, action_mask, frequencies = self._conditions(batch)
-        return self.rdt.denoising_error(
-            lang,
-            lang_mask,
-            images,
-            state,
-            batch["actions"],
-            action_mask,
-            frequencies,
-            noise=noise,
-            timesteps=timesteps,
-        )
+        inputs = self._encode(batch)
+        return self.rdt.denoising_error(inputs, batch["actions"], noise=noise, timesteps=timesteps)
 
     def loss(
         self,
@@ -139,12 +129,8 @@ class RDTPolicyNetwork(nn.Module):
 
     @torch.no_grad()
     def condition(self, batch: ConditionBatch) -> Conditioning:
-        """Encode what plans depend on, as far as it stays the same while they are sampled.
-
-        Args:
-            batch: Conditions; a training batch will do.
-        """
-        return self.rdt.condition(*self._conditions(batch))
+        """Encode what plans depend on, once for all steps of the sampler."""
+        return self.rdt.condition(self._encode(batch))
 
     @torch.no_grad()
     def sample(
@@ -157,7 +143,7 @@ class RDTPolicyNetwork(nn.Module):
         """Sample plans as an evaluation does without further options, by ``PlanSampler``.
 
         Args:
-            batch: Conditions; a training batch will do.
+            batch: What plans depend on; a training batch will do.
             noise: (B, T, V) standard normal to start from; drawn if not given.
             solver_steps: Instead of the configured number.
 
@@ -172,19 +158,16 @@ class RDTPolicyNetwork(nn.Module):
         options = SamplingOptions(solver_steps=solver_steps)
         return PlanSampler(self.rdt, options, state.device).sample(conditions, noise[:, None])
 
-    def _conditions(self, batch: ConditionBatch) -> tuple[Tensor, ...]:
-        """Encode; give language, its mask, images, state, action mask and control frequencies.
-
-        What RDT's adaptors take has the dtype they compute in.
-        """
+    def _encode(self, batch: ConditionBatch) -> RDTInputs:
+        """Encode images and text; what RDT's adaptors take gets the dtype they compute in."""
         dtype = next(self.rdt.state_adaptor.parameters()).dtype
-        return (
-            self.text_encoder(batch["token_ids"]).to(dtype),
-            batch["token_mask"],
-            self.image_encoder(batch["images"]).to(dtype),
-            batch["state"][:, None].to(dtype),
-            batch["action_mask"][:, None].to(dtype),
-            _frequencies(batch),
+        return RDTInputs(
+            lang_tokens=self.text_encoder(batch["token_ids"]).to(dtype),
+            lang_mask=batch["token_mask"],
+            img_tokens=self.image_encoder(batch["images"]).to(dtype),
+            state=batch["state"][:, None].to(dtype),
+            action_mask=batch["action_mask"][:, None].to(dtype),
+            ctrl_freqs=_frequencies(batch),
         )
 
 

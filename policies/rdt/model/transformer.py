@@ -20,6 +20,26 @@ from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
 KeysValues = tuple[tuple[Tensor, Tensor], ...]
 
 
+class RDTInputs(NamedTuple):
+    """What actions depend on. B samples, L language tokens, N image tokens, V the unified vector.
+
+    Attributes:
+        lang_tokens: (B, L, lang_token_dim).
+        lang_mask: (B, L) bool, True where there is a word; None for everywhere.
+        img_tokens: (B, N, img_token_dim), flattened (history, camera, patch).
+        state: (B, 1, V), the current state.
+        action_mask: (B, 1, V) of 0 and 1: slots that mean something, of state and action alike.
+        ctrl_freqs: (B,) Hz, 0 if unknown.
+    """
+
+    lang_tokens: Tensor
+    lang_mask: Tensor | None
+    img_tokens: Tensor
+    state: Tensor
+    action_mask: Tensor
+    ctrl_freqs: Tensor
+
+
 class Conditioning(NamedTuple):
     """All that stays the same while a plan is sampled.
 
@@ -67,20 +87,13 @@ class RDTTrunk(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        hidden = config.hidden_size
+        lang = config.max_lang_cond_len, config.lang_pos_embed_config
+        img = config.img_cond_len, config.img_pos_embed_config
         tables = (
-            (self.x_pos_embed, sequence_positions(config.hidden_size, config.pred_horizon)),
-            (
-                self.lang_cond_pos_embed,
-                condition_positions(
-                    config.hidden_size, config.max_lang_cond_len, config.lang_pos_embed_config
-                ),
-            ),
-            (
-                self.img_cond_pos_embed,
-                condition_positions(
-                    config.hidden_size, config.img_cond_len, config.img_pos_embed_config
-                ),
-            ),
+            (self.x_pos_embed, sequence_positions(hidden, config.pred_horizon)),
+            (self.lang_cond_pos_embed, condition_positions(hidden, *lang)),
+            (self.img_cond_pos_embed, condition_positions(hidden, *img)),
         )
         with torch.no_grad():
             for parameter, table in tables:
@@ -205,13 +218,8 @@ class RDTModel(nn.Module):
 
     def denoising_error(
         self,
-        lang_tokens: Tensor,
-        lang_mask: Tensor | None,
-        img_tokens: Tensor,
-        state: Tensor,
+        inputs: RDTInputs,
         actions: Tensor,
-        action_mask: Tensor,
-        ctrl_freqs: Tensor,
         *,
         noise: Tensor | None = None,
         timesteps: Tensor | None = None,
@@ -219,13 +227,8 @@ class RDTModel(nn.Module):
         """Noise the actions, denoise them once, and give the squared error of every element.
 
         Args:
-            lang_tokens: (B, L, lang_token_dim).
-            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
-            img_tokens: (B, N, img_token_dim), flattened (history, camera, patch).
-            state: (B, 1, V), the current state.
+            inputs: What the actions depend on.
             actions: (B, T, V), the target.
-            action_mask: (B, 1, V) of 0 and 1: slots that mean something, of state and action alike.
-            ctrl_freqs: (B,) Hz, 0 if unknown.
             noise: (B, T, V) standard normal; drawn if not given.
             timesteps: (B,) int64 in [0, 1000); drawn if not given, after the noise.
 
@@ -239,70 +242,36 @@ class RDTModel(nn.Module):
                 0, len(self._alphas), (actions.shape[0],), device=actions.device
             )
         noisy = add_noise(actions, noise, timesteps, self._alphas)
-        x_BNH = self._adapt(torch.cat([state, noisy], dim=1), action_mask)
-        lang_BLH, img_BNH = self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
-        out = self.model(x_BNH, ctrl_freqs, timesteps, lang_BLH, img_BNH, lang_mask)
+        x_BNH = self._adapt(torch.cat([inputs.state, noisy], dim=1), inputs.action_mask)
+        lang_BLH, img_BNH = self._adapt_tokens(inputs)
+        out = self.model(x_BNH, inputs.ctrl_freqs, timesteps, lang_BLH, img_BNH, inputs.lang_mask)
         epsilon = self.config.noise_scheduler.prediction_type == "epsilon"
         error: Tensor = (out - (noise if epsilon else actions)) ** 2
         return error
 
     def compute_loss(
         self,
-        lang_tokens: Tensor,
-        lang_mask: Tensor | None,
-        img_tokens: Tensor,
-        state: Tensor,
+        inputs: RDTInputs,
         actions: Tensor,
-        action_mask: Tensor,
-        ctrl_freqs: Tensor,
         *,
         noise: Tensor | None = None,
         timesteps: Tensor | None = None,
     ) -> Tensor:
         """Give the mean of ``denoising_error`` over all B·T·V elements, masked slots included."""
-        return self.denoising_error(
-            lang_tokens,
-            lang_mask,
-            img_tokens,
-            state,
-            actions,
-            action_mask,
-            ctrl_freqs,
-            noise=noise,
-            timesteps=timesteps,
-        ).mean()
+        return self.denoising_error(inputs, actions, noise=noise, timesteps=timesteps).mean()
 
-    def condition(
-        self,
-        lang_tokens: Tensor,
-        lang_mask: Tensor | None,
-        img_tokens: Tensor,
-        state: Tensor,
-        action_mask: Tensor,
-        ctrl_freqs: Tensor,
-    ) -> Conditioning:
-        """Compute once what every solver step needs; see ``sampler.PlanSampler``.
-
-        Args:
-            lang_tokens: (B, L, lang_token_dim).
-            lang_mask: (B, L) bool, True where there is a word; None for everywhere.
-            img_tokens: (B, N, img_token_dim).
-            state: (B, 1, V).
-            action_mask: (B, 1, V) of 0 and 1; plans are zero elsewhere.
-            ctrl_freqs: (B,) Hz, 0 if unknown.
-        """
+    def condition(self, inputs: RDTInputs) -> Conditioning:
+        """Compute once what every solver step needs; plans are zero where the mask is."""
         return Conditioning(
-            keys_values=self.model.project_conditions(
-                self.lang_adaptor(lang_tokens), self.img_adaptor(img_tokens)
-            ),
-            state=self._adapt(state, action_mask),
-            action_mask=action_mask,
-            ctrl_freqs=ctrl_freqs,
-            lang_mask=lang_mask,
+            keys_values=self.model.project_conditions(*self._adapt_tokens(inputs)),
+            state=self._adapt(inputs.state, inputs.action_mask),
+            action_mask=inputs.action_mask,
+            ctrl_freqs=inputs.ctrl_freqs,
+            lang_mask=inputs.lang_mask,
         )
 
     def denoise(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
-        """Ask once about noisy actions.
+        """Run the network once on noisy actions.
 
         Args:
             conditions: From ``condition``.
@@ -330,6 +299,9 @@ class RDTModel(nn.Module):
             schedule.num_inference_timesteps if steps is None else steps,
             schedule.prediction_type,
         )
+
+    def _adapt_tokens(self, inputs: RDTInputs) -> tuple[Tensor, Tensor]:
+        return self.lang_adaptor(inputs.lang_tokens), self.img_adaptor(inputs.img_tokens)
 
     def _adapt(self, vectors_BNV: Tensor, mask_B1V: Tensor) -> Tensor:
         """Put each vector beside its mask and map the pair to the trunk's width."""

@@ -8,7 +8,7 @@ import pytest
 from harness.benchmarks.expert_table import (
     ExpertEpisode,
     ExpertTableConfig,
-    markdown,
+    as_markdown,
     measure_expert,
     table_rows,
 )
@@ -37,8 +37,10 @@ def test_rows_count_successes_and_average_their_steps_alone() -> None:
 
 
 def test_the_markdown_names_its_command_and_sums_up_suites() -> None:
-    text = markdown(table_rows([episode(3, 0, True, 80), episode(4, 0, False)]), "libero-bench x")
-    assert "    libero-bench x\n" in text
+    config = ExpertTableConfig(suites=("libero_goal",), tasks=(3, 4), episodes=1)
+    text = as_markdown(table_rows([episode(3, 0, True, 80), episode(4, 0, False)]), config)
+    command = "bench expert --suites libero_goal --tasks 3,4 --episodes 1 --noise 0.15"
+    assert f"    libero-bench {command}\n" in text
     assert "| libero_goal | 2 | 1/2 | 50.0 % | 1 |" in text
     assert "| libero_goal | 4 | task_4 | 0/1 | – |" in text
 
@@ -46,7 +48,9 @@ def test_the_markdown_names_its_command_and_sums_up_suites() -> None:
 @pytest.mark.sim
 def test_a_measurement_resumes_and_refuses_other_settings(tmp_path) -> None:
     out = tmp_path / "table.jsonl"
-    config = ExpertTableConfig(tasks=(("libero_object", 0),), episodes=1, workers=1, out=out)
+    config = ExpertTableConfig(
+        suites=("libero_object",), tasks=(0,), episodes=1, workers=1, out=out
+    )
     (first,) = measure_expert(config)
     assert first.success and first.steps < 200
     changed = json.loads(out.read_text()) | {"steps": 7}

@@ -9,7 +9,8 @@ import pytest
 
 from harness.cli import main
 from harness.demonstrations.collection import Collected
-from harness.demonstrations.regeneration import RegenerationConfig, regenerate
+from harness.demonstrations.config import RegenerationConfig
+from harness.demonstrations.regeneration import regenerate
 from harness.demonstrations.replay import replay_demo, replay_demos
 from tasks.demos.motion import noops
 from tasks.demos.reader import read_demos

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import policies.rdt
 from policies.interface import PlanRequest, Policy
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.storage import save_checkpoint
@@ -171,6 +172,16 @@ def test_a_missing_camera_is_not_asked_for_and_shows_the_background(
         text = json.dumps(json.loads(one.to_json()) | {"missing_cameras": wrong})
         with pytest.raises(ConfigError, match="missing_cameras"):
             Contract.from_json(text)
+
+
+@pytest.mark.parametrize("name", policies.rdt.__all__)
+def test_public_names_are_imported_when_asked_for(name: str) -> None:
+    assert getattr(policies.rdt, name).__name__ == name
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'RDT'"):
+        getattr(policies.rdt, "RDT")  # noqa: B009
 
 
 def test_batch_size_must_be_positive(network: RDTPolicyNetwork, contract: Contract) -> None:

@@ -184,7 +184,7 @@ def test_json_and_strict(capsys: pytest.CaptureFixture[str]) -> None:
         (["libero-bench eval --suite libero_90 --resolution big"], "of the wrong kind"),
         (["picture"], "is no text"),
         (["empty"], "Fix"),
-        ([str(BROUGHT), "--gpus", "0"], "--gpus 0 is not allowed"),
+        ([str(BROUGHT), "--gpus", "0"], '"0" for --gpus. Must be >= 1'),
         ([str(BROUGHT), "--layout", "eef-velocty"], "Did you mean 'eef-velocity'"),
     ],
 )

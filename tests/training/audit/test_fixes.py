@@ -3,12 +3,11 @@
 import re
 import shlex
 from collections.abc import Iterator
-from inspect import get_annotations
 
 from cyclopts import CycloptsError
 
 from harness.cli import app
-from harness.commands.evaluate import evaluate_command
+from harness.commands.checks import option_names
 from tasks.errors import HarnessError
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import training
@@ -24,7 +23,7 @@ COMMANDS = (
     "eval --policy rdt --suite libero_90 --out o",
 )
 THEIRS = MAIN_FLAGS | EVALUATION_FLAGS.keys() | {"num_processes"}
-EVALUATION = get_annotations(evaluate_command).keys()
+EVALUATION = set(option_names()["eval"])
 OPTIONS = re.compile(
     r"(?:--[a-z][\w.-]*(?:[= ](?!if\b|without\b)[\w.\"/][^\s,;()]*)?\s?)+(?![^`]*`)"
 )

@@ -11,6 +11,7 @@ from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.sampling import PlanSampler
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import RobotState
@@ -125,12 +126,12 @@ def test_a_policy_sees_normalised_states_and_gives_real_actions(
     vectors = torch.randn(1, 8, 128, generator=torch.Generator().manual_seed(0))
     states = []
 
-    def sample(conditions, noise, previous):
+    def sample(sampler, conditions, noise, previous):
         states.append(conditions)
         return vectors
 
     monkeypatch.setattr(network, "condition", lambda batch: batch["state"])
-    monkeypatch.setattr(policy._sampler, "sample", sample)
+    monkeypatch.setattr(PlanSampler, "sample", sample)
     request = ask(1)
     (plan,) = policy.plan([request])
     expected = vectors[0].double().numpy()

@@ -16,7 +16,7 @@ from policies.rdt.checkpoint.official import export_official, load_official
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.presets import PRESETS
 from policies.rdt.model.shapes import element_count, tensor_count, tensor_shapes
-from policies.rdt.model.transformer import RDTModel
+from policies.rdt.model.transformer import RDTInputs, RDTModel
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import (
     CONFIG,
@@ -168,7 +168,7 @@ def test_what_is_loaded_computes_the_same(tmp_path: Path) -> None:
     wanted = sample_plans(model, *given, noise=noise)
     assert torch.equal(sample_plans(loaded, *given, noise=noise), wanted)
     assert wanted.abs().max() > 0
-    loaded.compute_loss(*given[:4], noise, *given[4:]).backward()
+    loaded.compute_loss(RDTInputs(*given), noise).backward()
 
 
 def test_dtype_and_norm_are_the_callers(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from policies.rdt.encoders import language
-from policies.rdt.encoders.language import encode_instructions, import_official, written
+from policies.rdt.encoders.language import encode_instructions, format_instruction, import_official
 from policies.rdt.encoders.language_cache import LanguageCache
 from policies.rdt.encoders.t5 import MAX_TOKENS, T5Encoder
 from policies.rdt.encoders.text import T5TextEncoder
@@ -54,10 +54,12 @@ def test_both_tokenizers_and_both_dtypes(folder: Path, encoder: T5Encoder, tmp_p
 
 
 def test_instructions_are_written_as_in_pre_training() -> None:
-    assert written("put the bowl on the plate", "official") == "Put the bowl on the plate."
-    assert written("  Stop. ", "official") == "Stop."
-    assert written("put it", "plain") == "put it"
-    assert written("", "official") == ""
+    assert (
+        format_instruction("put the bowl on the plate", "official") == "Put the bowl on the plate."
+    )
+    assert format_instruction("  Stop. ", "official") == "Stop."
+    assert format_instruction("put it", "plain") == "put it"
+    assert format_instruction("", "official") == ""
 
 
 def refuse(source: Path | str, kind: type[HarnessError], *words: str) -> None:
@@ -165,7 +167,7 @@ def test_files_of_the_official_tool_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_evaluation_needs_only_the_cache(folder: Path, tmp_path: Path) -> None:
-    texts = [written(raw, "official") for raw in RAW]
+    texts = [format_instruction(raw, "official") for raw in RAW]
     encode_instructions(texts, t5=str(folder), out=tmp_path / "cache")
     cached, live = T5TextEncoder(cache=tmp_path / "cache"), T5TextEncoder(t5=str(folder))
     assert cached.identity == live.identity

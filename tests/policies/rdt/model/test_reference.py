@@ -9,7 +9,7 @@ from torch import Tensor
 
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
-from policies.rdt.model.transformer import RDTModel
+from policies.rdt.model.transformer import RDTInputs, RDTModel
 from tests.policies.rdt.model.sampled import sample_plans
 
 Fixture = dict[str, Any]
@@ -104,13 +104,14 @@ def test_blocks_and_trunk(fixture: Fixture, model: RDTModel) -> None:
 
 def test_loss_and_gradients(fixture: Fixture, model: RDTModel) -> None:
     inputs, outputs = fixture["inputs"], fixture["outputs"]
-    args = (*conditions(fixture), *(inputs[k] for k in ("action_gt", "action_mask", "ctrl_freqs")))
+    samples = RDTInputs(*conditions(fixture), inputs["action_mask"], inputs["ctrl_freqs"])
+    actions = inputs["action_gt"]
     given = {"noise": outputs["loss_noise"], "timesteps": outputs["loss_timesteps"]}
     noisy = add_noise(inputs["action_gt"], given["noise"], given["timesteps"], alphas_cumprod())
     close(noisy, outputs["loss_noisy_action"])
-    loss = model.compute_loss(*args, **given)
+    loss = model.compute_loss(samples, actions, **given)
     close(loss, outputs["loss"])
-    error = model.denoising_error(*args, **given)
+    error = model.denoising_error(samples, actions, **given)
     close(error, (outputs["loss_pred"] - inputs["action_gt"]) ** 2)
     loss.backward()
     grads = {name: parameter.grad for name, parameter in model.named_parameters()}

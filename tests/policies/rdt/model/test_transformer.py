@@ -8,7 +8,7 @@ import torch
 
 from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
 from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
-from policies.rdt.model.transformer import RDTModel
+from policies.rdt.model.transformer import RDTInputs, RDTModel
 from tasks.errors import ConfigError
 from tests.policies.rdt.model.sampled import sample_plans
 
@@ -65,7 +65,7 @@ def test_other_choices_train_and_sample(norm: Any, prediction: Any, dtype: torch
     torch.nn.init.normal_(model.model.final_layer.ffn_final.fc2.weight, std=0.02)
     given = batch(config, dtype)
     actions = torch.randn(3, 6, 8, dtype=dtype)
-    loss = model.compute_loss(actions=actions, **given)
+    loss = model.compute_loss(RDTInputs(**given), actions)
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     plan = sample_plans(model, **given, noise=torch.randn(3, 6, 8))

@@ -1,78 +1,24 @@
-"""``libero-bench inspect``."""
+"""How ``libero-bench inspect`` shows a checkpoint."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from shlex import quote
 
-from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from policies.rdt.checkpoint.inspection import Inspection
+from harness.wording import trained_sentences
+from policies.rdt.checkpoint.inspection import Inspection, inspect_checkpoint
+from tasks.observation import CONTROL_HZ
+from tasks.protocols import PROTOCOLS, get_protocol
 
-UNHEALTHY = 1
-
-
-def inspect_command(
-    checkpoint: str,
-    /,
-    *,
-    weights: Literal["auto", "raw", "ema"] = "auto",
-    base: str | None = None,
-    config: str | None = None,
-    layout: str | None = None,
-    check: bool = True,
-    json: Annotated[bool, Parameter(negative=())] = False,
-) -> int:
-    """Say what an RDT checkpoint is and what it needs, without running anything in it.
-
-    Exit code 1 if its tensors do not fit its config, or some are NaN or infinite.
-
-    Parameters
-    ----------
-    checkpoint
-        A folder of ours or of the official code, a weight file, or a name on the Hugging Face hub
-        such as owner/name or owner/name@revision.
-    weights
-        auto, raw or ema: which weights to look at.
-    base
-        What a LoRA adapter is merged into: a folder or a hub name.
-    config
-        The config.json of weights that have none beside them, or its folder.
-    layout
-        Mapping to RDT's vector, by its name or file, where the checkpoint does not say it.
-    check
-        Read all numbers once, in search of NaN and infinity.
-    json
-        Print the facts as JSON.
-    """
-    from policies.rdt.checkpoint.inspection import inspect_checkpoint
-
-    seen = inspect_checkpoint(
-        checkpoint,
-        weights=weights,
-        check_numbers=check,
-        base=base,
-        config=config,
-        layout=layout,
-    )
-    if json:
-        from json import dumps
-
-        print(dumps(seen.as_dict() | {"evaluate": evaluation_line(seen)}, indent=2))
-    else:
-        _print_table(seen)
-    return 0 if seen.healthy else UNHEALTHY
+__all__ = ["evaluation_line", "inspect_checkpoint", "print_inspection"]
 
 
-def evaluation_line(seen: "Inspection") -> str | None:
+def evaluation_line(seen: Inspection) -> str | None:
     """Give a command that evaluates the checkpoint; words in capitals are for the user to fill.
 
     Returns:
         The command; None where the weights are of no use, or no protocol fits the checkpoint.
     """
-    from shlex import quote
-
-    from tasks.observation import CONTROL_HZ
-    from tasks.protocols import PROTOCOLS, get_protocol
-
     contract = seen.contract
     fitting = [name for name in PROTOCOLS if get_protocol(name).orientation == contract.orientation]
     if not seen.healthy or not fitting or contract.control_hz != CONTROL_HZ:
@@ -91,22 +37,18 @@ def evaluation_line(seen: "Inspection") -> str | None:
     return " ".join([*words, *(f"--option.{key} {quote(value)}" for key, value in options.items())])
 
 
-def _target(seen: "Inspection") -> str:
+def _target(seen: Inspection) -> str:
     """Name what the policy loads: a checkpoint of ours by its folder, others as they were given."""
     return str(seen.folder) if seen.kind == "libero-bench" else seen.source
 
 
-def _print_table(seen: "Inspection") -> None:
-    from rich.table import Table
-
-    from harness.display import results_console
-
+def print_inspection(seen: Inspection, console: Console) -> None:
+    """Print what a checkpoint is and needs, and the command that evaluates it."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in (*_weights_rows(seen), *_use_rows(seen)):
         table.add_row(name, value)
-    console = results_console()
     console.print(table)
     if line := evaluation_line(seen):
         console.print("\nEvaluate it:")
@@ -116,7 +58,7 @@ def _print_table(seen: "Inspection") -> None:
         console.print("\nNo protocol has its orientation and control frequency.")
 
 
-def _weights_rows(seen: "Inspection") -> list[tuple[str, str]]:
+def _weights_rows(seen: Inspection) -> list[tuple[str, str]]:
     config = seen.config
     millions = f"{seen.parameters:,} in {seen.tensors} tensors"
     if seen.encoder_parameters:
@@ -140,7 +82,7 @@ def _weights_rows(seen: "Inspection") -> list[tuple[str, str]]:
     ]
 
 
-def _numbers(seen: "Inspection") -> str:
+def _numbers(seen: Inspection) -> str:
     if seen.nonfinite is None:
         return "not looked at"
     if not seen.nonfinite:
@@ -149,7 +91,7 @@ def _numbers(seen: "Inspection") -> str:
     return f"NaN or infinity in {len(seen.nonfinite)} tensors: {shown}"
 
 
-def _normalised(seen: "Inspection") -> str:
+def _normalised(seen: Inspection) -> str:
     given = seen.contract.normalisation
     if given.method == "none":
         return "no" if seen.kind == "libero-bench" else "no (assumed, the file does not say)"
@@ -159,16 +101,14 @@ def _normalised(seen: "Inspection") -> str:
     )
 
 
-def _instructions(seen: "Inspection") -> str:
-    from harness.wording import trained_sentences
-
+def _instructions(seen: Inspection) -> str:
     known = sorted(trained_sentences(seen.contract.demos))
     if not known:
         return "not recorded"
     return known[0] if len(known) == 1 else f"{len(known)}, such as “{known[0]}”"
 
 
-def _use_rows(seen: "Inspection") -> list[tuple[str, str]]:
+def _use_rows(seen: Inspection) -> list[tuple[str, str]]:
     config, contract = seen.config, seen.contract
     schedule = config.noise_scheduler
     slots = ", ".join(slot or "background" for slot in seen.as_dict()["camera_slots"])

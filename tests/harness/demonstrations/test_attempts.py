@@ -9,10 +9,15 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.demonstrations.attempts import Attempt, attempt_file, attempt_seed, write_attempt
+from harness.demonstrations.attempts import (
+    Attempt,
+    attempt_file,
+    attempt_seed,
+    take_apart,
+    write_attempt,
+)
 from harness.demonstrations.collection import Collected, TaskAttempts, collect, finished_before
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.extension import take_apart
 from tasks.errors import ConfigError
 from tasks.observation import Observation
 from tasks.suites import find_task

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from harness.benchmarks.reference_training import SampleByFile
+from harness.benchmarks.training_speed import measure
 from harness.cli import main
 from policies.rdt.encoders.base import EncodersConfig
 from policies.rdt.encoders.factory import build_encoders
@@ -26,6 +27,17 @@ def test_both_sides_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert 0 <= side["data_wait"] < 1
         assert side["memory_mb"] > 100
     assert main(["bench", "train", "--demos", str(tmp_path / "none")]) == 2
+
+
+def test_figures_are_of_what_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run_loop(files: list[Path], **settings: object) -> tuple[float, float]:
+        assert (files, settings["updates"], settings["batch_size"]) == ([demo], 5, 8)
+        return 0.5, 0.25  # seconds per update, share of waiting
+
+    demo = write_file(tmp_path / "a.hdf5", size=32)
+    monkeypatch.setattr("harness.benchmarks.reference_training.run_loop", run_loop)
+    figures = measure("loop", tmp_path, updates=5, batch_size=8)
+    assert (figures.side, figures.samples_per_s, figures.data_wait) == ("loop", 16.0, 0.25)
 
 
 def test_the_loop_sees_the_samples_that_ours_sees(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from harness.benchmarks import policy_speed, policy_workload
+from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.environment_speed import BackendPair
 from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageProfiler
-from harness.benchmarks.policy_workload import Episodes, PolicyCase, ProbedNetwork, build_case
+from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import ReferencePlanner, predict_action
 from harness.cli import main
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract

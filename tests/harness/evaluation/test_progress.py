@@ -33,7 +33,7 @@ def test_it_counts_rates_and_foretells() -> None:
     meter.show(force=True)
     assert (seen[-1].done, seen[-1].successes, seen[-1].left_s) == (2, 1, None)
     clock.now = 10.0
-    meter.moved(1, 50)
+    meter.advanced(1, 50)
     meter.finished(0, record(2, steps=150))
     status = seen[-1]
     assert (status.done, status.total, status.successes, status.errors) == (3, 10, 2, 0)
@@ -47,8 +47,8 @@ def test_errors_are_counted_apart_and_foretell_nothing() -> None:
     clock = Clock()
     meter = ProgressMeter(None, 4, clock=clock)
     clock.now = 1.0
-    meter.moved(0, 30)
-    meter.broke(0)
+    meter.advanced(0, 30)
+    meter.abandoned(0)
     meter.finished(0, record(0, "error", steps=0))
     status = meter.status()
     assert (status.done, status.errors, status.steps_per_s, status.left_s) == (1, 1, 0.0, None)

@@ -1,14 +1,14 @@
-"""What the words of a command line stand for, and what is wrong with them.
+"""Reading a command line exactly, and saying what is wrong with it.
 
-Numbers are read here, exactly: cyclopts would round ``--episodes 1.5`` to 2. ``--help`` asks for
-none, and the project's packages, which import NumPy and pydantic, wait until a word is read.
+cyclopts would round ``--episodes 1.5`` to 2. The project's packages import NumPy and pydantic;
+``--help`` needs neither, so they are imported when an option is read.
 """
 
 import sys
 from math import isfinite
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from cyclopts import (
     App,
@@ -22,20 +22,23 @@ from cyclopts import (
 _NOTHING = ("none", "null")
 
 
-def read_words(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Read the words given for integers and numbers; a hook of cyclopts.
+def read_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Read integers, numbers, paths and policies' own options; a hook of cyclopts.
 
     Args:
         app: The application.
         commands: The command's names.
-        arguments: The command's arguments with the words given for each.
+        arguments: The command's arguments with what was typed for each.
 
     Raises:
-        ConfigError: A word is not what its argument takes.
+        ConfigError: A text is not what its argument takes.
     """
     for argument in arguments:
         for token in argument.tokens:
             _check_text(token)
+        if get_origin(argument.hint) is dict:
+            argument.tokens = [_read_entry(token) for token in argument.tokens]
+            continue
         kinds = set(get_args(argument.hint) or (argument.hint,))
         optional = NoneType in kinds
         if Path in kinds:
@@ -57,6 +60,14 @@ def _read(token: Token, kind: Any, *, optional: bool) -> Token:
     if type(value) is not kind or (isinstance(value, float) and not isfinite(value)):
         raise _refusal(f"{token.keyword or 'Value'} '{text}' is not allowed. {_ALLOWED[kind]}.")
     return token.evolve(implicit_value=value)
+
+
+def _read_entry(token: Token) -> Token:
+    """Read ``--option.batch-size 4`` as the number 4 under ``batch_size``."""
+    from tasks.settings import read_word
+
+    keys = tuple(key.replace("-", "_") for key in token.keys)
+    return token.evolve(keys=keys, implicit_value=read_word(token.value))
 
 
 def _refusal(message: str) -> Exception:
@@ -114,7 +125,7 @@ def misspelt_option(error: CycloptsError) -> str | None:
     return None
 
 
-def what_is_wrong(error: CycloptsError) -> str:
+def usage_error(error: CycloptsError) -> str:
     """Return cyclopts' own message, on one line."""
     if isinstance(error, MissingArgumentError) and error.argument and not error.keyword:
         argument = error.argument

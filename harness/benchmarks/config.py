@@ -1,0 +1,177 @@
+"""What benchmarks measure; their options stand here once."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from harness.capacity import MOST_THREADS, MOST_WORKERS
+from harness.options import Names, Numbers
+from tasks.errors import ConfigError
+from tasks.settings import MOST_NUMBERS, settings
+from tasks.suites import Instructions, find_task
+
+ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+
+
+@settings
+class EnvironmentSpeedConfig:
+    """What ``bench env`` measures."""
+
+    suites: Names = (*ORIGINAL_SUITES, "libero_90")
+    """Names with commas between them."""
+
+    task: int = Field(default=0, ge=0)
+    """Index of the task, the same in each suite."""
+
+    steps: int = Field(default=300, ge=1)
+    """Control steps of the episode."""
+
+
+@settings
+class EvaluationSpeedConfig:
+    """What ``bench eval`` measures."""
+
+    suites: Names = ORIGINAL_SUITES
+    """Names with commas between them."""
+
+    tasks: Numbers = (0,)
+    """Tasks of each suite, such as 0,3 or 0-9."""
+
+    episodes: int = Field(default=1, ge=1, le=MOST_NUMBERS)
+    """Episodes per task, from initial states 0, 1, ..."""
+
+    policies: Names = ("expert", "rdt")
+    """expert, rdt, random or noop, with commas between them."""
+
+    checkpoint: Path | None = None
+    """Of policy rdt; a rdt-small that ships with libero-bench by default."""
+
+    exec_horizon: int = 16
+    """Steps executed per plan of policies that plan ahead."""
+
+    instructions: Instructions | None = None
+    """What policies are told: name or bddl, as eval has it."""
+
+    workers: Numbers = (1, 2)
+    """Numbers of workers to try."""
+
+    def __post_init__(self) -> None:
+        if not self.workers or not 1 <= min(self.workers) <= max(self.workers) <= MOST_WORKERS:
+            raise ConfigError(
+                f"--workers {','.join(map(str, self.workers))} is not allowed. Allowed: 1 to "
+                f"{MOST_WORKERS}."
+            )
+
+    def pairs(self) -> tuple[tuple[str, int], ...]:
+        """Return suite and index of each task.
+
+        Raises:
+            ConfigError: A suite or task does not exist.
+        """
+        return tuple(
+            (find_task(suite, index).suite, index) for suite in self.suites for index in self.tasks
+        )
+
+
+@settings
+class PolicyOptions:
+    """How RDT plans in ``bench policy``."""
+
+    device: str = "cpu"
+    """Where to compute, as torch names it."""
+
+    solver_steps: int | None = Field(default=None, ge=1, le=999)
+    """Denoising steps; the preset's number by default."""
+
+    exec_horizon: int = Field(default=16, ge=1)
+    """Control steps between plans. From 2 on, all frames of a plan are new; with 1, the previous
+    frame is the current one of the plan before, which ours does not encode again."""
+
+    encoder: bool = True
+    """Encode pictures; otherwise both sides are given their tokens."""
+
+    compile: bool = False
+    """Compile our denoising step with torch.compile."""
+
+    cuda_graphs: bool = False
+    """Replay our denoising step as one CUDA graph."""
+
+    repeats: int = Field(default=7, ge=1)
+    """Plans that are timed on each side; the median counts."""
+
+
+@settings
+class PolicyCase(PolicyOptions):
+    """One thing that ``bench policy`` measures."""
+
+    preset: str = "rdt-small"
+    """Shape of RDT."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of all weights."""
+
+    batch: int = Field(default=1, ge=1, le=MOST_NUMBERS)
+    """Episodes planned for at once."""
+
+
+@settings
+class PolicySpeedConfig(PolicyOptions):
+    """What ``bench policy`` measures: each preset with each number of episodes."""
+
+    preset: Names = ("rdt-small",)
+    """rdt-small, rdt-170m, rdt-1b, with commas between them. The large ones get a picture encoder
+    of the shape of SigLIP so400m, and 32 language tokens."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of all weights; auto is bfloat16 on CUDA and float32 elsewhere."""
+
+    batch: Numbers = (1, 8, 32)
+    """Numbers of episodes, with commas between them."""
+
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    threads: int = Field(default=0, ge=0, le=MOST_THREADS)
+    """CPU threads; 0 leaves it to torch."""
+
+    def cases(self, device: str, dtype: Literal["float32", "bfloat16"]) -> list[PolicyCase]:
+        """Return what is to be measured.
+
+        Args:
+            device: Where to compute, no longer ``auto``.
+            dtype: Likewise.
+        """
+        return [
+            PolicyCase(
+                preset=preset,
+                dtype=dtype,
+                batch=batch,
+                device=device,
+                encoder=self.encoder,
+                solver_steps=self.solver_steps,
+                exec_horizon=self.exec_horizon,
+                compile=self.compile,
+                cuda_graphs=self.cuda_graphs,
+                repeats=self.repeats,
+            )
+            for preset in self.preset
+            for batch in self.batch
+        ]
+
+
+@settings
+class TrainingSpeedConfig:
+    """What ``bench train`` measures."""
+
+    demos: Path
+    """A demo file, or a folder of them."""
+
+    updates: int = Field(default=20, ge=1)
+    """Updates per turn."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Windows per update."""
+
+    repeats: int = Field(default=2, ge=1)
+    """Turns of each side."""

@@ -1,0 +1,180 @@
+"""Tables of what benchmarks measured."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from harness.benchmarks.environment_speed import BackendPair, EnvironmentFigures
+    from harness.benchmarks.evaluation_speed import EvaluationFigures
+    from harness.benchmarks.expert_table import ExpertRow
+    from harness.benchmarks.policy_speed import PolicyFigures
+    from harness.benchmarks.training_speed import TrainingFigures
+
+
+def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
+    """Return speed and memory of whole episodes, and of single pictures."""
+    steps = figures[0].steps
+    episodes = _table(
+        "task",
+        "steps/s without pictures",
+        f"episode of {steps} steps, s",
+        "reset, ms",
+        "first observation, s",
+        "memory, MB",
+        "same states",
+        title="CPU time: official → ours (how many times less)",
+    )
+    cameras = tuple(figures[0].pictures)
+    pictures = _table(
+        *("task", *cameras, "process"),
+        title="CPU time of a picture of 256 pixels, ms: robosuite's → ours; process memory, MB",
+    )
+    for row in figures:
+        rate = row.steps / row.stepping.official, row.steps / row.stepping.ours
+        episodes.add_row(
+            f"{row.suite} {row.task}",
+            f"{rate[0]:.0f} → {rate[1]:.0f} ({row.stepping.ratio:.1f}×)",
+            f"{row.episode.official:.1f} → {row.episode.ours:.1f} ({row.episode.ratio:.1f}×)",
+            f"{row.reset.official * 1e3:.0f} → {row.reset.ours * 1e3:.1f}",
+            f"{row.first.official:.1f} → {row.first.ours:.1f} ({row.first.ratio:.1f}×)",
+            f"{row.memory.official:.0f} → {row.memory.ours:.0f}",
+            _yes_or_no(row.identical),
+        )
+        pictures.add_row(
+            f"{row.suite} {row.task}",
+            *(
+                f"{pair.official * 1e3:.0f} → {pair.ours * 1e3:.0f} ({pair.ratio:.1f}×)"
+                for pair in row.pictures.values()
+            ),
+            f"{row.process.official:.0f} → {row.process.ours:.0f}",
+        )
+    return episodes, pictures
+
+
+def evaluation_table(figures: "Sequence[EvaluationFigures]", workers: Sequence[int]) -> Table:
+    """Return wall times of the same episodes, a row for each policy."""
+    table = _table(
+        *("policy", "episodes", "official loop"),
+        *(f"{count} worker{'s' if count > 1 else ''}" for count in workers),
+        *("successes", "same episodes"),
+        title="Wall time, s, of the same episodes (how many times less)",
+    )
+    for row in figures:
+        table.add_row(
+            row.policy,
+            str(row.episodes),
+            f"{row.official_s:.0f}",
+            *(f"{row.ours_s[count]:.1f} ({row.ratio(count):.1f}×)" for count in workers),
+            str(row.successes),
+            _yes_or_no(row.same_episodes),
+        )
+    return table
+
+
+def expert_table(rows: "Sequence[ExpertRow]") -> Table:
+    """Return how often the expert solves each task, by suite."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("task", no_wrap=True, min_width=40, overflow="ellipsis")
+    for name in ("solved", "mean steps"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("first failure", overflow="ellipsis", no_wrap=True, max_width=40)
+    for suite in dict.fromkeys(row.suite for row in rows):
+        group = [row for row in rows if row.suite == suite]
+        solved, played = sum(r.solved for r in group), sum(r.episodes for r in group)
+        share = f"{solved}/{played} = {100 * solved / played:.1f} %"
+        table.add_row(Text(suite, style="bold"), share, "", "")
+        for row in group:
+            steps = "" if row.mean_steps is None else f"{row.mean_steps:.0f}"
+            count = f"{row.solved}/{row.episodes}"
+            reason = row.failures[0] if row.failures else ""
+            table.add_row(f"  {row.task} {row.name[:60]}", count, steps, reason)
+    return table
+
+
+def print_policy_tables(figures: "Sequence[PolicyFigures]", console: Console) -> None:
+    """Print how fast plans are made, and where the time goes."""
+    first = figures[0]
+    many = "s" if first.threads > 1 else ""
+    threads = f", {first.threads} thread{many}" if first.device == "CPU" else ""
+    how = [name for name in ("compile", "cuda_graphs") if getattr(first.case, name)]
+    console.print(
+        f"{first.device}{threads}, {first.case.dtype}, {first.solver_steps} denoising steps"
+        f"{''.join(f', {name}' for name in how)}; the official order of computation → ours"
+    )
+    console.print(_policy_table(figures))
+    console.print(_stages_table(figures))
+
+
+def _policy_table(figures: "Sequence[PolicyFigures]") -> Table:
+    on_cpu = figures[0].device == "CPU"
+    table = _table(
+        *("preset", "episodes", "median, ms", "least, ms", "time", "plans/s", "memory, MB"),
+        *("apart", *(["CPU time"] if on_cpu else [])),
+    )
+    for row in figures:
+        table.add_row(
+            row.case.preset,
+            str(row.case.batch),
+            _milliseconds(row.median),
+            _milliseconds(row.fastest),
+            f"{_share(row.median)} ({row.median.ratio:.1f}×)",
+            f"{row.plans_per_s.official:.3g} → {row.plans_per_s.ours:.3g}",
+            " → ".join(f"{value:.0f}" for value in row.memory_mb.values()),
+            Text(f"{row.difference:.0e}", style="" if row.equal else "red"),
+            *([_share(row.cpu)] if on_cpu else []),
+        )
+    return table
+
+
+def _stages_table(figures: "Sequence[PolicyFigures]") -> Table:
+    names = ("preset", "episodes", *figures[0].stages)
+    table = _table(*names, title="Where the time goes, ms")
+    for row in figures:
+        stages = [_milliseconds(pair) for pair in row.stages.values()]
+        table.add_row(row.case.preset, str(row.case.batch), *stages)
+    return table
+
+
+def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Table:
+    """Return speed and memory of training, a row for each side."""
+    table = _table(
+        *("side", "samples/s", "waiting for data", "memory, MB", "GPU memory, MB"),
+        title=f"Training rdt-small, {batch_size} windows per update",
+    )
+    for row in figures:
+        table.add_row(
+            row.side,
+            f"{row.samples_per_s:.1f}",
+            f"{row.data_wait:.1%}",
+            f"{row.memory_mb:.0f}",
+            f"{row.gpu_mb:.0f}" if row.gpu_mb else "–",
+        )
+    return table
+
+
+def _table(first: str, *others: str, title: str | None = None) -> Table:
+    table = Table(first, box=None, pad_edge=False, title_justify="left")
+    table.title = title
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _yes_or_no(same: bool) -> str | Text:
+    return "yes" if same else Text("NO", style="red")
+
+
+def _share(pair: "BackendPair") -> str:
+    return f"{pair.ours / pair.official:.0%}"
+
+
+def _milliseconds(pair: "BackendPair") -> str:
+    return f"{_short(pair.official * 1e3)} → {_short(pair.ours * 1e3)}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}"

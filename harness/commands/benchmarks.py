@@ -1,0 +1,221 @@
+"""``libero-bench bench``: speed against the official code's, and how good the expert is."""
+
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from harness.benchmarks.config import (
+    EnvironmentSpeedConfig,
+    EvaluationSpeedConfig,
+    PolicySpeedConfig,
+    TrainingSpeedConfig,
+)
+from harness.benchmarks.expert_table import (
+    ExpertTableConfig,
+    as_markdown,
+    measure_expert,
+    table_rows,
+)
+from harness.benchmarks.tables import (
+    environment_tables,
+    evaluation_table,
+    expert_table,
+    print_policy_tables,
+    training_table,
+)
+from harness.benchmarks.training_speed import BACKENDS, compare_training
+from harness.commands import Flat, Switch
+from harness.display import progress_bar, results_console
+from harness.stages import warn_of_crowding
+from tasks.suites import find_task
+
+if TYPE_CHECKING:
+    from harness.benchmarks.environment_speed import EnvironmentFigures
+    from harness.benchmarks.evaluation_speed import EvaluationFigures
+    from harness.benchmarks.expert_table import ExpertEpisode
+
+UNEQUAL = 1
+_PARTS = 5
+"""What ``bench env`` reports of each suite."""
+
+
+def bench_env_command(
+    config: Annotated[EnvironmentSpeedConfig, Flat] = EnvironmentSpeedConfig(),
+    *,
+    json: Switch = False,
+) -> None:
+    """Compare our environment with LIBERO's own in one run.
+
+    Stepping without pictures, an episode as a policy plays it, resets, the first observation,
+    memory, single pictures; and whether both end in exactly the same state. It takes one to two
+    minutes a suite, nearly all of them the official environment's.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    from harness.benchmarks.environment_speed import compare
+
+    suites = [find_task(name, config.task).suite for name in config.suites]
+    figures: list[EnvironmentFigures] = []
+    with progress_bar("Comparing", _PARTS * len(suites), "part") as bar:
+        part = 0
+
+        def report(what: str) -> None:
+            nonlocal part
+            bar.at(part, note=f"{suite}: {what}")
+            part += 1
+
+        for suite in suites:
+            figures.append(compare(suite, config.task, config.steps, report))
+        bar.at(part)
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+        return
+    console = results_console()
+    for table in environment_tables(figures):
+        console.print(table)
+
+
+def bench_eval_command(
+    config: Annotated[EvaluationSpeedConfig, Flat] = EvaluationSpeedConfig(),
+    *,
+    json: Switch = False,
+) -> None:
+    """Compare whole evaluations with a straightforward loop over LIBERO's own environment.
+
+    Wall time from nothing to the last record, no videos. The loop is one process that resets,
+    settles, plans and steps as published scripts do, both cameras rendered at every step; it plans
+    with the same policy code, so every episode must come out alike, which is checked. An episode
+    takes the loop half a minute to a minute and a half.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    from harness.benchmarks.evaluation_speed import compare_evaluations, reference_configs
+
+    configs = reference_configs(config)
+    warn_of_crowding(max(config.workers))
+    episodes = len(config.pairs()) * config.episodes * (1 + len(config.workers))
+    figures: list[EvaluationFigures] = []
+    with progress_bar("Comparing", episodes * len(configs), "episode") as bar:
+
+        def report(what: str, done: int) -> None:
+            name = configs[len(figures)].policy.name
+            bar.at(episodes * len(figures) + done, note=f"{name}: {what}")
+
+        for reference in configs:
+            figures.append(compare_evaluations(reference, config.workers, report))
+        bar.at(episodes * len(configs))
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+    else:
+        results_console().print(evaluation_table(figures, config.workers))
+
+
+def bench_expert_command(
+    config: Annotated[ExpertTableConfig, Flat] = ExpertTableConfig(),
+    *,
+    markdown: Path | None = None,
+    json: Switch = False,
+) -> None:
+    """Measure how often the scripted expert solves each task, judged strictly.
+
+    Success must hold for 10 steps, still be true 40 steps later, and come without a failed grasp.
+    Nothing is rendered. A killed measurement resumes from --out.
+
+    Parameters
+    ----------
+    markdown
+        Write the table to this file as well.
+    json
+        Print the table as JSON.
+    """
+    warn_of_crowding(config.workers)
+    done = solved = 0
+    total = len(config.pairs()) * config.episodes
+    with progress_bar("Measuring the expert", total, "episode") as bar:
+
+        def report(episode: "ExpertEpisode") -> None:
+            nonlocal done, solved
+            done, solved = done + 1, solved + episode.success
+            bar.at(done, note=f"{episode.suite} {episode.task}: solved {solved} of {done}")
+
+        episodes = measure_expert(config, report)
+        bar.at(len(episodes))
+    rows = table_rows(episodes)
+    if markdown is not None:
+        markdown.write_text(as_markdown(rows, config), encoding="utf-8")
+    if json:
+        print(dumps(list(map(asdict, rows)), indent=2))
+    else:
+        results_console().print(expert_table(rows))
+
+
+def bench_policy_command(
+    config: Annotated[PolicySpeedConfig, Flat] = PolicySpeedConfig(), *, json: Switch = False
+) -> int:
+    """Compare how fast RDT plans with the official order of computation, in one run.
+
+    Both sides have the same random weights, the same observations and the same noise, and take
+    turns. Two cameras are shown; in the large presets the third slot shows the background.
+
+    The official side plans for one episode after the other. At each plan it prepares and encodes
+    every picture of the history, the background included; the conditions' adaptors run once a
+    plan, each block's keys and values once a denoising step.
+
+    Ours plans for all episodes together; it encodes pictures that it has not seen before, and
+    projects keys and values once a plan.
+
+    Exit code 1 if plans in float32 differ by more than 1e-5.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    with progress_bar("Measuring", None, "plan") as bar:
+        # Importing torch takes seconds, so the bar is there first.
+        from harness.benchmarks.policy_speed import measure_all
+
+        figures = measure_all(
+            config, lambda done, total, what: bar.at(done, note=what, total=total)
+        )
+    if json:
+        print(dumps([row.as_dict() for row in figures], indent=2))
+    else:
+        print_policy_tables(figures, results_console())
+    return 0 if all(row.equal for row in figures) else UNEQUAL
+
+
+def bench_train_command(
+    config: Annotated[TrainingSpeedConfig, Flat], *, json: Switch = False
+) -> None:
+    """Compare training of rdt-small with a straightforward loop over the same demonstrations.
+
+    The loop trains the same network alike; every sample opens its HDF5 file, as in RDT's own
+    loader. Sides take turns, each in a process of its own; what is read before the first update
+    does not count as time, but does as memory.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    with progress_bar("Comparing", config.repeats * len(BACKENDS), "turn") as bar:
+        turns: list[str] = []
+
+        def report(side: str) -> None:
+            bar.at(len(turns), note=side)
+            turns.append(side)
+
+        figures = compare_training(config, report)
+        bar.at(len(turns))
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+    else:
+        results_console().print(training_table(figures, config.batch_size))
