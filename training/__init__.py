@@ -1,9 +1,10 @@
 """From demonstrations to a checkpoint.
 
-``demos`` reads, writes, checks and describes LIBERO's HDF5 files. ``data`` cuts training samples
-and puts them in order, ``augmentation`` changes their pictures, ``losses`` weighs errors,
-``optimisation`` moves weights, ``checkpoints`` keeps them, ``watching`` measures; ``trainer`` puts
-these together and ``config`` their settings. ``audit`` says what is wrong with a recipe.
+``trainer`` runs a training: ``setup`` gives its network, windows and contract, ``update`` makes one
+optimiser update, ``checkpoint_manager`` and ``run_folder`` keep what it writes. ``config`` and
+``config_sections`` hold the settings. ``data`` loads and samples windows, ``augmentation`` changes
+their images, ``distributed`` starts processes and shards weights, ``monitoring`` logs and
+evaluates, ``demos`` checks and describes demo files, ``audit`` checks recipes of others.
 """
 
 from tasks.native_libraries import load_triton_after_mesa

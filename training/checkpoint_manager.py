@@ -1,6 +1,5 @@
 """The checkpoints of a run: written whole or not at all, the newest and the best kept."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from tasks.errors import ConfigError
+from tasks.files import fsync
 
 BEST = "best"
 STATE = "training.pt"
@@ -64,7 +64,7 @@ class CheckpointManager:
             shutil.rmtree(writing, ignore_errors=True)
             write(writing)
             for written in (*writing.rglob("*"), writing):
-                _fsync(written)
+                fsync(written)
         except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
             shutil.rmtree(writing, ignore_errors=True)
             raise ConfigError(
@@ -74,7 +74,7 @@ class CheckpointManager:
             ) from error
         shutil.rmtree(path, ignore_errors=True)
         writing.rename(path)
-        _fsync(self.folder)
+        fsync(self.folder)
         return path
 
     def mark_best(self, update: int) -> None:
@@ -124,14 +124,6 @@ class CheckpointManager:
         shutil.rmtree(leaving, ignore_errors=True)
         self.path(update).rename(leaving)
         shutil.rmtree(leaving, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

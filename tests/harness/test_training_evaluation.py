@@ -1,4 +1,4 @@
-"""Checkpoints judged by evaluations: in echo environments, and once in LIBERO."""
+"""In-training evaluation: in echo environments, and once in LIBERO."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import pytest
 
-from harness import training_evaluation as training_judgement
+from harness import training_evaluation
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
@@ -66,20 +66,20 @@ def echoes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         assert suite == "libero_object"
         return EchoSpec(folder=str(tmp_path), starts=STARTS, **given)
 
-    monkeypatch.setattr(training_judgement, "SampledStartSpec", recipe)
-    monkeypatch.setattr(training_judgement, "probe", Rendering)
+    monkeypatch.setattr(training_evaluation, "SampledStartSpec", recipe)
+    monkeypatch.setattr(training_evaluation, "probe", Rendering)
     return given
 
 
-class Ears:
-    """Hears what a judge says and shows; can send a signal when it is shown something."""
+class Listener:
+    """Collects the messages and progress of an evaluator; can send a signal during one."""
 
     def __init__(self, kill_after: int | None = None) -> None:
         self.said: list[str] = []
         self.shown: list[tuple[int, int]] = []
         self._kill_after = kill_after
 
-    def judge(self, settings: dict[str, Any]) -> SimulationEvaluator:
+    def evaluator(self, settings: dict[str, Any]) -> SimulationEvaluator:
         return SimulationEvaluator(TrainingConfig(**settings), self.show, self.said.append)
 
     def show(self, update: int, status: EvaluationStatus) -> None:
@@ -89,8 +89,8 @@ class Ears:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
-    train(TrainingConfig(**settings), evaluator=ears.judge(settings))
+def trained(settings: dict[str, Any], listener: Listener) -> RunFolder:
+    train(TrainingConfig(**settings), evaluator=listener.evaluator(settings))
     return RunFolder(settings["out"])
 
 
@@ -98,8 +98,8 @@ def trained(settings: dict[str, Any], ears: Ears) -> RunFolder:
 def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
-    ears = Ears()
-    folder = trained(settings, ears)
+    listener = Listener()
+    folder = trained(settings, listener)
     assert folder.checkpoints.best == 4
     for update in (2, 4):
         info, records = load_run(folder.evaluation(update))
@@ -113,8 +113,11 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
         assert (noted["n"], noted["errors"]) == (3, 0)
         assert noted["per_task"].keys() == {"libero_object 0"}
         assert noted["k"] == sum(record.outcome == "success" for record in records)
-    assert [words.split(":")[0] for words in ears.said] == ["Judged update 2", "Judged update 4"]
-    assert ears.shown[-1] == (4, 3)
+    assert [words.split(":")[0] for words in listener.said] == [
+        "Judged update 2",
+        "Judged update 4",
+    ]
+    assert listener.shown[-1] == (4, 3)
 
 
 @pytest.mark.slow
@@ -124,7 +127,7 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            trained(settings, Ears(kill_after=1))
+            trained(settings, Listener(kill_after=1))
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
@@ -132,12 +135,12 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
     assert folder.checkpoints.updates == [2]
     info, begun = load_run(folder.evaluation(2))
     assert (info.status, len(begun)) == ("interrupted", 1)
-    ears = Ears()
-    trained(settings, ears)
+    listener = Listener()
+    trained(settings, listener)
     assert (folder.evaluation(2) / "episodes.jsonl").read_text().count("\n") == 3
     assert load_run(folder.evaluation(2))[0].resumed
-    assert {update for update, _ in ears.shown} == {2, 4}
-    assert not any("anew" in words for words in ears.said)
+    assert {update for update, _ in listener.shown} == {2, 4}
+    assert not any("anew" in words for words in listener.said)
 
 
 @pytest.mark.slow
@@ -147,12 +150,12 @@ def test_an_evaluation_begun_otherwise_starts_anew(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            trained(settings, Ears(kill_after=1))
+            trained(settings, Listener(kill_after=1))
     finally:
         signal.signal(signal.SIGINT, before)
-    ears = Ears()
-    folder = trained(settings | {"eval_exec_horizon": 4, "eval_episodes": 2}, ears)
-    assert "starts anew" in ears.said[0]
+    listener = Listener()
+    folder = trained(settings | {"eval_exec_horizon": 4, "eval_episodes": 2}, listener)
+    assert "starts anew" in listener.said[0]
     info, records = load_run(folder.evaluation(2))
     assert (info.policy["exec_horizon"], len(records)) == (4, 2)
 
@@ -162,17 +165,17 @@ def test_broken_episodes_are_told_and_a_broken_machine_costs_no_training(
     settings: dict[str, Any], echoes: dict[str, Any]
 ) -> None:
     echoes["troubles"] = {(0, 1): Trouble(times=9)}
-    ears = Ears()
-    folder = trained(settings, ears)
+    listener = Listener()
+    folder = trained(settings, listener)
     assert load_extra(folder.checkpoints.folder / "best")["success"]["errors"] == 1
-    assert "1 broke (RuntimeError: broke at step 0)" in ears.said[0]
+    assert "1 broke (RuntimeError: broke at step 0)" in listener.said[0]
     echoes["unbuildable"] = True
-    deaf = Ears()
-    folder = trained(settings | {"out": settings["out"].with_name("deaf")}, deaf)
+    failing = Listener()
+    folder = trained(settings | {"out": settings["out"].with_name("failing")}, failing)
     assert folder.finished
     assert folder.checkpoints.best is None
-    assert all(words.startswith("NOT JUDGED: update") for words in deaf.said)
-    assert "There is no EGL" in deaf.said[0]
+    assert all(words.startswith("NOT JUDGED: update") for words in failing.said)
+    assert "There is no EGL" in failing.said[0]
 
 
 def record(state: int, outcome: Outcome, task: int = 0) -> EpisodeRecord:
@@ -194,7 +197,7 @@ def record(state: int, outcome: Outcome, task: int = 0) -> EpisodeRecord:
 def test_errors_are_in_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [record(0, "success"), record(1, "error"), record(2, "failure")]
     records += [record(0, "success", task=10), record(0, "success", task=2)]
-    monkeypatch.setattr(training_judgement, "load_run", lambda folder: (None, records))
+    monkeypatch.setattr(training_evaluation, "load_run", lambda folder: (None, records))
     found = summarise([Path("x")], "c")
     assert (found.overall.k, found.overall.n, found.errors) == (3, 4, 1)
     assert list(found.per_task) == ["libero_object 0", "libero_object 2", "libero_object 10"]
@@ -209,19 +212,19 @@ def test_errors_are_in_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         summarise([Path("x")], "c")
 
 
-def test_what_could_never_be_judged_is_refused_first(
+def test_what_could_never_be_evaluated_is_refused_first(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = load_checkpoint(settings["checkpoint"])[1]
     assert demonstrated_tasks(TrainingConfig(**settings)) == {"libero_object": (0,)}
     with pytest.raises(ConfigError, match="a plan of this policy has 8 steps"):
-        Ears().judge(settings | {"eval_exec_horizon": 9}).check(contract)
+        Listener().evaluator(settings | {"eval_exec_horizon": 9}).check(contract)
     monkeypatch.setattr(
-        training_judgement, "probe", lambda: Rendering(error=unavailable("no libEGL"))
+        training_evaluation, "probe", lambda: Rendering(error=unavailable("no libEGL"))
     )
-    ears = Ears()
-    ears.judge(settings).check(contract)
-    assert "no libEGL" in ears.said[0]
+    listener = Listener()
+    listener.evaluator(settings).check(contract)
+    assert "no libEGL" in listener.said[0]
 
 
 def test_starts_are_neither_demonstrations_nor_evaluations() -> None:
@@ -272,14 +275,14 @@ def test_a_recipe_evaluates_the_checkpoint_that_success_chose(tmp_path: Path) ->
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_a_training_is_judged_in_libero(
+def test_a_training_is_evaluated_in_libero(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def short(**given: Any) -> Protocol:
         whole = get_protocol(**given)
         return dataclasses.replace(whole, max_steps={"libero_goal": 16})
 
-    monkeypatch.setattr(training_judgement, "get_protocol", short)
+    monkeypatch.setattr(training_evaluation, "get_protocol", short)
     demos = write_official(tmp_path / "demos" / "a_demo.hdf5", size=32)
     with h5py.File(demos, "a") as file:  # the tiny policy takes eight words
         file["data"].attrs["bddl_file_name"] = "libero_goal/turn_on_the_stove.bddl"

@@ -1,10 +1,12 @@
-"""Foreign text cannot speak to the terminal."""
+"""Text for terminals and tables; foreign text cannot speak to the terminal."""
 
 import json
+from collections.abc import Iterable
 
 import pytest
 
-from results.formatting import visible
+from results.errors import ResultsError
+from results.formatting import check_format, markdown_table, short, spans, visible
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,30 @@ def test_control_characters_are_written_out(given: str, shown: str) -> None:
 def test_json_stays_json() -> None:
     hostile = "".join(map(chr, range(0x20))) + "\x7f\x9b\u202e\U000e0041 é"
     assert json.loads(visible(json.dumps(hostile, ensure_ascii=False))) == hostile
+
+
+@pytest.mark.parametrize(
+    ("indices", "text"),
+    [((), ""), ((3,), "3"), ((0, 1), "0–1"), ((7, 0, 2, 1, 1), "0–2, 7"), (range(10), "0–9")],
+)
+def test_consecutive_indices_are_a_span(indices: Iterable[int], text: str) -> None:
+    assert spans(indices) == text
+
+
+def test_long_values_are_cut_to_the_limit() -> None:
+    assert short(None) == "none"
+    assert short({"é": [1, "a"]}) == '{"é": [1, "a"]}'
+    assert short("x" * 58) == f'"{"x" * 58}"'
+    assert short("x" * 59) == f'"{"x" * 58}…'
+    assert len(short("x" * 99, limit=9)) == 9
+
+
+def test_cells_of_markdown_stay_in_their_table() -> None:
+    table = markdown_table(["a", "b"], [["1 | 2", "<b>&\nc"]], right=[False, True])
+    assert table == "| a | b |\n| --- | ---: |\n| 1 \\| 2 | &lt;b>&amp; c |\n"
+
+
+def test_an_unknown_format_names_the_others() -> None:
+    check_format("csv")
+    with pytest.raises(ResultsError, match=r"'xml'\. Allowed: table, markdown, csv, json"):
+        check_format("xml")

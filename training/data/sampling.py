@@ -1,4 +1,4 @@
-"""Which windows are likely: as RDT's code draws, around key moments, by a curriculum."""
+"""Sampling of windows: uniform, as in RDT's code, around key moments, by a curriculum."""
 
 from collections.abc import Iterator
 
@@ -23,11 +23,11 @@ class WindowWeights:
     """The probability of every window, at any point of a run."""
 
     def __init__(self, data: DemoWindows, settings: DataSettings) -> None:
-        """Look at the windows.
+        """Compute the weights.
 
         Args:
             data: The windows.
-            settings: How to sample.
+            settings: The way of sampling and the curriculum.
 
         Raises:
             ConfigError: No window could be drawn.
@@ -49,19 +49,19 @@ class WindowWeights:
                 )
             self._base = usable.astype(np.float64)
         elif settings.sampling == "key-moments":
-            self._base = self._around([entry.transitions for entry in entries], demo)
+            self._base = self._near_moments([entry.transitions for entry in entries], demo)
         self._base /= self._base.sum()
 
-    def _around(self, moments: list[tuple[int, ...]], demo: npt.NDArray[np.int64]) -> Weights:
+    def _near_moments(self, moments: list[tuple[int, ...]], demo: npt.NDArray[np.int64]) -> Weights:
         settings = self._settings
         near = np.zeros(len(demo), dtype=np.bool_)
         late = np.zeros(len(demo), dtype=np.bool_)
         for number, steps in enumerate(moments):
-            own = demo == number
+            in_demo = demo == number
             for moment in steps:
-                near |= own & (np.abs(self._step - moment) <= settings.key_radius)
+                near |= in_demo & (np.abs(self._step - moment) <= settings.key_radius)
             if steps:
-                late |= own & (self._step >= steps[-1])
+                late |= in_demo & (self._step >= steps[-1])
         if not near.any():
             raise ConfigError(
                 "--sampling key-moments: no demonstration has a transition. "
@@ -75,7 +75,7 @@ class WindowWeights:
         """Return (windows,) probabilities.
 
         Args:
-            progress: Share of the run's updates that are done.
+            progress: Share of the run's updates done.
         """
         if self._settings.curriculum == "none":
             return self._base
@@ -131,18 +131,18 @@ class DrawnBatches(Sampler[list[int]]):
             if update != known:
                 known = update
                 cumulative = np.cumsum(self._weights.at(update / self._updates))
-            places = np.random.default_rng([self._seed, batch]).random(self._batch_size)
+            positions = np.random.default_rng([self._seed, batch]).random(self._batch_size)
             # Just below the sum: rounding must not point past the last window.
-            found = np.searchsorted(cumulative, places * cumulative[-1], side="right")
-            yield np.minimum(found, len(cumulative) - 1).tolist()
+            windows = np.searchsorted(cumulative, positions * cumulative[-1], side="right")
+            yield np.minimum(windows, len(cumulative) - 1).tolist()
 
 
 class EndlessBatches(Sampler[list[int]]):
     """Batches of sample indices, every sample once per epoch.
 
     Epoch ``e`` is a permutation drawn from ``(seed, e)`` and batches run across epochs, so batch
-    ``k`` is the same whether the run was interrupted before it or not. Of several processes each
-    gets every so manieth batch: together they see what one process would.
+    ``k`` is the same whether the run was interrupted before it or not. Of N processes each gets
+    every N-th batch: together they see the batches of one process.
     """
 
     def __init__(
