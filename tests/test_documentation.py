@@ -88,6 +88,12 @@ def test_paths_in_the_documents_exist() -> None:
             assert (ROOT / name).exists(), f"{path.name} names {name}"
 
 
+def test_the_picture_of_the_walks_names_files_that_exist() -> None:
+    names = re.findall(r'class="f">([^<]+)<', (ROOT / "docs" / "walks.svg").read_text("utf-8"))
+    assert len(names) > 40
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
 def test_the_front_page_is_short() -> None:
     assert len((ROOT / "README.md").read_bytes()) < 10_000
 
