@@ -9,6 +9,16 @@ from cyclopts import Parameter, validators
 
 from harness.commands import Switch
 from harness.display import console, results_console
+from harness.evaluation.config import PINNED, VOLATILE
+from results.comparison.comparison import compare_runs
+from results.comparison.text import print_comparison, render_comparison
+from results.exports import export_run, write_export
+from results.folder import find_runs, load_run
+from results.leaderboard.published import load_published, published_table
+from results.leaderboard.rendering import render, rich_table
+from results.leaderboard.rows import rows_by_task, rows_from_runs
+from results.merging import merge_runs
+from results.report.page import write_page
 
 TableFormat = Literal["table", "markdown", "csv", "json"]
 
@@ -40,14 +50,10 @@ def leaderboard_command(
     json
         The same as --format json.
     """
-    from results.folder import find_runs
-
     folders = find_runs(runs)
     chosen = "json" if json else format
     print_leaderboard(folders, format=chosen, by_task=by_task, published=published)
     if page is not None:
-        from results.report.page import write_page
-
         console.print(f"Page: {write_page(page, folders, title='LIBERO leaderboard')}")
 
 
@@ -66,11 +72,6 @@ def print_leaderboard(
         by_task: A row for each task.
         published: Below, the numbers that others have published.
     """
-    from results.folder import load_run
-    from results.leaderboard.published import load_published, published_table
-    from results.leaderboard.rendering import render, rich_table
-    from results.leaderboard.rows import rows_by_task, rows_from_runs
-
     runs = [load_run(folder) for folder in folders]
     rows = rows_by_task(runs) if by_task else rows_from_runs(runs)
     theirs = load_published() if published else ()
@@ -111,9 +112,6 @@ def compare_command(
     json
         The same as --format json.
     """
-    from results.comparison.comparison import compare_runs
-    from results.comparison.text import print_comparison, render_comparison
-
     comparisons = compare_runs(runs, force=force)
     chosen = "json" if json else format
     if chosen == "table":
@@ -138,10 +136,6 @@ def merge_command(runs: list[Path], /, *, out: Path, json: Switch = False) -> No
     json
         Print the table as JSON.
     """
-    from harness.evaluation.config import PINNED, VOLATILE
-    from results.folder import find_runs
-    from results.merging import merge_runs
-
     # A merged run may lie beside its shards; it is no part of itself.
     folders = [folder for folder in find_runs(runs) if folder.resolve() != out.resolve()]
     merged = merge_runs(folders, out, volatile=VOLATILE, pinned=PINNED)
@@ -183,8 +177,6 @@ def export_command(
     overwrite
         Replace a file that is no former export.
     """
-    from results.exports import export_run, write_export
-
     text = export_run(run, format, incomplete=incomplete)
     if out is None:
         print(text, end="")
@@ -211,9 +203,6 @@ def report_command(
     json
         Print what was written as JSON.
     """
-    from results.folder import find_runs
-    from results.report.page import write_page
-
     folders = find_runs(runs)
     page = write_page(out, folders, title=title)
     if json:

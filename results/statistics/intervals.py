@@ -17,9 +17,8 @@ from math import sqrt
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.optimize import bisect
-from scipy.stats import binom, binomtest, norm
 
 from results.errors import ResultsError
 from results.statistics.significance import PairCounts
@@ -54,7 +53,9 @@ def wilson_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
     check_confidence(confidence)
     if n == 0:
         return Interval(0.0, 1.0)
-    interval = binomtest(k, n).proportion_ci(confidence_level=confidence, method="wilson")
+    interval = scipy.stats.binomtest(k, n).proportion_ci(
+        confidence_level=confidence, method="wilson"
+    )
     return Interval(float(interval.low), float(interval.high))
 
 
@@ -93,7 +94,7 @@ def rate_bootstrap(tasks: Sequence[tuple[int, int]], confidence: float = 0.95) -
         raise ResultsError(f"{wrong[0][0]} successes of {wrong[0][1]} episodes cannot be.")
     episodes = sum(n for _, n in tasks)
     _refuse_none(episodes)
-    drawn = _sum(binom.pmf(np.arange(n + 1), n, k / n) for k, n in tasks if n)
+    drawn = _sum(scipy.stats.binom.pmf(np.arange(n + 1), n, k / n) for k, n in tasks if n)
     low, high = _percentiles(drawn, confidence)
     return Interval(low / episodes, high / episodes)
 
@@ -175,9 +176,10 @@ def tango_interval(pairs: PairCounts, confidence: float = 0.95) -> Interval:
         raise ResultsError("A number of episodes is negative: give counts from 0.")
     if not pairs.episodes:
         return Interval(-1.0, 1.0)
-    z = float(norm.ppf(0.5 + confidence / 2.0))
+    z = float(scipy.stats.norm.ppf(0.5 + confidence / 2.0))
     middle = pairs.difference
     # The score falls as the difference grows and is 0 at the one observed.
+    bisect = scipy.optimize.bisect
     low = bisect(lambda d: score(pairs, d) - z, -1.0, middle) if middle > -1.0 else -1.0
     high = bisect(lambda d: score(pairs, d) + z, middle, 1.0) if middle < 1.0 else 1.0
     return Interval(float(low), float(high))

@@ -9,8 +9,7 @@ from functools import lru_cache
 from math import ceil, sqrt
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import binom, norm
+import scipy  # its parts are imported when they are used
 
 from results.errors import ResultsError
 
@@ -68,7 +67,7 @@ def detectable_difference(rate: float, episodes: int) -> float | None:
         if rate != end and _independent(rate, end) <= episodes:
             span = abs(end - rate)
             sign = 1.0 if end > rate else -1.0
-            found = brentq(
+            found = scipy.optimize.brentq(
                 lambda d, sign=sign: _independent(rate, rate + sign * d) - episodes,
                 span * 1e-6,
                 span,
@@ -100,6 +99,7 @@ def power_paired(episodes: int, flipped: float, difference: float) -> float:
     if flipped == 0.0:
         return 0.0
     # Numbers of flipped episodes beyond these have a chance of 1e-12.
+    binom = scipy.stats.binom
     first, last = binom.ppf((1e-12, 1 - 1e-12), episodes, flipped)
     counts = np.arange(max(int(first), 0), int(last) + 1)
     rarest = binom.ppf(ALPHA / 2, counts, 0.5)
@@ -162,12 +162,12 @@ def detectable_difference_paired(episodes: int, flipped: float) -> float | None:
 
     if lacking(1.0) < 0.0:
         return None
-    return float(brentq(lacking, 0.0, 1.0, xtol=1e-6))
+    return float(scipy.optimize.brentq(lacking, 0.0, 1.0, xtol=1e-6))
 
 
 def _independent(rate_a: float, rate_b: float) -> float:
     """Return the sample size of each arm, not rounded."""
     middle = (rate_a + rate_b) / 2.0
-    noise = float(norm.ppf(1.0 - ALPHA / 2.0)) * sqrt(2.0 * middle * (1.0 - middle))
+    noise = float(scipy.stats.norm.ppf(1.0 - ALPHA / 2.0)) * sqrt(2.0 * middle * (1.0 - middle))
     spread = sqrt(rate_a * (1.0 - rate_a) + rate_b * (1.0 - rate_b))
-    return ((noise + float(norm.ppf(POWER)) * spread) / (rate_a - rate_b)) ** 2
+    return ((noise + float(scipy.stats.norm.ppf(POWER)) * spread) / (rate_a - rate_b)) ** 2

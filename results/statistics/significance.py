@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from scipy.stats import binomtest
+import scipy  # its parts are imported when they are used
 
 from results.errors import ResultsError
 
@@ -59,7 +59,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     if only_a < 0 or only_b < 0:
         raise ResultsError(f"{only_a} and {only_b} flipped episodes: give numbers from 0.")
     flipped = only_a + only_b
-    return float(binomtest(only_b, flipped).pvalue) if flipped else 1.0
+    return float(scipy.stats.binomtest(only_b, flipped).pvalue) if flipped else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
