@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from harness.options import Label
 from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
+from harness.recipes.run_folders import with_run_folders
 from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
@@ -143,12 +144,7 @@ class RecipeRun:
             raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
         self.collection = self._collection()
         self.training = self._training()
-        self.evaluations = tuple(self._evaluations())
-        labels = [config.out for config in self.evaluations]
-        if len(set(labels)) != len(labels):
-            raise ConfigError(
-                "Two entries have the same label, horizon and fusion. Fix: give labels."
-            )
+        self.evaluations = tuple(with_run_folders(list(self._evaluations())))
 
     @property
     def page(self) -> Path:
@@ -206,7 +202,7 @@ class RecipeRun:
                         exec_horizon=horizon,
                         fusion=fusion,
                         label=label,
-                        out=self.out / "eval" / _folder_name(label, horizon, fusion),
+                        out=self.out / "eval" / label.replace("/", "-"),
                     )
 
     def _check_words(self, evaluated: str | None) -> None:
@@ -264,14 +260,6 @@ def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
             f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
         )
     return tuple(parse_fusion(text) for text in entry.fusions or (entry.fusion or "none",))
-
-
-def _folder_name(label: str, horizon: int | None, fusion: "Fusion") -> str:
-    """Name a run's folder after what distinguishes it; what is usual is left out."""
-    name = label if horizon is None else f"{label}-h{horizon}"
-    if fusion.name != "none":
-        name += f"-{fusion.folder_name}"
-    return name.replace("/", "-")
 
 
 def _build(
