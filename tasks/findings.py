@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 """``warning`` is for what works but differs; ``skipped`` for what was not looked at."""
 
 Severity = Literal["critical", "major", "minor", "info"]
 """How bad an audit finds something, from the worst."""
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
+can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
+something, or makes the result hard to judge; ``info``: nothing to mend."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from harness.demonstrations.config import CollectionConfig
+from harness.evaluation.config import EvaluationConfig
 from harness.options import Label
 from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
+from policies.fusion import Fusion, parse_fusion
+from policies.registry import PolicyConfig
 from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings
+from training.config import TrainingConfig
 from training.run_folder import RunFolder, claim_folder, read_settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-    from harness.demonstrations.config import CollectionConfig
-    from harness.evaluation.config import EvaluationConfig
-    from policies.fusion import Fusion
-    from training.config import TrainingConfig
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
 
@@ -152,8 +152,6 @@ class RecipeRun:
         return self.out / "page"
 
     def _collection(self) -> "CollectionConfig | None":
-        from harness.demonstrations.config import CollectionConfig
-
         if self.recipe.collect is None:
             return None
         settings = dict(self.recipe.collect.settings)
@@ -162,8 +160,6 @@ class RecipeRun:
         return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
 
     def _training(self) -> "TrainingConfig | None":
-        from training.config import TrainingConfig
-
         if self.recipe.train is None:
             return None
         demos = self.recipe.demos or (self.out / "demos",)
@@ -173,9 +169,6 @@ class RecipeRun:
         return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
 
     def _evaluations(self) -> "Iterator[EvaluationConfig]":
-        from harness.evaluation.config import EvaluationConfig
-        from policies.registry import PolicyConfig
-
         settings = dict(self.recipe.evaluate.settings)
         if self.workers is not None:
             settings["workers"] = self.workers
@@ -253,8 +246,6 @@ def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
-    from policies.fusion import parse_fusion
-
     if entry.fusion is not None and entry.fusions:
         raise ConfigError(
             f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
