@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tasks.suites import Task
 
 
-def collect_with_bar(configs: "Sequence[CollectionConfig]") -> "list[Collected]":
+def collect_with_bar(configs: "Sequence[CollectionConfig]") -> list[Collected]:
     """Collect demonstrations under a progress bar; return what became of each task."""
     warn_of_versions()
     total = sum(config.demos * len(config.tasks or ()) for config in configs)

@@ -206,7 +206,7 @@ def demos_replay_command(
     done: list[Replay] = []
     with progress_bar("Replaying", len(chosen), "demo") as bar:
 
-        def show(replay: "Replay") -> None:
+        def show(replay: Replay) -> None:
             done.append(replay)
             bar.at(len(done), note=f"{sum(replay.success for replay in done)} succeeded")
 
@@ -246,7 +246,7 @@ def demos_regenerate_command(
     done: list[Remade] = []
     with progress_bar("Regenerating", total, "demo") as bar:
 
-        def show(path: Path, remade: "Remade") -> None:
+        def show(path: Path, remade: Remade) -> None:
             done.append(remade)
             kept = sum(remade.kept for remade in done)
             bar.at(len(done), note=f"kept {kept} of {len(done)}; {path.name}")

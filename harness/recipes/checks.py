@@ -1,16 +1,20 @@
 """What would stop a recipe after hours of work, found before its first stage."""
 
 import dataclasses
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.plan import resolve_workload
+from harness.recipes.config import RecipeRun
 from policies.executor import check_exec_horizon
 from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.hub import is_hub_name
 from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
 from policies.rdt.checkpoint.storage import load_contract
@@ -22,18 +26,11 @@ from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
 from tasks.suites import find_task
+from training.config import TrainingConfig
 from training.data.demo_files import choose_demos
 from training.distributed.launch import check_launch
 from training.run_folder import RunFolder
 from training.setup import check_start
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.demonstrations.config import CollectionConfig
-    from harness.recipes.config import RecipeRun
-    from policies.rdt.checkpoint.contract import Contract
-    from training.config import TrainingConfig
 
 _QUICKLY_BUILT = ("random", "noop", "expert")
 
@@ -51,7 +48,7 @@ class Foreseen:
     render_size: int | None
 
 
-def check_recipe(run: "RecipeRun") -> None:
+def check_recipe(run: RecipeRun) -> None:
     """Refuse, before the first stage, what a later one would refuse.
 
     What only a built policy knows, of a server, another package or the hub, is found out later.
@@ -77,7 +74,7 @@ def check_recipe(run: "RecipeRun") -> None:
 
 
 @contextmanager
-def _named(place: str) -> "Iterator[None]":
+def _named(place: str) -> Iterator[None]:
     """Say before an error which part of the recipe it is about."""
     try:
         yield
@@ -88,7 +85,7 @@ def _named(place: str) -> "Iterator[None]":
         raise type(error)(f"{place} of the recipe: {error}") from error
 
 
-def _check_collection(config: "CollectionConfig") -> None:
+def _check_collection(config: CollectionConfig) -> None:
     get_protocol(config.protocol, resolution=config.resolution)
     if not config.tasks or len(set(config.tasks)) != len(config.tasks):
         raise ConfigError(f"tasks {list(config.tasks or ())}. Fix: one or more, each once.")
@@ -96,7 +93,7 @@ def _check_collection(config: "CollectionConfig") -> None:
         find_task(config.suite, index)
 
 
-def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") -> Foreseen:
+def _foresee(config: TrainingConfig, collection: CollectionConfig | None) -> Foreseen:
     """Check a training as far as that needs no network; say what it will give."""
     check_launch(config)
     folder = RunFolder(config.out)
@@ -114,7 +111,7 @@ def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") ->
     return Foreseen(horizon=horizon, render_size=size)
 
 
-def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None") -> int:
+def _render_size(config: TrainingConfig, collection: CollectionConfig | None) -> int:
     """Return the size of the demonstrations' pictures, and check that there are enough of them."""
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)
@@ -135,7 +132,7 @@ def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None"
 
 
 def _check_evaluation(
-    config: EvaluationConfig, training: "TrainingConfig | None", trained: Foreseen | None
+    config: EvaluationConfig, training: TrainingConfig | None, trained: Foreseen | None
 ) -> None:
     resolve_workload(config)
     config.policy.check()
@@ -150,7 +147,7 @@ def _check_evaluation(
 
 
 def _of_policy(
-    config: EvaluationConfig, training: "TrainingConfig | None", trained: Foreseen | None
+    config: EvaluationConfig, training: TrainingConfig | None, trained: Foreseen | None
 ) -> Foreseen | None:
     """Check an entry's policy by what is known of it; return that, or None if nothing is."""
     policy = config.policy
@@ -195,7 +192,7 @@ def _conditions(config: EvaluationConfig) -> dict[str, Any]:
     }
 
 
-def _contract(policy: PolicyConfig) -> "Contract | None":
+def _contract(policy: PolicyConfig) -> Contract | None:
     """Return the contract of a checkpoint of ours; None of one on the hub, or in another format.
 
     Raises:

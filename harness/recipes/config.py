@@ -35,7 +35,7 @@ _Config = TypeVar("_Config", bound="DataclassInstance")
 
 
 @settings
-class Entry:
+class RecipeEntry:
     """A policy to evaluate, at one or several execution horizons and fusions."""
 
     policy: str
@@ -56,7 +56,7 @@ class Entry:
 
 
 @settings
-class Stage:
+class RecipeStage:
     """Settings of a stage, handed on to it, and what to tell the user before it starts."""
 
     settings: dict[str, Any]
@@ -78,13 +78,13 @@ class Recipe:
     demos: tuple[Path, ...] = ()
     """Existing demo files or folders, instead of ``collect``. As all paths in a recipe, they are
     relative to its folder."""
-    collect: Stage | None = None
+    collect: RecipeStage | None = None
     """Demonstrations to collect."""
-    train: Stage | None = None
+    train: RecipeStage | None = None
     """Fine-tuning; without it, entries must name their checkpoints."""
-    evaluate: Stage
+    evaluate: RecipeStage
     """Settings of all evaluations."""
-    entries: tuple[Entry, ...]
+    entries: tuple[RecipeEntry, ...]
     """What to evaluate."""
 
 
@@ -118,7 +118,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn ``[collect] demos = 12, minutes = 3`` into a ``Stage``."""
+    """Turn ``[collect] demos = 12, minutes = 3`` into a ``RecipeStage``."""
     grouped = dict(raw)
     for name in ("collect", "train", "evaluate"):
         if isinstance(grouped.get(name), dict):
@@ -151,7 +151,7 @@ class RecipeRun:
         """Folder of the static page."""
         return self.out / "page"
 
-    def _collection(self) -> "CollectionConfig | None":
+    def _collection(self) -> CollectionConfig | None:
         if self.recipe.collect is None:
             return None
         settings = dict(self.recipe.collect.settings)
@@ -159,7 +159,7 @@ class RecipeRun:
             settings["workers"] = self.workers
         return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
 
-    def _training(self) -> "TrainingConfig | None":
+    def _training(self) -> TrainingConfig | None:
         if self.recipe.train is None:
             return None
         demos = self.recipe.demos or (self.out / "demos",)
@@ -168,7 +168,7 @@ class RecipeRun:
             settings["eval_workers"] = self.workers
         return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
 
-    def _evaluations(self) -> "Iterator[EvaluationConfig]":
+    def _evaluations(self) -> Iterator[EvaluationConfig]:
         settings = dict(self.recipe.evaluate.settings)
         if self.workers is not None:
             settings["workers"] = self.workers
@@ -245,7 +245,7 @@ def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {"demos": recipe.get("demos") or []} | collect
 
 
-def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
+def _fusions(entry: RecipeEntry) -> tuple[Fusion, ...]:
     if entry.fusion is not None and entry.fusions:
         raise ConfigError(
             f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."

@@ -6,7 +6,7 @@ from harness.commands.results import print_leaderboard
 from harness.display import console
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import RecipeRun, Stage
+from harness.recipes.config import RecipeRun, RecipeStage
 from harness.stages import collect_with_bar, evaluate_with_bars
 from harness.training_stage import best_checkpoint, train_with_bar
 from results.folder import any_broke
@@ -72,7 +72,7 @@ def _run_stages(run: RecipeRun) -> None:
         evaluate_with_bars(list(configs))
 
 
-def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
+def _announce(number: int, total: int, what: str, stage: RecipeStage | None) -> None:
     minutes = None if stage is None else stage.minutes
     about = "" if minutes is None else f", about {minutes:g} minutes on two cores"
     console.print(f"Stage {number} of {total}: {what}{about}", style="bold")

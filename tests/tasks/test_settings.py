@@ -12,7 +12,7 @@ from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.expert_table import ExpertTableConfig
 from harness.demonstrations.config import CollectionConfig, RegenerationConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.recipes.config import Entry, Recipe, Stage
+from harness.recipes.config import Recipe, RecipeEntry, RecipeStage
 from policies.fusion import FUSIONS
 from policies.rdt.model.sampling import SamplingOptions
 from policies.registry import PolicyConfig
@@ -29,7 +29,15 @@ TYPED = ("tasks", "init_states", "record", "suites")
 
 EVERY = (
     *(EvaluationConfig, CollectionConfig, RegenerationConfig, TrainingConfig, Protocol),
-    *(Recipe, Entry, Stage, PolicyConfig, SamplingOptions, ExpertTableConfig, PolicyCase),
+    *(
+        Recipe,
+        RecipeEntry,
+        RecipeStage,
+        PolicyConfig,
+        SamplingOptions,
+        ExpertTableConfig,
+        PolicyCase,
+    ),
     *FUSIONS.values(),
 )
 
