@@ -180,8 +180,7 @@ def _mendable(error: Exception) -> str | None:
     """Return the message for an error that a user can mend; None for our own faults."""
     from pydantic import ValidationError
 
-    from results.errors import ResultsError
-    from tasks.errors import HarnessError, first_mistake
+    from tasks.errors import HarnessError, ResultsError, first_mistake
 
     if isinstance(error, ValidationError):
         setting, why = first_mistake(error)

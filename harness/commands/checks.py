@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 from harness.commands import Flat, Switch
 from harness.display import findings_table, progress_bar, results_console
 from harness.parity.config import ParityConfig
-from tasks.findings import Severity, none_failed
+from tasks.errors import Severity, none_failed
 
 if TYPE_CHECKING:
     from training.audit.audit import AuditResult

@@ -25,8 +25,7 @@ from harness.options import (
     split_names,
 )
 from harness.stages import warn_of_crowding, warn_of_versions
-from tasks.errors import ConfigError
-from tasks.findings import none_failed
+from tasks.errors import ConfigError, none_failed
 from tasks.suites import find_task
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def train_report_command(run: Path, /, *, out: Path | None = None) -> None:
     out
         The PNG to write; RUN/report.png by default.
     """
-    from training.monitoring.report import draw_report
+    from training.monitoring.evaluation import draw_report
 
     console.print(f"Written: {draw_report(run, out or run / 'report.png')}")
 

@@ -89,7 +89,7 @@ def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") ->
     """Check a training as far as that needs no network; say what it will give."""
     from policies.rdt.checkpoint.storage import load_contract
     from policies.rdt.model.presets import get_preset
-    from training.distributed.launch import check_launch
+    from training.launch import check_launch
     from training.run_folder import RunFolder
     from training.setup import check_start
 
