@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from harness.display import results_console
 from harness.streams import OutputLost, say, with_safe_streams
 from harness.usage import misspelt_option, read_options, usage_error
+from tasks.errors import HarnessError, ResultsError, first_mistake
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -179,8 +180,6 @@ def _outlook(arguments: list[str] | None) -> str:
 def _mendable(error: Exception) -> str | None:
     """Return the message for an error that a user can mend; None for our own faults."""
     from pydantic import ValidationError
-
-    from tasks.errors import HarnessError, ResultsError, first_mistake
 
     if isinstance(error, ValidationError):
         setting, why = first_mistake(error)

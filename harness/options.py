@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from tasks.demos.folders import find_all_demo_files
 from tasks.errors import ConfigError
 from tasks.settings import MOST_NUMBERS, read_word
 from tasks.suites import find_task, suite_tasks
@@ -123,8 +124,6 @@ def demo_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: None was named, or one does not exist.
     """
-    from tasks.demos.folders import find_all_demo_files  # imports h5py
-
     if not paths:
         raise ConfigError("No demo file was named. Fix: name HDF5 files or folders of them.")
     return find_all_demo_files(paths)

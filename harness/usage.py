@@ -19,6 +19,8 @@ from cyclopts import (
     UnknownOptionError,
 )
 
+from tasks.errors import ConfigError
+
 _NOTHING = ("none", "null")
 
 
@@ -71,8 +73,6 @@ def _read_entry(token: Token) -> Token:
 
 
 def _refusal(message: str) -> Exception:
-    from tasks.errors import ConfigError
-
     return ConfigError(message)
 
 

@@ -7,7 +7,7 @@ finding is the one form in which ``doctor``, ``parity``, ``demos check`` and ``a
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -124,6 +124,11 @@ Status = Literal["ok", "warning", "failed", "skipped"]
 
 Severity = Literal["critical", "major", "minor", "info"]
 """How bad an audit finds something, from the worst."""
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
+can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
+something, or makes the result hard to judge; ``info``: nothing to mend."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ConfigError
 from tasks.files import fsync
+
+if TYPE_CHECKING:
+    import torch
 
 BEST = "best"
 STATE = "training.pt"
@@ -128,6 +129,8 @@ class CheckpointManager:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a state into the folder of a checkpoint that is being written."""
+    import torch  # when a state is written: finding checkpoints does not need it
+
     torch.save(dict(state), path)
 
 
@@ -153,7 +156,7 @@ class TrainingState:
             raise _damaged(self._path, str(error)) from error
 
 
-def read_state(path: Path, samples: int, device: torch.device | None) -> TrainingState:
+def read_state(path: Path, samples: int, device: "torch.device | None") -> TrainingState:
     """Read a state that ``write_state`` wrote.
 
     Args:
@@ -165,6 +168,8 @@ def read_state(path: Path, samples: int, device: torch.device | None) -> Trainin
         ConfigError: It is damaged, or the run had another number of windows per update, so that
             the order of the data could not continue.
     """
+    import torch
+
     try:
         target = "cpu" if device is None else device
         content = torch.load(path, map_location=target, mmap=device is None, weights_only=True)

@@ -97,19 +97,19 @@ def compare(
     actions = rough_actions(steps)
     report("stepping")
     with (
-        BackendProcess("ours", suite, task, images=False) as ours,
-        BackendProcess("official", suite, task, images=False) as official,
+        BackendProcess(Ours, suite, task, images=False) as ours,
+        BackendProcess(Official, suite, task, images=False) as official,
     ):
         for side in (ours, official):
             side.call("build")
         stepping = _turns(official, ours, actions, 3)
         same = _same(official, ours)
     report("first observation")
-    opened = [_opening(name, suite, task) for name in ("official", "ours")]
+    opened = [_opening(backend, suite, task) for backend in (Official, Ours)]
     report("episode")
     with (
-        BackendProcess("ours", suite, task, images=True) as ours,
-        BackendProcess("official", suite, task, images=True) as official,
+        BackendProcess(Ours, suite, task, images=True) as ours,
+        BackendProcess(Official, suite, task, images=True) as official,
     ):
         for side in (ours, official):
             side.call("build")
@@ -144,9 +144,9 @@ class _Opening:
     added_mb: float
 
 
-def _opening(side: str, suite: str, task: int) -> _Opening:
+def _opening(backend: "type[Ours | Official]", suite: str, task: int) -> _Opening:
     """Make an environment in a process that nothing else competes with for memory."""
-    with BackendProcess(side, suite, task, images=True) as alone:
+    with BackendProcess(backend, suite, task, images=True) as alone:
         before = alone.call("prepare").memory_mb
         built = alone.call("build")
     return _Opening(cpu_s=built.cpu_s, memory_mb=built.memory_mb, added_mb=built.memory_mb - before)
@@ -325,6 +325,3 @@ class Official:
     def state(self) -> FloatArray:
         """Return time, qpos and qvel."""
         return np.asarray(self._env.get_sim_state())
-
-
-BACKENDS: dict[str, type[Ours] | type[Official]] = {"ours": Ours, "official": Official}

@@ -41,18 +41,18 @@ class BackendProcess:
     """One side in a process of its own; use it in a ``with`` block.
 
     Args:
-        side: A key of ``BACKENDS``.
+        backend: The side's class, called in that process with the following.
         suite: The suite.
         task: Index of the task.
         images: Whether it has pictures.
     """
 
-    def __init__(self, side: str, suite: str, task: int, *, images: bool) -> None:
+    def __init__(self, backend: type[Any], suite: str, task: int, *, images: bool) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        arguments = (theirs, os.getpid(), side, suite, task, images)
+        arguments = (theirs, os.getpid(), backend, suite, task, images)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._name = f"{side} {suite} {task}"
+        self._name = f"{backend.__name__.lower()} {suite} {task}"
         self._theirs = theirs
 
     def __enter__(self) -> Self:
@@ -93,21 +93,24 @@ class BackendProcess:
 
 
 def _serve(
-    connection: Connection, parent: int, side: str, suite: str, task: int, images: bool
+    connection: Connection,
+    parent: int,
+    backend: type[Any],
+    suite: str,
+    task: int,
+    images: bool,
 ) -> None:
     end_with(parent)
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)  # LIBERO prints
     os.dup2(devnull, 2)
-    from harness.benchmarks.environment_speed import BACKENDS
-
     held: Any = None
     try:
         while True:
             method, arguments = connection.recv()
             try:
                 if held is None:
-                    held = BACKENDS[side](suite, task, images=images)
+                    held = backend(suite, task, images=images)
                 connection.send(_timed(held, method, arguments))
             except Exception as error:
                 connection.send(f"{type(error).__name__}: {error}"[:500] or traceback.format_exc())

@@ -11,12 +11,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.benchmarks.config import TrainingSpeedConfig
 from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
+from training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from training.progress import TrainingStatus
 
 BACKENDS = ("loop", "ours")
 _WARM = 3
@@ -107,8 +112,6 @@ def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> Trainin
 
 def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]:
     """Train with this project's trainer; return seconds per update and the share of waiting."""
-    from training.config import TrainingConfig
-    from training.progress import TrainingStatus
     from training.trainer import train
 
     seen: list[tuple[float, TrainingStatus]] = []
@@ -128,8 +131,6 @@ def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]
 
 def main() -> None:
     """Measure the side that the command line names; print the figures as JSON."""
-    from dataclasses import asdict
-
     side, demos, updates, batch_size = sys.argv[1:]
     figures = measure(side, Path(demos), updates=int(updates), batch_size=int(batch_size))
     print(json.dumps(asdict(figures)))

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from harness.benchmarks.config import (
     EnvironmentSpeedConfig,
@@ -11,7 +11,14 @@ from harness.benchmarks.config import (
     PolicySpeedConfig,
     TrainingSpeedConfig,
 )
+from harness.benchmarks.environment_speed import EnvironmentFigures, compare
+from harness.benchmarks.evaluation_speed import (
+    EvaluationFigures,
+    compare_evaluations,
+    reference_configs,
+)
 from harness.benchmarks.expert_table import (
+    ExpertEpisode,
     ExpertTableConfig,
     as_markdown,
     measure_expert,
@@ -27,13 +34,8 @@ from harness.benchmarks.tables import (
 from harness.benchmarks.training_speed import BACKENDS, compare_training
 from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
-from harness.stages import warn_of_crowding
+from harness.warnings import warn_of_crowding
 from tasks.suites import find_task
-
-if TYPE_CHECKING:
-    from harness.benchmarks.environment_speed import EnvironmentFigures
-    from harness.benchmarks.evaluation_speed import EvaluationFigures
-    from harness.benchmarks.expert_table import ExpertEpisode
 
 UNEQUAL = 1
 _PARTS = 5
@@ -56,8 +58,6 @@ def bench_env_command(
     json
         Print the figures as JSON.
     """
-    from harness.benchmarks.environment_speed import compare
-
     suites = [find_task(name, config.task).suite for name in config.suites]
     figures: list[EnvironmentFigures] = []
     with progress_bar("Comparing", _PARTS * len(suites), "part") as bar:
@@ -96,8 +96,6 @@ def bench_eval_command(
     json
         Print the figures as JSON.
     """
-    from harness.benchmarks.evaluation_speed import compare_evaluations, reference_configs
-
     configs = reference_configs(config)
     warn_of_crowding(max(config.workers))
     episodes = len(config.pairs()) * config.episodes * (1 + len(config.workers))

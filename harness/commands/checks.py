@@ -13,7 +13,10 @@ from cyclopts import Parameter, validators
 from harness.commands import Flat, Switch
 from harness.display import findings_table, progress_bar, results_console
 from harness.parity.config import ParityConfig
-from tasks.errors import Severity, none_failed
+from harness.processes import worker_variables
+from tasks.errors import SEVERITIES, Severity, none_failed
+from tasks.native_libraries import environment_variables
+from tasks.suites import import_libero
 
 if TYPE_CHECKING:
     from training.audit.audit import AuditResult
@@ -88,10 +91,6 @@ def parity_command(
     json
         Print the comparisons as JSON.
     """
-    from harness.processes import worker_variables
-    from tasks.native_libraries import environment_variables
-    from tasks.suites import import_libero
-
     # As workers have it, as far as libraries read it when they are imported, which is below.
     with (
         environment_variables(worker_variables(1)),
@@ -183,7 +182,6 @@ def option_names() -> dict[str, list[str]]:
 
 def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
     from training.audit.facts import SECTIONS
-    from training.audit.rules.rule import SEVERITIES
 
     facts = asdict(result.facts)
     return {
@@ -201,8 +199,6 @@ def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
 
 
 def _print_audit(result: "AuditResult", least: Severity) -> None:
-    from training.audit.rules.rule import SEVERITIES
-
     console = results_console(_AUDIT_WIDTH)
     sources = dict.fromkeys(_short(source) for source in result.sources)
     console.print(f"Audited: {', '.join(sources)}\n")

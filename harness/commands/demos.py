@@ -3,13 +3,17 @@
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from harness.capacity import MOST_WORKERS
 from harness.commands import Flat, Switch
 from harness.demonstrations.config import RegenerationConfig
+from harness.demonstrations.download import download_demos
+from harness.demonstrations.preview import draw_sheets
+from harness.demonstrations.regeneration import Remade, count_demos, regenerate
+from harness.demonstrations.replay import Replay, choose_demos, replay_demos
 from harness.demonstrations.tables import (
     print_replays,
     regenerated_lines,
@@ -24,13 +28,11 @@ from harness.options import (
     read_tasks,
     split_names,
 )
-from harness.stages import warn_of_crowding, warn_of_versions
+from harness.warnings import warn_of_crowding, warn_of_versions
 from tasks.errors import ConfigError, none_failed
 from tasks.suites import find_task
-
-if TYPE_CHECKING:
-    from harness.demonstrations.regeneration import Remade
-    from harness.demonstrations.replay import Replay
+from training.demos.check import check_demo_file
+from training.demos.statistics import demo_statistics
 
 
 def _check_workers(_kind: Any, workers: int) -> None:
@@ -54,8 +56,6 @@ def demos_info_command(*paths: Path, json: Switch = False) -> None:
     json
         Print the statistics as JSON.
     """
-    from training.demos.statistics import demo_statistics
-
     statistics = [demo_statistics(path) for path in demo_files(paths)]
     if json:
         print(dumps([file.as_dict() for file in statistics], indent=2, ensure_ascii=False))
@@ -82,8 +82,6 @@ def demos_check_command(
     json
         Print the lines as JSON.
     """
-    from training.demos.check import check_demo_file
-
     files = {path: check_demo_file(path, convention=convention) for path in demo_files(paths)}
     sound = all(none_failed(findings) for findings in files.values())
     if json:
@@ -130,8 +128,6 @@ def demos_preview_command(
     json
         Print the paths of the sheets as JSON.
     """
-    from harness.demonstrations.preview import draw_sheets
-
     files = demo_files(paths)
     names = {f"demo_{index}" for index in read_numbers(demos, "--demos")}
     sheets: list[Path] = []
@@ -166,8 +162,6 @@ def demos_download_command(
     json
         Print the paths as JSON.
     """
-    from harness.demonstrations.download import download_demos
-
     suites = split_names(suite)
     indices = read_tasks(tasks, suites)
     chosen = [
@@ -204,8 +198,6 @@ def demos_replay_command(
     json
         Print what came of each as JSON.
     """
-    from harness.demonstrations.replay import choose_demos, replay_demos
-
     indices = None if demos is None else read_numbers(demos, "--demos")
     chosen = choose_demos(demo_files(paths), indices)
     warn_of_versions()
@@ -246,8 +238,6 @@ def demos_regenerate_command(
     json
         Print what became of each file as JSON.
     """
-    from harness.demonstrations.regeneration import count_demos, regenerate
-
     files = demo_files(paths)
     warn_of_crowding(config.workers)
     total = count_demos(files)

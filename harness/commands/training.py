@@ -8,9 +8,10 @@ from cyclopts import Parameter, validators
 
 from harness.commands import Switch
 from harness.display import console
-from harness.stages import best_checkpoint, train_with_bar
+from harness.training_stage import best_checkpoint, train_with_bar
 from training.config import TrainingConfig
 from training.config_sections import AugmentationSettings
+from training.monitoring.evaluation import draw_report
 
 
 def train_command(
@@ -48,8 +49,6 @@ def train_report_command(run: Path, /, *, out: Path | None = None) -> None:
     out
         The PNG to write; RUN/report.png by default.
     """
-    from training.monitoring.evaluation import draw_report
-
     console.print(f"Written: {draw_report(run, out or run / 'report.png')}")
 
 

@@ -144,3 +144,14 @@ class SweepConfig:
     """How overlapping plans are fused: none, act (temporal ensembling), newest, mean, ema or
     adaptive; with options such as act:m=0.05, ema:alpha=0.5 or adaptive:alpha=0.1,plans=4; or
     several, such as none,act."""
+
+
+def run_name(exec_horizon: int | None, fusion: Fusion) -> str:
+    """Return the name of a run's folder in a sweep, such as ``h16-act``.
+
+    Args:
+        exec_horizon: Steps executed per plan; None for the policy's own.
+        fusion: How overlapping plans are fused.
+    """
+    horizon = "" if exec_horizon is None else f"h{exec_horizon}-"
+    return horizon + fusion.folder_name

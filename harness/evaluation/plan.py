@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness.capacity import default_workers
-from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig
+from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, run_name
 from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
 from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.wording import check_wording
@@ -155,7 +155,7 @@ def plan_sweep(
             config,
             exec_horizon=exec_horizon,
             fusion=fusion,
-            out=config.out / f"h{exec_horizon}-{fusion.folder_name}" if several else config.out,
+            out=config.out / run_name(exec_horizon, fusion) if several else config.out,
         )
         for exec_horizon, fusion in product(horizons, fusions)
     ]

@@ -10,11 +10,22 @@ from pydantic import ValidationError
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.plan import resolve_workload
 from policies.executor import check_exec_horizon
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.hub import is_hub_name
+from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
+from policies.rdt.checkpoint.storage import load_contract
+from policies.rdt.model.presets import get_preset
 from policies.registry import PolicyConfig
+from tasks.demos.file import PICTURES, open_demo_file
+from tasks.demos.folders import find_all_demo_files
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
 from tasks.suites import find_task
+from training.data.demo_files import choose_demos
+from training.launch import check_launch
+from training.run_folder import RunFolder
+from training.setup import check_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,12 +98,6 @@ def _check_collection(config: "CollectionConfig") -> None:
 
 def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") -> Foreseen:
     """Check a training as far as that needs no network; say what it will give."""
-    from policies.rdt.checkpoint.storage import load_contract
-    from policies.rdt.model.presets import get_preset
-    from training.launch import check_launch
-    from training.run_folder import RunFolder
-    from training.setup import check_start
-
     check_launch(config)
     folder = RunFolder(config.out)
     if folder.finished:
@@ -111,10 +116,6 @@ def _foresee(config: "TrainingConfig", collection: "CollectionConfig | None") ->
 
 def _render_size(config: "TrainingConfig", collection: "CollectionConfig | None") -> int:
     """Return the size of the demonstrations' pictures, and check that there are enough of them."""
-    from tasks.demos.file import PICTURES, open_demo_file
-    from tasks.demos.folders import find_all_demo_files
-    from training.data.demo_files import choose_demos
-
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)
         return collection.resolution
@@ -158,8 +159,6 @@ def _of_policy(
     if policy.name != "rdt" or policy.checkpoint is None:
         return None
     if policy.options.get("layout") is not None:
-        from policies.rdt.actions.layout_file import get_layout
-
         get_layout(policy.options["layout"])
     checkpoint = Path(policy.checkpoint).resolve()
     if training is not None and training.out.resolve() in checkpoint.parents:
@@ -202,10 +201,6 @@ def _contract(policy: PolicyConfig) -> "Contract | None":
     Raises:
         ConfigError: There is none.
     """
-    from policies.rdt.checkpoint.hub import is_hub_name
-    from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
-    from policies.rdt.checkpoint.storage import load_contract
-
     assert policy.checkpoint is not None
     if is_hub_name(policy.checkpoint):
         return None

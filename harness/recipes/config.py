@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from harness.demonstrations.config import CollectionConfig
+from harness.evaluation.config import EvaluationConfig
 from harness.options import Label
 from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
+from harness.recipes.run_folders import with_run_folders
+from policies.fusion import Fusion, parse_fusion
+from policies.registry import PolicyConfig
 from results.folder import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings
+from training.config import TrainingConfig
 from training.run_folder import RunFolder, claim_folder, read_settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-    from harness.demonstrations.config import CollectionConfig
-    from harness.evaluation.config import EvaluationConfig
-    from policies.fusion import Fusion
-    from training.config import TrainingConfig
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
 
@@ -143,12 +144,7 @@ class RecipeRun:
             raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
         self.collection = self._collection()
         self.training = self._training()
-        self.evaluations = tuple(self._evaluations())
-        labels = [config.out for config in self.evaluations]
-        if len(set(labels)) != len(labels):
-            raise ConfigError(
-                "Two entries have the same label, horizon and fusion. Fix: give labels."
-            )
+        self.evaluations = tuple(with_run_folders(list(self._evaluations())))
 
     @property
     def page(self) -> Path:
@@ -156,8 +152,6 @@ class RecipeRun:
         return self.out / "page"
 
     def _collection(self) -> "CollectionConfig | None":
-        from harness.demonstrations.config import CollectionConfig
-
         if self.recipe.collect is None:
             return None
         settings = dict(self.recipe.collect.settings)
@@ -166,8 +160,6 @@ class RecipeRun:
         return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
 
     def _training(self) -> "TrainingConfig | None":
-        from training.config import TrainingConfig
-
         if self.recipe.train is None:
             return None
         demos = self.recipe.demos or (self.out / "demos",)
@@ -177,9 +169,6 @@ class RecipeRun:
         return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
 
     def _evaluations(self) -> "Iterator[EvaluationConfig]":
-        from harness.evaluation.config import EvaluationConfig
-        from policies.registry import PolicyConfig
-
         settings = dict(self.recipe.evaluate.settings)
         if self.workers is not None:
             settings["workers"] = self.workers
@@ -206,7 +195,7 @@ class RecipeRun:
                         exec_horizon=horizon,
                         fusion=fusion,
                         label=label,
-                        out=self.out / "eval" / _folder_name(label, horizon, fusion),
+                        out=self.out / "eval" / label.replace("/", "-"),
                     )
 
     def _check_words(self, evaluated: str | None) -> None:
@@ -257,21 +246,11 @@ def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fusions(entry: Entry) -> "tuple[Fusion, ...]":
-    from policies.fusion import parse_fusion
-
     if entry.fusion is not None and entry.fusions:
         raise ConfigError(
             f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
         )
     return tuple(parse_fusion(text) for text in entry.fusions or (entry.fusion or "none",))
-
-
-def _folder_name(label: str, horizon: int | None, fusion: "Fusion") -> str:
-    """Name a run's folder after what distinguishes it; what is usual is left out."""
-    name = label if horizon is None else f"{label}-h{horizon}"
-    if fusion.name != "none":
-        name += f"-{fusion.folder_name}"
-    return name.replace("/", "-")
 
 
 def _build(

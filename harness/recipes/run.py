@@ -7,7 +7,11 @@ from harness.display import console
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun, Stage
+from harness.stages import collect_with_bar, evaluate_with_bars
+from harness.training_stage import best_checkpoint, train_with_bar
+from results.folder import any_broke
 from results.locking import sole_writer
+from results.report.page import write_page
 from tasks.errors import SimulatorError
 
 
@@ -34,13 +38,6 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> int:
 
 
 def _run_stages(run: RecipeRun) -> None:
-    from harness.stages import (
-        best_checkpoint,
-        collect_with_bar,
-        evaluate_with_bars,
-        train_with_bar,
-    )
-
     require_rendering()
     total = sum(part is not None for part in (run.collection, run.training)) + 1
     number = 0
@@ -84,9 +81,6 @@ def _announce(number: int, total: int, what: str, stage: Stage | None) -> None:
 
 
 def _show(run: RecipeRun, *, json: bool) -> int:
-    from results.folder import any_broke
-    from results.report.page import write_page
-
     folders = [config.out for config in run.evaluations]
     recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
     page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)

@@ -10,14 +10,16 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import h5py
 import numpy as np
 
 from tasks.errors import ConfigError
 from tasks.observation import is_blank
 from tasks.rotations import axisangle_to_quat
+
+if TYPE_CHECKING:
+    import h5py
 
 _FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
 _MAX_STEPS = 20_000
@@ -38,6 +40,8 @@ def open_demo_file(path: Path) -> Iterator["DemoFile"]:
     Raises:
         ConfigError: It is no HDF5 file, a truncated one, or has no group ``data``.
     """
+    import h5py  # when a file is opened: no --help needs it
+
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -54,12 +58,12 @@ class DemoFile:
         data: Its group ``data``.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    def __init__(self, path: Path, file: "h5py.File") -> None:
         self.path = path
         self._file = file
         self._bytes = path.stat().st_size
         data = self._node("data")
-        if not isinstance(data, h5py.Group):
+        if not _is_group(data):
             raise self.refuse("it has no group 'data'")
         self.data = data
 
@@ -94,14 +98,14 @@ class DemoFile:
             raise self.refuse("it holds no demonstration (data/demo_0)")
         return names
 
-    def group(self, place: str) -> h5py.Group:
+    def group(self, place: str) -> "h5py.Group":
         """Return a group.
 
         Args:
             place: Its path in the file, such as ``data/demo_0``.
         """
         node = self._node(place)
-        if not isinstance(node, h5py.Group):
+        if not _is_group(node):
             raise self.refuse(f"{place} is {'missing' if node is None else 'no group'}")
         return node
 
@@ -109,7 +113,7 @@ class DemoFile:
         """Whether a group or dataset is in the file."""
         return self._node(place) is not None
 
-    def dataset(self, place: str, row: Shape, *, steps: int | None = None) -> h5py.Dataset:
+    def dataset(self, place: str, row: Shape, *, steps: int | None = None) -> "h5py.Dataset":
         """Return a dataset of one row per control step, its declared size checked.
 
         Args:
@@ -117,6 +121,8 @@ class DemoFile:
             row: Shape of one row; None stands for any size.
             steps: How many rows it must have, if known.
         """
+        import h5py
+
         dataset = self._node(place)
         if not isinstance(dataset, h5py.Dataset):
             raise (
@@ -166,14 +172,14 @@ class DemoFile:
         hand = self.numbers(parts[1], (6,), steps=len(fingers)).astype(np.float64)
         return np.concatenate([fingers, hand[:, :3], axisangle_to_quat(hand[:, 3:])], axis=1)
 
-    def pictures(self, place: str, *, steps: int | None = None) -> h5py.Dataset:
+    def pictures(self, place: str, *, steps: int | None = None) -> "h5py.Dataset":
         """Return a dataset of pictures, (T, H, W, 3) uint8, unread."""
         dataset = self.dataset(place, (None, None, 3), steps=steps)
         if dataset.dtype != np.uint8 or not 1 <= max(dataset.shape[1:3]) <= 2048:
             raise self.refuse(f"{place} is {dataset.dtype} {dataset.shape}, not uint8")
         return dataset
 
-    def refuse_blank(self, dataset: h5py.Dataset) -> None:
+    def refuse_blank(self, dataset: "h5py.Dataset") -> None:
         """Refuse pictures that show nothing, as a broken renderer leaves them; a few are read.
 
         Raises:
@@ -188,12 +194,12 @@ class DemoFile:
                 "machine where rendering works: libero-bench demos regenerate."
             )
 
-    def read(self, dataset: h5py.Dataset, rows: Any = ...) -> Any:
+    def read(self, dataset: "h5py.Dataset", rows: Any = ...) -> Any:
         """Read rows of a dataset that ``dataset`` or ``pictures`` returned."""
         with self._reading(dataset.name):
             return dataset[rows]
 
-    def attribute(self, node: h5py.Group, name: str) -> Any:
+    def attribute(self, node: "h5py.Group", name: str) -> Any:
         """Return an attribute as text, number or array; None where it is missing."""
         with self._reading(f"the attribute {name} of {node.name}"):
             if name not in node.attrs:
@@ -203,7 +209,7 @@ class DemoFile:
             return value.decode("utf-8", errors="replace")
         return value.item() if isinstance(value, np.generic) else value
 
-    def json(self, node: h5py.Group, name: str) -> Any:
+    def json(self, node: "h5py.Group", name: str) -> Any:
         """Return the content of an attribute of JSON text; None where it is missing."""
         text = self.attribute(node, name)
         if text is None:
@@ -237,10 +243,12 @@ class DemoFile:
 
     def _node(self, place: str) -> Any:
         """Return what lies at a path, None where nothing does; links are not followed."""
+        import h5py
+
         node: Any = self._file
         with self._reading(place):
             for part in place.split("/"):
-                link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+                link = node.get(part, getlink=True) if _is_group(node) else None
                 if link is None:
                     return None
                 if not isinstance(link, h5py.HardLink):
@@ -248,7 +256,7 @@ class DemoFile:
                 node = node[part]
         return node
 
-    def _check_storage(self, place: str, dataset: h5py.Dataset) -> None:
+    def _check_storage(self, place: str, dataset: "h5py.Dataset") -> None:
         """Refuse data that lies elsewhere, or of which there is less than is declared."""
         if dataset.is_virtual or dataset.external:
             raise self.refuse(f"{place} refers to other files; it must hold its data itself")
@@ -271,6 +279,12 @@ class DemoFile:
         except _DAMAGED as error:
             words = " ".join(str(error).split())[:200]
             raise self.refuse(f"its contents are damaged at {place} ({words})") from error
+
+
+def _is_group(node: Any) -> bool:
+    import h5py
+
+    return isinstance(node, h5py.Group)
 
 
 def _fits(shape: tuple[int, ...], row: Shape) -> bool:

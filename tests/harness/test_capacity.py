@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import capacity, stages
+from harness import capacity, warnings
 from harness.capacity import (
     cpu_quota,
     crowding,
@@ -10,7 +10,7 @@ from harness.capacity import (
     fitting_workers,
     free_memory_gib,
 )
-from harness.stages import warn_of_crowding
+from harness.warnings import warn_of_crowding
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_too_many_workers_are_told(workers, cores, quota, free, words: str | Non
 
 
 def test_a_command_warns_of_too_many_workers(capsys, monkeypatch) -> None:
-    monkeypatch.setattr(stages, "free_memory_gib", lambda: 4.0)
+    monkeypatch.setattr(warnings, "free_memory_gib", lambda: 4.0)
     warn_of_crowding.cache_clear()
     for _ in range(2):
         warn_of_crowding(500)

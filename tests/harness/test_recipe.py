@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.evaluation.config import EvaluationConfig
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import SHIPPED, RecipeRun, load_recipe
-from results.folder import load_run
+from results.folder import load_run, write_info
+from results.records import RunInfo
 from tasks.errors import ConfigError, HarnessError
 from tests.training.tiny import save_tiny
 from training.run_folder import RunFolder
@@ -59,16 +61,71 @@ def entries(tmp_path: Path, entry: str) -> RecipeRun:
 def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
     entry = 'exec_horizons = [64, 8]\nfusions = ["none", "adaptive:plans=4"]'
     assert [
-        (config.exec_horizon, str(config.fusion), config.out.name)
+        (config.exec_horizon, str(config.fusion), _place(config))
         for config in entries(tmp_path, entry).evaluations
     ] == [
-        (64, "none", "noop-h64"),
-        (64, "adaptive:alpha=0.1,plans=4", "noop-h64-adaptive-plans=4"),
-        (8, "none", "noop-h8"),
-        (8, "adaptive:alpha=0.1,plans=4", "noop-h8-adaptive-plans=4"),
+        (64, "none", "noop/h64-none"),
+        (64, "adaptive:alpha=0.1,plans=4", "noop/h64-adaptive-plans=4"),
+        (8, "none", "noop/h8-none"),
+        (8, "adaptive:alpha=0.1,plans=4", "noop/h8-adaptive-plans=4"),
     ]
     (one,) = entries(tmp_path, 'label = "a/b"\nfusion = "act"').evaluations
-    assert (one.exec_horizon, str(one.fusion), one.out.name) == (None, "act:m=0.01", "a-b-act")
+    assert (one.exec_horizon, str(one.fusion), _place(one)) == (None, "act:m=0.01", "a-b")
+
+
+def _place(config: EvaluationConfig) -> str:
+    """Return where a run lies below ``RUN/eval``."""
+    return str(config.out).partition("/run/eval/")[2]
+
+
+def _folders(tmp_path: Path, entry: str) -> list[str]:
+    return [_place(config) for config in entries(tmp_path, entry).evaluations]
+
+
+def test_entries_of_one_label_are_kept_apart(tmp_path: Path) -> None:
+    other = '\n[[entries]]\npolicy = "random"\nlabel = "noop"\n'
+    assert _folders(tmp_path, "exec_horizons = [1]" + other) == ["noop/h1-none", "noop/none"]
+    assert _folders(tmp_path, 'fusion = "act"' + other) == ["noop/act", "noop/none"]
+    with pytest.raises(ConfigError, match=r"same label, horizon and fusion.*another label"):
+        entries(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("runs", "entry", "folders"),
+    [
+        (["noop-h8"], "exec_horizons = [8]", ["noop-h8"]),
+        (["noop-h8"], "exec_horizons = [8, 4]", ["noop-h8", "noop/h4-none"]),
+        (["noop-h8-act"], 'exec_horizons = [8]\nfusion = "act"', ["noop-h8-act"]),
+        (["noop-act"], 'fusions = ["none", "act"]', ["noop/none", "noop-act"]),
+        (["noop"], "exec_horizons = [8, 4]", ["noop", "noop-h4"]),
+        (["noop"], "exec_horizons = [4]", ["noop-h4"]),
+        (["noop/h8-none"], "exec_horizons = [8]", ["noop/h8-none"]),
+        (["noop/h8-none"], "exec_horizons = [4]", ["noop/h4-none"]),
+        (
+            ["noop-h8"],
+            'exec_horizons = [8]\n[[entries]]\npolicy = "random"\nlabel = "noop-h8"',
+            ["noop", "noop-h8"],
+        ),
+    ],
+)
+def test_runs_under_other_names_keep_them(
+    tmp_path: Path, runs: list[str], entry: str, folders: list[str]
+) -> None:
+    """Of older versions, and of before a horizon was added or dropped."""
+    for name in runs:
+        policy = {"name": "noop", "hash": "x", "exec_horizon": 8, "fusion": "none"}
+        info = RunInfo(
+            name="noop",
+            policy=policy,
+            protocol={"name": "openvla", "hash": "x"},
+            tasks={"libero_object": (0,)},
+            episodes_per_task=1,
+            expected_episodes=1,
+        )
+        folder = tmp_path / "run" / "eval" / name
+        folder.mkdir(parents=True)
+        write_info(folder, info)
+    assert _folders(tmp_path, entry) == folders
 
 
 @pytest.mark.parametrize(
@@ -247,16 +304,17 @@ def test_a_recipe_runs_through_and_is_not_repeated(tmp_path: Path, capsys) -> No
     assert shown.returncode == 0, shown.stderr[-2000:]
     rows = json.loads(shown.stdout)
     assert len(rows if isinstance(rows, list) else rows["rows"]) == 2
-    for name in ("expert", "rdt-h64"):
+    for name in ("expert", "rdt"):
         info, episodes = load_run(out / "eval" / name)
         assert info.status == "complete"
         assert len(episodes) == 1
         assert (out / "eval" / name / episodes[0].video).stat().st_size > 1000
     assert load_run(out / "eval" / "expert")[1][0].outcome == "success"
-    assert "1 scripted" in (load_run(out / "eval" / "rdt-h64")[0].demos or "")
+    assert "1 scripted" in (load_run(out / "eval" / "rdt")[0].demos or "")
     page = (out / "page" / "index.html").read_text()
     assert "<video" in page
     assert "Page:" in shown.stderr
+    (out / "eval" / "rdt").rename(out / "eval" / "rdt-h64")  # its name in older versions
     files = {p: p.read_text() for p in out.rglob("episodes.jsonl")}
     assert main(["run", str(recipe), "--out", str(out), "--json"]) == 0
     assert {p: p.read_text() for p in out.rglob("episodes.jsonl")} == files

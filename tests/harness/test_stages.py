@@ -5,8 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from harness import stages
-from harness.evaluation import plan as evaluation_plan
+from harness import stages, warnings
 from tasks import versions
 
 
@@ -22,9 +21,9 @@ def test_a_mujoco_beside_the_pin_is_said_once_before_work_begins(
 
     installed = {"mujoco": "3.3.7", "robosuite": "1.4.0"}
     monkeypatch.setattr(versions, "version", installed.__getitem__)
-    monkeypatch.setattr("harness.demonstrations.collection.collect", begin)
-    monkeypatch.setattr(evaluation_plan, "plan_sweep", begin)
-    monkeypatch.setattr(evaluation_plan, "plan_runs", begin)
+    monkeypatch.setattr(stages, "collect", begin)
+    monkeypatch.setattr(stages, "plan_sweep", begin)
+    monkeypatch.setattr(stages, "plan_runs", begin)
     config = SimpleNamespace(demos=1, tasks=(0,), workers=1)
     begun = [
         lambda: stages.collect_with_bar([config]),
@@ -32,14 +31,14 @@ def test_a_mujoco_beside_the_pin_is_said_once_before_work_begins(
         lambda: stages.sweep_with_bars(config, (), ()),
     ]
     for begin_stage in begun:
-        stages.warn_of_versions.cache_clear()
+        warnings.warn_of_versions.cache_clear()
         for times in (1, 0):
             with pytest.raises(Begun):
                 begin_stage()
             said = capsys.readouterr()
             assert said.err.count("WARNING: mujoco 3.3.7 is installed, not 3.2.3") == times
             assert not said.out
-    stages.warn_of_versions.cache_clear()
+    warnings.warn_of_versions.cache_clear()
     installed["mujoco"] = "3.2.3"
-    stages.warn_of_versions()
+    warnings.warn_of_versions()
     assert not capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.cli import main
-from harness.stages import training_note
+from harness.training_stage import training_note
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.monitoring.evaluation import EvaluationOutcome, EvaluationResult, SuccessRate

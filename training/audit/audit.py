@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.rdt.actions.layout_file import get_layout
-from tasks.errors import Severity
+from tasks.errors import SEVERITIES, Severity
 from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
-from training.audit.rules.rule import SEVERITIES, AuditFinding
+from training.audit.rules.rule import AuditFinding
 from training.audit.sources.contract import describe_layout
 from training.audit.sources.extracted import ExtractedFacts, combine
 from training.audit.sources.inputs import read_input

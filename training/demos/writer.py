@@ -5,9 +5,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from tasks.demos.file import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG, DemoFile
@@ -16,6 +15,9 @@ from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
 from tasks.suites import Task, bddl_problem
+
+if TYPE_CHECKING:
+    import h5py
 
 
 def write_demo(
@@ -90,6 +92,8 @@ def merge_demos(
         protocol: Under which rules they were made.
         provenance: How they were made; stored as the JSON attribute ``provenance``.
     """
+    import h5py  # when a file is written: no --help needs it
+
     with _hdf5_file(path) as file:
         data = file.create_group("data")
         total = 0
@@ -170,8 +174,10 @@ def _env_name(problem_name: str) -> str:
 
 
 @contextlib.contextmanager
-def _hdf5_file(path: Path) -> Iterator[h5py.File]:
+def _hdf5_file(path: Path) -> "Iterator[h5py.File]":
     """Open an HDF5 file that appears under its name only when whole."""
+    import h5py
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as draft:
         file = h5py.File(draft, "w")

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from tasks.errors import SEVERITIES
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import Case, facts, training
 from training.audit.facts import DESCRIPTIONS, MissingFact, fact_names
 from training.audit.rules import RULES
-from training.audit.rules.rule import SEVERITIES
 
 CHECKS = {rule.name: rule.check for rule in RULES}
 

@@ -2,15 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack, get_args
+from typing import Any, TypedDict, Unpack
 
 from tasks.errors import Finding, Severity
 from training.audit.facts import Facts
-
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
-can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
-something, or makes the result hard to judge; ``info``: nothing to mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
