@@ -10,8 +10,7 @@ from cyclopts import App, CycloptsError
 from harness.display import results_console
 from harness.streams import OutputLost, say, with_safe_streams
 from harness.usage import misspelt_option, read_options, usage_error
-from results.errors import ResultsError
-from tasks.errors import HarnessError, first_mistake
+from tasks.errors import HarnessError, ResultsError, first_mistake
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -25,7 +25,7 @@ from rich.text import Text
 
 from harness.streams import READER_GONE, OutputLost, styled_stdout
 from results.formatting import visible
-from tasks.findings import Finding
+from tasks.errors import Finding
 
 _WIDTH = 120
 

@@ -23,13 +23,12 @@ from harness.evaluation.run import execute
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.rdt.checkpoint.contract import Contract
 from policies.registry import AnyPolicy, PolicyConfig
-from results.errors import ResultsError
 from results.folder import load_run
 from results.records import EpisodeRecord, most_frequent_error
 from results.statistics.intervals import wilson_interval
 from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_task, find_all_demo_files
-from tasks.errors import ConfigError, SimulatorError
+from tasks.errors import ConfigError, ResultsError, SimulatorError
 from tasks.protocols import Protocol, get_protocol
 from tasks.rendering import probe
 from training.config import TrainingConfig

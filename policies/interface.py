@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from tasks import protocols
 from tasks.errors import HarnessError
 from tasks.observation import ACTION_DIM, CONTROL_HZ, FloatArray, Observation
-from tasks.starts import Start
+from tasks.protocols import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ class UnsupportedGoalError(PlanningError):
         super().__init__(
             f"The expert has no skill for the goal '{' '.join(goal)}'{reason}. It supports: "
             f"{', '.join(sorted(supported))}. Choose another task or register a skill in "
-            "policies.expert.skills."
+            "policies.expert.policy."
         )
 
     def __reduce__(self) -> tuple[Callable[[str], "UnsupportedGoalError"], tuple[str]]:

@@ -25,7 +25,7 @@ from tasks.demos.folders import demo_task
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
-from tasks.starts import IndexedStart, SampledStart, Start
+from tasks.protocols import IndexedStart, SampledStart, Start
 from tasks.suites import Task, find_task
 
 StartChoice = Literal["auto", "stored"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
 
-from results.errors import ResultsError
 from results.folder import load_run
 from results.leaderboard.rows import LeaderboardRow, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
+from tasks.errors import ResultsError
 from tasks.files import write_text
 
 ExportFormat = Literal["lerobot", "model-index"]

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from results.errors import ResultsError
 from results.locking import LOCK_FILE
 from results.records import SCHEMA_VERSION, EpisodeRecord, RunInfo
+from tasks.errors import ResultsError
 from tasks.files import atomic_file, draft_of
 
 RUN_FILE = "run.json"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from results.errors import ResultsError
+from tasks.errors import ResultsError
 
 if TYPE_CHECKING:
     from rich.console import Console

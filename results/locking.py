@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from results.errors import ResultsError
+from tasks.errors import ResultsError
 
 LOCK_FILE = ".lock"
 """The usual name of the lock in a folder of work."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from results.differences import describe_differences, differences
-from results.errors import ResultsError
 from results.folder import RUN_FILE, link_file, load_run
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
+from tasks.errors import ResultsError
 
 PARTS_OWN = ("config.shard", "config.out")
 """Settings of each part alone: its share of the whole, such as ``2/4``, and its folder."""

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from results.differences import describe_differences, differences
-from results.errors import ResultsError
 from results.folder import (
     EPISODE,
     EPISODES_FILE,
@@ -29,6 +28,7 @@ from results.folder import (
 from results.formatting import short
 from results.locking import LOCK_FILE, WriterLock
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
+from tasks.errors import ResultsError
 
 
 class RunStore:

@@ -124,8 +124,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
                 the fixtures' poses depend on it, beside the initial state's index.
             options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
                 gives it, the fixtures then being those of the seed itself; without it an index is
-                drawn at random. ``start``: a ``tasks.starts.Start`` instead. ``cameras``: cameras
-                to render, all by default.
+                drawn at random. ``start``: a ``tasks.protocols.Start`` instead. ``cameras``: the
+                cameras to render, all by default.
 
         Raises:
             ConfigError: An unknown option or initial state, or both an initial state and a start.

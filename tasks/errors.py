@@ -1,14 +1,17 @@
-"""The errors a user can cause, each with what was given, what is allowed and the fix.
+"""The errors a user can cause, each with what was given, what is allowed and the fix; findings.
 
-The command line prints them as one line and exits with code 2; nothing else is caught there.
+The command line prints an error as one line and exits with code 2; nothing else is caught there. A
+finding is the one form in which ``doctor``, ``parity``, ``demos check`` and ``audit`` report.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
 
 _LISTED = 3
 
@@ -31,6 +34,13 @@ class SpecMismatchError(HarnessError):
 
 class SimulatorError(HarnessError):
     """The simulator could not do what was asked of it."""
+
+
+class ResultsError(Exception):
+    """A run or a number is not as it must be.
+
+    The message is one line and says what was given, what is allowed and the fix.
+    """
 
 
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> ConfigError:
@@ -107,3 +117,43 @@ def one_line(name: str) -> str:
     """Make a name from a stranger's file fit to be shown: it may be long and hold anything."""
     printable = "".join(c if c.isprintable() else "?" for c in name[:200])
     return printable if len(name) <= len(printable) else printable + "…"
+
+
+Status = Literal["ok", "warning", "failed", "skipped"]
+"""``warning`` is for what works but differs; ``skipped`` for what was not looked at."""
+
+Severity = Literal["critical", "major", "minor", "info"]
+"""How bad an audit finds something, from the worst."""
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""From the worst. ``critical``: success is unlikely, or training is not what it seems; ``major``:
+can cost tens of percentage points, or what was asked for does not happen; ``minor``: costs
+something, or makes the result hard to judge; ``info``: nothing to mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        name: What was looked at. A check that is one of a list leaves it empty; the list knows it.
+        status: Whether it is as it should be; of an audit, how bad it is.
+        detail: What was found, a clause without a full stop.
+        fix: What to do about it; empty where nothing is to be done.
+    """
+
+    name: str = ""
+    status: Status | Severity = "ok"
+    detail: str = ""
+    fix: str = ""
+
+
+def none_failed(findings: Iterable[Finding]) -> bool:
+    """Whether nothing failed."""
+    return all(finding.status != "failed" for finding in findings)
+
+
+def failure(error: Exception, name: str = "") -> Finding:
+    """Return the failure that an error of ours stands for; its message names the fix."""
+    detail, _, fix = " ".join(str(error).split()).partition(" Fix: ")
+    return Finding(name=name, status="failed", detail=detail or "no message", fix=fix)

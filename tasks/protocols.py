@@ -1,18 +1,21 @@
-"""Evaluation protocols: the rules under which an episode is run, each with a name and a hash.
+"""Evaluation protocols, each with a name and a hash, and the starts of episodes.
 
-One place for step limits, settling, seeds, resolution, orientation and words. Results under
-different hashes are not comparable.
+A protocol is the one place for step limits, settling, seeds, resolution, orientation and words.
+Results under different hashes are not comparable. An episode starts from one of its task's initial
+states, or from a ``Start``, such as a demonstration's.
 """
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
 from tasks.errors import ConfigError, unknown_name
+from tasks.observation import FloatArray
 from tasks.settings import settings
 from tasks.suites import Instructions, Task, base_suite
 
@@ -222,3 +225,55 @@ def get_protocol(
     return dataclasses.replace(
         protocol, name=f"{protocol.name}@{resolution}px", resolution=resolution
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledStart:
+    """A start that LIBERO samples: objects, fixtures and arm, after which objects settle.
+
+    It comes back bit for bit, what no state contains included: the controller's memory and where
+    the constraint solver starts.
+
+    Attributes:
+        seed: What it is sampled with.
+    """
+
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedStart:
+    """One of the task's initial states after all, as an evaluation with that seed has it.
+
+    Attributes:
+        init_state: Its index.
+        seed: The evaluation's seed.
+    """
+
+    init_state: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredStart:
+    """A start whose state is known, but not how it came about: the middle of an episode.
+
+    The controller is told where the arm is, and the gripper what it was commanded; where the
+    constraint solver starts stays unknown, which costs the last digits.
+
+    Attributes:
+        state: (D,) the simulator's state: time, qpos, qvel.
+        model_xml: MJCF of its scene, from which the fixtures' poses are taken, as no state has
+            them; without it they stand where the seed puts them.
+        grip: What the gripper was commanded so far, −1 (open) to 1.
+        settle_steps: Control steps executed before anything is shown, the protocol's settling
+            action repeated.
+    """
+
+    state: FloatArray
+    model_xml: str = ""
+    grip: float = -1.0
+    settle_steps: int = 0
+
+
+Start = SampledStart | IndexedStart | StoredStart

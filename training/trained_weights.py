@@ -13,15 +13,15 @@ from policies.rdt.encoders.base import FrozenEncodersConfig
 from policies.rdt.model.network import RDTPolicyNetwork
 from training.checkpoint_manager import TrainingState
 from training.config import TrainingConfig
-from training.distributed.launch import fsdp_enabled
-from training.distributed.sharding import (
+from training.launch import fsdp_enabled
+from training.optimisation import (
+    ExponentialMovingAverage,
     gather_tensors,
     shard_like,
     shard_moments,
     shard_network,
     shard_state,
 )
-from training.optimisation import ExponentialMovingAverage
 
 
 class WholeWeights:

@@ -19,14 +19,13 @@ from tasks.errors import ConfigError
 from training.adapters import merged, prepare_network
 from training.checkpoint_manager import STATE, read_state, write_state
 from training.config import TrainingConfig
-from training.data.loader import BatchShare, load_batches
+from training.data.sampling import BatchShare, load_batches
 from training.data.windows import DemoWindows, Window
-from training.distributed.launch import open_accelerator
-from training.losses import slot_weights, weight_table
+from training.launch import open_accelerator
+from training.losses import SampledError, sampled_error, slot_weights, weight_table
 from training.monitoring.best_checkpoint import BestCheckpoint, check_evaluator
 from training.monitoring.evaluation import Evaluator
 from training.monitoring.log import Log
-from training.monitoring.sampled_error import SampledError, sampled_error
 from training.progress import (
     StartCallback,
     Throughput,

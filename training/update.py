@@ -12,8 +12,7 @@ from torch.distributed.tensor import DTensor
 from results.signals import Interruption
 from training.augmentation.pipeline import augment_images
 from training.config import TrainingConfig
-from training.data.masking import add_state_noise, mask_conditions
-from training.data.windows import Window
+from training.data.windows import Window, add_state_noise, mask_conditions
 from training.optimisation import learning_rate
 from training.progress import Throughput
 from training.setup import RunSetup

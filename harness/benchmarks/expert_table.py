@@ -23,9 +23,8 @@ from harness.options import Names, all_tasks, read_tasks
 from harness.processes import worker_pool
 from policies.interface import UnsupportedGoalError
 from tasks.errors import ConfigError
-from tasks.protocols import get_protocol
+from tasks.protocols import IndexedStart, get_protocol
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
-from tasks.starts import IndexedStart
 from tasks.suites import find_task
 
 

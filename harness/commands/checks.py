@@ -14,7 +14,7 @@ from harness.commands import Flat, Switch
 from harness.display import findings_table, progress_bar, results_console
 from harness.parity.config import ParityConfig
 from harness.processes import worker_variables
-from tasks.findings import SEVERITIES, Severity, none_failed
+from tasks.errors import SEVERITIES, Severity, none_failed
 from tasks.native_libraries import environment_variables
 from tasks.suites import import_libero
 

@@ -29,8 +29,7 @@ from harness.options import (
     split_names,
 )
 from harness.warnings import warn_of_crowding, warn_of_versions
-from tasks.errors import ConfigError
-from tasks.findings import none_failed
+from tasks.errors import ConfigError, none_failed
 from tasks.suites import find_task
 from training.demos.check import check_demo_file
 from training.demos.statistics import demo_statistics

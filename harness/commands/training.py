@@ -11,7 +11,7 @@ from harness.display import console
 from harness.training_stage import best_checkpoint, train_with_bar
 from training.config import TrainingConfig
 from training.config_sections import AugmentationSettings
-from training.monitoring.report import draw_report
+from training.monitoring.evaluation import draw_report
 
 
 def train_command(

@@ -15,7 +15,7 @@ from harness.demonstrations.config import CollectionConfig
 from tasks.demos.file import open_demo_file
 from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json
-from tasks.starts import IndexedStart, SampledStart
+from tasks.protocols import IndexedStart, SampledStart
 from tasks.suites import Task
 from training.demos.writer import split_demo
 

@@ -25,8 +25,8 @@ from harness.demonstrations.playback import Motion, cached_simulator, record
 from policies.expert import ExpertPolicy
 from policies.interface import PlanRequest
 from tasks.observation import FloatArray
+from tasks.protocols import IndexedStart, SampledStart
 from tasks.simulation.simulator import Simulator
-from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import Task
 
 HELD_STEPS = 10

@@ -19,10 +19,9 @@ from tasks.demos.motion import (
 from tasks.demos.start import start_attributes
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray
-from tasks.protocols import Protocol
+from tasks.protocols import Protocol, Start
 from tasks.simulation.goals import ContactMonitor
 from tasks.simulation.simulator import Simulator
-from tasks.starts import Start
 from tasks.suites import Task
 from training.demos.writer import write_demo
 

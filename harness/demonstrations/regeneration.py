@@ -29,7 +29,7 @@ from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
 from tasks.observation import FloatArray
-from tasks.starts import StoredStart
+from tasks.protocols import StoredStart
 from tasks.suites import Task
 from training.demos.writer import merge_demos
 

@@ -13,8 +13,7 @@ from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_task
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError
-from tasks.protocols import Protocol, get_protocol
-from tasks.starts import StoredStart
+from tasks.protocols import Protocol, StoredStart, get_protocol
 from tasks.suites import Instructions
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.doctor import goldens
-from tasks.findings import Finding
+from tasks.errors import Finding
 from tasks.observation import CAMERAS, FloatArray
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task

@@ -23,11 +23,10 @@ from harness.evaluation.workers import Worker, WorkerPool
 from policies.executor import read_plan
 from policies.interface import PlanRequest, Policy
 from policies.plan_checks import PlanInspector
-from results.errors import ResultsError
 from results.records import EpisodeKey, EpisodeRecord, error_kind
 from results.signals import Interruption
 from results.store import RunStore
-from tasks.errors import HarnessError, SimulatorError, SpecMismatchError
+from tasks.errors import HarnessError, ResultsError, SimulatorError, SpecMismatchError
 
 _START_S = 60.0
 """Seconds that a process may take to start, beside the limit of the watchdog."""

@@ -8,8 +8,7 @@ from typing import Protocol as Interface
 
 from harness.evaluation.rollout import Environment
 from tasks.observation import FloatArray
-from tasks.protocols import Protocol
-from tasks.starts import SampledStart
+from tasks.protocols import Protocol, SampledStart
 from tasks.suites import Task, find_task, suite_tasks
 
 if TYPE_CHECKING:

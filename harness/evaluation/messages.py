@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from policies.interface import PlanRequest
-from results.errors import ResultsError
 from results.records import EpisodeKey, EpisodeRecord
-from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
+from tasks.errors import ConfigError, PrerequisiteError, ResultsError, SpecMismatchError
 from tasks.observation import FloatArray
 
 FATAL: dict[str, type[Exception]] = {

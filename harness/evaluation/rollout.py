@@ -11,7 +11,7 @@ from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
 from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.starts import Start
+from tasks.protocols import Start
 
 if TYPE_CHECKING:
     # Its import needs OpenGL; the parent of workers does not, and workers say what is missing.

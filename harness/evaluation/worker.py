@@ -49,7 +49,7 @@ from tasks.errors import (
     SpecMismatchError,
 )
 from tasks.observation import FloatArray
-from tasks.starts import Start
+from tasks.protocols import Start
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

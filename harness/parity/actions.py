@@ -7,7 +7,7 @@ import numpy as np
 from harness.parity.inputs import LIBERO_GRIP, Comparison, Inputs, graded
 from policies.rdt.actions.layout import Layout
 from tasks.actions import action_now
-from tasks.findings import Status
+from tasks.errors import Status
 from tasks.observation import ACTION_DIM, robot_state_at, stack_robot_states
 
 _SMALL = 0.05

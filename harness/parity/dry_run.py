@@ -7,8 +7,8 @@ import numpy as np
 from tasks.demos.reader import Recording
 from tasks.errors import ConfigError
 from tasks.observation import FloatArray, Observation
+from tasks.protocols import StoredStart
 from tasks.simulation.simulator import Simulator
-from tasks.starts import StoredStart
 from tasks.suites import Task
 
 RUN_UP = 8

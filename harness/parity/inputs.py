@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.parity.dry_run import DryRun, still
 from tasks.demos.reader import Recording
-from tasks.findings import Finding, Status
+from tasks.errors import Finding, Status
 from tasks.observation import CAMERAS, FloatArray, Observation
 
 SHIFTS = (0, 1, -1, 2, -2)

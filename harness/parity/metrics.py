@@ -5,7 +5,7 @@ from harness.wording import compare_wording, other_instructions, trained_sentenc
 from policies.rdt.actions.layout import Layout
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from tasks.demos.reader import Recording
-from tasks.findings import Status
+from tasks.errors import Status
 from tasks.observation import CAMERAS, CONTROL_HZ
 from tasks.protocols import Protocol
 from tasks.suites import Task, same_words

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.parity.inputs import Comparison, Inputs, graded
-from tasks.findings import Status
+from tasks.errors import Status
 from tasks.observation import FloatArray
 from tasks.rotations import axisangle_to_matrix, quat_to_axisangle, quat_to_matrix, wxyz_to_xyzw
 

@@ -28,7 +28,7 @@ from tasks.protocols import get_protocol
 from tasks.suites import find_task
 from training.config import TrainingConfig
 from training.data.demo_files import choose_demos
-from training.distributed.launch import check_launch
+from training.launch import check_launch
 from training.run_folder import RunFolder
 from training.setup import check_start
 

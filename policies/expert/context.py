@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.expert.geometry import OrientedBoxes
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import Actions, Arm, plan_path
 from policies.expert.pose import Pose
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from tasks.observation import FloatArray
 
 UP = np.array([0.0, 0.0, 1.0])

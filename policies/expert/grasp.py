@@ -18,10 +18,9 @@ from policies.expert.grasp_candidates import (
     tilted_grasps,
     within_gripper_reach,
 )
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import CLOSE, OPEN
 from policies.expert.pose import Pose
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 

@@ -16,10 +16,9 @@ from policies.expert.grasp_candidates import (
     face_pairs,
     within_gripper_reach,
 )
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import CLOSE, OPEN, Actions
 from policies.expert.pose import Pose, angle_between, axis_rotation, hand_rotation
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 

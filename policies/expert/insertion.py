@@ -16,12 +16,11 @@ from policies.expert.grasp_candidates import (
     tilted_hand_rotation,
     within_gripper_reach,
 )
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.lay_down import ObjectPose
 from policies.expert.motion import OPEN, Actions
 from policies.expert.placement import Destination
 from policies.expert.pose import Pose, axis_rotation
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 

@@ -10,11 +10,10 @@ from policies.expert.context import UP, SkillContext, travel
 from policies.expert.drop_simulation import DropSimulation
 from policies.expert.geometry import OrientedBoxes, any_overlap
 from policies.expert.grasp_candidates import MAX_GAP, within_gripper_reach
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import OPEN, Actions
 from policies.expert.placement import aligning_yaws
 from policies.expert.pose import Pose, axis_rotation
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from tasks.observation import FloatArray
 
 _RETREAT = 0.08

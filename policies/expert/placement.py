@@ -8,9 +8,8 @@ import numpy as np
 from policies.expert.drop_simulation import DropSimulation
 from policies.expert.geometry import OrientedBoxes, support_height, support_heights
 from policies.expert.grasp_candidates import MAX_GAP
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.pose import Pose, axis_rotation
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from tasks.observation import FloatArray
 
 _DROP = 0.005

@@ -9,10 +9,9 @@ from policies.expert.articulation import Articulation, find_articulation
 from policies.expert.context import UP, SkillContext, Subgoal, travel
 from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
 from policies.expert.grasp_candidates import DOWN, MAX_GAP
-from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import Actions
 from policies.expert.pose import Pose, angle_between, axis_rotation
-from policies.expert.scene import Scene
+from policies.expert.scene import InverseKinematics, Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 

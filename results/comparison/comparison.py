@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from results.comparison.conditions import RunConditions, conditions_of, describe_values
 from results.comparison.pairs import (
     LatestRecords,
     Outcomes,
@@ -16,10 +15,11 @@ from results.comparison.pairs import (
     outcomes_of,
     shared_keys,
 )
-from results.errors import ResultsError
+from results.differences import RunConditions, conditions_of, describe_values
 from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord, RunInfo
 from results.statistics.intervals import Estimate, rate_interval
+from tasks.errors import ResultsError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from results.errors import ResultsError
 from results.formatting import (
     Format,
     check_format,
@@ -24,6 +23,7 @@ from results.leaderboard.published import (
     remarks,
 )
 from results.leaderboard.rows import LeaderboardRow
+from tasks.errors import ResultsError
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,8 +20,8 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
-from results.errors import ResultsError
 from results.statistics.significance import PairCounts
+from tasks.errors import ResultsError
 
 
 class Interval(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from tasks.demos.file import SEED_ATTRIBUTE, START_ATTRIBUTE, DemoFile
 from tasks.demos.timing import check_states
 from tasks.observation import CONTROL_HZ
-from tasks.starts import IndexedStart, SampledStart, Start, StoredStart
+from tasks.protocols import IndexedStart, SampledStart, Start, StoredStart
 
 _MAX_SETTLING = 200
 

@@ -25,16 +25,14 @@ import numpy as np
 from tasks.actions import action_now
 from tasks.errors import ConfigError, SimulatorError
 from tasks.observation import CAMERAS, FloatArray, Observation
-from tasks.protocols import Protocol, SceneKey
+from tasks.protocols import IndexedStart, Protocol, SampledStart, SceneKey, Start
 from tasks.rotations import wxyz_to_xyzw
 from tasks.simulation.construction import build_libero, disable_unused, free_libero
 from tasks.simulation.goals import GoalMonitor, GoalProgress
 from tasks.simulation.render_context import BuildThread
 from tasks.simulation.renderer import ImageRenderer, Snapshot
-from tasks.simulation.reset_state import place_fixtures
-from tasks.simulation.scenes import Scenes
+from tasks.simulation.scenes import Scenes, place_fixtures
 from tasks.simulation.stepping import Stepper
-from tasks.starts import IndexedStart, SampledStart, Start
 from tasks.suites import Task
 
 _JOINT_NOISE = 0.02

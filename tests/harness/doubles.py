@@ -16,7 +16,7 @@ from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
-from tasks.starts import Start
+from tasks.protocols import Start
 
 PIXELS = 16
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.doctor import goldens, machine, simulation
+from harness.doctor import checks, goldens, simulation
 from harness.doctor.checks import CHECKS, Check, CheckWorker, examine
 from tasks import native_libraries
-from tasks.errors import PrerequisiteError
-from tasks.findings import Finding, none_failed
+from tasks.errors import Finding, PrerequisiteError, none_failed
 from tasks.observation import CAMERAS
 from tasks.simulation.simulator import Simulator
 from tasks.suites import ORIGINAL_SUITES
@@ -98,15 +97,15 @@ def test_versions_are_compared_with_the_pin(
             raise PackageNotFoundError(package)
         return installed
 
-    monkeypatch.setattr(machine, "version", version)
-    finding = machine.package_check("mujoco")(NOWHERE)
+    monkeypatch.setattr(checks, "version", version)
+    finding = checks.package_check("mujoco")(NOWHERE)
     assert finding.status == status
     assert finding.fix == ("" if status == "ok" else "pip install mujoco==3.2.3")
 
 
 @pytest.mark.slow
 def test_all_suites_are_counted() -> None:
-    assert machine.check_tasks(NOWHERE).detail == "21 suites, 290 tasks"
+    assert checks.check_tasks(NOWHERE).detail == "21 suites, 290 tasks"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are named on Linux")
@@ -115,17 +114,17 @@ def test_blas_kernels_of_another_processor_are_noticed(monkeypatch: pytest.Monke
     monkeypatch.setattr(native_libraries, "REPRODUCIBLE", True)
     monkeypatch.setattr(native_libraries, "own_cores", lambda: {"Haswell"})
     monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell"})
-    assert machine.check_blas(NOWHERE) == Finding(status="ok", detail="Haswell")
+    assert checks.check_blas(NOWHERE) == Finding(status="ok", detail="Haswell")
     monkeypatch.setattr(native_libraries, "own_cores", lambda: {"SkylakeX"})
-    healthy = machine.check_blas(NOWHERE)
+    healthy = checks.check_blas(NOWHERE)
     assert (healthy.status, healthy.fix) == ("ok", "")
     assert "a process of your own has SkylakeX" in healthy.detail
     monkeypatch.setattr(native_libraries, "openblas_cores", lambda: {"Haswell", "SkylakeX"})
-    unheard = machine.check_blas(NOWHERE)
+    unheard = checks.check_blas(NOWHERE)
     assert unheard.status == "warning"
     assert "OPENBLAS_CORETYPE" not in unheard.detail + unheard.fix  # which the user never set
     monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
-    asked = machine.check_blas(NOWHERE)
+    asked = checks.check_blas(NOWHERE)
     assert asked.status == "warning"
     assert asked.detail.startswith("OPENBLAS_CORETYPE=SkylakeX is set: Haswell, SkylakeX")
     assert asked.fix == "unset OPENBLAS_CORETYPE"
@@ -152,8 +151,8 @@ def test_what_simulates_is_examined_in_a_worker_and_its_end_is_a_finding(
 @pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None)])
 def test_the_quota_of_a_container_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
     (tmp_path / "cpu.max").write_text(f"{text}\n")
-    assert machine.cpu_quota(tmp_path / "cpu.max") == cores
-    assert machine.cpu_quota(tmp_path / "missing") is None
+    assert checks.cpu_quota(tmp_path / "cpu.max") == cores
+    assert checks.cpu_quota(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize(
@@ -162,22 +161,22 @@ def test_the_quota_of_a_container_is_read(tmp_path: Path, text: str, cores: floa
 def test_memory_is_counted_in_workers(
     monkeypatch: pytest.MonkeyPatch, free: float | None, status: str
 ) -> None:
-    monkeypatch.setattr(machine, "free_memory_gib", lambda: free)
-    assert machine.check_memory(NOWHERE).status == status
+    monkeypatch.setattr(checks, "free_memory_gib", lambda: free)
+    assert checks.check_memory(NOWHERE).status == status
 
 
 def test_the_model_cache_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBERO_BENCH_CACHE", str(tmp_path / "models"))
     monkeypatch.setenv("LIBERO_BENCH_CACHE_GB", "0.001")
-    finding = machine.check_cache(NOWHERE)
+    finding = checks.check_cache(NOWHERE)
     assert finding.status == "ok"
     assert f"{tmp_path / 'models'}: 0 models" in finding.detail
     monkeypatch.setenv("LIBERO_BENCH_CACHE_GB", "1e9")
-    assert "on disk" in machine.check_cache(NOWHERE).detail
+    assert "on disk" in checks.check_cache(NOWHERE).detail
     monkeypatch.setenv("LIBERO_BENCH_CACHE_GB", "0")
-    assert machine.check_cache(NOWHERE).status == "warning"
+    assert checks.check_cache(NOWHERE).status == "warning"
     monkeypatch.setenv("LIBERO_BENCH_CACHE_GB", "much")
-    findings = examine([Check(name="cache", run=machine.check_cache)], NOWHERE)
+    findings = examine([Check(name="cache", run=checks.check_cache)], NOWHERE)
     assert findings["cache"].status == "failed"
     assert "LIBERO_BENCH_CACHE_GB is 'much'" in findings["cache"].detail
 

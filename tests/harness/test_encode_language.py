@@ -9,9 +9,9 @@ import torch
 
 from harness.cli import main
 from policies.rdt.encoders import language
+from policies.rdt.encoders.language import T5TextEncoder
 from policies.rdt.encoders.language_cache import LanguageCache
 from policies.rdt.encoders.t5 import T5Encoder
-from policies.rdt.encoders.text import T5TextEncoder
 from tasks.errors import ConfigError
 from tasks.suites import suite_tasks
 from tests.policies.rdt.encoders.frozen_files import write_t5

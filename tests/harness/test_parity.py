@@ -22,7 +22,7 @@ from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
 from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.demos.reader import read_recording
-from tasks.findings import none_failed
+from tasks.errors import none_failed
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import pytest
 
 from harness.cli import main
-from results.errors import ResultsError
 from results.folder import find_runs
+from tasks.errors import ResultsError
 from tests.harness.sweep import OUTCOMES, make_sweep
 
 ROOT = Path(__file__).parents[2]

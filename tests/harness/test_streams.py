@@ -12,7 +12,7 @@ import pytest
 
 from harness import display
 from harness.cli import main
-from tasks.findings import Finding
+from tasks.errors import Finding
 from tests.results.suite_runs import write_suite_run
 from tests.training.demo_files import write_file
 

@@ -28,9 +28,8 @@ from results.folder import load_run
 from results.records import EpisodeRecord, Outcome
 from tasks.errors import ConfigError, SimulatorError
 from tasks.opengl import unavailable
-from tasks.protocols import PROTOCOLS, Protocol, get_protocol
+from tasks.protocols import PROTOCOLS, Protocol, SampledStart, get_protocol
 from tasks.rendering import Rendering
-from tasks.starts import SampledStart
 from tests.harness.doubles import EchoEnvironment, EchoSpec, Trouble
 from tests.training.demo_files import write_official
 from tests.training.tiny import save_tiny

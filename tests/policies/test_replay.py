@@ -18,7 +18,7 @@ from tasks.demos.file import open_demo_file
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
-from tasks.starts import IndexedStart, SampledStart, StoredStart
+from tasks.protocols import IndexedStart, SampledStart, StoredStart
 from tasks.suites import find_task
 
 SUITE = "libero_object"

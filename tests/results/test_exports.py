@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from results.errors import ResultsError
 from results.exports import export_run, write_export
 from results.statistics.intervals import wilson_interval
+from tasks.errors import ResultsError
 from tests.results.suite_runs import write_suite_run
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from results.errors import ResultsError
 from results.formatting import check_format, markdown_table, short, spans, visible
+from tasks.errors import ResultsError
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from results.errors import ResultsError
 from results.locking import LOCK_FILE, WriterLock, sole_writer
+from tasks.errors import ResultsError
 
 
 def test_unfinished_work_has_one_writer(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from results.errors import ResultsError
 from results.folder import load_run
 from results.merging import merge_runs
 from results.records import EpisodeRecord, RunInfo
 from results.store import RunStore
+from tasks.errors import ResultsError
 from tests.results.suite_runs import write_suite_run
 
 VOLATILE = ("config.workers", "config.out")

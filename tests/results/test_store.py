@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from results.errors import ResultsError
 from results.folder import load_run, read_info
 from results.records import EpisodeRecord, RunInfo
 from results.store import RunStore
+from tasks.errors import ResultsError
 
 Info = Callable[..., RunInfo]
 Episode = Callable[..., EpisodeRecord]

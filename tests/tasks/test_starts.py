@@ -6,7 +6,7 @@ import pytest
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import FloatArray
-from tasks.starts import SampledStart, StoredStart
+from tasks.protocols import SampledStart, StoredStart
 
 pytestmark = pytest.mark.sim
 

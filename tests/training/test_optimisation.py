@@ -10,7 +10,7 @@ from torch import nn
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.config_sections import OptimisationSettings
-from training.distributed.launch import accumulation_steps
+from training.launch import accumulation_steps
 from training.optimisation import ExponentialMovingAverage, ema_decay, learning_rate
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from results.errors import ResultsError
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ResultsError
 from tests.training.demo_files import write_file
 from tests.training.runs import run_apart
 from tests.training.tiny import save_tiny

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.rdt.actions.layout_file import get_layout
-from tasks.findings import SEVERITIES, Severity
+from tasks.errors import SEVERITIES, Severity
 from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
 from training.audit.rules.rule import AuditFinding

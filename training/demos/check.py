@@ -20,8 +20,7 @@ from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import noops, pauses, phases_from
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
-from tasks.errors import ConfigError
-from tasks.findings import Finding, Status, failure
+from tasks.errors import ConfigError, Finding, Status, failure
 from tasks.observation import CONTROL_HZ
 from training.demos.conventions import camera_view, gripper_agreement
 

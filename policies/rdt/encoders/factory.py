@@ -13,10 +13,10 @@ from policies.rdt.encoders.base import (
     FrozenEncodersConfig,
     MissingHistory,
 )
+from policies.rdt.encoders.language import T5TextEncoder
 from policies.rdt.encoders.siglip import OFFICIAL, SiglipImageEncoder, SiglipTower
 from policies.rdt.encoders.small import ConvImageEncoder, WordEncoder
 from policies.rdt.encoders.t5 import MAX_TOKENS
-from policies.rdt.encoders.text import T5TextEncoder
 from tasks.errors import SpecMismatchError, differing_settings
 from tasks.observation import CAMERAS
 

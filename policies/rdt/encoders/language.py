@@ -1,19 +1,28 @@
-"""Encoding instructions ahead of time, so that whoever evaluates needs no text encoder."""
+"""Frozen text encoders, and encoding instructions ahead of time.
 
-from collections.abc import Callable, Iterable
+With a language cache, whoever evaluates needs no T5.
+"""
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from policies.rdt.encoders.base import Form
+from policies.rdt.encoders.base import (
+    Form,
+    LRUCache,
+    TextEncoder,
+)
 from policies.rdt.encoders.language_cache import (
     CachedEncoder,
     LanguageCache,
     is_cache,
     read_official,
 )
-from policies.rdt.encoders.t5 import T5Encoder
+from policies.rdt.encoders.t5 import MAX_TOKENS, T5Encoder
 from tasks.errors import ConfigError
 
 Progress = Callable[[int], None]
@@ -136,3 +145,131 @@ def import_official(source: Path | str, *, out: Path | str) -> EncodedInstructio
 def imported_identity(width: int) -> str:
     """Name the encoder of official files, which do not name it themselves."""
     return f"t5-{width}-imported"
+
+
+_KEPT_INSTRUCTIONS = 256
+_PLACES_STEP = 32
+
+
+class T5TextEncoder(TextEncoder):
+    """Tokens of instructions, from a cache, from T5, or from a cache that T5 adds to."""
+
+    def __init__(
+        self,
+        *,
+        cache: Path | str | None = None,
+        t5: str | None = None,
+        form: Form = "official",
+        max_tokens: int = MAX_TOKENS,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Choose where tokens come from.
+
+        Args:
+            cache: Folder of instructions encoded before; made if T5 is given too.
+            t5: Source of the encoder, loaded once an instruction is not in the cache.
+            form: How instructions are written for T5.
+            max_tokens: Most tokens that RDT takes.
+            device: Where a T5 that is loaded computes.
+
+        Raises:
+            ConfigError: Neither is given, or the source is wrong.
+            SpecMismatchError: The cache is another encoder's.
+            PrerequisiteError: The source is on the hub and the hub cannot be reached.
+        """
+        super().__init__()
+        self._source, self._form = t5, form
+        self._max_tokens, self._device = max_tokens, device
+        self._cached = LRUCache(_KEPT_INSTRUCTIONS)
+        self._t5: T5Encoder | None = None
+        self._cache: LanguageCache | None = None
+        if cache is not None and (t5 is None or is_cache(cache)):
+            self._cache = LanguageCache.open(cache)
+        elif cache is not None:
+            self._cache = LanguageCache.create(cache, self._loaded().description)
+        self.encoder: CachedEncoder = (
+            self._loaded().description if self._cache is None else self._cache.encoder
+        )
+
+    @property
+    def identity(self) -> str:
+        """Names the encoder and its weights."""
+        return self.encoder.identity
+
+    @property
+    def width(self) -> int:
+        """Width of a token."""
+        return self.encoder.width
+
+    def padded_length(self, instruction: str) -> int:
+        """Give the number of tokens, rounded up to a multiple of 32 but not beyond the most."""
+        steps = -(-len(self._tokens([instruction])[0]) // _PLACES_STEP)
+        return min(steps * _PLACES_STEP, self._max_tokens)
+
+    def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Look up and pad with zeros: (B, L, width), and (B, L) bool, True where a token is."""
+        tokens = self._tokens(instructions)
+        length = max(map(self.padded_length, instructions))
+        padded = tokens[0].new_zeros(len(tokens), length, self.width)
+        mask = torch.zeros(len(tokens), length, dtype=torch.bool)
+        for row, instruction_tokens in enumerate(tokens):
+            padded[row, : len(instruction_tokens)] = instruction_tokens
+            mask[row, : len(instruction_tokens)] = True
+        return padded, mask
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Give what ``prepare`` gave: it is encoded already."""
+        return text
+
+    def _tokens(self, instructions: Sequence[str]) -> list[Tensor]:
+        return self._cached.look_up(
+            instructions, lambda new: [self._encode(instructions[index]) for index in new]
+        )
+
+    def _encode(self, instruction: str) -> Tensor:
+        text = format_instruction(instruction, self._form)
+        tokens = None if self._cache is None else self._cache.read(text)
+        if tokens is None:
+            if self._source is None and self._cache is not None:
+                raise self._missing(self._cache, instruction, text)
+            if self._cache is not None:
+                self._cache.check(self._loaded().description)
+            tokens = self._loaded().encode(text)
+            if self._cache is not None:
+                self._cache.write(text, tokens)
+        if len(tokens) > self._max_tokens:
+            raise ConfigError(
+                f"The instruction '{text[:60]}…' has {len(tokens)} tokens; this RDT takes up to "
+                f"{self._max_tokens}. Fix: shorten it."
+            )
+        return tokens
+
+    def _loaded(self) -> T5Encoder:
+        if self._t5 is None:
+            if self._source is None:
+                raise ConfigError(
+                    "No text encoder was given. Needed: a language cache, or T5-v1.1-XXL. Fix: "
+                    "give --option.language_cache FOLDER (made once with 'libero-bench "
+                    "encode-language --suite SUITE --t5 T5 --out FOLDER'), or --option.t5 FOLDER."
+                )
+            kept = "bfloat16" if self._cache is None else self._cache.encoder.dtype
+            self._t5 = T5Encoder(self._source, dtype=getattr(torch, kept), device=self._device)
+        return self._t5
+
+    def _missing(self, cache: LanguageCache, instruction: str, text: str) -> ConfigError:
+        if cache.encoder.identity == imported_identity(self.width):
+            fix = (
+                "import its .pt file too (libero-bench encode-language --import FILE.pt --out "
+                f"{shlex.quote(str(cache.folder))}), or encode all instructions anew with --t5 and "
+                "another --out"
+            )
+        else:
+            how = "" if self._form == "official" else f" --form {self._form}"
+            how += "" if cache.encoder.dtype == "bfloat16" else f" --dtype {cache.encoder.dtype}"
+            fix = (
+                f"libero-bench encode-language --text {shlex.quote(instruction)}{how} --t5 "
+                f"{shlex.quote(cache.encoder.source)} --out {shlex.quote(str(cache.folder))}"
+            )
+        return ConfigError(
+            f"The language cache '{cache.folder}' lacks the instruction '{text}'. Fix: {fix}"
+        )

@@ -9,9 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from policies.rdt.encoders.base import ImageEncoder
+from policies.rdt.encoders.base import ImageEncoder, LRUCache, content_key
 from policies.rdt.encoders.images import BACKGROUND, square_frame
-from policies.rdt.encoders.lru_cache import LRUCache, content_key
 from policies.rdt.encoders.pretrained import fingerprint, load_pretrained, read_config
 from tasks.errors import SpecMismatchError
 

@@ -24,16 +24,14 @@ from harness.evaluation.run import evaluate
 from policies.interface import PlanRequest, UnsupportedGoalError
 from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
-from results.errors import ResultsError
 from results.folder import load_run
 from tasks.demos.file import PICTURES
 from tasks.demos.reader import read_demos
 from tasks.environment import LiberoEnv
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ResultsError
 from tasks.observation import CAMERAS
-from tasks.protocols import get_protocol
+from tasks.protocols import IndexedStart, SampledStart, get_protocol
 from tasks.simulation.simulator import Simulator
-from tasks.starts import IndexedStart, SampledStart
 from tasks.suites import find_task
 
 SIZE = 32

@@ -23,12 +23,11 @@ from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
-from results.errors import ResultsError
 from results.folder import load_run
 from results.leaderboard.rows import rows_from_runs
 from results.merging import merge_runs
 from results.records import EpisodeKey, EpisodeRecord
-from tasks.errors import ConfigError, SpecMismatchError
+from tasks.errors import ConfigError, ResultsError, SpecMismatchError
 from tasks.observation import FloatArray
 from tasks.protocols import get_protocol
 from tests.harness.conftest import ROOT

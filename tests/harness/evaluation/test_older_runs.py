@@ -15,9 +15,9 @@ from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.run import evaluate
 from policies.registry import PolicyConfig
 from results.comparison.comparison import compare_runs
-from results.errors import ResultsError
 from results.folder import load_run, read_info
 from results.leaderboard.rows import rows_from_runs
+from tasks.errors import ResultsError
 from tasks.protocols import get_protocol
 from tests.harness.doubles import EchoSpec
 

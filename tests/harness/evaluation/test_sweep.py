@@ -14,9 +14,8 @@ from harness.evaluation.plan import plan_sweep
 from harness.evaluation.run import evaluate, execute
 from policies.fusion import parse_fusions
 from policies.registry import PolicyConfig
-from results.errors import ResultsError
 from results.folder import load_run
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ResultsError
 from tests.harness.doubles import EchoSpec, RecordingPolicy
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from policies.expert.skills import order_goals, with_openings
+from policies.expert.policy import order_goals, with_openings
 from policies.interface import UnsupportedGoalError
 from tasks.errors import HarnessError
 

@@ -9,11 +9,11 @@ import pytest
 
 from results.comparison.comparison import compare_runs
 from results.comparison.text import render_comparison
-from results.errors import ResultsError
 from results.records import EpisodeRecord, RunInfo
 from results.statistics.intervals import tango_interval, wilson_interval
 from results.statistics.significance import mcnemar
 from results.store import RunStore
+from tasks.errors import ResultsError
 from tests.results.suite_runs import write_suite_run
 
 FLIPPED = {0: "sssssssssf", 1: "ssssssssff"}

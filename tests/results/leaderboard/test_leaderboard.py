@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from results.errors import ResultsError
 from results.folder import load_run
 from results.leaderboard.rendering import render
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.records import EpisodeRecord, RunInfo
 from results.store import RunStore
+from tasks.errors import ResultsError
 from tests.results.suite_runs import write_suite_run
 
 MakeRun = Callable[..., Path]

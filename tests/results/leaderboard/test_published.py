@@ -5,11 +5,11 @@ from statistics import fmean
 
 import pytest
 
-from results.errors import ResultsError
 from results.folder import load_run
 from results.leaderboard.published import SUITES, load_published
 from results.leaderboard.rendering import render
 from results.leaderboard.rows import rows_from_runs
+from tasks.errors import ResultsError
 
 MakeRun = Callable[..., Path]
 

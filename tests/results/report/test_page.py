@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from results.errors import ResultsError
 from results.report.page import write_page
+from tasks.errors import ResultsError
 
 MakeRun = Callable[..., Path]
 HOSTILE = '<script>alert("x")</script>'

@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
-from results.errors import ResultsError
 from results.statistics.intervals import (
     difference_bootstrap,
     difference_interval,
@@ -19,6 +18,7 @@ from results.statistics.intervals import (
     wilson_interval,
 )
 from results.statistics.significance import PairCounts
+from tasks.errors import ResultsError
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from results.errors import ResultsError
-from results.statistics.power import (
+from results.statistics.significance import (
     detectable_difference,
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
+    mcnemar,
     power_paired,
 )
-from results.statistics.significance import mcnemar
+from tasks.errors import ResultsError
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from math import comb
 import networkx
 import pytest
 
-from results.errors import ResultsError
 from results.statistics.significance import PairCounts, compact_letters, holm, mcnemar
+from tasks.errors import ResultsError
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 1), (1, 5), (2, 12), (10, 10), (6, 0), (30, 12)])

@@ -10,8 +10,7 @@ import pytest
 
 from tasks.demos.reader import read_demos, read_provenance
 from tasks.demos.start import read_start
-from tasks.errors import ConfigError
-from tasks.findings import none_failed
+from tasks.errors import ConfigError, none_failed
 from tests.training.demo_files import write_official
 from training.demos.check import check_demo_file
 from training.demos.statistics import demo_statistics

@@ -15,8 +15,7 @@ from tasks.simulation.culling import (
     in_view,
     mirror_view,
 )
-from tasks.simulation.render_passes import RenderPasses
-from tasks.simulation.renderer import Renderer
+from tasks.simulation.renderer import Renderer, RenderPasses
 
 SIZE = 64
 KINDS = ("box", "sphere", "capsule", "cylinder", "ellipsoid", "mesh")

@@ -14,9 +14,9 @@ from tests.training.audit.rule_cases import training
 from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
 from training.audit.rules.rule import AuditFinding
-from training.audit.sources.evaluations import EVALUATION_FLAGS
 from training.audit.sources.official import MAIN_FLAGS
 from training.audit.sources.own_training import SETTINGS
+from training.audit.sources.scripts import EVALUATION_FLAGS
 
 COMMANDS = (
     "train --demos d --out o",

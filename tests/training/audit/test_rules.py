@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.findings import SEVERITIES
+from tasks.errors import SEVERITIES
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import Case, facts, training
 from training.audit.facts import DESCRIPTIONS, MissingFact, fact_names

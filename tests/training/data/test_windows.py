@@ -14,8 +14,8 @@ from tasks.suites import Instructions
 from tests.training.demo_files import write_file
 from tests.training.windows import LAYOUT, load, windows_of
 from training.config_sections import DataSettings
-from training.data.masking import mask_conditions
-from training.setup_notes import instruction_notes
+from training.data.windows import mask_conditions
+from training.setup import instruction_notes
 
 ARM = slice(39, 45)
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.demos.reader import read_demos
-from tasks.errors import ConfigError
-from tasks.findings import none_failed
+from tasks.errors import ConfigError, none_failed
 from tests.training.demo_files import write_official
 from training.demos.check import check_demo_file
 from training.demos.statistics import demo_statistics

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.training.run_killed import main
 from training import trainer
-from training.distributed.sharding import local_shard
+from training.optimisation import local_shard
 from training.trained_weights import TrainedWeights
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
-from training.distributed.launch import check_launch
+from training.launch import check_launch
 
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 

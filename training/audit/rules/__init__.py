@@ -8,9 +8,7 @@ from training.audit.rules import (
     evaluation,
     images,
     optimisation,
-    schedule,
 )
-from training.audit.rules.misconceptions import MISCONCEPTIONS
 from training.audit.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -32,11 +30,11 @@ RULES: tuple[Rule, ...] = (
     actions.loss_weights,
     command.devices,
     optimisation.half_precision,
-    schedule.learning_rate,
+    optimisation.learning_rate,
     optimisation.effective_batch,
     optimisation.low_rank,
-    schedule.ignored_warmup,
-    schedule.schedule_per_process,
+    optimisation.ignored_warmup,
+    optimisation.schedule_per_process,
     evaluation.exec_horizon,
     evaluation.simulator_version,
     data.updates_per_demo,
@@ -52,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     checkpoints.rare,
     images.augmentation_off,
     optimisation.clipping,
-    schedule.warmup_share,
+    optimisation.warmup_share,
     checkpoints.unmonitored,
     checkpoints.limit_ignored,
     evaluation.few_episodes,
@@ -67,7 +65,7 @@ RULES: tuple[Rule, ...] = (
     checkpoints.disk,
     checkpoints.seed,
     command.unknown_flags,
-    *MISCONCEPTIONS,
+    *command.MISCONCEPTIONS,
 )
 """All rules. Among findings of one severity, those come first whose rule stands first: what makes
 success impossible before what makes it rarer, before what makes it hard to measure."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
-from tasks.findings import Finding, Severity
+from tasks.errors import Finding, Severity
 from training.audit.facts import Facts
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from tasks.errors import ConfigError, unknown_name
 from training.audit.facts import SECTIONS, fact_names
-from training.audit.sources.checkpoint import read_checkpoint
-from training.audit.sources.extracted import ALLOWED, ExtractedFacts, naming_source
+from training.audit.sources.extracted import ALLOWED, ExtractedFacts, camera_name, naming_source
 from training.audit.sources.own_evaluation import read_recipe, read_run
-from training.audit.sources.own_training import read_training
+from training.audit.sources.own_training import read_checkpoint, read_training
 from training.audit.sources.python_file import read_python
 from training.audit.sources.scripts import join_exec_horizons, read_commands, required_mujoco
 from training.audit.sources.shell.script import Script, read_script
-from training.audit.sources.values import camera_name
 from training.config import TrainingConfig
 
 _LONGEST = 1 << 20

@@ -7,8 +7,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from training.audit.sources.command import Invocation
-from training.audit.sources.extracted import ExtractedFacts
-from training.audit.sources.values import Setting, count, is_unreadable, number, one, one_of
+from training.audit.sources.extracted import (
+    ExtractedFacts,
+    Setting,
+    count,
+    is_unreadable,
+    number,
+    one,
+    one_of,
+)
 
 _YAML = re.compile(
     r"^\s*(num_processes|num_machines|mixed_precision|distributed_type|gradient_clipping|deepspeed_config_file)"

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from training.audit.sources.command import Invocation
-from training.audit.sources.extracted import ExtractedFacts
-from training.audit.sources.launcher import PRECISION, launch_facts
-from training.audit.sources.values import (
+from training.audit.sources.extracted import (
+    ExtractedFacts,
     Setting,
     camera_names,
     count,
@@ -22,6 +21,7 @@ from training.audit.sources.values import (
     switch,
     whole,
 )
+from training.audit.sources.launcher import PRECISION, launch_facts
 
 TRAINING_FLAGS: dict[str, Setting] = {
     "train_batch_size": Setting("training.batch", count),

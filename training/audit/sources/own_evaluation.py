@@ -10,9 +10,8 @@ from tasks.observation import CONTROL_HZ
 from tasks.protocols import Protocol, get_protocol
 from training.audit.sources.command import Invocation
 from training.audit.sources.contract import describe_layout
-from training.audit.sources.extracted import ExtractedFacts
+from training.audit.sources.extracted import ExtractedFacts, is_unreadable
 from training.audit.sources.own_training import read_training, read_training_command, whole_number
-from training.audit.sources.values import is_unreadable
 
 EXEC_HORIZON = 16
 """Steps of a plan that the policy ``rdt`` executes by default; its own constant is beside torch."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.rdt.encoders import siglip
-from policies.rdt.encoders.lru_cache import LRUCache
+from policies.rdt.encoders.base import LRUCache
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from tests.policies.rdt.encoders.frozen_files import write_siglip
 

@@ -7,10 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from policies.rdt.encoders import language
-from policies.rdt.encoders.language import encode_instructions, format_instruction, import_official
+from policies.rdt.encoders.language import (
+    T5TextEncoder,
+    encode_instructions,
+    format_instruction,
+    import_official,
+)
 from policies.rdt.encoders.language_cache import LanguageCache
 from policies.rdt.encoders.t5 import MAX_TOKENS, T5Encoder
-from policies.rdt.encoders.text import T5TextEncoder
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.encoders.frozen_files import SENTENCES, change_json, write_siglip, write_t5
 

@@ -1,1 +1,0 @@
-"""Training on several GPUs: launch, sharded state, shared weights."""
