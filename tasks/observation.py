@@ -1,4 +1,4 @@
-"""What an environment shows and what it takes: the types that tasks and policies share."""
+"""Observations and actions: the types that tasks and policies share."""
 
 from collections.abc import Sequence
 from typing import Any, TypedDict
@@ -13,9 +13,8 @@ ACTION_DIM = 7
 """Three position deltas, three axis-angle deltas, one gripper command (−1 open, +1 close)."""
 
 GOAL_DIM = 10
-"""Instead of an action, where its controller is to pull the hand: three numbers of a position in
-the world, metres, six of an orientation (the first two columns of its matrix), one gripper
-command."""
+"""A goal of the hand in place of an action: its position in the world (3, metres), its orientation
+(6, the first two columns of the matrix) and a gripper command (1)."""
 
 CONTROL_HZ = 20.0
 """Control steps per simulated second."""
@@ -55,7 +54,7 @@ class Observation(TypedDict, total=False):
         ee_pos: (3,) float64, metres, world frame.
         ee_quat: (4,) float64, xyzw, world frame.
         gripper_qpos: (2,) float64, metres, the two fingers (0.04, −0.04 when open).
-        instruction: the task in words, as the protocol has it said.
+        instruction: the task in words, as the protocol words it.
     """
 
     agentview: Image

@@ -58,7 +58,7 @@ _STRICT: dict[Any, Any] = {
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field, field))
 def settings(cls: type[_T]) -> type[_T]:
-    """Make a class of settings of a class body.
+    """Turn a class body into a class of settings.
 
     Args:
         cls: The class; its fields are checked as they are annotated, numbers strictly. Paths may

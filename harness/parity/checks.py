@@ -1,4 +1,4 @@
-"""Going through all comparisons of one demonstration."""
+"""The comparisons of one demonstration, in order."""
 
 import dataclasses
 from collections.abc import Callable

@@ -52,8 +52,8 @@ class PairCounts(NamedTuple):
 def mcnemar(only_a: int, only_b: int) -> float:
     """Return the p-value of McNemar's exact test.
 
-    If two runs are equally good, an episode that only one of them wins is a fair coin; episodes
-    that both win or both lose say nothing. How hard tasks are makes no difference.
+    Between equally good runs, each is as likely to win an episode that only one of them wins.
+    Episodes that both win or both lose do not count, so the tasks' difficulty does not matter.
 
     Args:
         only_a: Episodes that only the one run won.
@@ -75,8 +75,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted so that the chance of any false alarm stays below the level.
 
     Holm (1979): the i-th smallest of m, counted from 0, is multiplied by m - i, and none may be
-    smaller than one before it. Uniformly better than Bonferroni, under the same absence of
-    assumptions: tests that share a run depend on one another.
+    smaller than one before it. It is uniformly more powerful than Bonferroni and, like it, holds
+    for dependent tests, such as tests that share a run.
 
     Args:
         p_values: Of one family of tests, each in [0, 1].
@@ -108,7 +108,7 @@ def compact_letters(count: int, different: Collection[tuple[int, int]]) -> list[
 
     Args:
         count: Number of runs, in the order in which letters are to come (best first).
-        different: MatchedEpisodes of runs, numbered from 0, that differ.
+        different: Pairs of runs that differ, each run by its number from 0.
 
     Returns:
         The letters of each run, such as ``["a", "ab", "b"]``; after z come a2, b2, ….
@@ -136,7 +136,7 @@ ALPHA = 0.05
 """Level of the test."""
 
 POWER = 0.8
-"""How often the difference is to be found."""
+"""Share of repetitions in which the test finds the difference."""
 
 _LARGEST = 1_000_000
 _FEWEST = 4

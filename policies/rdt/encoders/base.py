@@ -1,4 +1,4 @@
-"""What turns images and words into RDT's tokens: the interface, its configs, and how to build.
+"""The interface of the encoders of images and instructions, their configs, and their cache.
 
 Two kinds exist. Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and
 T5, are frozen: they are loaded from elsewhere and are in no checkpoint. A new encoder implements

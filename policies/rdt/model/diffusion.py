@@ -15,10 +15,10 @@ from policies.rdt.model.config import PredictionType
 from tasks.errors import ConfigError
 
 Ask = Callable[[int, Tensor], Tensor]
-"""Gives what the network says, (B, T, V), at a step's number about noisy actions (B, T, V)."""
+"""Maps a step's number and noisy actions (B, T, V) to the network's prediction (B, T, V)."""
 
 Blend = Callable[[int, Tensor], Tensor]
-"""Gives noisy actions to go on with, at a step's number, for noisy actions."""
+"""Maps a step's number and noisy actions to the noisy actions to continue with."""
 
 _MAX_BETA = 0.999
 
