@@ -8,7 +8,7 @@ WORKER_GIB = 1.5
 """Memory of a worker with one simulation that renders, GiB; 0.9 to 1.5 were measured."""
 
 RESERVE_GIB = 0.5
-"""Memory left to everything else, GiB: a policy's intermediate results, a growing parent."""
+"""Memory left to everything else, GiB, such as a policy's activations."""
 
 MOST_WORKERS = 512
 """More are not allowed, whatever the machine."""
@@ -83,8 +83,8 @@ def cpu_quota(file: Path | None = None) -> float | None:
         file: The ``cpu.max`` to read, instead of this process's.
     """
     files = [group / "cpu.max" for group in own_groups()] if file is None else [file]
-    found = [quota for path in files if (quota := _quota(path)) is not None]
-    return min(found, default=None)
+    quotas = [quota for path in files if (quota := _quota(path)) is not None]
+    return min(quotas, default=None)
 
 
 def free_memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float | None:
@@ -149,7 +149,7 @@ def own_groups() -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
-        place = _GROUPS / "memory" if controllers else _GROUPS
+        group = _GROUPS / "memory" if controllers else _GROUPS
         for part in Path(path.lstrip("/")).parts:
-            place = place / part
-            yield place
+            group = group / part
+            yield group

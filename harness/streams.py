@@ -19,17 +19,17 @@ _ESCAPED = "libero-bench.escaped"
 
 
 class OutputLost(SystemExit):
-    """Nobody can read what is printed; it ends the process, which standard error may say."""
+    """Ends the process, as its output cannot be written."""
 
 
 class SafeStream:
-    """A standard stream whose failure ends the process in order, or is of no consequence.
+    """A standard stream whose failure ends the process in order, or is ignored.
 
     Args:
         raw: The stream itself.
-        shown: What is written instead of a text.
-        essential: Whether a full disk ends the process: results must not be lost unseen, while
-            messages that nobody can keep stop no work.
+        shown: Turns a text into what is written.
+        essential: Whether a full disk ends the process. For results it does; lost messages must
+            not stop the work.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class SafeStream:
             raise OutputLost(READER_GONE) from None
         except OSError as error:
             if self._essential:
-                words = f"Standard output cannot be written: {error}. Fix: make room there."
-                say(f"libero-bench: {words}")
+                message = f"Standard output cannot be written: {error}. Fix: make room there."
+                say(f"libero-bench: {message}")
                 raise OutputLost(UNWRITABLE) from None
 
 
@@ -80,7 +80,7 @@ def say(message: str) -> None:
 
 
 def with_safe_streams(work: Callable[[], int]) -> int:
-    """Do the work of a command; what it prints breaks neither it nor the terminal.
+    """Run a command so that its output breaks neither the command nor the terminal.
 
     Characters that the terminal's encoding lacks are written as escapes. A reader that goes away
     ends the work without a word, a full disk with one line. Closed streams lead nowhere.

@@ -1,4 +1,4 @@
-"""Whether a policy is asked in words that it was trained on."""
+"""Checks that a policy gets the instructions it was trained on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from tasks.suites import Instructions, Task, same_words
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
-    """What a policy knows of the sentences that tasks are given in.
+    """Tasks whose instruction a policy was not trained on.
 
     Attributes:
-        misworded: Tasks that it was trained on in the other one of their two sentences.
-        unknown: Tasks in neither of whose sentences it was trained.
+        misworded: It was trained on the task's other instruction.
+        unknown: It was trained on neither.
     """
 
     misworded: tuple[Task, ...] = ()
@@ -23,33 +23,33 @@ class Wording:
 
 
 def trained_sentences(demos: Mapping[str, Any]) -> frozenset[str]:
-    """Return the sentences that a policy was trained on, those of what it started from included.
+    """Return the instructions of a policy's training and of the training that it started from.
 
     Args:
-        demos: What its contract says of its demonstrations; contracts of any age are alike in this.
+        demos: The contract's description of the demonstrations, of any version.
 
     Returns:
-        The sentences; none where they are not on record.
+        The instructions; none where they are not recorded.
     """
-    found: set[str] = set()
-    place: Any = demos
-    while isinstance(place, Mapping):
-        known = place.get("instructions")
-        if isinstance(known, list | tuple):
-            found |= {words for words in known if isinstance(words, str)}
-        place = place.get("before")
-    return frozenset(found)
+    sentences: set[str] = set()
+    training: Any = demos
+    while isinstance(training, Mapping):
+        recorded = training.get("instructions")
+        if isinstance(recorded, list | tuple):
+            sentences |= {sentence for sentence in recorded if isinstance(sentence, str)}
+        training = training.get("before")
+    return frozenset(sentences)
 
 
 def compare_wording(
     known: Collection[str], tasks: Sequence[Task], instructions: Instructions
 ) -> Wording:
-    """Compare the sentences of tasks with those that a policy was trained on.
+    """Compare the instructions of tasks with those that a policy was trained on.
 
     Args:
-        known: The latter.
+        known: Instructions that the policy was trained on.
         tasks: The tasks.
-        instructions: Which of a task's two sentences is said.
+        instructions: Which of a task's two instructions it is given.
     """
     misworded: list[Task] = []
     unknown: list[Task] = []
@@ -61,23 +61,23 @@ def compare_wording(
 
 
 def other_instructions(instructions: Instructions) -> Instructions:
-    """Return the other kind."""
+    """Return ``bddl`` for ``name``, and ``name`` for ``bddl``."""
     return "name" if instructions == "bddl" else "bddl"
 
 
 def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Protocol) -> str:
-    """Refuse to ask a policy in the other words than those it was trained on for the same task.
+    """Refuse to evaluate a policy on a task's other instruction than it was trained on.
 
     Args:
         demos: See ``trained_sentences``.
-        tasks: What it is asked to do.
-        protocol: Says in which words.
+        tasks: The tasks of the evaluation.
+        protocol: Decides which of a task's two instructions is given.
 
     Returns:
-        What else a user should know of the words; empty if nothing.
+        A note on instructions that are unknown to the policy or to us; empty if there is none.
 
     Raises:
-        SpecMismatchError: It was trained on a task's other sentence.
+        SpecMismatchError: It was trained on a task's other instruction.
     """
     known = trained_sentences(demos)
     if not known:
@@ -86,23 +86,23 @@ def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Pro
             f"evaluation are the ones of --instructions {protocol.instructions}, such as "
             f"“{protocol.instruction_of(tasks[0])}”."
         )
-    found = compare_wording(known, tasks, protocol.instructions)
-    if found.misworded:
-        task, other = found.misworded[0], other_instructions(protocol.instructions)
-        more = f", and so in {len(found.misworded)} tasks" if len(found.misworded) > 1 else ""
+    wording = compare_wording(known, tasks, protocol.instructions)
+    if wording.misworded:
+        task, other = wording.misworded[0], other_instructions(protocol.instructions)
+        more = f", and so in {len(wording.misworded)} tasks" if len(wording.misworded) > 1 else ""
         raise SpecMismatchError(
             f"The checkpoint was trained on “{task.instruction_by(other)}”, and "
             f"{task.suite} {task.index} would be called “{protocol.instruction_of(task)}”{more}. "
             f"Fix: give --instructions {other}."
         )
-    if found.unknown:
-        words = protocol.instruction_of(found.unknown[0])
+    if wording.unknown:
+        sentence = protocol.instruction_of(wording.unknown[0])
         return (
-            f"The checkpoint was not trained on the instructions of {len(found.unknown)} of "
-            f"{len(tasks)} tasks, such as “{words}”."
+            f"The checkpoint was not trained on the instructions of {len(wording.unknown)} of "
+            f"{len(tasks)} tasks, such as “{sentence}”."
         )
     return ""
 
 
-def _among(words: str, known: Collection[str]) -> bool:
-    return any(same_words(words, each) for each in known)
+def _among(sentence: str, known: Collection[str]) -> bool:
+    return any(same_words(sentence, other) for other in known)
