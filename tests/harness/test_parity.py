@@ -318,7 +318,7 @@ def test_what_cannot_be_compared(
     for words, why in (
         ((tmp_path / "nothing.hdf5",), "does not exist"),
         ((demo_file, "--demo", "1"), "holds no demonstration 1. Allowed: 0 to 0"),
-        ((demo_file, "--demo", "-1"), "--demo -1"),
+        ((demo_file, "--demo", "-1"), "--demo: -1 given"),
         ((demo_file, *other), "it is another task's"),
         ((demo_file, "--layout", "eef-velocty"), "Did you mean 'eef-velocity'?"),
         ((stranger,), "does not say which task"),

@@ -63,6 +63,7 @@ def test_one_that_came_too_late_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_polite_kills_exit_with_the_shells_code(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_DFL)  # nohup has SIGHUP ignored
     with pytest.raises(SystemExit) as caught, Interruption() as interruption:
         send(number)
         send(number)  # schedulers repeat themselves
