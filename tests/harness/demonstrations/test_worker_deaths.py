@@ -31,7 +31,7 @@ def _attempt(config: CollectionConfig, task: Task, parts: Path, index: int) -> A
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CollectionConfig:
     monkeypatch.setattr(collection, "attempt_demo", _attempt)
-    monkeypatch.setattr("training.demos.writer.merge_demos", lambda *_: None)
+    monkeypatch.setattr(collection, "merge_demos", lambda *_: None)
     return CollectionConfig(suite="libero_object", tasks=(0,), demos=2, out=tmp_path, workers=1)
 
 
