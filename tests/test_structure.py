@@ -22,7 +22,7 @@ MAY_IMPORT = {
 RESULTS_MAY_IMPORT = {"tasks.errors", "tasks.files"}
 """What ``results`` may import of ``tasks``."""
 
-IMPORTS_IN_FUNCTIONS = 40
+IMPORTS_IN_FUNCTIONS = 43
 """Imports of the project's own modules inside functions, at most."""
 
 MODULE_LINES = 400
