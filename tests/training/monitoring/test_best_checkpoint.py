@@ -16,7 +16,8 @@ from tests.training.test_trainer_resume import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
 from training.monitoring import best_checkpoint as selection
-from training.monitoring.evaluation import draw_report, is_better, read_log
+from training.monitoring.evaluation import is_better
+from training.monitoring.report import draw_report, read_log
 from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train

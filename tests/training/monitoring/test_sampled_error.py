@@ -17,7 +17,7 @@ from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
 from training.losses import sampled_error
-from training.monitoring.evaluation import draw_report, read_log
+from training.monitoring.report import draw_report, read_log
 from training.progress import TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
 from training.setup import set_up
