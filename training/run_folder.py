@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.folder import clear_leftovers, is_free
+from results.resumption import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json, write_text
 from training.checkpoint_manager import CheckpointManager

@@ -181,7 +181,7 @@ def option_names() -> dict[str, list[str]]:
 
 
 def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
-    from training.audit.facts import SECTIONS
+    from training.audit.sections import SECTIONS
 
     facts = asdict(result.facts)
     return {

@@ -12,7 +12,7 @@ from policies.rdt.actions.slots import Method
 from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 
 LEAST_SCALE = 1e-2
 """Smallest scale of a slot, in its own units: metres, radians, LIBERO's numbers for a delta. A slot
