@@ -109,6 +109,21 @@ def test_modules_do_not_import_one_another_in_circles() -> None:
     assert sum(map(len, circles)) <= MODULES_IN_CIRCLES, circles
 
 
+def test_folders_do_not_import_one_another_in_circles() -> None:
+    """A folder of a package counts as one, a module beside the folders as itself."""
+    circles = _circles(
+        (_folder_or_module(module), _folder_or_module(name))
+        for module in SOURCES
+        for name, _ in _imports_of(module)
+    )
+    assert circles == []
+
+
+def _folder_or_module(module: str) -> str:
+    folders = SOURCES[module].relative_to(ROOT).parent.parts
+    return module if len(folders) == 1 else "/".join(folders[:2])
+
+
 def test_few_own_modules_are_imported_inside_functions() -> None:
     inside = [
         f"{module} imports {name}"
