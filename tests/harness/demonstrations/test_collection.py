@@ -26,6 +26,7 @@ from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.folder import load_run
 from tasks.demos.reader import read_demos
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError, ResultsError
 from tasks.observation import CAMERAS
