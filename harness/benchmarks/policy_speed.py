@@ -118,6 +118,7 @@ def measure_all(
 
     for case in cases:
         figures.append(measure(case, report))
+    progress(total, total, "")
     return figures
 
 
