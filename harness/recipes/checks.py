@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.plan import resolve_workload
+from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import RecipeRun
 from policies.executor import check_exec_horizon
 from policies.rdt.actions.layout_file import get_layout
