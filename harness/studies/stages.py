@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 
-from harness.display import results_console
+from harness.display import console, results_console
 from harness.studies.config import Cell, Study, cells_of, load_study, record_of
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, run_cell, run_cells
 from results.locking import sole_writer
 from results.resumption import is_free
+from results.studies.page import write_study_page
 from results.studies.records import STUDY_FILE, write_study
 from results.studies.rendering import StudyTables
 from tasks.errors import ConfigError, unknown_name
@@ -123,3 +124,4 @@ def report_study(folder: Path, *, json: bool = False) -> None:
     (folder / "study.md").write_text(tables.render("markdown"), encoding="utf-8")
     (folder / "study.csv").write_text(tables.render("csv"), encoding="utf-8")
     (folder / "tables.json").write_text(tables.render("json"), encoding="utf-8")
+    console.print(f"Page: {write_study_page(folder, tables)}", soft_wrap=True)

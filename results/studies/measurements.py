@@ -1,19 +1,14 @@
 """What the runs of a study measured, arm by arm, horizon by horizon, seed by seed."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 from results.folder import RUN_FILE, load_run
 from results.records import EpisodeKey, EpisodeRecord
 from results.statistics.seeds import SeedRates
 from results.studies.records import ArmRecord, StudyRecord
-
-TRAINING_LOG = Path("train") / "train.jsonl"
-"""Log of a cell's training, relative to the cell's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +19,14 @@ class Measurement:
         arm: Its name.
         exec_horizon: Control steps executed per plan.
         episodes: Finished episodes of each finished seed, by seed.
+        runs: Run folder of each finished seed.
         unfinished: Seeds whose run is missing, incomplete, or has episodes that broke.
     """
 
     arm: str
     exec_horizon: int
     episodes: Mapping[int, Mapping[EpisodeKey, EpisodeRecord]]
+    runs: Mapping[int, Path]
     unfinished: tuple[int, ...]
 
     @property
@@ -62,7 +59,7 @@ class Measurement:
             for key in keys:
                 for name, step in (episodes[key].goals_first_held or {}).items():
                     counts = reached.setdefault(name, [0] * len(self.episodes))
-                    counts[number] += step is not None
+                    counts[number] += bool(step)  # what held from the start was not reached
         return {name: SeedRates(tuple(c), len(keys)) for name, c in reached.items()}
 
 
@@ -87,27 +84,20 @@ def read_measurements(folder: Path, study: StudyRecord) -> dict[tuple[str, int],
 
 
 def _measurement(folder: Path, arm: ArmRecord, horizon: int) -> Measurement:
-    finished: dict[int, dict[EpisodeKey, EpisodeRecord]] = {}
-    unfinished = []
+    episodes: dict[int, dict[EpisodeKey, EpisodeRecord]] = {}
+    runs = {}
     for seed, cell in enumerate(arm.folders):
-        episodes = _finished_episodes(folder / cell, horizon)
-        if episodes is None:
-            unfinished.append(seed)
-        else:
-            finished[seed] = episodes
+        for run in _runs(folder / cell):
+            info, records = load_run(run)
+            if info.policy.get("exec_horizon") != horizon:
+                continue
+            finished = {record.key: record for record in records if record.outcome != "error"}
+            if len(finished) == info.expected_episodes:
+                episodes[seed], runs[seed] = finished, run
+    unfinished = tuple(seed for seed in range(len(arm.folders)) if seed not in episodes)
     return Measurement(
-        arm=arm.name, exec_horizon=horizon, episodes=finished, unfinished=tuple(unfinished)
+        arm=arm.name, exec_horizon=horizon, episodes=episodes, runs=runs, unfinished=unfinished
     )
-
-
-def _finished_episodes(cell: Path, horizon: int) -> dict[EpisodeKey, EpisodeRecord] | None:
-    for run in _runs(cell):
-        info, records = load_run(run)
-        if info.policy.get("exec_horizon") != horizon:
-            continue
-        finished = {record.key: record for record in records if record.outcome != "error"}
-        return finished if len(finished) == info.expected_episodes else None
-    return None
 
 
 def _runs(cell: Path) -> Iterator[Path]:
@@ -115,22 +105,3 @@ def _runs(cell: Path) -> Iterator[Path]:
     evaluations = cell / "eval"
     for path in sorted(evaluations.rglob(RUN_FILE)) if evaluations.is_dir() else ():
         yield path.parent
-
-
-def sampled_errors(folder: Path, arm: ArmRecord) -> list[dict[str, Any]]:
-    """Return the last measurement of the error of sampled plans of each seed that has one.
-
-    Args:
-        folder: The study's folder.
-        arm: The arm.
-    """
-    found = []
-    for cell in arm.folders:
-        log = folder / cell / TRAINING_LOG
-        if not log.is_file():
-            continue
-        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        sampled = [entry["sampled"] for entry in entries if "sampled" in entry]
-        if sampled:
-            found.append(sampled[-1])
-    return found

@@ -23,7 +23,7 @@ from results.studies.analysis import (
     effect_rows,
     rate_rows,
 )
-from results.studies.measurements import read_measurements
+from results.studies.measurements import Measurement, read_measurements
 from results.studies.records import StudyRecord, plain_changes, read_study
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class StudyTables:
 
     def __init__(self, folder: Path) -> None:
         self.study: StudyRecord = read_study(folder)
-        measured = read_measurements(folder, self.study)
-        self.rates: list[RateRow] = rate_rows(self.study, measured)
-        self.effects: list[EffectRow] = effect_rows(self.study, measured)
-        self.claims: list[ClaimRow] = claim_rows(self.study, measured)
+        self.measured: dict[tuple[str, int], Measurement] = read_measurements(folder, self.study)
+        self.rates: list[RateRow] = rate_rows(self.study, self.measured)
+        self.effects: list[EffectRow] = effect_rows(self.study, self.measured)
+        self.claims: list[ClaimRow] = claim_rows(self.study, self.measured)
 
     def render(self, format: Format = "table") -> str:
         """Return all tables as text, ending in a newline; CSV has the rates alone.
@@ -83,9 +83,9 @@ class StudyTables:
     def lines(self) -> list[tuple[str, Lines]]:
         """Return the title, the header and the rows of each table."""
         return [
-            ("Success over seeds, 95 % intervals", _rate_lines(self.rates)),
+            ("Success over seeds, 95 % intervals", rate_lines(self.rates)),
             (f"Difference from {self.study.arms[0].name}, points", _effect_lines(self.effects)),
-            ("Claims", _claim_lines(self.claims)),
+            ("Claims", claim_lines(self.claims)),
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,7 +102,8 @@ class StudyTables:
         }
 
 
-def _rate_lines(rows: Sequence[RateRow]) -> Lines:
+def rate_lines(rows: Sequence[RateRow]) -> Lines:
+    """Return the table of rates."""
     predicates = list(dict.fromkeys(name for row in rows for name in row.predicates))
     header = ["Arm", "Horizon", "Success", "95 %", "By seed", "SD of seeds", *predicates, "Left"]
     lines = []
@@ -143,7 +144,8 @@ def _effect_lines(rows: Sequence[EffectRow]) -> Lines:
     return header, lines
 
 
-def _claim_lines(rows: Sequence[ClaimRow]) -> Lines:
+def claim_lines(rows: Sequence[ClaimRow]) -> Lines:
+    """Return the table of claims."""
     header = ["Claim", "B less A", "Difference", "95 %", "At least", "p (Holm)", "n", "Verdict"]
     lines = []
     for row in rows:
