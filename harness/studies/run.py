@@ -22,8 +22,8 @@ from harness.studies.progress import CellProgress
 from results.locking import sole_writer
 from tasks.errors import HarnessError, SimulatorError, unknown_name
 
-LOG = "log.txt"
-"""In a cell's folder: what its process said."""
+LOGS = "logs"
+"""In the study's folder: what the cells' processes said."""
 
 _POLL_S = 1.0
 _GRACE_S = 30.0
@@ -128,9 +128,9 @@ class _Processes:
 
     def start(self, cell: Cell) -> None:
         """Start a cell; what it says goes into its log."""
-        folder = self._out / cell.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        log = (folder / LOG).open("ab")
+        path = log_of(cell, self._out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("ab")
         command = [sys.executable, "-m", "harness.cli", "study", str(self._file)]
         command += ["--out", str(self._out), "--cell", cell.name]
         process = subprocess.Popen(
@@ -150,7 +150,7 @@ class _Processes:
             log.close()
             if process.returncode:
                 failed[cell.name] = process.returncode
-                where = self._out / cell.folder / LOG
+                where = log_of(cell, self._out)
                 console.print(f"Cell {cell.name} failed: {last_line(where)} ({where})")
         return failed
 
@@ -168,6 +168,11 @@ class _Processes:
                 process.kill()
                 process.wait()
             log.close()
+
+
+def log_of(cell: Cell, out: Path) -> Path:
+    """Return where a cell's process writes what it says."""
+    return out / LOGS / f"{cell.name.replace('/', '-')}.txt"
 
 
 def last_line(log: Path) -> str:

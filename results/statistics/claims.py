@@ -94,7 +94,7 @@ def seeds_to_decide(
     Args:
         claim: What was measured.
         seeds: Seeds per arm that it rests on.
-        arms: Arms over which the error is pooled; 1 for pairs within a checkpoint.
+        arms: Arms over which the error is pooled.
         claims: Claims that share the level, in Holm's first step.
         alpha: Level of the whole study.
 

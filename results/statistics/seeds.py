@@ -135,7 +135,7 @@ class PooledSpread:
     factor: float
     freedom: int
 
-    def is_exceeded_by(self, rates: SeedRates) -> bool:
+    def is_exceeded_by(self, rates: "SeedRates | SeedPairs") -> bool:
         """Whether an arm's standard deviation is more than twice the pooled one.
 
         Pooling would give such an arm too short an interval, so it needs more seeds of its own.
@@ -143,8 +143,8 @@ class PooledSpread:
         return rates.variance > 4.0 * self.factor * rates.binomial_variance
 
 
-def pooled_spread(arms: Sequence[SeedRates]) -> PooledSpread:
-    """Pool the spread between seeds over arms.
+def pooled_spread(arms: Sequence["SeedRates | SeedPairs"]) -> PooledSpread:
+    """Pool the spread between seeds over arms, of rates or of differences within checkpoints.
 
     Raises:
         ResultsError: No arm has two seeds.
@@ -183,23 +183,61 @@ def own_effect(a: SeedRates, b: SeedRates) -> Effect | None:
     return Effect(estimate=b.rate - a.rate, error=sqrt(sum(parts)), freedom=freedom)
 
 
-def paired_effect(differences: Sequence[float], flipped: float, episodes: int) -> Effect | None:
-    """Return the difference of two settings of the same trained policies, seed by seed.
+@dataclass(frozen=True)
+class SeedPairs:
+    """Two settings of the same trained policies on the same episodes, seed by seed.
 
-    Args:
-        differences: Rate of B less rate of A of each seed, on the same episodes, (k).
-        flipped: Share of all episodes whose outcome differs between A and B.
+    Attributes:
+        wins: Episodes of each seed in which B alone succeeds, (k).
+        losses: Episodes of each seed in which A alone succeeds, (k).
         episodes: Episodes of each seed.
 
-    Returns:
-        The effect, its error never below that of the episodes alone; None for one seed.
+    Raises:
+        ResultsError: There is no seed or no episode.
     """
-    k = len(differences)
-    if k < 2:
-        return None
-    values = np.asarray(differences, dtype=np.float64)
-    mean, total = float(values.mean()), k * episodes
-    kept = (flipped * total + 0.5) / (total + 1)  # no flip in few episodes is no proof of none
-    binomial = max(kept - mean * mean, 0.0) / total
-    error = sqrt(max(float(values.var(ddof=1)) / k, binomial, 1.0 / total**2))
-    return Effect(estimate=mean, error=error, freedom=k - 1)
+
+    wins: tuple[int, ...]
+    losses: tuple[int, ...]
+    episodes: int
+
+    def __post_init__(self) -> None:
+        if not self.wins or len(self.wins) != len(self.losses) or self.episodes < 1:
+            raise ResultsError("No seed, or no episode: there is no difference over seeds.")
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds, k."""
+        return len(self.wins)
+
+    @property
+    def difference(self) -> float:
+        """Rate of B less rate of A."""
+        return (sum(self.wins) - sum(self.losses)) / (self.seeds * self.episodes)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the seeds' differences, with k − 1; 0 for one seed."""
+        each = (np.asarray(self.wins) - np.asarray(self.losses)) / self.episodes
+        return float(each.var(ddof=1)) if self.seeds > 1 else 0.0
+
+    @property
+    def binomial_variance(self) -> float:
+        """Variance of a seed's difference if its episodes alone decided.
+
+        (f − d²)/n with f the share of episodes that end differently, kept from 0 by half an
+        episode: no difference in few episodes is no proof that there is none.
+        """
+        total = self.seeds * self.episodes
+        flipped = (sum(self.wins) + sum(self.losses) + 0.5) / (total + 1)
+        return max(flipped - self.difference**2, 0.25 / total) / self.episodes
+
+
+def paired_effect(pairs: SeedPairs, spread: PooledSpread) -> Effect:
+    """Return the difference of two settings of the same policies, B less A.
+
+    Args:
+        pairs: What was measured.
+        spread: How seeds' differences vary, pooled over all arms with both settings.
+    """
+    variance = spread.factor * pairs.binomial_variance / pairs.seeds
+    return Effect(estimate=pairs.difference, error=sqrt(variance), freedom=spread.freedom)

@@ -8,6 +8,7 @@ from results.statistics.intervals import Interval
 from results.statistics.seeds import (
     Effect,
     PooledSpread,
+    SeedPairs,
     SeedRates,
     own_effect,
     paired_effect,
@@ -17,7 +18,6 @@ from results.statistics.seeds import (
 )
 from results.studies.measurements import Measurement
 from results.studies.records import ClaimRecord, SideRecord, StudyRecord
-from tasks.errors import ResultsError
 
 Measurements = Mapping[tuple[str, int], Measurement]
 
@@ -150,7 +150,7 @@ def claim_rows(study: StudyRecord, measured: Measurements) -> list[ClaimRow]:
         paired = claim.a.arm == claim.b.arm
         needed = None
         if verdict == "undecided":
-            pool = 1 if paired else _arms(measured, claim.b.exec_horizon)
+            pool = _arms(measured, claim.b.exec_horizon)
             needed = seeds_to_decide(test, seeds, pool, len(study.claims))
         rows[claim.name] = ClaimRow(
             claim=claim,
@@ -168,9 +168,9 @@ def claim_rows(study: StudyRecord, measured: Measurements) -> list[ClaimRow]:
 
 def _test(claim: ClaimRecord, measured: Measurements) -> tuple[ClaimTest | None, int, int, str]:
     """Return the test of a claim, its seeds and episodes, or why there is none."""
-    a, b = (measured[side.arm, side.exec_horizon] for side in (claim.a, claim.b))
     if claim.a.arm == claim.b.arm:
-        return _paired_test(claim, a, b)
+        return _paired_test(claim, measured)
+    a, b = (measured[side.arm, side.exec_horizon] for side in (claim.a, claim.b))
     rates = a.rates(), b.rates()
     if rates[0] is None or rates[1] is None:
         lacking: SideRecord = claim.a if rates[0] is None else claim.b
@@ -191,25 +191,46 @@ def _test(claim: ClaimRecord, measured: Measurements) -> tuple[ClaimTest | None,
 
 
 def _paired_test(
-    claim: ClaimRecord, a: Measurement, b: Measurement
+    claim: ClaimRecord, measured: Measurements
 ) -> tuple[ClaimTest | None, int, int, str]:
-    seeds = [seed for seed in a.seeds if seed in b.episodes]
-    if len(seeds) < 2:
-        return None, 0, 0, f"fewer than two seeds of {claim.a.arm} are finished at both horizons"
-    keys = sorted(set(a.keys) & set(b.keys))
+    """Test a claim within checkpoints; the spread is pooled over all arms with both horizons."""
+    horizons = claim.a.exec_horizon, claim.b.exec_horizon
+    pairs = _pairs(measured, claim.a.arm, *horizons)
+    if pairs is None:
+        return None, 0, 0, f"no seed of {claim.a.arm} is finished at both horizons"
+    arms = dict.fromkeys(arm for arm, _ in measured)
+    pool = [each for arm in arms if (each := _pairs(measured, arm, *horizons)) is not None]
+    if not any(each.seeds > 1 for each in pool):
+        return None, 0, 0, "no arm has two finished seeds at both horizons"
+    spread = pooled_spread(pool)
+    test = ClaimTest(
+        effect=paired_effect(pairs, spread),
+        smallest=claim.smallest,
+        needs_seeds=spread.is_exceeded_by(pairs),
+    )
+    return test, pairs.seeds, pairs.episodes, ""
+
+
+def _pairs(measured: Measurements, arm: str, a: int, b: int) -> SeedPairs | None:
+    """Return an arm's outcomes at two horizons on the episodes that all of its runs share."""
+    sides = measured.get((arm, a)), measured.get((arm, b))
+    if sides[0] is None or sides[1] is None:
+        return None
+    seeds = [seed for seed in sides[0].seeds if seed in sides[1].episodes]
+    if not seeds:
+        return None
+    keys = sorted(set(sides[0].keys) & set(sides[1].keys))
     if not keys:
-        return None, 0, 0, "both horizons share no episode"
-    differences, flips = [], 0
+        return None
+    wins, losses = [], []
     for seed in seeds:
         outcomes = [
-            [each.episodes[seed][key].outcome == "success" for key in keys] for each in (a, b)
+            tuple(side.episodes[seed][key].outcome == "success" for side in sides if side)
+            for key in keys
         ]
-        differences.append((sum(outcomes[1]) - sum(outcomes[0])) / len(keys))
-        flips += sum(x != y for x, y in zip(*outcomes, strict=True))
-    effect = paired_effect(differences, flips / (len(seeds) * len(keys)), len(keys))
-    if effect is None:
-        raise ResultsError("two seeds give an effect")
-    return ClaimTest(effect=effect, smallest=claim.smallest), len(seeds), len(keys), ""
+        wins.append(outcomes.count((False, True)))
+        losses.append(outcomes.count((True, False)))
+    return SeedPairs(tuple(wins), tuple(losses), len(keys))
 
 
 def _spread(measured: Measurements, horizon: int) -> PooledSpread | None:

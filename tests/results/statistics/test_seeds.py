@@ -9,6 +9,7 @@ import scipy.stats
 from results.statistics.intervals import wilson_interval
 from results.statistics.seeds import (
     PooledSpread,
+    SeedPairs,
     SeedRates,
     own_effect,
     paired_effect,
@@ -52,22 +53,24 @@ def test_the_interval_of_a_difference_covers(k: int, rates: tuple[float, float])
     assert hits / RUNS >= 0.93
 
 
+def drawn_pairs(rng: np.random.Generator, k: int, n: int, shift: float) -> SeedPairs:
+    """Draw an arm at two horizons: each policy has its own rate, and its own gain around a mean."""
+    base, gain = rng.beta(6, 6, k), rng.normal(shift, 0.05, k)
+    luck = rng.random((k, n))
+    a, b = luck < base[:, None], luck < (base + gain)[:, None]
+    wins, losses = (b & ~a).sum(1), (a & ~b).sum(1)
+    return SeedPairs(tuple(map(int, wins)), tuple(map(int, losses)), n)
+
+
 @pytest.mark.parametrize("k", [3, 5])
 def test_the_interval_of_a_pair_covers(k: int) -> None:
     rng = np.random.default_rng(k)
-    hits, n, runs = 0, 50, RUNS
-    for _ in range(runs):
-        base = rng.beta(6, 6, k)  # the policy's rate; both horizons share it
-        shift = rng.normal(0.15, 0.05, k)
-        easy = rng.random((k, n))
-        a, b = easy < base[:, None], easy < (base + shift)[:, None]
-        effect = paired_effect(
-            (b.mean(1) - a.mean(1)).tolist(), flipped=float((a != b).mean()), episodes=n
-        )
-        assert effect is not None
-        low, high = effect.interval()
+    hits = 0
+    for _ in range(RUNS):
+        arms = [drawn_pairs(rng, k, 50, shift) for shift in (0.15, 0.05, 0.1, 0.2)]
+        low, high = paired_effect(arms[0], pooled_spread(arms)).interval()
         hits += low <= 0.15 <= high
-    assert hits / runs >= 0.93
+    assert hits / RUNS >= 0.93
 
 
 def test_pooling_decides_where_own_seeds_cannot() -> None:
@@ -95,9 +98,19 @@ def test_no_interval_is_narrower_than_the_binomial_one() -> None:
     p = 90.5 / 151
     expected = sqrt(2 * p * (1 - p) / 150)
     assert pooled_effect(equal, equal, spread).error == pytest.approx(expected)
-    paired = paired_effect([0.0, 0.0, 0.0], flipped=0.0, episodes=50)
-    assert paired is not None
-    assert paired.interval().high > 0.02
+    same = SeedPairs((0, 0, 0), (0, 0, 0), 50)
+    assert paired_effect(same, pooled_spread([same])).interval().high > 0.01
+
+
+def test_a_pair_by_hand() -> None:
+    pairs = SeedPairs((10, 12, 8), (0, 2, 1), 20)
+    assert pairs.difference == pytest.approx(27 / 60)
+    assert pairs.variance == pytest.approx(np.var([0.5, 0.5, 0.35], ddof=1))
+    binomial = (33.5 / 61 - (27 / 60) ** 2) / 20
+    effect = paired_effect(pairs, PooledSpread(factor=1.5, freedom=6))
+    assert effect.error == pytest.approx(sqrt(1.5 * binomial / 3))
+    with pytest.raises(ResultsError, match="No seed"):
+        SeedPairs((), (), 20)
 
 
 def test_an_effect_by_hand() -> None:
