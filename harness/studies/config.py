@@ -24,6 +24,9 @@ from tasks.settings import settings
 STAGES = ("collect", "train", "evaluate")
 """Sections that the base sets and arms change."""
 
+DROPPED = None
+"""Among changes: the setting is left at its default. TOML has no such value."""
+
 _FIXED = {"train": ("seed", "demos", "out"), "collect": ("out",), "evaluate": ("out", "policy")}
 """Settings that the study decides."""
 
@@ -48,6 +51,8 @@ class StudyArm:
     """Settings of ``train`` that differ."""
     evaluate: dict[str, Any] = field(default_factory=dict)
     """Settings of ``eval`` that differ."""
+    drops: tuple[str, ...] = ()
+    """Settings to leave at their defaults, such as ``train.eval_every``."""
 
 
 @settings
@@ -243,6 +248,8 @@ def changes_of(study: Study, arm: StudyArm) -> dict[str, dict[str, Any]]:
     for each in reversed(chain):
         for stage in STAGES:
             merged[stage] |= getattr(each, stage)
+        for name in each.drops:
+            _drop(study, each, name, merged)
     for stage, fixed in _FIXED.items():
         base = getattr(study, stage)
         given = merged[stage].keys() | (base.settings.keys() if base else set())
@@ -251,6 +258,19 @@ def changes_of(study: Study, arm: StudyArm) -> dict[str, dict[str, Any]]:
                 f"[{stage}] sets {clash[0]}, which the study decides. Fix: remove it."
             )
     return merged
+
+
+def _drop(study: Study, arm: StudyArm, name: str, merged: dict[str, dict[str, Any]]) -> None:
+    stage, _, setting = name.partition(".")
+    base = getattr(study, stage).settings if stage in STAGES and getattr(study, stage) else {}
+    if setting not in {*base, *merged.get(stage, {})}:
+        raise ConfigError(
+            f"Arm '{arm.name}' drops '{name}', which is not set. Allowed: a stage and a setting, "
+            "such as train.eval_every."
+        )
+    merged[stage].pop(setting, None)
+    if setting in base:
+        merged[stage][setting] = DROPPED
 
 
 def cells_of(study: Study, out: Path) -> list[Cell]:
@@ -273,7 +293,7 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
 def _cell(
     study: Study, arm: StudyArm, seed: int, changes: Mapping[str, dict[str, Any]], out: Path
 ) -> Cell:
-    collection = None if study.collect is None else study.collect.settings | changes["collect"]
+    collection = _changed(study.collect, changes["collect"]) if study.collect else None
     demos = study.demos if collection is None else (out / collection_folder(collection),)
     entry = RecipeEntry(
         policy="rdt",
@@ -285,12 +305,17 @@ def _cell(
         title=f"{study.title}: {arm.name}, seed {seed}",
         description=arm.note,
         demos=demos,
-        train=RecipeStage(settings=study.train.settings | changes["train"] | {"seed": seed}),
-        evaluate=RecipeStage(settings=study.evaluate.settings | changes["evaluate"]),
+        train=RecipeStage(settings=_changed(study.train, changes["train"]) | {"seed": seed}),
+        evaluate=RecipeStage(settings=_changed(study.evaluate, changes["evaluate"])),
         entries=(entry,),
     )
     folder = Path("cells") / arm.name.replace("/", "-") / f"seed-{seed}"
     return Cell(arm=arm.name, seed=seed, recipe=recipe, folder=folder, collection=collection)
+
+
+def _changed(base: RecipeStage, changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = base.settings | dict(changes)
+    return {name: value for name, value in merged.items() if value is not DROPPED}
 
 
 def collection_folder(settings: Mapping[str, Any]) -> Path:

@@ -2,17 +2,17 @@
 
 import os
 import subprocess
-import sys
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from time import monotonic
+from time import sleep as pause
 from typing import IO
 
 from harness.demonstrations.config import CollectionConfig
 from harness.display import console, progress_bar
-from harness.processes import end_with, require_rendering
+from harness.processes import end_with
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun
 from harness.recipes.run import run_stages
@@ -58,41 +58,41 @@ def run_cell(cells: Sequence[Cell], out: Path, name: str) -> None:
         raise unknown_name("cell", name, list(named))
     cell = named[name]
     check_study([cell], out)
-    _collect([cell], out)
+    collect_demos([cell], out)
     run = RecipeRun(cell.recipe, out / cell.folder)
     with sole_writer(run.out):
         run.claim()
         run_stages(run)
 
 
-def run_cells(study_file: Path, cells: Sequence[Cell], out: Path, *, jobs: int) -> dict[str, int]:
+def run_cells(
+    cells: Sequence[Cell], out: Path, *, jobs: int, command: Callable[[Cell], list[str]]
+) -> dict[str, int]:
     """Run cells that are not finished, several side by side; finished ones take seconds.
 
     Args:
-        study_file: The study's TOML file, which the cells' processes read.
-        cells: The cells, in order.
+        cells: The cells, in order; their demonstrations are there.
         out: The study's folder.
         jobs: Processes side by side.
+        command: Gives the command line that runs a cell.
 
     Returns:
         The exit code of each cell that failed, by its name; the others went on.
     """
-    require_rendering()
-    _collect(cells, out)
     progress = {cell.name: CellProgress(cell, out) for cell in cells}
     waiting, failed = deque(cells), dict[str, int]()
-    with _Processes(study_file, out) as processes, progress_bar("Study", len(cells), "cell") as bar:
-        begun = time.monotonic()
+    with _Processes(out, command) as processes, progress_bar("Study", len(cells), "cell") as bar:
+        begun = monotonic()
         before = sum(each.share() for each in progress.values())
         while waiting or processes.running:
             while waiting and len(processes.running) < jobs:
                 processes.start(waiting.popleft())
-            time.sleep(_POLL_S)
+            pause(_POLL_S)
             failed |= processes.reap()
             shares = {cell.name: progress[cell.name].share() for cell in processes.running}
             ended = len(cells) - len(waiting) - len(shares)
             done = ended + sum(shares.values()) - before
-            elapsed = time.monotonic() - begun
+            elapsed = monotonic() - begun
             bar.at(
                 ended,
                 note=", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
@@ -101,7 +101,7 @@ def run_cells(study_file: Path, cells: Sequence[Cell], out: Path, *, jobs: int) 
     return failed
 
 
-def _collect(cells: Sequence[Cell], out: Path) -> None:
+def collect_demos(cells: Sequence[Cell], out: Path) -> None:
     """Collect the demonstrations of cells, each collection once."""
     wanted = {
         collection_folder(cell.collection): cell.collection
@@ -117,8 +117,8 @@ def _collect(cells: Sequence[Cell], out: Path) -> None:
 class _Processes:
     """The processes of running cells; leaving the block ends them, their work kept."""
 
-    def __init__(self, study_file: Path, out: Path) -> None:
-        self._file, self._out = study_file, out
+    def __init__(self, out: Path, command: Callable[[Cell], list[str]]) -> None:
+        self._out, self._command = out, command
         self._running: dict[subprocess.Popen[bytes], tuple[Cell, IO[bytes]]] = {}
 
     @property
@@ -131,10 +131,8 @@ class _Processes:
         path = log_of(cell, self._out)
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")
-        command = [sys.executable, "-m", "harness.cli", "study", str(self._file)]
-        command += ["--out", str(self._out), "--cell", cell.name]
         process = subprocess.Popen(
-            command,
+            self._command(cell),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -160,10 +158,10 @@ class _Processes:
     def __exit__(self, *error: object) -> None:
         for process in self._running:
             process.terminate()
-        deadline = time.monotonic() + _GRACE_S
+        deadline = monotonic() + _GRACE_S
         for process, (_cell, log) in self._running.items():
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                process.wait(max(0.0, deadline - monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -1,14 +1,16 @@
 """What the command ``study`` does: plan, run, report."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 
 from harness.display import console, results_console
+from harness.processes import require_rendering
 from harness.studies.config import Cell, Study, cells_of, load_study, record_of
 from harness.studies.planning import plan_study, print_plan_tables
-from harness.studies.run import check_study, run_cell, run_cells
+from harness.studies.run import check_study, collect_demos, run_cell, run_cells
 from results.locking import sole_writer
 from results.resumption import is_free
 from results.studies.page import write_study_page
@@ -107,7 +109,17 @@ def run_study(chosen: ChosenCells, *, jobs: int) -> dict[str, int]:
             )
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_study(chosen.out, record)
-        return run_cells(chosen.file, chosen.cells, chosen.out, jobs=jobs)
+        require_rendering()
+        collect_demos(chosen.cells, chosen.out)
+        return run_cells(
+            chosen.cells,
+            chosen.out,
+            jobs=jobs,
+            command=lambda cell: [
+                *(sys.executable, "-m", "harness.cli", "study", str(chosen.file)),
+                *("--out", str(chosen.out), "--cell", cell.name),
+            ],
+        )
 
 
 def report_study(folder: Path, *, json: bool = False) -> None:

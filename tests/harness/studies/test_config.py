@@ -80,6 +80,14 @@ def test_arms_change_the_base_or_one_another(tmp_path: Path) -> None:
     assert record.claims[0].smallest == 0.1
 
 
+def test_arms_leave_settings_out(tmp_path: Path) -> None:
+    text = TEXT.replace('changes = "batch"', 'changes = "batch"\ndrops = ["train.batch_size"]')
+    cells = {cell.name: cell for cell in cells_of(study_of(tmp_path, text), tmp_path)}
+    trained = cells["both/0"].recipe.train
+    assert trained is not None
+    assert trained.settings == {"updates": 100, "warmup": 5, "seed": 0}
+
+
 def test_arms_share_their_demonstrations(tmp_path: Path) -> None:
     cells = {cell.name: cell for cell in cells_of(study_of(tmp_path), tmp_path)}
     assert cells["base/0"].recipe.demos == cells["both/1"].recipe.demos
@@ -102,6 +110,7 @@ def test_a_plan_counts(tmp_path: Path) -> None:
         ('name = "batch"\ntrain', 'name = "base"\ntrain', "Two arms are called 'base'"),
         ('changes = "batch"', 'changes = "bacth"', "Unknown arm 'bacth'.*batch"),
         ('changes = "batch"', 'changes = "both"', "changes itself"),
+        ('changes = "batch"', 'drops = ["train.clip"]', "drops 'train.clip', which is not set"),
         ("exec_horizon = 16 }\nb", "exec_horizon = 8 }\nb", "at exec_horizon 8. Allowed: 64, 16"),
         ('arm = "batch", exec', 'arm = "base", exec', "with itself"),
         ("train = { batch_size = 8 }", "train = { seed = 8 }", "sets seed, which the study"),
