@@ -93,11 +93,11 @@ class PolicyContract(Protocol):
     it on one line.
     """
 
-    def check(self, given: Mapping[str, object]) -> None:
-        """Raise ``SpecMismatchError`` where the evaluation's conditions are others.
+    def check(self, conditions: Mapping[str, object]) -> None:
+        """Raise ``SpecMismatchError`` where the conditions of an evaluation are others.
 
         Args:
-            given: ``render_size`` (pixels), ``orientation`` and ``control_hz`` of the evaluation.
+            conditions: ``render_size`` (pixels), ``orientation`` and ``control_hz``.
         """
 
 

@@ -209,7 +209,7 @@ _BUILT_IN = {
     "random": "policies.baselines:build_random",
     "noop": "policies.baselines:build_noop",
     "expert": "policies.expert.policy:build_expert",
-    "rdt": "policies.rdt.options:RDTOptions",
+    "rdt": "policies.rdt.policy:RDTOptions",
     "replay": "policies.replay:build_replay",
     "remote": "policies.remote.policy:RemoteOptions",
 }

@@ -19,7 +19,7 @@ _FREQUENCIES = 256
 
 
 def _mean_and_reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Give mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
+    """Compute mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
     n = x.shape[-1]
     # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
     _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
@@ -51,11 +51,11 @@ class _VarianceNorm(torch.autograd.Function):
 
 
 class RmsNorm(nn.Module):
-    """A norm with a weight and no bias, over the last axis, in the dtype of its input.
+    """A norm over the last axis with a weight and no bias, in the dtype of its input.
 
-    RDT's published weights were trained with ``variance``: the divisor is the root of the unbiased
-    variance, though the mean is not taken out of the result. ``mean_square`` is the textbook RMS
-    norm. Their parameters look alike; only one fits a given checkpoint.
+    ``mean_square`` is the textbook RMS norm. RDT's published weights were trained with
+    ``variance``, which divides by the root of the unbiased variance without subtracting the mean.
+    Their parameters look alike; only one fits a given checkpoint.
     """
 
     def __init__(self, dim: int, norm: Norm) -> None:
@@ -111,14 +111,7 @@ class CrossAttention(nn.Module):
         self.proj = nn.Linear(hidden_size, hidden_size)
 
     def keys_values(self, condition_BLH: Tensor) -> tuple[Tensor, Tensor]:
-        """Project a condition once; it serves every solver step.
-
-        Args:
-            condition_BLH: The adapted condition.
-
-        Returns:
-            Keys and values, each (B, A, L, d).
-        """
+        """Project an adapted condition to keys and values, (B, A, L, d), for all solver steps."""
         kv = self.kv(condition_BLH).unflatten(-1, (2, self.num_heads, -1))
         k_BLAd, v_BLAd = kv.unbind(2)
         return self.k_norm(k_BLAd).transpose(1, 2), v_BLAd.transpose(1, 2)
@@ -169,7 +162,7 @@ class Block(nn.Module):
 
         Args:
             x_BNH: The sequence before it.
-            condition: The adapted condition (B, L, H), or its keys and values if they are known.
+            condition: The adapted condition (B, L, H), or its keys and values.
             mask_BL: bool, True where the condition counts; None for everywhere.
         """
         if isinstance(condition, Tensor):
@@ -219,15 +212,12 @@ class ScalarEmbedder(nn.Module):
 
 
 def build_adaptor(kind: str, in_dim: int, hidden_size: int) -> nn.Module:
-    """Build the map from a modality's width to the trunk's.
+    """Build the map from a modality's width to the trunk's; linears sit at even indices.
 
     Args:
         kind: ``linear``, or ``mlpKx_gelu`` for K linears with tanh-GELU between.
-        in_dim: Width that comes in.
+        in_dim: Width of the modality.
         hidden_size: H.
-
-    Returns:
-        The module; its linears sit at even indices.
 
     Raises:
         ConfigError: The kind is not known.
@@ -267,7 +257,7 @@ def sincos(dim: int, positions: npt.NDArray[Any]) -> Table:
 
 
 def sequence_positions(hidden_size: int, horizon: int) -> Table:
-    """Positions of [timestep, frequency, state, actions]: one half names the modality.
+    """Embed the positions of [timestep, frequency, state, actions].
 
     Args:
         hidden_size: H, a multiple of 4.
@@ -285,15 +275,12 @@ def sequence_positions(hidden_size: int, horizon: int) -> Table:
 def condition_positions(
     hidden_size: int, length: int, entries: tuple[PositionEntry, ...] | None
 ) -> Table:
-    """Positions of a condition (language or images).
+    """Embed the positions of a condition, language or images: (N, H) float64.
 
     Args:
         hidden_size: H.
         length: N tokens.
         entries: As in ``RDTConfig.lang_pos_embed_config``; None numbers the tokens 0..N−1.
-
-    Returns:
-        (N, H) float64.
     """
     if entries is None:
         return sincos(hidden_size, np.arange(length))
@@ -305,10 +292,10 @@ def _entry_positions(hidden_size: int, axes: int | tuple[int, ...]) -> Table:
         rows = sincos(hidden_size, np.arange(max(axes, 1)))
         return np.array(np.broadcast_to(rows, (abs(axes), hidden_size)))
     grid = np.zeros((*(abs(axis) for axis in axes), hidden_size))
-    placed = [index for index, axis in enumerate(axes) if axis > 1]
-    width = hidden_size // len(placed) if placed else 0
+    embedded = [index for index, axis in enumerate(axes) if axis > 1]
+    width = hidden_size // len(embedded) if embedded else 0
     width -= width % 2
-    for order, index in enumerate(placed):
+    for order, index in enumerate(embedded):
         rows = sincos(width, np.arange(axes[index]))
         shape = [1] * len(axes) + [width]
         shape[index] = axes[index]

@@ -1,5 +1,6 @@
 """Names and shapes of all tensors of an RDT, from its config alone."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -19,14 +20,7 @@ def tensor_count(config: RDTConfig) -> int:
 
 
 def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
-    """List the state dict of ``RDTModel``: published names and shapes.
-
-    Args:
-        config: The shape of RDT.
-
-    Returns:
-        Shapes by name, in no particular order.
-    """
+    """List the shapes of ``RDTModel``'s state dict by published name, in no particular order."""
     hidden = config.hidden_size
     shapes: dict[str, Shape] = {
         "model.x_pos_embed": (1, config.pred_horizon + 3, hidden),
@@ -52,27 +46,16 @@ def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
 
 def element_count(shapes: Mapping[str, Shape]) -> int:
     """Count the numbers in all tensors."""
-    total = 0
-    for shape in shapes.values():
-        count = 1
-        for side in shape:
-            count *= side
-        total += count
-    return total
+    return sum(map(math.prod, shapes.values()))
 
 
-def shape_differences(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> str:
-    """Say which tensors are missing, unexpected or of another shape; empty if none is.
-
-    Args:
-        wanted: What a model has.
-        given: What a file has.
-    """
-    other = (key for key in wanted.keys() & given.keys() if wanted[key] != given[key])
+def shape_differences(model: Mapping[str, Shape], file: Mapping[str, Shape]) -> str:
+    """List the tensors of a file that are missing, unexpected or misshapen; empty if none is."""
+    other = (key for key in model.keys() & file.keys() if model[key] != file[key])
     parts = (
-        list_some("missing", wanted.keys() - given.keys()),
-        list_some("unexpected", given.keys() - wanted.keys()),
-        list_some("wrong shape", (f"{key} {given[key]} for {wanted[key]}" for key in other)),
+        list_some("missing", model.keys() - file.keys()),
+        list_some("unexpected", file.keys() - model.keys()),
+        list_some("wrong shape", (f"{key} {file[key]} for {model[key]}" for key in other)),
     )
     return "; ".join(part for part in parts if part)
 
