@@ -7,7 +7,6 @@ import pytest
 from policies.expert.geometry import OrientedBoxes
 from policies.expert.grasp import closes_freely, find_grasp
 from policies.expert.grasp_candidates import (
-    DOWN,
     TIP_LENGTH,
     Grasp,
     GraspPreferences,
@@ -15,7 +14,7 @@ from policies.expert.grasp_candidates import (
     sliding_grasps,
     tilted_hand_rotation,
 )
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
+from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 
@@ -129,7 +128,7 @@ class Rim:
     def subtree(self, body):
         return {body}
 
-    def obstacles(self, without):
+    def surroundings(self, name):
         return self.around
 
     def gripper_boxes(self, gap, hand=True):
