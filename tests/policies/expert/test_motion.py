@@ -5,7 +5,7 @@ import pytest
 
 from policies.expert.geometry import OrientedBoxes
 from policies.expert.motion import CLOSE, Arm, plan_path
-from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation, rotation_vector
+from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
 from policies.interface import PlanningError
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
@@ -33,25 +33,6 @@ class Puppet:
 
 def arm(puppet, speed=1.0, noise=0.0, seed=0):
     return Arm(puppet, speed=speed, noise=noise, rng=np.random.default_rng(seed))
-
-
-@pytest.mark.parametrize("angle", [0.0, 1e-8, 0.3, 1.5, np.pi - 1e-4])
-def test_rotation_vector_inverts_axis_rotation(angle):
-    axis = np.array([0.6, 0.0, 0.8])
-    assert np.allclose(rotation_vector(axis_rotation(axis, angle)), angle * axis, atol=1e-6)
-
-
-def test_half_a_turn_has_its_angle_and_axis():
-    axis = np.array([0.6, 0.0, 0.8])
-    vector = rotation_vector(axis_rotation(axis, np.pi))
-    assert np.linalg.norm(vector) == pytest.approx(np.pi)
-    assert abs(vector @ axis) == pytest.approx(np.pi)
-
-
-def test_hand_rotation_is_right_handed():
-    rotation = hand_rotation(np.array([1.0, 0.2, 0.5]), np.array([0.0, 0, -1]))
-    assert np.linalg.det(rotation) == pytest.approx(1.0)
-    assert np.allclose(rotation[:, 2], [0, 0, -1])
 
 
 def test_an_action_is_shortened_without_changing_its_direction():
