@@ -156,7 +156,7 @@ class Adaptive(Fusion):
     name = "adaptive"
 
     alpha: float = 0.1
-    """How much agreement counts; 0 is the mean of the latest plans."""
+    """Weight of agreement; 0 is the mean of the latest plans."""
 
     plans: int = Field(default=7, ge=2, le=7)
     """At most so many plans are fused, 2 to 7, the newest ones."""

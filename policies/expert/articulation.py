@@ -15,7 +15,7 @@ from tasks.observation import FloatArray
 _SLIDE = 2
 _TESTS = {"open": "is_open", "close": "is_close", "turnon": "turn_on", "turnoff": "turn_off"}
 _SURPLUS = {True: 0.2, False: 0.02}
-"""How far past the threshold to go at most: rad for hinges, metres for slides."""
+"""Largest distance past the threshold, of hinges (True, rad) and slides (False, metres)."""
 
 
 @dataclass(frozen=True)

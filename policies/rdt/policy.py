@@ -97,7 +97,7 @@ class RDTPolicy:
 
     @property
     def spec(self) -> PolicySpec:
-        """What the policy needs and gives."""
+        """The policy's inputs and outputs."""
         return PolicySpec(
             name="rdt",
             horizon=self.contract.horizon,

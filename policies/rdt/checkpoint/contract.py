@@ -66,7 +66,7 @@ _FIXES = {
 
 @settings
 class Contract:
-    """Everything that must be the same in training and evaluation. Saved with every checkpoint."""
+    """The conditions that training and evaluation must share, saved with every checkpoint."""
 
     image_encoder: str
     """Identity of the image encoder, such as ``conv64-16x128-v1``."""
@@ -103,13 +103,13 @@ class Contract:
     contracts, whose layout is a shipped one. Compared by its hash."""
 
     normalisation: StoredNormalisation = field(default_factory=Normalisation)
-    """How states and actions were normalised, on top of the layout."""
+    """Normalisation of states and actions, applied to the layout."""
 
     control_hz: float = Field(default=CONTROL_HZ, gt=0, le=_FASTEST)
     """Control frequency, Hz."""
 
     norm: Norm = "variance"
-    """What RDT's norms divide by."""
+    """Divisor of RDT's norms."""
 
     format_version: int = FORMAT_VERSION
     """Version of the checkpoint folder."""

@@ -81,7 +81,7 @@ class Inspection:
 
     @property
     def healthy(self) -> bool:
-        """Whether the weights fit the config and none of them was found to be NaN or infinite."""
+        """Whether the weights fit the config and no NaN or infinity was found."""
         return not self.mismatch and not self.nonfinite
 
     def as_dict(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _NOT_RDT = ("encoders.", "adapter_model.", "mp_rank_", *SPLIT_PREFIX)
 """Prefixes of files that hold no RDT or a part of one."""
 
 _LEVELS_UP = 2
-"""How far above a weight file its config may be: checkpoint-N/pytorch_model/mp_rank_00….pt."""
+"""Folders up from a weight file to its config: checkpoint-N/pytorch_model/mp_rank_00….pt."""
 
 
 def numbered_folders(folder: Path, prefix: str) -> list[Path]:

@@ -22,18 +22,18 @@ from tasks.observation import CAMERAS
 from tasks.settings import settings
 
 Form = Literal["official", "plain"]
-"""How an instruction is written for T5: capitalised and with a period, or as it is."""
+"""Form of an instruction for T5: capitalised and with a period, or unchanged."""
 
 VOCABULARY = "words-v1"
 """Names the word list in ``small``; change it whenever a number changes its meaning."""
 
 MissingHistory = Literal["first", "background"]
-"""What stands for frames before an episode's start: its first frame, or a uniform image."""
+"""Replacement of frames before an episode's start: its first frame, or a uniform image."""
 
 
 @settings
 class EncoderSources:
-    """Where the large frozen encoders come from. Small built-in ones need none of this."""
+    """Sources of the large frozen encoders; small built-in ones need none."""
 
     siglip: str | None = None
     """Folder or hub name of a SigLIP checkpoint, whole or its vision tower alone."""
@@ -86,7 +86,7 @@ class EncodersConfig:
 
     @property
     def missing_history(self) -> MissingHistory:
-        """What stands for frames before an episode's start."""
+        """Replacement of frames before an episode's start."""
         return "first"
 
 
@@ -122,10 +122,10 @@ class FrozenEncodersConfig:
     """Names the text encoder and its weights."""
 
     form: Form = "official"
-    """How instructions are written for T5."""
+    """Form of instructions for T5."""
 
     missing_history: MissingHistory = "background"
-    """What stands for frames before an episode's start."""
+    """Replacement of frames before an episode's start."""
 
     @property
     def tokens_per_step(self) -> int:

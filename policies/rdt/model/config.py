@@ -11,10 +11,10 @@ from tasks.errors import ConfigError, first_mistake
 from tasks.settings import settings
 
 Norm = Literal["variance", "mean_square"]
-"""What a norm divides by: the root of the unbiased variance, or of the mean square."""
+"""Divisor of a norm: the root of the unbiased variance, or of the mean square."""
 
 PredictionType = Literal["sample", "epsilon"]
-"""What the network predicts: the clean actions, or the noise."""
+"""Output of the network: the clean actions, or the noise."""
 
 AxisLengths = int | tuple[int, ...]
 PositionEntry = tuple[str, AxisLengths]
@@ -37,7 +37,7 @@ class NoiseScheduleConfig:
     """Noise schedule: the squared-cosine one, betas capped at 0.999."""
 
     prediction_type: PredictionType = "sample"
-    """What the network predicts."""
+    """Output of the network."""
 
     clip_sample: Literal[False] = False
     """Present in hub files; samples are never clipped inside the solver."""

@@ -16,10 +16,10 @@ from tasks.errors import ConfigError
 from tasks.settings import settings
 
 GuidanceName = Literal["none", "bid", "inpaint"]
-"""How a new plan is kept consistent with the previous one; see ``SamplingOptions``."""
+"""Method to keep a new plan consistent with the previous one; see ``SamplingOptions``."""
 
 Decay = Literal["exponential", "linear", "none"]
-"""How the weight of the previous plan falls over the overlap: the steps that both plans have."""
+"""Decay of the previous plan's weight over the overlap: the steps that both plans have."""
 
 _OPTIONS_OF = {
     "bid": ("samples", "bid_decay"),
@@ -29,7 +29,7 @@ _OPTIONS_OF = {
 
 @settings
 class SamplingOptions:
-    """How to sample plans.
+    """Options of sampling plans.
 
     Raises:
         ConfigError: Two settings contradict each other.

@@ -9,14 +9,16 @@ from tasks.errors import list_some
 
 Shape = tuple[int, ...]
 
-_FREQUENCIES = 256
+FREQUENCIES = 256
+"""Width of a scalar's sines and cosines, before its embedder."""
+
 _MAX_ADAPTOR_DIGITS = 3
 
 
 def tensor_count(config: RDTConfig) -> int:
     """Count the tensors without listing them: a config from a stranger may ask for any depth."""
     adaptors = (config.lang_adaptor, config.img_adaptor, config.state_adaptor)
-    return 3 + 8 + 21 * config.depth + 5 + 2 * sum(map(_linears, adaptors))
+    return 3 + 8 + 21 * config.depth + 5 + 2 * sum(map(adaptor_linears, adaptors))
 
 
 def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
@@ -29,7 +31,7 @@ def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
         "model.final_layer.norm_final.weight": (hidden,),
     }
     for embedder in ("model.t_embedder.mlp", "model.freq_embedder.mlp"):
-        shapes.update(_linear(f"{embedder}.0", _FREQUENCIES, hidden))
+        shapes.update(_linear(f"{embedder}.0", FREQUENCIES, hidden))
         shapes.update(_linear(f"{embedder}.2", hidden, hidden))
     for index in range(config.depth):
         shapes.update(_block(f"model.blocks.{index}", hidden, hidden // config.num_heads))
@@ -60,6 +62,14 @@ def shape_differences(model: Mapping[str, Shape], file: Mapping[str, Shape]) -> 
     return "; ".join(part for part in parts if part)
 
 
+def adaptor_linears(kind: str) -> int:
+    """Count the linears of an adaptor; 0 for a kind that does not exist."""
+    if kind == "linear":
+        return 1
+    match = re.fullmatch(rf"mlp([1-9]\d{{0,{_MAX_ADAPTOR_DIGITS - 1}}})x_gelu", kind)
+    return int(match[1]) if match else 0
+
+
 def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", (outputs, inputs)
     yield f"{name}.bias", (outputs,)
@@ -83,13 +93,5 @@ def _adaptor(name: str, kind: str, inputs: int, hidden: int) -> Iterator[tuple[s
     if kind == "linear":
         yield from _linear(name, inputs, hidden)
         return
-    for index in range(_linears(kind)):
+    for index in range(adaptor_linears(kind)):
         yield from _linear(f"{name}.{2 * index}", inputs if index == 0 else hidden, hidden)
-
-
-def _linears(kind: str) -> int:
-    """Count the linears of an adaptor; 0 for a kind that does not exist."""
-    if kind == "linear":
-        return 1
-    match = re.fullmatch(rf"mlp([1-9]\d{{0,{_MAX_ADAPTOR_DIGITS - 1}}})x_gelu", kind)
-    return int(match[1]) if match else 0

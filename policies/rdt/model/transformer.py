@@ -6,16 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from policies.rdt.model.blocks import (
-    Block,
-    FinalLayer,
-    ScalarEmbedder,
-    build_adaptor,
-    condition_positions,
-    sequence_positions,
-)
+from policies.rdt.model.blocks import Block, FinalLayer, ScalarEmbedder, build_adaptor
 from policies.rdt.model.config import Norm, RDTConfig
 from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
+from policies.rdt.model.positions import condition_positions, sequence_positions
 
 KeysValues = tuple[tuple[Tensor, Tensor], ...]
 
