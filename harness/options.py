@@ -144,7 +144,7 @@ def _typed(value: Any) -> str | None:
 
 
 Convention = Literal["before_action", "after_action"]
-"""``tasks.demos.file.Convention``, without importing h5py."""
+"""``tasks.demos.schema.Convention``, without importing h5py."""
 
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)]
 """Numbers, also as text such as ``0,3`` or ``0-4``."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from training.losses import SampledError, SlotRow
+from training.losses import SlotRow
 from training.monitoring.evaluation import EvaluationOutcome
+from training.monitoring.sampled_error import SampledError
 
 
 @dataclass(frozen=True, kw_only=True)

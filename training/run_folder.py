@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.folder import clear_leftovers, is_free
+from results.resumption import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json, write_text
 from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig
-from training.monitoring.evaluation import NOT_EVALUATED, SUCCESS
+
+SUCCESS = "success"
+"""Key of a checkpoint's extra, and of a line of the log."""
+
+NOT_EVALUATED = "not judged"
+"""Event in the log where an evaluation failed."""
 
 
 class RunFolder:

@@ -14,8 +14,8 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from training.checkpoint_manager import TrainingState
 from training.config import TrainingConfig
 from training.launch import fsdp_enabled
-from training.optimisation import (
-    ExponentialMovingAverage,
+from training.optimisation import ExponentialMovingAverage
+from training.sharding import (
     gather_tensors,
     shard_like,
     shard_moments,

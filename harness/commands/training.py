@@ -10,8 +10,8 @@ from harness.commands import Switch
 from harness.display import console
 from harness.training_stage import best_checkpoint, train_with_bar
 from training.config import TrainingConfig
-from training.config_sections import AugmentationSettings
-from training.monitoring.evaluation import draw_report
+from training.data_settings import AugmentationSettings
+from training.monitoring.report import draw_report
 
 
 def train_command(

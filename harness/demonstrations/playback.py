@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.demos.motion import (
     Contacts,
     contact_phases,
@@ -16,6 +15,7 @@ from tasks.demos.motion import (
     motion_phases,
     phases_to_json,
 )
+from tasks.demos.schema import PHASES_ATTRIBUTE
 from tasks.demos.start import start_attributes
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray

@@ -22,9 +22,10 @@ from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
-from tasks.demos.file import INTENDED, DemoFile, open_demo_file
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_task
 from tasks.demos.motion import noops, pauses
+from tasks.demos.schema import INTENDED
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json

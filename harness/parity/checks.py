@@ -14,9 +14,9 @@ from harness.parity.robot import check_robot
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
-from tasks.demos.file import Convention
 from tasks.demos.folders import find_demo_files, named_suites, named_task
 from tasks.demos.reader import Recording, read_recording
+from tasks.demos.schema import Convention
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import Protocol, get_protocol

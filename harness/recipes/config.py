@@ -21,7 +21,7 @@ from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
 from policies.fusion import Fusion, parse_fusion
 from policies.registry import PolicyConfig
-from results.folder import is_free
+from results.resumption import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings

@@ -7,7 +7,7 @@ from results.comparison.comparison import ComparedRun, Comparison
 from results.comparison.pairs import Flip, PairComparison
 from results.formatting import short, spans
 from results.statistics.intervals import Estimate
-from results.statistics.significance import ALPHA, POWER
+from results.statistics.power import ALPHA, POWER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,12 @@ from pathlib import Path
 
 from results.records import EpisodeKey, EpisodeRecord
 from results.statistics.intervals import Estimate, difference_interval
-from results.statistics.significance import (
-    PairCounts,
-    compact_letters,
+from results.statistics.power import (
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
-    holm,
-    mcnemar,
 )
+from results.statistics.significance import PairCounts, compact_letters, holm, mcnemar
 
 Outcomes = Mapping[EpisodeKey, bool]
 """Whether each episode that counts succeeded."""

@@ -14,7 +14,7 @@ from typing import Any
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
 from results.records import EpisodeRecord, RunInfo, most_frequent_error
 from results.statistics.intervals import rate_interval
-from results.statistics.significance import detectable_difference
+from results.statistics.power import detectable_difference
 
 LoadedRun = tuple[RunInfo, Sequence[EpisodeRecord]]
 """A run as ``load_run`` returns it."""

@@ -20,8 +20,8 @@ from harness.parity.metrics import check_instruction, check_sentence
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
-from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.demos.reader import read_recording
+from tasks.demos.schema import PHASES_ATTRIBUTE
 from tasks.errors import none_failed
 from tasks.protocols import get_protocol
 from tasks.simulation.simulator import Simulator

@@ -24,7 +24,7 @@ from training.augmentation.photometric import (
     shift_images,
     uniform,
 )
-from training.config_sections import AugmentationSettings
+from training.data_settings import AugmentationSettings
 
 _MOST_NOISE = 12.75
 _NOISES = ("gaussian", "laplace", "poisson")

@@ -15,7 +15,6 @@ from tasks.demos.reader import Demo, read_demo
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.files import sha256
-from training.config_sections import DataSettings
 from training.data.images import (
     CameraSlots,
     DemoImages,
@@ -25,6 +24,7 @@ from training.data.images import (
     Prepare,
     scan_images,
 )
+from training.data_settings import DataSettings
 
 _MEMORY_BYTES = 2 << 30
 """Images kept in memory unless --pictures says otherwise."""

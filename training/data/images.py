@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from policies.rdt.encoders.images import BACKGROUND
-from tasks.demos.file import PICTURES, DemoFile
+from tasks.demos.file import DemoFile
 from tasks.demos.reader import Demo
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.errors import ConfigError
 
 Prepare = Callable[[Any], Tensor]
@@ -86,7 +87,7 @@ class LazyImages:
         try:
             group = _open_in_process(self._path)[f"data/{self._name}/obs"]
             for camera in self._slots.shown:
-                frames = group[PICTURES[camera]][unique][inverse][:, ::-1, ::-1]
+                frames = group[IMAGE_DATASETS[camera]][unique][inverse][:, ::-1, ::-1]
                 stacked.append(self._prepare(np.ascontiguousarray(frames)))
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(
@@ -119,7 +120,7 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
     for name in file.demos():
         _check_cameras(file, f"data/{name}/obs", cameras)
         for camera in cameras:
-            dataset = file.pictures(f"data/{name}/obs/{PICTURES[camera]}")
+            dataset = file.images(f"data/{name}/obs/{IMAGE_DATASETS[camera]}")
             file.refuse_blank(dataset)
             count += dataset.shape[0]
             sizes.add(int(dataset.shape[1]))
@@ -127,13 +128,13 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
 
 
 def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
-    present = [camera for camera, key in PICTURES.items() if file.has(f"{group}/{key}")]
+    present = [camera for camera, key in IMAGE_DATASETS.items() if file.has(f"{group}/{key}")]
     lacking = [camera for camera in cameras if camera not in present]
     usable = [camera for camera in cameras if camera in present]
     if lacking and usable:
         raise ConfigError(
             f"The demo file '{file.path}' has no pictures of the camera {', '.join(lacking)} "
-            f"({group}/{PICTURES[lacking[0]]}). There: {', '.join(present)}. Fix: --cameras "
+            f"({group}/{IMAGE_DATASETS[lacking[0]]}). There: {', '.join(present)}. Fix: --cameras "
             f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
         )
 

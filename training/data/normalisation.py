@@ -9,10 +9,10 @@ import numpy.typing as npt
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.actions.slots import Method
-from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
+from tasks.demos.schema import Targets
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 
 LEAST_SCALE = 1e-2
 """Smallest scale of a slot, in its own units: metres, radians, LIBERO's numbers for a delta. A slot

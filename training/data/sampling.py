@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
-from training.config_sections import DataSettings
 from training.data.windows import DemoWindows, Window
+from training.data_settings import DataSettings
 
 Weights = npt.NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import Batch
 from tasks.demos.reader import Demo
 from tasks.observation import CONTROL_HZ
-from training.config_sections import DataSettings
 from training.data.demo_files import LoadedDemo
+from training.data_settings import DataSettings
 
 _MOTION_RAD = 0.01
 

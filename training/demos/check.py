@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import (
-    INTENDED,
-    OBSERVATIONS,
-    PHASES_ATTRIBUTE,
-    PICTURES,
-    Convention,
-    DemoFile,
-    open_demo_file,
-)
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import noops, pauses, phases_from
+from tasks.demos.schema import IMAGE_DATASETS, INTENDED, OBSERVATIONS, PHASES_ATTRIBUTE, Convention
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError, Finding, Status, failure
@@ -68,7 +61,7 @@ def _read(
     rows: dict[str, tuple[int, ...]] = {"actions": (7,), "robot_states": (9,)}
     optional: dict[str, tuple[int | None, ...]] = {"states": (None,), INTENDED: (7,)}
     for key, row in OBSERVATIONS.items():
-        if key not in PICTURES.values():
+        if key not in IMAGE_DATASETS.values():
             optional[f"obs/{key}"] = row
     rows["obs/joint_states"] = (7,)
     optional.pop("obs/joint_states")
@@ -200,14 +193,14 @@ def _timing(contents: _Contents) -> Finding:
 def _pictures(contents: _Contents) -> Finding:
     sizes: set[tuple[int, ...]] = set()
     views: list[Any] = []
-    there = [c for c, key in PICTURES.items() if _everywhere(contents, f"obs/{key}")]
+    there = [c for c, key in IMAGE_DATASETS.items() if _everywhere(contents, f"obs/{key}")]
     for name in contents.names:
         steps = len(contents.arrays[name].get("actions", ())) or None
-        for key in (PICTURES[camera] for camera in there or PICTURES):
-            dataset = contents.file.pictures(f"data/{name}/obs/{key}", steps=steps)
+        for key in (IMAGE_DATASETS[camera] for camera in there or IMAGE_DATASETS):
+            dataset = contents.file.images(f"data/{name}/obs/{key}", steps=steps)
             contents.file.refuse_blank(dataset)
             sizes.add(dataset.shape[1:3])
-            if key == PICTURES["agentview"] and len(views) < 5:
+            if key == IMAGE_DATASETS["agentview"] and len(views) < 5:
                 robot = contents.arrays[name].get("robot_states")
                 if robot is not None:
                     views.append((contents.file.read(dataset), robot[:, 2:5]))
@@ -215,7 +208,7 @@ def _pictures(contents: _Contents) -> Finding:
         return _line("", "failed", f"several sizes: {sorted(sizes)}", "Render them alike")
     height, width = next(iter(sizes))
     view = camera_view(views)
-    if view in (None, "raw") and len(there) < len(PICTURES):
+    if view in (None, "raw") and len(there) < len(IMAGE_DATASETS):
         return _line(
             "",
             "warning",

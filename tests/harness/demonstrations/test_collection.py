@@ -25,8 +25,8 @@ from policies.interface import PlanRequest, UnsupportedGoalError
 from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.folder import load_run
-from tasks.demos.file import PICTURES
 from tasks.demos.reader import read_demos
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError, ResultsError
 from tasks.observation import CAMERAS
@@ -96,7 +96,7 @@ def test_demos_show_what_the_environment_shows_and_succeed(file: Path) -> None:
             np.testing.assert_array_equal(simulator.get_state(), states[step])
             np.testing.assert_array_equal(observation["joint_pos"], demo.joint_pos[step])
             if step in (0, 1, 50, demo.steps - 1):
-                for camera in PICTURES:
+                for camera in IMAGE_DATASETS:
                     np.testing.assert_array_equal(observation[camera], demo.pictures[camera][step])
             near = step + 1 in (1, 50, demo.steps - 1)
             observation = simulator.step(action, cameras=CAMERAS if near else ())

@@ -15,8 +15,8 @@ from tests.training.demo_files import write_collected, write_file
 from tests.training.tiny import save_tiny
 from tests.training.windows import load
 from training.config import TrainingConfig
-from training.config_sections import DataSettings
 from training.data.demo_files import choose_demos
+from training.data_settings import DataSettings
 from training.run_folder import RunFolder
 from training.setup import set_up
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
 from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights
 from training.data.windows import IndexedDemo
+from training.data_settings import DataSettings
 
 
 def data(*demos: dict[str, object]) -> SimpleNamespace:

@@ -13,8 +13,8 @@ from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
 from tests.training.windows import LAYOUT, load, windows_of
-from training.config_sections import DataSettings
 from training.data.windows import mask_conditions
+from training.data_settings import DataSettings
 from training.setup import instruction_notes
 
 ARM = slice(39, 45)

@@ -4,19 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from policies.rdt.checkpoint.storage import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.evaluators import ScriptedEvaluator, calls
-from tests.training.test_trainer_resume import run_apart, same, state
+from tests.training.runs import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
 from training.monitoring import best_checkpoint as selection
-from training.monitoring.evaluation import draw_report, is_better, read_log
+from training.monitoring.evaluation import is_better
+from training.monitoring.report import read_log
 from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
@@ -218,29 +217,3 @@ def test_settings_that_would_do_nothing_are_refused(settings: dict[str, Any]) ->
     assert not Path(settings["out"]).exists()
     with pytest.raises(ConfigError, match=r"--eval-exec-horizon, --eval-workers without"):
         TrainingConfig(**(settings | {"eval_every": 0, "eval_exec_horizon": 8, "eval_workers": 1}))
-
-
-def test_the_report_draws_success_with_its_intervals(tmp_path: Path) -> None:
-    rate = {"k": 1, "n": 4, "low": 0.05, "high": 0.7}
-    broken = {"k": 0, "n": 0, "low": 0.0, "high": 1.0}
-    success = rate | {
-        "errors": 4,
-        "best": True,
-        "conditions": "a",
-        "per_task": {"libero_object 0": rate, "libero_object 1": broken},
-    }
-    curve = {"loss": 1.0, "lr": 1e-3, "gradient_norm": 1.0, "samples_per_s": 9.0}
-    entries = [
-        {"update": 10, **curve},
-        {"update": 10, "success": success},
-        {"event": "not judged", "update": 15, "problem": "x"},
-        {"update": 20, "success": success | {"conditions": "b", "k": 4, "high": 1.0}},
-    ]
-    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    assert [entry["update"] for entry in read_log(tmp_path)] == [10, 10, 20]
-    drawn = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
-    plain = "\n".join(map(json.dumps, entries[:1]))
-    (tmp_path / "train.jsonl").write_text(plain)
-    without = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
-    assert drawn.shape[1] > without.shape[1]
-    assert drawn[:, without.shape[1] :].std() > 5

@@ -1,7 +1,8 @@
 """Rules on cameras, orientation, sizes, history and augmentation of images."""
 
-from training.audit.facts import Facts, MissingFact, PolicyInterface
+from training.audit.facts import Facts, MissingFact
 from training.audit.rules.rule import Violation, rule
+from training.audit.sections import PolicyInterface
 
 _CAMERA_SLOTS = (
     "RDT's picture slots have learnt meanings (external, right wrist, left wrist). A slot that "

@@ -8,9 +8,9 @@ from typing import Any
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, FRESH_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout, parse_layout
 from tasks.errors import ConfigError
-from training.audit.facts import Gripper
+from training.audit.sections import Gripper
 from training.audit.sources.extracted import ExtractedFacts
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 
 _HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
 """Widths of the published networks."""

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.errors import ConfigError, first_mistake
-from training.audit.facts import SECTIONS, Facts
+from training.audit.facts import Facts
+from training.audit.sections import SECTIONS
 
 _LARGEST = 1e15
 

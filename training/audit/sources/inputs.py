@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError, unknown_name
-from training.audit.facts import SECTIONS, fact_names
+from training.audit.sections import SECTIONS, fact_names
 from training.audit.sources.extracted import ALLOWED, ExtractedFacts, camera_name, naming_source
 from training.audit.sources.own_evaluation import read_recipe, read_run
 from training.audit.sources.own_training import read_checkpoint, read_training

@@ -47,7 +47,7 @@ def base(tmp_path: Path) -> dict[str, object]:
 
 
 def sharded(settings: dict[str, object]) -> None:
-    run_apart(settings, launch=LAUNCH, program="tests.training.distributed.run_sharded")
+    run_apart(settings, launch=LAUNCH, program="tests.training.run_sharded")
 
 
 def assert_close(one: object, two: object) -> None:

@@ -1,6 +1,6 @@
 """Trains as it is told and notes how many numbers this process kept.
 
-python -m tests.training.distributed.run_sharded SETTINGS.json 0
+python -m tests.training.run_sharded SETTINGS.json 0
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.training.run_killed import main
 from training import trainer
-from training.optimisation import local_shard
+from training.sharding import local_shard
 from training.trained_weights import TrainedWeights
 
 

@@ -5,8 +5,8 @@ import torch
 
 from policies.rdt.encoders.images import BACKGROUND
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
 from training.data.windows import add_state_noise, mask_conditions
+from training.data_settings import DataSettings
 
 CAMERAS = ("agentview", "wrist")
 COUNT = 4000
