@@ -203,7 +203,7 @@ def _act(
             instruction=observation["instruction"],
             seed=plan_seed(key, plans),
             step=before,
-            previous=executor.rest,
+            previous=executor.remaining,
             episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
         )
         actions = executor.add(planner.plan(request))[: env.max_steps - before]

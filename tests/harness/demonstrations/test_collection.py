@@ -264,7 +264,7 @@ def test_a_task_that_fails_too_often_or_is_beyond_the_expert_has_a_problem(tmp_p
     assert job.close().rejected == {"a grasp failed": 13}
     beyond = task_attempts(tmp_path, demos=2)
     assert beyond.start() == 0
-    error = UnsupportedGoalError(["fly", "bowl"], ["on"])
+    error = UnsupportedGoalError.of(["fly", "bowl"], ["on"])
     assert list(beyond.finish(_outcome(error))) == []
     assert beyond.start() is None
     found = beyond.close()
