@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from policies.rdt.actions.slots import Method
-from tasks.demos.file import Convention, Targets
+from tasks.demos.schema import Convention, Targets
 from tasks.errors import ConfigError
 from tasks.settings import changed_options, settings
 from tasks.suites import Instructions

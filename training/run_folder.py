@@ -11,7 +11,12 @@ from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json, write_text
 from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig
-from training.monitoring.evaluation import NOT_EVALUATED, SUCCESS
+
+SUCCESS = "success"
+"""Key of a checkpoint's extra, and of a line of the log."""
+
+NOT_EVALUATED = "not judged"
+"""Event in the log where an evaluation failed."""
 
 
 class RunFolder:

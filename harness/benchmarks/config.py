@@ -1,4 +1,4 @@
-"""What benchmarks measure; their options stand here once."""
+"""The options of the benchmarks."""
 
 from pathlib import Path
 from typing import Literal

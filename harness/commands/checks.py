@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from harness.commands import Flat, Switch
-from harness.display import findings_table, progress_bar, results_console
+from harness.display import findings_table, progress_bar, reasoned_findings_table, results_console
 from harness.parity.config import ParityConfig
 from harness.processes import worker_variables
 from tasks.errors import SEVERITIES, Severity, none_failed
@@ -204,7 +204,7 @@ def _print_audit(result: "AuditResult", least: Severity) -> None:
     console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: SEVERITIES.index(least) + 1]
     findings = [f for f in result.findings if f.status in shown]
-    console.print(findings_table(findings, reasons=("expected", "why", "source")))
+    console.print(reasoned_findings_table(findings))
     counts = ", ".join(f"{result.count(s)} {s}" for s in SEVERITIES)
     console.print(f"\n{counts}. {len(result.passed)} rules found nothing.", style="bold")
     for note in result.notes:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from results.formatting import visible
-from tasks.demos.file import Convention
 from tasks.demos.motion import Phase, hand_speed
 from tasks.demos.reader import Demo, read_demos
+from tasks.demos.schema import Convention
 from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 

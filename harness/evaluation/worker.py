@@ -229,7 +229,7 @@ def _run(
 ) -> EpisodeRecord:
     subscribers: list[Subscriber] = []
     if job.record:
-        from harness.video import VideoWriter
+        from harness.evaluation.video import VideoWriter
 
         subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
     return run_episode(

@@ -2,8 +2,8 @@
 
 from itertools import groupby
 
-from harness.commands.results import print_leaderboard
 from harness.display import console
+from harness.leaderboard import print_leaderboard
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun, RecipeStage

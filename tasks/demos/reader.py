@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import (
-    INTENDED,
-    PHASES_ATTRIBUTE,
-    PICTURES,
-    Convention,
-    DemoFile,
-    Targets,
-    open_demo_file,
-)
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import Phase, motion_phases, phases_from
+from tasks.demos.schema import IMAGE_DATASETS, INTENDED, PHASES_ATTRIBUTE, Convention, Targets
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray, Image, RobotState
@@ -85,7 +78,7 @@ def read_demos(
     *,
     convention: Convention | None = None,
     pictures: bool = True,
-    cameras: Sequence[str] = tuple(PICTURES),
+    cameras: Sequence[str] = tuple(IMAGE_DATASETS),
     instructions: Instructions = "name",
 ) -> Iterator[Demo]:
     """Read one file, a demonstration at a time.
@@ -127,7 +120,7 @@ def read_demo(
     instruction: str,
     convention: Convention,
     *,
-    cameras: Sequence[str] = tuple(PICTURES),
+    cameras: Sequence[str] = tuple(IMAGE_DATASETS),
 ) -> Demo:
     """Read one demonstration of an open file.
 
@@ -151,7 +144,7 @@ def read_demo(
     joints = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
     pictures = {}
     for camera in cameras:
-        dataset = file.pictures(f"{place}/obs/{PICTURES[camera]}", steps=steps)
+        dataset = file.images(f"{place}/obs/{IMAGE_DATASETS[camera]}", steps=steps)
         pictures[camera] = np.ascontiguousarray(file.read(dataset)[seen][:, ::-1, ::-1])
     actions = np.clip(actions[acted].astype(np.float64), -1.0, 1.0)
     noted = file.json(file.group(place), PHASES_ATTRIBUTE)

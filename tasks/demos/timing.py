@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tasks.demos.file import CONVENTION_ATTRIBUTE, Convention, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import CONVENTION_ATTRIBUTE, Convention
 from tasks.observation import ACTION_DIM, FloatArray
 
 _PAST = 2

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from policies.rdt.encoders.images import BACKGROUND
-from tasks.demos.file import PICTURES, DemoFile
+from tasks.demos.file import DemoFile
 from tasks.demos.reader import Demo
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.errors import ConfigError
 
 Prepare = Callable[[Any], Tensor]
@@ -81,7 +82,7 @@ class LazyImages:
         try:
             group = _open_in_process(self._path)[f"data/{self._name}/obs"]
             for camera in self._slots.shown:
-                frames = group[PICTURES[camera]][unique][inverse][:, ::-1, ::-1]
+                frames = group[IMAGE_DATASETS[camera]][unique][inverse][:, ::-1, ::-1]
                 stacked.append(self._prepare(np.ascontiguousarray(frames)))
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(
@@ -109,7 +110,7 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
     for name in file.demos():
         _check_cameras(file, f"data/{name}/obs", cameras)
         for camera in cameras:
-            dataset = file.pictures(f"data/{name}/obs/{PICTURES[camera]}")
+            dataset = file.images(f"data/{name}/obs/{IMAGE_DATASETS[camera]}")
             file.refuse_blank(dataset)
             count += dataset.shape[0]
             sizes.add(int(dataset.shape[1]))
@@ -117,13 +118,13 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
 
 
 def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
-    present = [camera for camera, key in PICTURES.items() if file.has(f"{group}/{key}")]
+    present = [camera for camera, key in IMAGE_DATASETS.items() if file.has(f"{group}/{key}")]
     missing = [camera for camera in cameras if camera not in present]
     usable = [camera for camera in cameras if camera in present]
     if missing and usable:
         raise ConfigError(
             f"The demo file '{file.path}' has no pictures of the camera {', '.join(missing)} "
-            f"({group}/{PICTURES[missing[0]]}). There: {', '.join(present)}. Fix: --cameras "
+            f"({group}/{IMAGE_DATASETS[missing[0]]}). There: {', '.join(present)}. Fix: --cameras "
             f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
         )
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.actions.slots import Method
-from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
+from tasks.demos.schema import Targets
 from tasks.errors import ConfigError
 from training.data_settings import DataSettings
 

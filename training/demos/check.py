@@ -7,16 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import (
-    INTENDED,
-    PHASES_ATTRIBUTE,
-    PICTURES,
-    Convention,
-    DemoFile,
-    open_demo_file,
-)
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import noops, pauses, phases_from
+from tasks.demos.schema import IMAGE_DATASETS, INTENDED, PHASES_ATTRIBUTE, Convention
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError, Finding
@@ -135,14 +129,14 @@ def _timing(contents: DemoContents) -> Finding:
 def _pictures(contents: DemoContents) -> Finding:
     sizes: set[tuple[int, ...]] = set()
     views: list[Any] = []
-    cameras = [c for c, key in PICTURES.items() if _everywhere(contents, f"obs/{key}")]
+    cameras = [c for c, key in IMAGE_DATASETS.items() if _everywhere(contents, f"obs/{key}")]
     for name in contents.names:
         steps = contents.steps(name) or None
-        for key in (PICTURES[camera] for camera in cameras or PICTURES):
-            dataset = contents.file.pictures(f"data/{name}/obs/{key}", steps=steps)
+        for key in (IMAGE_DATASETS[camera] for camera in cameras or IMAGE_DATASETS):
+            dataset = contents.file.images(f"data/{name}/obs/{key}", steps=steps)
             contents.file.refuse_blank(dataset)
             sizes.add(dataset.shape[1:3])
-            if key == PICTURES["agentview"] and len(views) < 5:
+            if key == IMAGE_DATASETS["agentview"] and len(views) < 5:
                 robot = contents.arrays[name].get("robot_states")
                 if robot is not None:
                     views.append((contents.file.read(dataset), robot[:, 2:5]))
@@ -150,7 +144,7 @@ def _pictures(contents: DemoContents) -> Finding:
         return _failed(f"several sizes: {sorted(sizes)}", "Render them alike")
     height, width = next(iter(sizes))
     view = camera_view(views)
-    if view in (None, "raw") and len(cameras) < len(PICTURES):
+    if view in (None, "raw") and len(cameras) < len(IMAGE_DATASETS):
         return _warning(
             f"{height}×{width}, of {', '.join(cameras)} alone",
             f"Train with --cameras {' '.join(cameras)}, or render all: "

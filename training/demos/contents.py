@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tasks.demos.file import INTENDED, OBSERVATIONS, PICTURES, Convention, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import IMAGE_DATASETS, INTENDED, OBSERVATIONS, Convention
 from tasks.errors import ConfigError, Finding, Status, failure
 
 _NEEDED: dict[str, tuple[int, ...]] = {
@@ -18,7 +19,7 @@ _OPTIONAL: dict[str, tuple[int | None, ...]] = {
     **{
         f"obs/{key}": row
         for key, row in OBSERVATIONS.items()
-        if key not in PICTURES.values() and key != "joint_states"
+        if key not in IMAGE_DATASETS.values() and key != "joint_states"
     },
 }
 """Shapes of the rows of arrays, by LIBERO's names."""

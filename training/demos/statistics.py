@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import PICTURES, Convention, open_demo_file
+from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import gripper_phases, noops
 from tasks.demos.reader import read_demos
+from tasks.demos.schema import IMAGE_DATASETS, Convention
 from tasks.demos.timing import stated_convention, timing_evidence
 from tasks.observation import ACTION_DIM, FloatArray
 
@@ -74,8 +75,8 @@ def demo_statistics(path: Path) -> DemoStatistics:
         stated, evidence = stated_convention(file), timing_evidence(file)
         names = file.demos()
         sizes = {
-            camera: file.pictures(f"data/{names[0]}/obs/{key}").shape[1:3]
-            for camera, key in PICTURES.items()
+            camera: file.images(f"data/{names[0]}/obs/{key}").shape[1:3]
+            for camera, key in IMAGE_DATASETS.items()
             if file.has(f"data/{names[0]}/obs/{key}")
         }
         provenance = file.provenance()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.demos.file import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import CONVENTION_ATTRIBUTE, IMAGE_DATASETS, INTENDED, TAG
 from tasks.files import atomic_file
 from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
@@ -64,7 +65,7 @@ def write_demo(
     }
     if intended is not None:
         datasets[INTENDED] = np.asarray(intended, dtype=np.float64)
-    for camera, name in PICTURES.items():
+    for camera, name in IMAGE_DATASETS.items():
         pictures = np.stack([o[camera] for o in observations])  # type: ignore[literal-required]
         if orientation == "rotate180":
             pictures = pictures[:, ::-1, ::-1]

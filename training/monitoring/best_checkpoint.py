@@ -15,15 +15,13 @@ from policies.rdt.checkpoint.storage import load_extra, save_extra
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.monitoring.evaluation import (
-    NOT_EVALUATED,
-    SUCCESS,
     Candidate,
     EvaluationOutcome,
     Evaluator,
     is_better,
 )
 from training.monitoring.log import Log
-from training.run_folder import RunFolder
+from training.run_folder import NOT_EVALUATED, SUCCESS, RunFolder
 
 _TIMEOUT = timedelta(days=30)
 """How long other processes wait for an evaluation; the default of backends is minutes."""

@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from policies.rdt.checkpoint.contract import Contract  # its import takes torch
 
 
-SUCCESS = "success"
-"""Key of a result in a checkpoint's extra and in the log."""
-
-NOT_EVALUATED = "not judged"
-"""Event in the log where an evaluation failed."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A checkpoint to evaluate.

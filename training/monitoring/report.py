@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ConfigError
-from training.monitoring.evaluation import SUCCESS
+from training.run_folder import SUCCESS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

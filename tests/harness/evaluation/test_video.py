@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from harness.evaluation.rollout import run_episode
-from harness.video import VideoWriter, video_name
+from harness.evaluation.video import VideoWriter, video_name
 from policies.executor import PlanExecutor
 from results.records import EpisodeKey
 from tests.harness.doubles import EchoEnvironment, LocalPlanner, RecordingPolicy
