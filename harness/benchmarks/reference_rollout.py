@@ -117,7 +117,7 @@ def _play(
             instruction=protocol.instruction_of(task),
             seed=plan_seed(key, plans),
             step=steps,
-            previous=executor.rest,
+            previous=executor.remaining,
         )
         for action in executor.add(policy.plan([request])[0])[: limit - steps]:
             hand = seen["robot0_eef_pos"], seen["robot0_eef_quat"]

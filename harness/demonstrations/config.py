@@ -85,7 +85,7 @@ class CollectionConfig:
         )
 
     def recipe(self) -> dict[str, Any]:
-        """Return what determines the demonstrations, as plain data."""
+        """Return the settings that determine the demonstrations, as plain data."""
         plain = asdict(self)
         for name in ("out", "workers", "tasks"):
             del plain[name]
@@ -110,5 +110,5 @@ class RegenerationConfig:
     """Processes; the files do not depend on their number."""
 
     def recipe(self) -> dict[str, Any]:
-        """Return what determines the result, as plain data."""
+        """Return the settings that determine the result, as plain data."""
         return {name: value for name, value in asdict(self).items() if name != "workers"}

@@ -169,8 +169,8 @@ def _grip_errors(dry_run: DryRun, actions: FloatArray) -> dict[str, float]:
     errors = {}
     for name in names[2:] if unsigned else names[:2]:
         meant = np.column_stack([actions[:, :6], GRIPS[name](grips)])
-        found = [_fingers_off(dry_run, meant, start) for start in sorted(starts)]
-        errors[name] = float(np.mean(found))
+        offsets = [_fingers_off(dry_run, meant, start) for start in sorted(starts)]
+        errors[name] = float(np.mean(offsets))
     return errors
 
 

@@ -91,16 +91,18 @@ def state_maps(runs: Sequence[ReportRun], anchors: Anchors) -> list[StateMap]:
     """
     maps: list[StateMap] = []
     for suite in suites_of(runs):
-        mine = [run for run in runs if suite in run.info.tasks]
-        states = sorted({record.init_state for run in mine for record in run.of_suite(suite)})
+        runs_of_suite = [run for run in runs if suite in run.info.tasks]
+        states = sorted(
+            {record.init_state for run in runs_of_suite for record in run.of_suite(suite)}
+        )
         if not states:
             continue
-        if len(tasks_of(mine, suite)) == 1:
-            maps.append(_of_one_task(mine, suite, states, anchors))
+        if len(tasks_of(runs_of_suite, suite)) == 1:
+            maps.append(_of_one_task(runs_of_suite, suite, states, anchors))
             continue
-        if len(mine) > 1:
-            maps.append(_together(mine, suite, states))
-        maps += [_of_run(run, suite, states, anchors) for run in mine]
+        if len(runs_of_suite) > 1:
+            maps.append(_together(runs_of_suite, suite, states))
+        maps += [_of_run(run, suite, states, anchors) for run in runs_of_suite]
     return maps
 
 

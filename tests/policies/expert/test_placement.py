@@ -5,7 +5,6 @@ import pytest
 
 from policies.expert import placement
 from policies.expert.geometry import OrientedBoxes
-from policies.expert.grasp_candidates import DOWN
 from policies.expert.placement import (
     Destination,
     Placement,
@@ -18,7 +17,7 @@ from policies.expert.placement import (
     resting_pose,
     share_region,
 )
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
+from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
 
 HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 TABLE = 0.8
@@ -52,16 +51,10 @@ class Held:
     def rotation(self, name):
         return np.eye(3)
 
-    def body(self, name):
-        return 1
-
-    def subtree(self, body):
-        return np.array([body])
-
     def object_boxes(self, name):
         return self.block
 
-    def obstacles(self, without=None):
+    def surroundings(self, name):
         return self.blocks
 
     def gripper_boxes(self, gap, hand=True):

@@ -5,8 +5,7 @@ import pytest
 
 from policies.expert import slide
 from policies.expert.geometry import OrientedBoxes
-from policies.expert.grasp_candidates import DOWN
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
+from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
 from policies.expert.slide import is_leaning, nudge
 from policies.interface import PlanningError
 

@@ -16,8 +16,7 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network
 from policies.rdt.model.sampling import SamplingOptions
-from policies.rdt.options import RDTOptions
-from policies.rdt.policy import RDTPolicy
+from policies.rdt.policy import RDTOptions, RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import Observation
 

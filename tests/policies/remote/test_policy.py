@@ -138,6 +138,7 @@ def test_actions_are_clipped_as_the_controller_does() -> None:
         ({"actions": write_array(np.zeros((1, 10, 7)))}, r"shape \(1, 10, 7\)"),
         ({"plan": 1, "timing": 2}, r"no array 'actions', but \['plan', 'timing'\]"),
         ([1, 2], "no array 'actions', but list"),
+        (5, "no array 'actions', but int"),
         (b"\xc1", "1 bytes that are no message"),
         ('{"actions": [[0, 0, 0, 0, 0, 0, 0]]}', "answers in text, it seems in JSON"),
         ({"actions": b"\0" * 56}, "'actions' cannot be read .*bytes of"),

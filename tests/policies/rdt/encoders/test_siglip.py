@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from policies.rdt.encoders import siglip
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.encoders.frozen_files import change_json, write_siglip, write_t5
@@ -171,3 +172,32 @@ def test_more_cameras_than_slots_are_refused(tower: SiglipTower) -> None:
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3)
     with pytest.raises(SpecMismatchError, match="1 images per step"):
         encoder(encoder.prepare(frames(1, 1, 1, 28, 28)))
+
+
+@pytest.mark.slow
+def test_more_pictures_than_are_kept_are_encoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of many episodes, each plan one step after the one before."""
+    tower = SiglipTower(str(write_siglip(tmp_path / "tower")))
+    monkeypatch.setattr(siglip, "KEPT_IMAGES", 4)
+    encoder = SiglipImageEncoder(tower, cameras=2, slots=2).eval()
+    encoded: list[int] = []
+    encode = tower.encode
+    monkeypatch.setattr(
+        tower, "encode", lambda images: encoded.append(len(images)) or encode(images)
+    )
+    episodes = 6
+    shape = (episodes, 3, 2, 40, 40, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    torch.set_num_threads(2)  # as many images are prepared side by side
+    first = encoder(encoder.prepare(frames[:, :2]))
+    assert sum(encoded) == episodes * 2 * 2
+    encoded.clear()
+    second = encoder(encoder.prepare(frames[:, 1:]))
+    assert sum(encoded) == episodes * 2
+    torch.set_num_threads(1)
+    half = first.shape[1] // 2
+    assert torch.equal(first[:, half:], second[:, :half])
+    alone = SiglipImageEncoder(tower, cameras=2, slots=2).eval()
+    assert torch.equal(alone(alone.prepare(frames[5:6, 1:])), second[5:6])

@@ -1,7 +1,6 @@
 """The policies of docs/policies.md: extracted, registered by entry points and evaluated."""
 
 import dataclasses
-import logging
 import re
 from pathlib import Path
 
@@ -12,10 +11,8 @@ from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.environments import LiberoSpec
 from harness.evaluation.run import evaluate
-from policies.baselines import NoopPolicy
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
-from tasks.errors import SpecMismatchError
 from tasks.protocols import get_protocol
 from tests.harness.doubles import EchoEnvironment, EchoSpec
 from tests.harness.evaluation.runs import outcome
@@ -101,35 +98,3 @@ def test_they_act_in_libero(tmp_path: Path) -> None:
         asked = config(tmp_path / name, PolicyConfig(name=name), tasks=(0,), episodes=1, workers=1)
         (record,) = outcome(evaluate(asked, environments=places)).values()
         assert (record.outcome, record.steps) == ("failure", 12)
-
-
-class Slip(NoopPolicy):
-    provenence = {"trained": "yesterday"}  # noqa: RUF012 - as a stranger writes it
-    weights = "somewhere"
-
-
-class Planless:
-    spec = NoopPolicy().spec
-
-    def plann(self) -> None:
-        """Plan nothing."""
-
-
-def test_misspelt_members_are_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("policies.registry.find_factory", lambda name: Slip)
-    with caplog.at_level(logging.WARNING):
-        PolicyConfig(name="mine").build()
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert "'provenence'" in said
-    assert "Did you mean 'provenance'?" in said
-    monkeypatch.setattr("policies.registry.find_factory", lambda name: Planless)
-    with pytest.raises(SpecMismatchError, match="Did you mean 'plan' by 'plann'"):
-        PolicyConfig(name="mine").build()
-
-
-@pytest.mark.parametrize("name", ["random", "noop", "expert"])
-def test_no_policy_of_the_house_misspells(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    PolicyConfig(name=name).build()
-    assert not caplog.records

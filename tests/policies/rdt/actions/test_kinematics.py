@@ -1,13 +1,14 @@
-"""Layouts of future poses and joints, executed on the real simulator."""
+"""Commands that lead through poses, and layouts of future poses and joints in the simulator."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from policies.expert import ExpertPolicy
 from policies.interface import PlanRequest
-from policies.rdt.actions.kinematics import hand_poses
+from policies.rdt.actions.kinematics import commands_to, hand_poses, poses_after
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout
 from tasks.observation import Observation, RobotState
@@ -84,3 +85,46 @@ def test_demonstrations_are_followed_through_future_poses_and_joints() -> None:
         assert error > 0.05, "the hand does not cover a whole delta in a step"
     finally:
         simulator.close()
+
+
+LIMITS = np.array(
+    [
+        [-2.8973, 2.8973],
+        [-1.7628, 1.7628],
+        [-2.8973, 2.8973],
+        [-3.0718, -0.0698],
+        [-2.8973, 2.8973],
+        [-0.0175, 3.7525],
+        [-2.8973, 2.8973],
+    ]
+)
+
+
+def random_state(count: int = 40, seed: int = 1) -> RobotState:
+    """Give states of all orientations, half turns about each axis and w = 0 among them."""
+    rng = np.random.RandomState(seed)
+    half_turns = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.6, 0.8, 0, 0]]
+    random = Rotation.random(count, random_state=rng).as_quat()
+    fingers = rng.uniform(0.001, 0.039, (count, 1))
+    return RobotState(
+        joint_pos=rng.uniform(*LIMITS.T, (count, 7)),
+        ee_pos=rng.uniform(-0.5, 1.5, (count, 3)),
+        ee_quat=np.concatenate([random, half_turns])[-count:] if count > 10 else random,
+        gripper_qpos=np.hstack([fingers, -fingers]),
+    )
+
+
+def test_what_clipping_leaves_is_made_up_for() -> None:
+    """A jump takes as many full steps as it needs, and turns go the short way round."""
+    state = random_state(1, seed=5)
+    far = state["ee_pos"][:, None] + np.array([0.04, 0.0, -0.01])
+    half_turn = Rotation.from_rotvec([0, 0, 1.2 * np.pi]) * Rotation.from_quat(state["ee_quat"][0])
+    positions = np.repeat(far, 30, axis=1)
+    matrices = np.repeat(half_turn.as_matrix()[None, None], 30, axis=1)
+    deltas = commands_to(positions, matrices, state, 0.265)
+    assert np.abs(deltas).max() <= 1
+    assert deltas[0, :3, 0].tolist() == [1.0, 1.0, 1.0]
+    assert (deltas[0, :3, 5] == -1).all()
+    reached, turned = poses_after(deltas, state, 0.265)
+    np.testing.assert_allclose(reached[0, -1], far[0, 0], atol=1e-12)
+    np.testing.assert_allclose(turned[0, -1], half_turn.as_matrix(), atol=1e-9)
