@@ -1,9 +1,10 @@
 """Curves of the trainings of a study, read from their logs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from results.studies.records import ArmRecord, StudyRecord
@@ -86,10 +87,53 @@ def training_log(cell: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def last_errors(folder: Path, arm: ArmRecord) -> list[dict[str, Any]]:
-    """Return the last measurement of the error of sampled plans of each seed that has one."""
-    measured = [
-        [entry["sampled"] for entry in training_log(folder / cell) if "sampled" in entry]
-        for cell in arm.folders
-    ]
-    return [each[-1] for each in measured if each]
+@dataclass(frozen=True, kw_only=True)
+class ErrorRow:
+    """The error of an arm's sampled plans at the end of its trainings, a mean over seeds.
+
+    Attributes:
+        arm: Name of the arm.
+        seeds: Seeds that have been measured.
+        overall: Mean squared error in the layout's units.
+        before_goal: Of windows that begin before the first predicate of the goal is reached; None
+            where no log says it.
+        after_goal: Of the others.
+    """
+
+    arm: str
+    seeds: int
+    overall: float
+    before_goal: float | None
+    after_goal: float | None
+
+
+def error_rows(folder: Path, study: StudyRecord) -> list[ErrorRow]:
+    """Return the last errors of each arm that has any.
+
+    Args:
+        folder: The study's folder.
+        study: What it asked for.
+    """
+    rows = []
+    for arm in study.arms:
+        logs = [
+            [entry["sampled"] for entry in training_log(folder / cell) if "sampled" in entry]
+            for cell in arm.folders
+        ]
+        last = [entries[-1] for entries in logs if entries]
+        if last:
+            rows.append(
+                ErrorRow(
+                    arm=arm.name,
+                    seeds=len(last),
+                    overall=fmean(entry["overall"] for entry in last),
+                    before_goal=_mean(entry.get("before_goal") for entry in last),
+                    after_goal=_mean(entry.get("after_goal") for entry in last),
+                )
+            )
+    return rows
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

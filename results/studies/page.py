@@ -18,7 +18,7 @@ from results.studies.charts import (
 from results.studies.curves import error_curves, loss_curves
 from results.studies.measurements import Measurement
 from results.studies.records import plain_changes
-from results.studies.rendering import StudyTables, claim_lines, rate_lines
+from results.studies.rendering import StudyTables, claim_lines, error_lines, rate_lines
 from tasks.files import write_text
 
 _PAGE = "index.html"
@@ -84,6 +84,7 @@ def write_study_page(folder: Path, tables: StudyTables) -> Path:
         forests=forest_plots(base, tables.effects),
         horizons=horizon_charts(base, tables.rates),
         rates=rate_lines(tables.rates),
+        errors=error_lines(tables.errors),
         flips=list(_flips(tables)),
         curves=[
             *curve_charts(loss_curves(folder, study)),

@@ -23,6 +23,7 @@ from results.studies.analysis import (
     effect_rows,
     rate_rows,
 )
+from results.studies.curves import ErrorRow, error_rows
 from results.studies.measurements import Measurement, read_measurements
 from results.studies.records import StudyRecord, plain_changes, read_study
 
@@ -48,6 +49,7 @@ class StudyTables:
         self.measured: dict[tuple[str, int], Measurement] = read_measurements(folder, self.study)
         self.rates: list[RateRow] = rate_rows(self.study, self.measured)
         self.effects: list[EffectRow] = effect_rows(self.study, self.measured)
+        self.errors: list[ErrorRow] = error_rows(folder, self.study)
         self.claims: list[ClaimRow] = claim_rows(self.study, self.measured)
 
     def render(self, format: Format = "table") -> str:
@@ -86,6 +88,7 @@ class StudyTables:
             ("Success over seeds, 95 % intervals", rate_lines(self.rates)),
             (f"Difference from {self.study.arms[0].name}, points", _effect_lines(self.effects)),
             ("Claims", claim_lines(self.claims)),
+            ("Squared error of sampled plans on held-out demonstrations", error_lines(self.errors)),
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -99,6 +102,7 @@ class StudyTables:
             "rates": [_rate_values(row) for row in self.rates],
             "effects": [_effect_values(row) for row in self.effects],
             "claims": [_claim_values(row) for row in self.claims],
+            "errors": [asdict(row) for row in self.errors],
         }
 
 
@@ -162,6 +166,19 @@ def claim_lines(rows: Sequence[ClaimRow]) -> Lines:
                 _verdict(row),
             ]
         )
+    return header, lines
+
+
+def error_lines(rows: Sequence[ErrorRow]) -> Lines:
+    """Return the table of errors: before and after the first predicate of the goal."""
+    header = ["Arm", "Seeds", "All windows", "Before the first goal", "After it"]
+    lines = [
+        [
+            *(row.arm, str(row.seeds), f"{row.overall:.3g}"),
+            *("–" if each is None else f"{each:.3g}" for each in (row.before_goal, row.after_goal)),
+        ]
+        for row in rows
+    ]
     return header, lines
 
 

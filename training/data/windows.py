@@ -46,6 +46,8 @@ class IndexedDemo:
         of: The number of these.
         steps: T.
         transitions: Steps at which its phases begin, in order.
+        first_goal: Step at which the first predicate of the goal is reached; its number of steps
+            where the file does not say.
         first_motion: First step at which a joint has moved.
     """
 
@@ -53,6 +55,7 @@ class IndexedDemo:
     of: int
     steps: int
     transitions: tuple[int, ...]
+    first_goal: int
     first_motion: int
 
     @property
@@ -173,6 +176,11 @@ class DemoWindows(Dataset[Window]):
         remaining = [self.entries[demo].steps - step for demo, step in self.index[list(rows)]]
         return torch.arange(horizon) < torch.tensor(remaining)[:, None]
 
+    def after_goal(self, rows: Sequence[int]) -> Tensor:
+        """Return (rows,) bool, True for windows from the first predicate of the goal on."""
+        begun = [step >= self.entries[demo].first_goal for demo, step in self.index[list(rows)]]
+        return torch.tensor(begun)
+
 
 def _index(loaded: LoadedDemo) -> IndexedDemo:
     demo = loaded.demo
@@ -183,6 +191,7 @@ def _index(loaded: LoadedDemo) -> IndexedDemo:
         of=loaded.of,
         steps=demo.steps,
         transitions=tuple(sorted({phase.step for phase in demo.phases})),
+        first_goal=min((p.step for p in demo.phases if p.kind == "goal"), default=demo.steps),
         first_motion=int(moved.argmax()),
     )
 

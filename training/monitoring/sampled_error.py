@@ -30,12 +30,17 @@ class SampledError:
         overall: Over slots and time steps.
         per_slot: By the number of the slot.
         per_step: By the time step of the plan.
+        before_goal: Over windows that begin before the first predicate of the goal is reached;
+            None without any.
+        after_goal: Over the others; None without any.
         windows: The number of windows.
     """
 
     overall: float
     per_slot: dict[str, float]
     per_step: list[float]
+    before_goal: float | None
+    after_goal: float | None
     windows: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -43,6 +48,8 @@ class SampledError:
         plain: dict[str, Any] = asdict(self)
         plain["overall"] = _short(self.overall)
         plain["per_slot"] = {slot: _short(value) for slot, value in self.per_slot.items()}
+        for name in ("before_goal", "after_goal"):
+            plain[name] = None if plain[name] is None else _short(plain[name])
         plain["per_step"] = [_short(value) for value in self.per_step]
         return plain
 
@@ -131,6 +138,8 @@ def sampled_error(
     shape = network.config.pred_horizon, network.config.action_dim
     units = torch.from_numpy(data.normalisation.action_units)
     sums, counts = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape[0])
+    slots = sorted(layout.action_slots)
+    goal_sums, goal_counts = torch.zeros(2, dtype=torch.float64), torch.zeros(2)
     for first in range(0, count, _ROWS):
         rows = chosen[first : first + _ROWS]
         batch = move(default_collate([data[row] for row in rows]))
@@ -140,11 +149,20 @@ def sampled_error(
         valid = data.before_end(rows, shape[0])
         sums += (errors * valid[..., None]).sum(0)
         counts += valid.sum(0)
-    slots = sorted(layout.action_slots)
+        per_window = (errors[..., slots].mean(-1) * valid).sum(1)
+        after = data.after_goal(rows).long()
+        goal_sums.index_add_(0, after, per_window)
+        goal_counts.index_add_(0, after, valid.sum(1).float())
+    before, since = (
+        float(total / steps) if steps else None
+        for total, steps in zip(goal_sums, goal_counts, strict=True)
+    )
     return SampledError(
         overall=float(sums[:, slots].sum() / (counts.sum() * len(slots))),
         per_slot={str(s): float(sums[:, s].sum() / counts.sum()) for s in slots},
         per_step=(sums[:, slots].mean(1) / counts.clamp(min=1)).tolist(),
+        before_goal=before,
+        after_goal=since,
         windows=count,
     )
 

@@ -142,6 +142,23 @@ def test_a_wild_arm_decides_nothing(folder: Path) -> None:
     assert claims["all fixes"]["seeds_needed"] is None or claims["all fixes"]["seeds_needed"] > 3
 
 
+def test_errors_are_split_at_the_goal(folder: Path) -> None:
+    for seed, (before, after) in enumerate(((0.1, 0.3), (0.3, 0.5))):
+        log = folder / f"cells/base/seed-{seed}/train/train.jsonl"
+        log.parent.mkdir(parents=True)
+        sampled = {"overall": 0.2, "before_goal": before, "after_goal": after}
+        old = {"update": 5, "sampled": {"overall": 9.0}}
+        entries = [{"update": 5, "loss": 1.0}, old, {"update": 10, "sampled": sampled}]
+        log.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"update": 1')
+    (row,) = values(folder)["errors"]
+    assert (row["arm"], row["seeds"], row["overall"]) == ("base", 2, 0.2)
+    assert (row["before_goal"], row["after_goal"]) == pytest.approx((0.2, 0.4))
+    page = write_study_page(folder, StudyTables(folder)).read_text(encoding="utf-8")
+    assert "Before the first goal" in page
+    assert "base: loss" in page
+    assert "base: error of sampled plans" in page
+
+
 def test_every_format_has_the_tables(folder: Path) -> None:
     tables = StudyTables(folder)
     for text in (tables.render("table"), tables.render("markdown")):

@@ -1,6 +1,7 @@
 """The error of sampled plans: what is measured, and the best checkpoint by it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,21 @@ def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], me
     assert found.overall == pytest.approx(np.mean(every), rel=1e-5)
     assert np.mean(list(found.per_slot.values())) == pytest.approx(found.overall)
     assert list(found.per_slot) == [str(slot) for slot in slots]
+    assert (found.before_goal, found.after_goal) == (pytest.approx(found.overall), None)
+    data.entries = [replace(entry, first_goal=5) for entry in data.entries]
+    split = sampled_error(network, data, LAYOUT, windows=4, move=lambda batch: batch)
+    halves = [
+        np.mean(
+            [
+                errors[place, step, slots].mean().item()
+                for place, row in enumerate(rows)
+                for step in range(8)
+                if row + step < 11 and (row >= 5) is after
+            ]
+        )
+        for after in (False, True)
+    ]
+    assert (split.before_goal, split.after_goal) == pytest.approx(halves, rel=1e-5)
 
 
 @pytest.mark.slow
