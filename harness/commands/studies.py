@@ -32,7 +32,8 @@ def study_command(
     Parameters
     ----------
     study
-        A TOML file; or, with --report, a study's folder.
+        A TOML file, or the name of a shipped study: eight-claims. With --report also the folder of
+        a study.
     out
         Folder of the study; runs/STUDY by default.
     jobs

@@ -21,6 +21,9 @@ from results.studies.records import ArmRecord, ClaimRecord, SideRecord, StudyRec
 from tasks.errors import ConfigError, first_mistake, unknown_name
 from tasks.settings import settings
 
+SHIPPED = Path(__file__).parent
+"""Folder of the studies that the project ships."""
+
 STAGES = ("collect", "train", "evaluate")
 """Sections that the base sets and arms change."""
 
@@ -154,8 +157,28 @@ class Cell:
         return f"{self.arm}/{self.seed}"
 
 
+def study_file(name: Path) -> Path:
+    """Return the TOML file of a study.
+
+    Args:
+        name: The file, or the name of a shipped study.
+
+    Raises:
+        ConfigError: There is no shipped study of that name.
+    """
+    if name.suffix == ".toml":
+        return name
+    path = SHIPPED / f"{name}.toml"
+    if not path.is_file():
+        raise unknown_name("study", str(name), [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+    return path
+
+
 def load_study(path: Path) -> Study:
     """Read a study.
+
+    Args:
+        path: Its TOML file.
 
     Raises:
         ConfigError: There is none, or it says something that is not allowed.

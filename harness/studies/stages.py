@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.display import console, results_console
 from harness.processes import require_rendering
-from harness.studies.config import Cell, Study, cells_of, load_study, record_of
+from harness.studies.config import Cell, Study, cells_of, load_study, record_of, study_file
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, collect_demos, run_cell, run_cells
 from results.locking import sole_writer
@@ -44,7 +44,7 @@ def choose_cells(
     """Read a study and choose cells.
 
     Args:
-        file: A TOML file.
+        file: A TOML file, or the name of a shipped study.
         out: The study's folder.
         arms: Names of arms; all by default.
         seeds: How many seeds of each arm; all by default.
@@ -52,6 +52,7 @@ def choose_cells(
     Raises:
         ConfigError: The study says something that is not allowed, or has no such arm.
     """
+    file = study_file(file)
     study = load_study(file)
     names = [arm.name for arm in study.arms]
     for name in arms:

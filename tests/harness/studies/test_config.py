@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.studies.config import Study, cells_of, changes_of, load_study, record_of
+from harness.studies.config import (
+    SHIPPED,
+    Study,
+    cells_of,
+    changes_of,
+    load_study,
+    record_of,
+    study_file,
+)
 from harness.studies.planning import plan_study
 from harness.studies.run import check_study
 from tasks.errors import ConfigError
@@ -130,3 +138,16 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, words: str) -> N
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_study(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_studies_are_sound(tmp_path: Path, path: Path) -> None:
+    assert study_file(Path(path.stem)) == path
+    study = load_study(path)
+    check_study([cell for cell in cells_of(study, tmp_path) if cell.seed == 0], tmp_path)
+    assert study.claims
+
+
+def test_an_unknown_study_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown study 'nine-claims'.*eight-claims"):
+        study_file(Path("nine-claims"))
