@@ -3,9 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,13 +25,10 @@ EPISODE = TypeAdapter(EpisodeRecord)
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """Return the run folders that paths stand for: themselves, or all those below them.
+    """Return the run folders at or below paths, each once, in the order of paths and names.
 
     Args:
         paths: Run folders, and folders that hold such folders at any depth, such as a sweep.
-
-    Returns:
-        The folders, each once, those below a path in the order of their names.
 
     Raises:
         ResultsError: There is no run at or below a path.
@@ -100,6 +97,14 @@ def _completed(raw: Any) -> Any:
             config.pop("policy", None)
         raw["schema_version"] = SCHEMA_VERSION
     return raw
+
+
+class LoadedRun(NamedTuple):
+    """A run folder and its content."""
+
+    folder: Path
+    info: RunInfo
+    records: Sequence[EpisodeRecord]
 
 
 def load_run(folder: Path | str) -> tuple[RunInfo, list[EpisodeRecord]]:

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written whole or not at all, the newest and the best kept."""
+"""The checkpoints of a run: written whole or not at all; the newest and the best are kept."""
 
 import re
 import shutil
@@ -71,7 +71,7 @@ class CheckpointManager:
         return path
 
     def mark_best(self, update: int) -> None:
-        """Let ``best`` point to a checkpoint."""
+        """Point the link ``best`` to a checkpoint."""
         link = self.folder / ".best"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path(update).name)
@@ -136,7 +136,7 @@ class TrainingState:
         """Name the file and the fix if the block finds that the state does not fit.
 
         Raises:
-            ConfigError: It does not fit.
+            ConfigError: The state does not fit.
         """
         try:
             yield
@@ -153,8 +153,8 @@ def read_state(path: Path, samples: int, device: "torch.device | None") -> Train
         device: Where tensors are loaded; None maps them from the file when they are used.
 
     Raises:
-        ConfigError: It is damaged, or the run had another number of windows per update, so that
-            the order of the data could not continue.
+        ConfigError: The file is damaged, or the run had another number of windows per update, so
+            that the order of the data could not continue.
     """
     import torch
 

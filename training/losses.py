@@ -9,20 +9,17 @@ from training.config_sections import LossSettings
 
 
 def slot_weights(settings: LossSettings, layout: Layout, std: Tensor) -> Tensor:
-    """Return the weights of squared errors in the mean over all slots.
+    """Return the weights (V,) of squared errors in the mean over all slots.
 
     Under ``weighted`` slot d has min(max(std_d, std_min), std_max)^−2, divided by the mean of that
     over the action's slots; rotations are then capped and the gripper multiplied. Under ``masked``
-    an action's slot has 1. Both are zero outside the action and scaled by the number of all slots
-    over the number of the action's, so that the mean over all slots is one over the action's.
+    an action's slot has 1. Both are zero outside the action and scaled by all slots over the
+    action's, so that the mean over all slots is one over the action's.
 
     Args:
         settings: The loss.
-        layout: The slots of an action and their meaning.
+        layout: The slots of an action.
         std: (V,) standard deviation of each slot over the actions of the demonstrations.
-
-    Returns:
-        (V,) float32.
     """
     mask = torch.from_numpy(layout.action_mask)
     if settings.loss == "plain":

@@ -14,14 +14,9 @@ _WARMUP_POWER = 0.75
 
 
 def learning_rate(settings: OptimisationSettings, update: int) -> float:
-    """Return the learning rate of an update: linear warm-up, then the schedule.
+    """Return the learning rate of an update, counted from 0: linear warm-up, then the schedule.
 
-    It depends on the update's number alone. A scheduler that accelerate prepares would advance once
-    per process and shorten the warm-up on more of them.
-
-    Args:
-        settings: The schedule.
-        update: Counted from 0.
+    A scheduler that accelerate prepares would advance once per process, not once per update.
     """
     peak, warmup = settings.learning_rate, settings.warmup_updates
     if update < warmup:
@@ -35,10 +30,10 @@ def learning_rate(settings: OptimisationSettings, update: int) -> float:
 
 
 def ema_decay(updates: int, decay: float, *, warmup: bool) -> float:
-    """Return the share of the old average that an update keeps.
+    """Return the share of the old average that an update keeps; 0 for the first.
 
     Args:
-        updates: Updates of the average so far; the first update copies the weights.
+        updates: Updates of the average so far.
         decay: The final decay.
         warmup: Let the decay rise as 1 − (1 + updates)^−0.75, as in RDT's training code
             (diffusers' ``EMAModel``).
@@ -49,7 +44,7 @@ def ema_decay(updates: int, decay: float, *, warmup: bool) -> float:
 
 
 class ExponentialMovingAverage:
-    """The average, in fp32, of the floating-point tensors in a module's state; not of frozen ones.
+    """The fp32 average of a module's floating-point tensors that are not frozen.
 
     Of sharded weights, each process averages its own shard.
     """

@@ -1,4 +1,4 @@
-"""The folder of a training run: its settings, its log, its checkpoints and its result."""
+"""The folder of a training run: settings, log, checkpoints, evaluations, finished policy."""
 
 import json
 import shutil
@@ -104,7 +104,7 @@ def check_folder(folder: Path, settings_file: Path, settings: Mapping[str, Any],
     Args:
         folder: The folder.
         settings_file: The file in it that holds the settings of the work.
-        settings: The settings, as plain data.
+        settings: The settings of this work, as plain data.
         work: Kind of the work, for messages.
 
     Returns:

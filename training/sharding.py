@@ -19,11 +19,7 @@ from policies.rdt.model.network import RDTPolicyNetwork
 
 
 def shard_network(network: RDTPolicyNetwork, accelerator: Accelerator) -> list[nn.Parameter]:
-    """Shard a network, which must be the same in all processes.
-
-    Args:
-        network: Changed in place: its parameters become shards on the accelerator's device.
-        accelerator: Knows the processes and the precision.
+    """Shard a network, the same in all processes, in place onto the accelerator's device.
 
     Returns:
         The parameters to train, which are new objects.
@@ -55,11 +51,11 @@ def gather_tensors(content: Any, *, keep: bool) -> Any:
     """Gather all sharded tensors in nested dicts and lists; all processes must call it.
 
     Args:
-        content: The same structure in every process, with tensors sharded or whole.
+        content: The same structure in every process.
         keep: Whether this process wants the result.
 
     Returns:
-        The structure with whole tensors on the CPU in place of sharded ones; None if not wanted.
+        The structure with whole tensors on the CPU for sharded ones; None if not wanted.
     """
     if isinstance(content, Mapping):
         named = {name: gather_tensors(value, keep=keep) for name, value in content.items()}
@@ -74,11 +70,9 @@ def gather_tensors(content: Any, *, keep: bool) -> Any:
 
 
 def shard_like(whole: Any, like: Tensor) -> Any:
-    """Shard a tensor in the same way as another one; all processes must call it.
+    """Shard a tensor as another one is sharded; all processes must call it with the same.
 
-    Args:
-        whole: The tensor, the same in all processes; any other object is returned as it is.
-        like: The other tensor, sharded or not.
+    An object that is no tensor is returned as it is.
     """
     if not isinstance(like, DTensor) or not isinstance(whole, Tensor):
         return whole
@@ -86,7 +80,7 @@ def shard_like(whole: Any, like: Tensor) -> Any:
 
 
 def shard_state(whole: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
-    """Shard a whole state dict in the same way as its module.
+    """Shard a whole state dict as its module is sharded.
 
     Raises:
         KeyError: The module has no such tensor.
@@ -96,23 +90,23 @@ def shard_state(whole: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
 
 
 def shard_moments(whole: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Shard an optimiser's whole state in the same way as its parameters.
+    """Shard an optimiser's whole state as its parameters are sharded.
 
     Raises:
-        ValueError: It is of more parameters.
+        ValueError: The state is of more parameters.
     """
     parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     if len(whole["state"]) > len(parameters):
         raise ValueError(f"moments of {len(whole['state'])} weights, there are {len(parameters)}")
+
+    def is_moment(value: Any, index: int) -> bool:
+        return isinstance(value, Tensor) and value.shape == parameters[index].shape
+
     state = {
         index: {
-            name: shard_like(value, parameters[index]) if _fits(value, parameters[index]) else value
+            name: shard_like(value, parameters[index]) if is_moment(value, index) else value
             for name, value in values.items()
         }
         for index, values in whole["state"].items()
     }
     return {"state": state, "param_groups": whole["param_groups"]}
-
-
-def _fits(value: Any, parameter: Tensor) -> bool:
-    return isinstance(value, Tensor) and value.shape == parameter.shape

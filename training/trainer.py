@@ -159,12 +159,12 @@ class _Training:
         throughput, smooth = Throughput(self.step, self.updater.samples), math.nan
         self._evaluate(throughput)  # where a kill came before that was done
         while self.step < self.config.updates:
-            done = self.updater.update(self.step, batches, throughput, interruption)
+            result = self.updater.update(self.step, batches, throughput, interruption)
             self.step += 1
-            smooth = done.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * done.loss
-            if not math.isfinite(done.loss):
+            smooth = result.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * result.loss
+            if not math.isfinite(result.loss):
                 raise ConfigError(
-                    f"The loss became {done.loss} at update {self.step}. Fix: lower "
+                    f"The loss became {result.loss} at update {self.step}. Fix: lower "
                     f"--learning-rate (now {self.config.learning_rate}); --from-update N goes "
                     "on from an earlier checkpoint."
                 )
@@ -172,8 +172,8 @@ class _Training:
                 update=self.step,
                 updates=self.config.updates,
                 loss=smooth,
-                learning_rate=done.learning_rate,
-                gradient_norm=done.gradient_norm,
+                learning_rate=result.learning_rate,
+                gradient_norm=result.gradient_norm,
                 sampled=self.errors.latest,
                 evaluation=self.best.outcome,
                 **throughput.read(self.step),
@@ -182,25 +182,25 @@ class _Training:
                 self.log.note(status)  # before it is saved: a kill must not take the line away
             if self.errors.measure(self.step, self.log):
                 self._save(best=True)
-            if not done.stop:  # else the resumed run evaluates it
+            if not result.stop:  # else the resumed run evaluates it
                 self._evaluate(throughput)
-            self._save_if_due(stop=done.stop)
+            self._save_if_due(stop=result.stop)
             if on_update is not None and self.accelerator.is_main_process:
                 on_update(replace(status, sampled=self.errors.latest, evaluation=self.best.outcome))
-            if done.stop:
+            if result.stop:
                 self.accelerator.wait_for_everyone()  # a launcher ends those that are left
                 interruption.end()
 
     def _start(self) -> TrainingStart:
-        weights = [(each.numel(), each.requires_grad) for each in self.trained.raw.parameters()]
+        weights = list(self.trained.raw.parameters())
         windows, held_out = self.setup.windows, self.setup.held_out
         return TrainingStart(
             update=self.step,
             demos=windows.demos,
             held_out=held_out.demos if held_out else 0,
             windows=len(windows),
-            weights=sum(count for count, trained in weights if trained),
-            all_weights=sum(count for count, _ in weights),
+            weights=sum(weight.numel() for weight in weights if weight.requires_grad),
+            all_weights=sum(weight.numel() for weight in weights),
             processes=self.accelerator.num_processes,
             passes=self.updater.passes,
             samples=self.updater.samples,
@@ -210,7 +210,7 @@ class _Training:
         )
 
     def _evaluate(self, throughput: Throughput) -> None:
-        """Save the policy and evaluate it in simulation when it is due."""
+        """Save the policy and evaluate it in simulation if that is due."""
         if self.best.is_due(self.step):
             with throughput.paused():
                 if self.step != self.saved:
@@ -223,18 +223,18 @@ class _Training:
             self._save()
 
     def _save(self, *, best: bool = False) -> None:
-        """Add a checkpoint, and perhaps mark it as the best; in all processes."""
+        """Add a checkpoint, and perhaps mark it as the best; all processes call this."""
         self.saved = self.step
         whole = self.trained.gather()
         if whole is None:
             return
         checkpoints = self.folder.checkpoints
-        checkpoints.save(self.step, lambda folder: self._write(folder, whole))
+        checkpoints.save(self.step, lambda folder: self._write_checkpoint(folder, whole))
         if best:
             checkpoints.mark_best(self.step)
         checkpoints.prune(self.config.keep)
 
-    def _write(self, folder: Path, whole: WholeWeights) -> None:
+    def _write_checkpoint(self, folder: Path, whole: WholeWeights) -> None:
         """Write the policy and, beside it, the state to resume from."""
         with whole.averaged() as network:
             self._write_policy(folder, network)
@@ -271,7 +271,7 @@ class _Training:
         return updates[-1]
 
     def _finish(self) -> Path:
-        """Write the finished policy; in all processes."""
+        """Write the finished policy; all processes call this."""
         self.accelerator.wait_for_everyone()
         whole = self.trained.gather(resumable=False)
         if whole is not None:

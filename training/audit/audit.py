@@ -20,11 +20,10 @@ class AuditResult:
 
     Attributes:
         sources: The inputs that were read.
-        facts: What is known.
         findings: The worst first; among equals, in the order of the rules.
         passed: Rules that had the facts they need and found nothing.
         skipped: Missing facts, with the rules that need them.
-        notes: How inputs were read, and where they contradict one another.
+        notes: On how inputs were read, and on their contradictions.
     """
 
     sources: tuple[str, ...]

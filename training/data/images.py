@@ -31,12 +31,7 @@ class DemoImages(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSlots:
-    """The camera slots of an image encoder.
-
-    Attributes:
-        cameras: Cameras of the slots, in their order.
-        missing: Those whose slot always shows the background.
-    """
+    """The cameras of an image encoder's slots; slots of missing ones show the background."""
 
     cameras: tuple[str, ...]
     missing: tuple[str, ...] = ()
@@ -68,7 +63,7 @@ class MemoryImages:
 
 
 class LazyImages:
-    """Images read for every sample; each process opens the files for itself."""
+    """Images read for every sample; each process opens the files itself."""
 
     def __init__(self, demo: Demo, path: Path, slots: CameraSlots, prepare: Prepare) -> None:
         self._path, self._slots, self._prepare = path, slots, prepare
@@ -99,12 +94,7 @@ class LazyImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScan:
-    """What the images of a demo file are.
-
-    Attributes:
-        count: Images of all demonstrations and cameras.
-        sizes: Their heights, pixels.
-    """
+    """The number of a demo file's images, over all cameras, and their heights in pixels."""
 
     count: int
     sizes: frozenset[int]
@@ -129,12 +119,12 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
 
 def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
     present = [camera for camera, key in IMAGE_DATASETS.items() if file.has(f"{group}/{key}")]
-    lacking = [camera for camera in cameras if camera not in present]
+    missing = [camera for camera in cameras if camera not in present]
     usable = [camera for camera in cameras if camera in present]
-    if lacking and usable:
+    if missing and usable:
         raise ConfigError(
-            f"The demo file '{file.path}' has no pictures of the camera {', '.join(lacking)} "
-            f"({group}/{IMAGE_DATASETS[lacking[0]]}). There: {', '.join(present)}. Fix: --cameras "
+            f"The demo file '{file.path}' has no pictures of the camera {', '.join(missing)} "
+            f"({group}/{IMAGE_DATASETS[missing[0]]}). There: {', '.join(present)}. Fix: --cameras "
             f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
         )
 

@@ -32,7 +32,7 @@ def choose_normalisation(
     """Return the normalisation of a run.
 
     Args:
-        settings: What the user wants.
+        settings: The method and the targets.
         layout: Mapping to the unified vector.
         demos: Demonstrations to train on.
         start: Normalisation of the checkpoint to start from; None for a fresh network.
@@ -68,8 +68,8 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     Args:
         method: Any but none.
         layout: Mapping to the unified vector.
-        demos: Demonstrations whose states and targets are measured.
-        which: Which of their actions are the targets.
+        demos: The demonstrations.
+        which: The actions that are the targets.
     """
     states, actions = [], []
     for demo in demos:

@@ -24,15 +24,11 @@ from training.monitoring.log import Log
 from training.run_folder import NOT_EVALUATED, SUCCESS, RunFolder
 
 _TIMEOUT = timedelta(days=30)
-"""How long other processes wait for an evaluation; by default backends give up in minutes."""
+"""How long other processes wait for an evaluation; the default of backends is minutes."""
 
 
 def check_evaluator(config: TrainingConfig, evaluator: Evaluator | None) -> None:
-    """Refuse a run whose checkpoints are to be evaluated without an evaluator.
-
-    Raises:
-        ConfigError: There is none.
-    """
+    """Raise ConfigError if checkpoints are to be evaluated without an evaluator."""
     if config.eval_every and evaluator is None:
         raise ConfigError(
             f"eval_every {config.eval_every} needs an evaluator, and train() was given none. "
@@ -41,10 +37,10 @@ def check_evaluator(config: TrainingConfig, evaluator: Evaluator | None) -> None
 
 
 class BestCheckpoint:
-    """Evaluates checkpoints when it is time, and keeps the best.
+    """Evaluates checkpoints when that is due, and keeps the best.
 
     Attributes:
-        outcome: The outcome of the latest evaluation, in the main process.
+        outcome: The latest evaluation's, in the main process.
     """
 
     def __init__(
@@ -73,7 +69,7 @@ class BestCheckpoint:
             self._evaluator.check(contract)
 
     def restore(self) -> None:
-        """Find the best of the remaining checkpoints if a roll-back removed the best one."""
+        """Mark the best of the remaining checkpoints if a roll-back removed the best one."""
         checkpoints, best = self._folder.checkpoints, None
         if not self._config.eval_every or checkpoints.best is not None:
             return

@@ -17,7 +17,6 @@ class Candidate:
     """A checkpoint to evaluate.
 
     Attributes:
-        update: Its update.
         checkpoint: Its folder.
         folder: Folder of the evaluation; an interrupted one of the same policy is resumed.
         device: Where the policy computes, ``cpu`` or ``cuda:0``.
@@ -31,14 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessRate:
-    """A success rate.
-
-    Attributes:
-        k: Successes.
-        n: Episodes, without those that ended in an error.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-    """
+    """A success rate: ``k`` of ``n`` episodes without error, and its 95 % interval."""
 
     k: int
     n: int
@@ -84,13 +76,10 @@ class EvaluationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOutcome:
-    """What became of the evaluation of a checkpoint.
+    """The end of a checkpoint's evaluation: a result, or the problem that prevented it.
 
     Attributes:
-        update: Its update.
-        result: The result; None if the evaluation failed.
         best: Whether the checkpoint is the best so far.
-        problem: Why the evaluation failed.
     """
 
     update: int
@@ -111,13 +100,13 @@ class Evaluator(Protocol):
     """Evaluates checkpoints in simulation. It runs in the main process alone."""
 
     def check(self, contract: "Contract") -> None:
-        """Refuse, before the first update, what could never be evaluated.
+        """Refuse a policy that could not be evaluated; called before the first update.
 
         Args:
-            contract: Contract of the policy that is trained.
+            contract: Contract of the policy.
 
         Raises:
-            HarnessError: It cannot be evaluated, or a setting does not fit.
+            HarnessError: The policy cannot be evaluated, or a setting does not fit.
         """
 
     def evaluate(self, candidate: Candidate) -> EvaluationResult:
@@ -128,7 +117,7 @@ class Evaluator(Protocol):
         """
 
     def report(self, outcome: EvaluationOutcome) -> None:
-        """Show what became of an evaluation."""
+        """Show the end of an evaluation to the user."""
 
 
 def is_better(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> bool:

@@ -107,7 +107,7 @@ def _horizon(axes: "Axes", last: dict[str, Any]) -> None:
 
 
 def _success(axes: "Axes", evaluated: Entries) -> None:
-    """Plot success with its 95 % intervals; a star is the checkpoint that was chosen in the end."""
+    """Plot success with its 95 % intervals, and a star at the best checkpoint."""
     rates = [(entry["update"], entry[SUCCESS]) for entry in evaluated if entry[SUCCESS]["n"]]
     _intervals(axes, rates, "k-", label="all")
     chosen = [(update, rate["k"] / rate["n"]) for update, rate in rates if rate["best"]]

@@ -22,15 +22,15 @@ _ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class SampledError:
-    """Mean squared errors in the unified vector, before a demonstration's end.
+    """Mean squared errors of an action's slots, before a demonstration's end.
 
     They are in the layout's own units, whatever the normalisation, so that runs compare.
 
     Attributes:
-        overall: Over an action's slots and all time steps.
+        overall: Over slots and time steps.
         per_slot: By the number of the slot.
         per_step: By the time step of the plan.
-        windows: On how many windows.
+        windows: The number of windows.
     """
 
     overall: float
@@ -64,16 +64,7 @@ class SampledErrorMonitor:
         move: Callable[[Batch], Batch],
         accelerator: Accelerator,
     ) -> None:
-        """Prepare for measurements.
-
-        Args:
-            config: The run.
-            trained: Its weights.
-            held_out: Windows of the held-out demonstrations.
-            layout: See ``sampled_error``.
-            move: See ``sampled_error``.
-            accelerator: Knows processes and device.
-        """
+        """Prepare for measurements; see ``sampled_error``."""
         self._config, self._trained, self._accelerator = config, trained, accelerator
         self._held_out, self._layout, self._move = held_out, layout, move
         self.latest: SampledError | None = None
@@ -125,14 +116,14 @@ def sampled_error(
     windows: int,
     move: Callable[[Batch], Batch],
 ) -> SampledError:
-    """Sample plans on some windows, always the same, from always the same noise.
+    """Sample plans on the same windows from the same noise at every call.
 
     Args:
         network: In evaluation mode.
         data: The windows; neither augmented nor masked.
-        layout: Which slots are an action's.
-        windows: How many, evenly spread over all.
-        move: Takes a batch to where the network is.
+        layout: The slots of an action.
+        windows: Number of windows, evenly spread over all.
+        move: Moves a batch to the network's device.
     """
     count = min(windows, len(data))
     chosen = [(2 * i + 1) * len(data) // (2 * count) for i in range(count)]

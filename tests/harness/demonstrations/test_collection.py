@@ -229,7 +229,7 @@ def _outcome(attempt: Attempt | Exception) -> "Future[Attempt]":
     return future
 
 
-def _line(tmp_path: Path, demos: int) -> TaskAttempts:
+def task_attempts(tmp_path: Path, demos: int) -> TaskAttempts:
     config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path, demos=demos)
     return TaskAttempts(config, find_task("libero_object", 0))
 
@@ -237,32 +237,32 @@ def _line(tmp_path: Path, demos: int) -> TaskAttempts:
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_the_first_successes_count_whatever_finishes_first(tmp_path: Path, order) -> None:
     """Of five attempts 1 and 2 fail; three run at a time, as many as can be needed."""
-    line = _line(tmp_path, demos=3)
+    job = task_attempts(tmp_path, demos=3)
     kept = {0: True, 1: False, 2: False, 3: True, 4: True}
-    assert [line.start() for _ in range(4)] == [0, 1, 2, None]
+    assert [job.start() for _ in range(4)] == [0, 1, 2, None]
     counted = []
     for index in order:
-        counted += line.finish(_outcome(Attempt(index=index, kept=kept[index], reason="slipped")))
-    assert not line.done
-    assert [line.start() for _ in range(3)] == [3, 4, None]
+        counted += job.finish(_outcome(Attempt(index=index, kept=kept[index], reason="slipped")))
+    assert not job.done
+    assert [job.start() for _ in range(3)] == [3, 4, None]
     for index in (4, 3):
-        counted += line.finish(_outcome(Attempt(index=index, kept=True)))
-    assert line.done
+        counted += job.finish(_outcome(Attempt(index=index, kept=True)))
+    assert job.done
     assert [attempt.index for attempt in counted] == [0, 1, 2, 3, 4]
-    assert line.kept == 3
+    assert job.kept == 3
 
 
 def test_a_task_that_fails_too_often_or_is_beyond_the_expert_has_a_problem(tmp_path: Path) -> None:
-    line = _line(tmp_path, demos=1)
+    job = task_attempts(tmp_path, demos=1)
     started = 0
-    while (index := line.start()) is not None:
+    while (index := job.start()) is not None:
         started += 1
-        list(line.finish(_outcome(Attempt(index=index, kept=False, reason="a grasp failed"))))
+        list(job.finish(_outcome(Attempt(index=index, kept=False, reason="a grasp failed"))))
     assert started == 1 + 4 + 8
-    assert "kept 0 of 13 attempts" in line.problem
-    assert "most often: a grasp failed" in line.problem
-    assert line.close().rejected == {"a grasp failed": 13}
-    beyond = _line(tmp_path, demos=2)
+    assert "kept 0 of 13 attempts" in job.problem
+    assert "most often: a grasp failed" in job.problem
+    assert job.close().rejected == {"a grasp failed": 13}
+    beyond = task_attempts(tmp_path, demos=2)
     assert beyond.start() == 0
     error = UnsupportedGoalError.of(["fly", "bowl"], ["on"])
     assert list(beyond.finish(_outcome(error))) == []

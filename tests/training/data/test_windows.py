@@ -15,7 +15,7 @@ from tests.training.demo_files import write_file
 from tests.training.windows import LAYOUT, load, windows_of
 from training.data.windows import mask_conditions
 from training.data_settings import DataSettings
-from training.setup import instruction_notes
+from training.setup_notes import instruction_notes
 
 ARM = slice(39, 45)
 

@@ -21,7 +21,7 @@ _MOSTLY = 0.5
     source="measured: rdt-small, 12-16 demos, 1,100-1,900 updates of 32",
 )
 def updates_per_demo(facts: Facts, updates: int, demos: int) -> Violation | None:
-    """How often each window of the demonstrations is seen."""
+    """Too few passes over the demonstrations."""
     training = facts.training
     windows = demos * (training.demo_steps or USUAL_DEMO)
     passes = updates * facts.batch() / windows

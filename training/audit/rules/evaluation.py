@@ -91,7 +91,7 @@ def step_limit(facts: Facts, steps: int, suite: str) -> Violation | None:
     source="pytorch-image-models #2380; samples of a tiny model moved by 0.15 of 1.6, run",
 )
 def norm(facts: Facts) -> Violation | None:
-    """The kind of norm that weights were trained with and are run with."""
+    """Another kind of norm than in training."""
     trained, evaluated = facts.trained.norm, facts.evaluated.norm
     if facts.evaluation.enforced and trained is not None and evaluated is None:
         return None

@@ -14,7 +14,7 @@ _TRIED_RANK = 32
 
 @rule("optimisation/effective-batch", "training.network")
 def effective_batch(facts: Facts, network: str) -> Violation | None:
-    """Samples per update."""
+    """Too few samples per update."""
     training, batch = facts.training, facts.batch()
     if batch >= (SMALL_BATCH if facts.small else WANTED_BATCH):
         return None

@@ -74,7 +74,6 @@ _WITHOUT_RULES = frozenset(
     )
 )
 
-
 _MANY = 4
 """Flags of main.py with which a program of another name counts as a fork of it."""
 

@@ -12,7 +12,7 @@ import pytest
 from harness.cli import main
 from harness.demonstrations.attempts import attempt_file
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.episode import attempt_demo
+from harness.demonstrations.episode import make_attempt
 from harness.parity.checks import compare, find_task_of
 from harness.parity.images import TURNS
 from harness.parity.inputs import Comparison, find_shift, graded
@@ -30,7 +30,7 @@ from training.demos.writer import merge_demos
 
 SIZE = 64
 PROTOCOL = get_protocol(resolution=SIZE)
-SHIPPED = Path(__file__).parents[2] / "harness" / "recipes" / "drawer-bowl-start"
+SHIPPED = Path(__file__).parents[3] / "harness" / "recipes" / "drawer-bowl-start"
 PICTURES = ("agentview_rgb", "eye_in_hand_rgb")
 
 pytestmark = pytest.mark.sim
@@ -41,7 +41,7 @@ def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demos")
     config = CollectionConfig(suite="libero_object", tasks=(0,), out=folder, resolution=SIZE)
     task = find_task("libero_object", 0)
-    assert attempt_demo(config, task, folder, 0).kept
+    assert make_attempt(config, task, folder, 0).kept
     path = folder / task.demo_file
     merge_demos(path, [attempt_file(folder, 0)], task, PROTOCOL, {})
     return path
