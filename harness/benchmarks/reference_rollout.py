@@ -34,7 +34,7 @@ _CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceConfig:
-    """What the loop evaluates: the first episodes of some tasks."""
+    """Settings of the loop: the first episodes of some tasks."""
 
     policy: PolicyConfig
     """How to build the policy."""

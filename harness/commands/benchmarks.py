@@ -39,7 +39,7 @@ from tasks.suites import find_task
 
 UNEQUAL = 1
 _PARTS = 5
-"""What ``bench env`` reports of each suite."""
+"""Parts that ``bench env`` reports of each suite."""
 
 
 def bench_env_command(

@@ -26,7 +26,7 @@ CRITICAL = 1
 """Exit code of ``audit --strict`` where something is critical."""
 
 _PARTS = 3
-"""What ``parity`` reports: reading, opening the task, acting the demonstration out."""
+"""Steps that ``parity`` reports: reading, opening the task, acting the demonstration out."""
 _AUDIT_WIDTH = 100
 _LISTED_MISSING = 10
 

@@ -1,4 +1,4 @@
-"""What to collect."""
+"""Settings of collecting and regenerating demonstrations."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from tasks.suites import Instructions
 
 @settings
 class CollectionConfig:
-    """What to collect."""
+    """Settings of ``collect``."""
 
     suite: str = "libero_90"
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
@@ -94,7 +94,7 @@ class CollectionConfig:
 
 @settings
 class RegenerationConfig:
-    """How to make demo files anew."""
+    """Settings of ``demos regenerate``."""
 
     resolution: int = Field(default=256, ge=16, le=2048)
     """Height and width of the pictures, pixels."""

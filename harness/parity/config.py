@@ -1,4 +1,4 @@
-"""What ``libero-bench parity`` compares."""
+"""Settings of ``libero-bench parity``."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""What would stop a recipe after hours of work, found before its first stage."""
+"""Checks before the first stage of a recipe, so that no mistake stops it after hours of work."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ _QUICKLY_BUILT = ("random", "noop", "expert")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """What is known of a policy before it is trained.
+    """Facts about a policy before it is trained.
 
     Attributes:
         horizon: Steps in a plan.
