@@ -249,14 +249,14 @@ def schedule_per_process(facts: Facts, scheduler: str) -> Violation | None:
         raise MissingFact("the warm-up")
     asked, updates = facts.training.warmup or 0, facts.training.updates
     lasts = asked / pace
-    found = f"{scheduler} on {processes} processes: {asked:g} warm-up steps last {lasts:g} updates"
+    detail = f"{scheduler} on {processes} processes: {asked:g} warm-up steps last {lasts:g} updates"
     early = decays and pace > 1
     if early and updates:
         after = "and then rises again" if scheduler.startswith("cosine") else "and stays there"
-        found += f"; the rate reaches 0 at update {updates / pace:,.0f} {after}"
+        detail += f"; the rate reaches 0 at update {updates / pace:,.0f} {after}"
     short = lasts < _OFTEN_TOO_SHORT * asked
     return Violation(
-        found,
+        detail,
         severity="critical" if early else "major" if short else "minor",
         fix=f"--lr_warmup_steps={asked * pace:.0f} for {asked:g} updates"
         + ("; constant_with_warmup instead of a decay, which cannot be set right" if early else ""),

@@ -53,8 +53,8 @@ def processes(run: Invocation) -> int | None:
         if run.launcher == "deepspeed":
             if _on_several_machines(options) or "exclude" in options:
                 return _slots(run)
-            shown = visible_devices(run)
-            return None if shown is None else len(shown) or None
+            devices = visible_devices(run)
+            return None if devices is None else len(devices) or None
         return {"python": 1, "torchrun": nodes}.get(run.launcher)
     except ValueError:
         return None
@@ -79,9 +79,9 @@ def launch_facts(run: Invocation, extracted: ExtractedFacts) -> dict[str, Any]:
     facts: dict[str, Any] = {"processes": processes(run), "device_filter": _device_filter(run)}
     if facts["processes"] is None and run.launch.keys() & _COUNTS:
         extracted.note_unreadable("training.processes", *_first(run.launch, _COUNTS))
-    shown = visible_devices(run)
-    if shown is not None and not _on_several_machines(options):
-        facts["visible_devices"] = shown
+    devices = visible_devices(run)
+    if devices is not None and not _on_several_machines(options):
+        facts["visible_devices"] = devices
     if "mixed_precision" in options and "mixed_precision" not in run.flags:
         extracted.set_from(PRECISION, "--mixed_precision", options["mixed_precision"])
     written = options.get("distributed_type", [""])[0].upper()

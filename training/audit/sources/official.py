@@ -97,8 +97,8 @@ def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
         known = known | {name for name in run.flags if name.startswith("lora")}
     extracted.unknown_flags += [f"--{name}" for name in run.flags if name not in known]
     main = Path(run.program).name.startswith("main")
-    own = run.flags.keys() & MAIN_FLAGS - _GENERAL
-    official = len(own) >= (1 if main else _MANY)
+    specific = run.flags.keys() & MAIN_FLAGS - _GENERAL
+    official = len(specific) >= (1 if main else _MANY)
     others = [name for name in run.flags if name not in known and _WEIGHTS.search(name)]
     start = next((words[0] for words in map(run.flags.get, others) if words and words[0]), None)
     extracted.set(
