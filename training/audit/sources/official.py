@@ -131,7 +131,7 @@ def _asked(words: list[str]) -> bool:
 
 
 def _set_defaults(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Set what the official code does without a flag."""
+    """Set the defaults of the official code."""
     facts = extracted.stated["training"]
     start = facts.get("start", "")
     resumed = "resume_from_checkpoint" in run.flags
@@ -165,7 +165,7 @@ def _set_defaults(run: Invocation, extracted: ExtractedFacts) -> None:
 
 
 def _missing(run: Invocation) -> tuple[str, ...]:
-    """List flags without which main.py stops before the first update."""
+    """Return the missing flags without which main.py stops before the first update."""
     missing = []
     if not run.flags.get("pretrained_vision_encoder_name_or_path"):
         missing.append("--pretrained_vision_encoder_name_or_path")
