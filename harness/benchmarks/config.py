@@ -89,7 +89,7 @@ class PolicyOptions:
     frame is the current one of the plan before, which ours does not encode again."""
 
     encoder: bool = True
-    """Encode pictures; otherwise both sides are given their tokens."""
+    """Encode images; otherwise both sides are given their tokens."""
 
     compile: bool = False
     """Compile our denoising step with torch.compile."""
@@ -120,7 +120,7 @@ class PolicySpeedConfig(PolicyOptions):
     """Settings of ``bench policy``, which measures each preset with each number of episodes."""
 
     preset: Names = ("rdt-small",)
-    """rdt-small, rdt-170m, rdt-1b, with commas between them. The large ones get a picture encoder
+    """rdt-small, rdt-170m, rdt-1b, with commas between them. The large ones get an image encoder
     of the shape of SigLIP so400m, and 32 language tokens."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

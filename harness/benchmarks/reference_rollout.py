@@ -45,7 +45,7 @@ class ReferenceConfig:
     exec_horizon: int | None = None
     """Steps executed per plan; the policy's own by default."""
     resolution: int | None = None
-    """Pixels of the pictures; the protocol's by default."""
+    """Pixels of the images; the protocol's by default."""
     instructions: Instructions | None = None
     """Which sentence the policy is told; the protocol's by default."""
 

@@ -42,7 +42,7 @@ class CollectionConfig:
     """Settling and orientation."""
 
     resolution: int = Field(default=128, ge=16, le=2048)
-    """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
+    """Height and width of the images, pixels; LIBERO's own demos have 128."""
 
     instructions: Instructions = "name"
     """Which sentence the files note: name, the one in the task's file name, or bddl, the BDDL
@@ -97,7 +97,7 @@ class RegenerationConfig:
     """Settings of ``demos regenerate``."""
 
     resolution: int = Field(default=256, ge=16, le=2048)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     noops: Literal["openvla", "resting", "keep"] = "openvla"
     """openvla: leave out actions that do nothing; resting: only those at which the fingers rest,

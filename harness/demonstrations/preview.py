@@ -69,7 +69,7 @@ def draw_demo(demo: Demo, path: Path) -> Path:
     """Draw one demonstration: both cameras at regular steps and at its phases, and its curves.
 
     Args:
-        demo: With pictures.
+        demo: With images.
         path: The PNG file to write.
     """
     steps = frame_steps(demo)
@@ -176,8 +176,8 @@ def _regular(steps: int) -> list[int]:
 
 
 def _shown(demo: Demo, camera: str, step: int) -> Any:
-    """Return a picture as one sees the scene; turned by 180° as policies get it, it is mirrored."""
-    return demo.pictures[camera][step][:, ::-1]
+    """Return an image as one sees the scene; turned by 180° as policies get it, it is mirrored."""
+    return demo.images[camera][step][:, ::-1]
 
 
 def _draw_frame(axes: "Axes", picture: Any, title: str, phases: Sequence[Phase]) -> None:

@@ -53,7 +53,7 @@ class Difference:
 NEAR = 1.5
 """Largest mean difference that counts as near, in levels of 255.
 
-Pictures of another initial state are 3.5 to 22 apart, those without antialiasing 1.6 to 3.4.
+Images of another initial state are 3.5 to 22 apart, those without antialiasing 1.6 to 3.4.
 """
 
 

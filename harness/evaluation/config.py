@@ -87,7 +87,7 @@ class EvaluationConfig:
     """openvla, openpi, lerobot or libero: whose rules and whose scenes."""
 
     resolution: int | None = None
-    """Height and width of the pictures in pixels, if other than the protocol's."""
+    """Height and width of the images in pixels, if other than the protocol's."""
 
     instructions: Instructions | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in

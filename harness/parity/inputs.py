@@ -105,7 +105,7 @@ def gather_inputs(recording: Recording, dry_run: DryRun) -> Inputs:
 
     Args:
         recording: The demonstration.
-        dry_run: The environment for it, with pictures.
+        dry_run: The environment for it, with images.
     """
     demo = recording.demo
     row_shift = find_shift(demo.joint_pos, dry_run.joints)

@@ -42,7 +42,7 @@ class Foreseen:
 
     Attributes:
         horizon: Steps in a plan.
-        render_size: Height and width of its pictures, pixels; None if any.
+        render_size: Height and width of its images, pixels; None if any.
     """
 
     horizon: int
@@ -113,7 +113,7 @@ def _foresee(config: TrainingConfig, collection: CollectionConfig | None) -> For
 
 
 def _render_size(config: TrainingConfig, collection: CollectionConfig | None) -> int:
-    """Return the size of the demonstrations' pictures, and check that there are enough of them."""
+    """Return the size of the demonstrations' images, and check that there are enough of them."""
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)
         return collection.resolution
