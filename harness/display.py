@@ -1,4 +1,4 @@
-"""What long work shows in the terminal: bars with a rate and the time left."""
+"""Progress in the terminal: bars with a rate and the time left."""
 
 import sys
 import time

@@ -89,7 +89,7 @@ def machine() -> dict[str, Any]:
 
 
 def gl_renderer() -> str | None:
-    """Return what the OpenGL of off-screen pictures calls itself, None if it does not say.
+    """Return what the OpenGL of off-screen images calls itself, None if it does not say.
 
     Raises:
         HarnessError: It cannot render; the message names the package to install, or the variable

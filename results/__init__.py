@@ -1,6 +1,6 @@
-"""What came out: episodes, runs, their numbers, and how they are shown.
+"""Results: episodes, runs, their numbers, and how they are shown.
 
-A run is a folder: ``run.json`` (what was asked, under which conditions, how it ended),
+A run is a folder: ``run.json`` (settings, provenance and status),
 ``episodes.jsonl`` (one line per finished episode) and ``videos/``. This package owns that
 format and everything computed from it. Of the other packages it imports ``tasks.files`` and
 ``tasks.errors`` alone.

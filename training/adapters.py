@@ -1,4 +1,4 @@
-"""Which weights are trained: freezing and low-rank adapters (LoRA)."""
+"""The choice of trained weights: freezing and low-rank adapters (LoRA)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

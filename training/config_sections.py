@@ -20,7 +20,7 @@ DEFAULT_WARMUP = 100
 
 @settings
 class MonitoringSettings:
-    """What is measured and logged during training."""
+    """Measurements and logging during training."""
 
     log_every: Annotated[int, Field(ge=1)] = 10
     """Updates between lines of train.jsonl."""
@@ -68,7 +68,7 @@ class CheckpointSettings:
 
 @settings
 class LossSettings:
-    """What the squared error is averaged over."""
+    """The weights of slots in the mean squared error."""
 
     loss: Literal["plain", "masked", "weighted"] = "plain"
     """plain: mean over all 128 slots, as RDT is trained; masked: over the action's slots; weighted:

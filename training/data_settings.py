@@ -57,7 +57,7 @@ class AugmentationSettings:
 
 @settings
 class DataSettings:
-    """Which windows a policy is trained on, and which of their inputs are hidden from it."""
+    """The windows that a policy is trained on, and the masking of their inputs."""
 
     demos_per_task: Annotated[int, Field(ge=1)] | None = None
     """Demonstrations of each file, counted from the first, so that a larger number includes the

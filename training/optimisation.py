@@ -77,7 +77,7 @@ class ExponentialMovingAverage:
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
-        """Give the module its averaged weights, if there are any, while the block runs."""
+        """Load the averaged weights, if there are any, into the module while the block runs."""
         if not self.updates:
             yield
             return

@@ -109,14 +109,14 @@ def set_up(
 
 
 def check_start(config: TrainingConfig) -> Contract | None:
-    """Refuse a start that cannot work, as far as that shows without loading a network.
+    """Refuse a start that cannot work, without loading a network.
 
     Returns:
-        The contract of the checkpoint to start from; None for a fresh network, or where it is on
-        the hub.
+        The contract of the checkpoint to start from; None for a fresh network, and for a checkpoint
+        on the hub.
 
     Raises:
-        ConfigError: There is no such preset, layout or checkpoint, or encoders are lacking.
+        ConfigError: There is no such preset, layout or checkpoint, or encoders are missing.
         SpecMismatchError: The checkpoint has another layout.
     """
     layout = None if config.layout is None else get_layout(config.layout)

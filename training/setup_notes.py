@@ -34,13 +34,13 @@ def setup_notes(
 
 
 def _target_notes(config: TrainingConfig, contract: Contract, windows: DemoWindows) -> list[str]:
-    layout, lacking = contract.plain_layout, windows.without_intended
-    if config.targets_for(layout) != "intended" or not lacking:
+    layout, count = contract.plain_layout, windows.without_intended
+    if config.targets_for(layout) != "intended" or not count:
         return []
     targets = "goals" if layout.holds_goals else "actions"
-    some = lacking < windows.demos
+    some = count < windows.demos
     return [
-        f"{lacking if some else 'The'} demos have no intended actions: the "
+        f"{count if some else 'The'} demos have no intended actions: the "
         f"{targets} {'there' if some else 'learnt'} come from the executed ones."
     ]
 
@@ -65,20 +65,20 @@ def _contract_notes(contract: Contract, start: Contract | None) -> list[str]:
 
 
 def _timing_notes(files: tuple[LoadedFile, ...]) -> list[str]:
-    """Say when rows were observed, in one sentence for all files of one kind."""
-    alike: dict[Any, list[LoadedFile]] = {}
+    """Return a sentence on the timing of observations for each kind of files."""
+    kinds: dict[Any, list[LoadedFile]] = {}
     for file in files:
         timing = file.timing
-        alike.setdefault((timing.convention, timing.source, timing.doubtful), []).append(file)
+        kinds.setdefault((timing.convention, timing.source, timing.doubtful), []).append(file)
     notes = []
-    for first, *rest in alike.values():
+    for first, *rest in kinds.values():
         others = f" and {len(rest)} more" if rest else ""
         notes.append(f"{first.path.name}{others}: {first.timing}.")
     return notes
 
 
 def instruction_notes(files: tuple[LoadedFile, ...]) -> list[str]:
-    """Say in one sentence where files note another instruction than the one of their task."""
+    """Return a sentence on files that note another instruction than their task's, if any."""
     others = [(file.instruction, file.noted_instruction) for file in files]
     others = [pair for pair in others if pair[1] is not None]
     if not others:

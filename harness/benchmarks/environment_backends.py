@@ -18,7 +18,7 @@ _OFFICIAL_CAMERAS = ["agentview", "robot0_eye_in_hand"]
 
 
 class Ours:
-    """This project's simulator: pictures of the last two steps of each call only.
+    """This project's simulator: images of the last two steps of each call only.
 
     Args:
         suite: The suite.
@@ -59,7 +59,7 @@ class Ours:
         return state
 
     def picture(self, camera: str, cull: bool) -> None:
-        """Render one picture of the present state, as robosuite does where ``cull`` is False."""
+        """Render one image of the present state, as robosuite does where ``cull`` is False."""
         from tasks.simulation.renderer import Renderer
 
         if cull not in self._renderers:
@@ -69,12 +69,12 @@ class Ours:
 
 
 class Official:
-    """LIBERO's ``OffScreenRenderEnv`` as evaluators use it: two pictures at every step.
+    """LIBERO's ``OffScreenRenderEnv`` as evaluators use it: two images at every step.
 
     Args:
         suite: The suite.
         task: Index of the task.
-        images: Whether its observations have pictures.
+        images: Whether its observations have images.
     """
 
     def __init__(self, suite: str, task: int, *, images: bool) -> None:

@@ -14,7 +14,7 @@ from harness.benchmarks.subprocess_runner import BackendPair, BackendProcess
 from tasks.observation import CAMERAS, FloatArray
 
 PLAN = 16
-"""Control steps from one plan, and its pictures, to the next."""
+"""Control steps from one plan, and its images, to the next."""
 
 _PICTURES = 10
 _RESETS = 5
@@ -34,17 +34,17 @@ class EnvironmentFigures:
     """Control steps of the stepping and of the episode."""
 
     stepping: BackendPair
-    """All steps without pictures."""
+    """All steps without images."""
 
     episode: BackendPair
     """All steps with a policy's images: officially one of each camera at every step, ours two of
     each camera for a plan of 16 steps."""
 
     reset: BackendPair
-    """One reset with an initial state set: officially hard and with pictures, ours soft."""
+    """One reset with an initial state set: officially hard and with images, ours soft."""
 
     first: BackendPair
-    """From nothing but imports to the first observation with both pictures; ours with the
+    """From nothing but imports to the first observation with both images; ours with the
     compiled model in the cache."""
 
     memory: BackendPair
@@ -54,7 +54,7 @@ class EnvironmentFigures:
     """Resident memory of the process with it, 10⁶ bytes."""
 
     pictures: dict[str, BackendPair]
-    """One picture of each camera at 256 pixels: robosuite's drawing against ours."""
+    """One image of each camera at 256 pixels: robosuite's drawing against ours."""
 
     identical: bool
     """Whether both backends ended in exactly the same states."""

@@ -31,7 +31,7 @@ from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
 
 _PIXELS = 128
-"""Of the pictures that the shipped checkpoint was trained on."""
+"""Of the images that the shipped checkpoint was trained on."""
 
 Report = Callable[[str, int], None]
 """Takes the name of what runs, and how many episodes are over in all."""

@@ -30,7 +30,7 @@ from tasks.suites import find_task
 
 @settings
 class ExpertTableConfig:
-    """What to measure."""
+    """Settings of ``bench expert``."""
 
     suites: Names = ORIGINAL_SUITES
     """Names with commas between them."""

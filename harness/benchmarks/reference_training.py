@@ -2,7 +2,7 @@
 
 It trains the same network with the same loss, optimiser, clipping and averaging as ours. Data comes
 as it does in RDT's own loader of HDF5 files: every sample opens its file, reads what it needs, and
-resizes its pictures one by one.
+resizes its images one by one.
 """
 
 import random

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
-    """Return speed and memory of whole episodes, and of single pictures."""
+    """Return speed and memory of whole episodes, and of single images."""
     steps = figures[0].steps
     episodes = _table(
         "task",

@@ -26,7 +26,7 @@ CRITICAL = 1
 """Exit code of ``audit --strict`` where something is critical."""
 
 _PARTS = 3
-"""What ``parity`` reports: reading, opening the task, acting the demonstration out."""
+"""Steps that ``parity`` reports: reading, opening the task, acting the demonstration out."""
 _AUDIT_WIDTH = 100
 _LISTED_MISSING = 10
 
@@ -36,9 +36,9 @@ Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 def doctor_command(
     *, quick: Switch = False, out: Path = Path("doctor"), json: Switch = False
 ) -> int:
-    """Examine this machine: versions, rendering, pictures, physics, speed.
+    """Examine this machine: versions, rendering, images, physics, speed.
 
-    Pictures and states are compared with golden ones and with LIBERO's own environment. The exit
+    Images and states are compared with golden ones and with LIBERO's own environment. The exit
     code is 1 if something failed.
 
     Parameters
@@ -46,7 +46,7 @@ def doctor_command(
     quick
         Leave out what simulates: a few seconds instead of a minute or two.
     out
-        Folder for pictures that differ from the golden ones; made only then.
+        Folder for images that differ from the golden ones; made only then.
     json
         Print the findings as JSON.
     """
@@ -80,7 +80,7 @@ def parity_command(
     """Check that training on demonstrations sees what an evaluation will show.
 
     The simulator is put into states that the demonstration recorded, and what it shows there is
-    compared: orientation, cameras and size of pictures, joints, hand, rotations, gripper; whether
+    compared: orientation, cameras and size of images, joints, hand, rotations, gripper; whether
     actions do what they did, whether observations belong to their rows, and whether RDT gets the
     same vectors. Exit code 1 if something failed.
 

@@ -52,13 +52,13 @@ def check_tasks(_folder: Path) -> Finding:
 
 
 def check_rendering(_folder: Path) -> Finding:
-    """Can a picture be rendered off screen?"""
+    """Can an image be rendered off screen?"""
     rendering.check_rendering()
     return Finding(status="ok", detail=asked_backend())
 
 
 def check_renderer(_folder: Path) -> Finding:
-    """Which renderer makes the pictures, and is it the GPU where there is one?"""
+    """Which renderer makes the images, and is it the GPU where there is one?"""
     name = gl_renderer()
     if not name:
         detail = "OpenGL does not say its name; results will lack it"

@@ -40,7 +40,7 @@ class EnvironmentSpec(Interface):
 
         Args:
             task: Index of the task.
-            images: False if no picture will be asked for.
+            images: False if no image will be asked for.
         """
 
 

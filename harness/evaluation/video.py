@@ -16,7 +16,7 @@ from tasks.files import publish
 from tasks.observation import CAMERAS, CONTROL_HZ, Image, Observation
 
 SIDE = 320
-"""Height and width of each camera's picture in the video, pixels."""
+"""Height and width of each camera's image in the video, pixels."""
 
 _WIDTH, _TOP, _BOTTOM = 2 * SIDE, 52, 52
 _HEIGHT = _TOP + SIDE + _BOTTOM
@@ -47,7 +47,7 @@ class VideoWriter:
     Args:
         run: The run folder.
         key: The episode.
-        upright: Whether the observations' pictures are; if not, they are turned by 180°.
+        upright: Whether the observations' images are; if not, they are turned by 180°.
     """
 
     cameras: tuple[str, ...] = CAMERAS
@@ -80,7 +80,7 @@ class VideoWriter:
         self._write(self._frame(event.observation, step=event.step, closing=closing))
 
     def end(self, outcome: Outcome) -> str:
-        """Hold the last picture with the outcome on it, then put the file in its place.
+        """Hold the last image with the outcome on it, then put the file in its place.
 
         Returns:
             Its path relative to the run folder.
@@ -173,7 +173,7 @@ def _draw_gripper(draw: ImageDraw.ImageDraw, observation: Observation, closing: 
 
 
 def _stamp(canvas: Pictures.Image, outcome: Outcome) -> None:
-    """Put the outcome on a frame: a badge, and an edge around the pictures."""
+    """Put the outcome on a frame: a badge, and an edge around the images."""
     draw = ImageDraw.Draw(canvas)
     colour = _OUTCOMES[outcome]
     draw.rectangle((0, _TOP, _WIDTH - 1, _TOP + SIDE - 1), outline=colour, width=4)

@@ -75,7 +75,7 @@ def compare(
 
     Args:
         recording: The demonstration.
-        simulator: Of its task, with the resolution of its pictures.
+        simulator: Of its task, with the resolution of its images.
         protocol: The evaluation's.
         layout: Mapping to the unified vector, nothing normalised.
         contract: Of a checkpoint, if there is one; what goes through its layout is compared as it
@@ -137,7 +137,7 @@ def _read(
             f"'{files[0]}' {recording.name} has {recording.demo.steps} steps. Needed: at least "
             f"{_LEAST_STEPS}. Fix: choose another with --demo."
         )
-    shapes = {recording.demo.pictures[camera].shape[1:3] for camera in CAMERAS}
+    shapes = {recording.demo.images[camera].shape[1:3] for camera in CAMERAS}
     if len(shapes) != 1 or len(set(next(iter(shapes)))) != 1:
         raise ConfigError(
             f"'{files[0]}' has pictures of {sorted(shapes)} pixels. Needed: squares of one size, "
@@ -147,7 +147,7 @@ def _read(
 
 
 def _at_size_of(recording: Recording, protocol: Protocol) -> Protocol:
-    resolution = recording.demo.pictures[CAMERAS[0]].shape[1]
+    resolution = recording.demo.images[CAMERAS[0]].shape[1]
     return dataclasses.replace(protocol, resolution=resolution)
 
 

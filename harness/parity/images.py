@@ -1,4 +1,4 @@
-"""Are a demonstration's pictures those of the environment: which camera, which way up, when?"""
+"""Are a demonstration's images those of the environment: which camera, which way up, when?"""
 
 from collections.abc import Callable, Iterable
 
@@ -14,7 +14,7 @@ TURNS: dict[str, Callable[[Image], Image]] = {
     "flipped vertically": lambda picture: picture[::-1],
     "flipped horizontally": lambda picture: picture[:, ::-1],
 }
-"""Ways in which a picture may differ from the environment's; each undoes itself."""
+"""Ways in which an image may differ from the environment's; each undoes itself."""
 
 SLICES = {
     "rotated by 180°": "pictures[:, ::-1, ::-1]",
@@ -28,17 +28,17 @@ _FINE, _BEARABLE = 3.0, 20.0
 _CLEARLY = 0.8
 
 Differences = dict[str, float]
-"""Mean absolute difference from the environment's picture by turn, of 255."""
+"""Mean absolute difference from the environment's image by turn, of 255."""
 
 
 def image_difference(one: Image, other: Image) -> float:
-    """Return the mean absolute difference of two pictures, of 255."""
+    """Return the mean absolute difference of two images, of 255."""
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
 def check_images(inputs: Inputs, protocol: Protocol) -> list[Comparison]:
-    """Compare size, cameras, orientation, colours and time of the pictures."""
-    pictures = inputs.recording.demo.pictures
+    """Compare size, cameras, orientation, colours and time of the images."""
+    pictures = inputs.recording.demo.images
     sizes = {camera: pictures[camera].shape[1:3] for camera in CAMERAS}
     rows = [_resolution(sizes, protocol)]
     matches = {
@@ -59,7 +59,7 @@ def check_images(inputs: Inputs, protocol: Protocol) -> list[Comparison]:
 
 
 def _pairs(inputs: Inputs, camera: str, other: str) -> Iterable[tuple[Image, Image]]:
-    pictures = inputs.recording.demo.pictures[camera]
+    pictures = inputs.recording.demo.images[camera]
     for row, seen in zip(inputs.rows, inputs.seen, strict=True):
         yield pictures[row], seen[other]  # type: ignore[literal-required]
 
@@ -145,7 +145,7 @@ def _turning(turn: str, protocol: Protocol) -> str:
 
 
 def _time(inputs: Inputs, matched: dict[str, str], turns: dict[str, str]) -> Comparison:
-    """Compare pictures of a fast motion with those a control step earlier and later."""
+    """Compare images of a fast motion with those a control step earlier and later."""
     differences = [
         float(np.mean([_moving_apart(inputs, seen, camera, matched, turns) for camera in CAMERAS]))
         for seen in inputs.around
@@ -169,7 +169,7 @@ def _moving_apart(
     matched: dict[str, str],
     turns: dict[str, str],
 ) -> float:
-    picture = inputs.recording.demo.pictures[camera][inputs.moving]
+    picture = inputs.recording.demo.images[camera][inputs.moving]
     return image_difference(TURNS[turns[camera]](picture), seen[matched[camera]])  # type: ignore[literal-required]
 
 

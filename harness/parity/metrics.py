@@ -35,7 +35,7 @@ def check_contract(
     contract: Contract, inputs: Inputs, task: Task, protocol: Protocol, layout: Layout
 ) -> list[Comparison]:
     """Compare what a checkpoint needs with the demonstration and the evaluation."""
-    pixels = next(iter(inputs.recording.demo.pictures.values())).shape[1]
+    pixels = next(iter(inputs.recording.demo.images.values())).shape[1]
     size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
     fits = contract.render_size in (ANY_SIZE, protocol.resolution)
     rows = [

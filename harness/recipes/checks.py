@@ -1,4 +1,4 @@
-"""What would stop a recipe after hours of work, found before its first stage."""
+"""Checks before the first stage of a recipe, so that no mistake stops it after hours of work."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ _QUICKLY_BUILT = ("random", "noop", "expert")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """What is known of a policy before it is trained.
+    """Facts about a policy before it is trained.
 
     Attributes:
         horizon: Steps in a plan.
-        render_size: Height and width of its pictures, pixels; None if any.
+        render_size: Height and width of its images, pixels; None if any.
     """
 
     horizon: int
@@ -113,7 +113,7 @@ def _foresee(config: TrainingConfig, collection: CollectionConfig | None) -> For
 
 
 def _render_size(config: TrainingConfig, collection: CollectionConfig | None) -> int:
-    """Return the size of the demonstrations' pictures, and check that there are enough of them."""
+    """Return the size of the demonstrations' images, and check that there are enough of them."""
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)
         return collection.resolution

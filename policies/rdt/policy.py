@@ -47,9 +47,19 @@ class RDTPolicy:
     every forward pass has the same number of rows. Plans made with different ``batch_size`` may
     differ in the last bits.
 
-    Attributes:
-        files: Where the checkpoint is on this machine; None for a network made in memory.
+    Args:
+        network: Moved to ``device`` and put into evaluation mode.
+        contract: The contract of the network.
+        device: Device of the network.
+        batch_size: Rows of every forward pass; unused ones repeat the first.
+        sampling: Sampling options.
+        files: The checkpoint on this machine; None for a network made in memory.
         more_files: Other files that determine the weights: an adapter's base, a separate config.
+
+    Raises:
+        ConfigError: The batch size is not positive, or a way of sampling is not possible with
+            this layout or on this device.
+        SpecMismatchError: Network and contract do not belong together.
     """
 
     def __init__(
@@ -63,22 +73,6 @@ class RDTPolicy:
         files: Path | None = None,
         more_files: tuple[Path, ...] = (),
     ) -> None:
-        """Wrap a network.
-
-        Args:
-            network: Moved to ``device`` and put into evaluation mode.
-            contract: The contract of the network.
-            device: Device of the network.
-            batch_size: Rows of every forward pass; unused ones repeat the first.
-            sampling: Sampling options.
-            files: See the class.
-            more_files: See the class.
-
-        Raises:
-            ConfigError: The batch size is not positive, or a way of sampling is not possible with
-                this layout or on this device.
-            SpecMismatchError: Network and contract do not belong together.
-        """
         if batch_size < 1:
             raise ConfigError(
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."

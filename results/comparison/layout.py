@@ -1,4 +1,4 @@
-"""What people read of a comparison, laid out once for the terminal and for Markdown."""
+"""A comparison laid out for readers, the same in the terminal and in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Grid:
     """A table."""
 
     title: str
-    """What it shows; empty where that is plain."""
+    """Its heading; empty without one."""
 
     header: tuple[str, ...]
     """Names of the columns."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from results.records import EpisodeKey, EpisodeRecord
 from results.statistics.intervals import Estimate, difference_interval
 from results.statistics.power import (
+    ALPHA,
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
@@ -16,9 +17,6 @@ from results.statistics.significance import PairCounts, compact_letters, holm, m
 
 Outcomes = Mapping[EpisodeKey, bool]
 """Whether each episode that counts succeeded."""
-
-ALPHA = 0.05
-"""Level at which runs are told apart, all pairs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ class Contrast:
 
     @property
     def different(self) -> bool:
-        """Whether the two are told apart."""
+        """Whether they differ at level ``ALPHA``, all pairs taken together."""
         return self.adjusted <= ALPHA
 
 

@@ -10,7 +10,7 @@ from results.report.runs import ReportRun, suites_of, task_names, tasks_of
 from results.report.success import instruction
 
 MARKS = {"success": "✓", "failure": "✕", "error": "!"}
-"""A sign for each outcome, so that it is not told by colour alone."""
+"""A sign for each outcome, so that colour is not all that distinguishes them."""
 
 _LEVELS = 4
 
@@ -37,7 +37,7 @@ class StateLine:
     """A row of a heat map."""
 
     head: str
-    """What the row is: a task's index, or a run's name."""
+    """Index of the task, or name of the run."""
 
     about: str
     """A task's name."""
@@ -57,13 +57,13 @@ class StateMap:
     """Its identifier in the page."""
 
     name: str
-    """Name of the run, or what the map is of."""
+    """Name of the run, or of the map."""
 
     suite: str
     """Name of the suite."""
 
     corner: str
-    """What the rows are."""
+    """Heading of the rows."""
 
     states: tuple[int, ...]
     """The initial states, its columns."""
@@ -72,7 +72,7 @@ class StateMap:
     """Its rows."""
 
     together: bool = False
-    """Whether a cell tells how many of several runs succeeded."""
+    """Whether a cell counts the successes of several runs."""
 
 
 Anchors = dict[tuple[int, int], str]
@@ -243,7 +243,7 @@ class MatchedRun(TypedDict):
 
 
 class MatchedEpisodes(TypedDict):
-    """What the page's script needs."""
+    """Episodes and runs for the page's script."""
 
     episodes: list[EpisodeKey]
     """The episodes: suite, task, initial state and seed of each."""

@@ -44,7 +44,7 @@ class HeaderCell:
     """The column's key, for the style sheet."""
 
     title: str
-    """What is written."""
+    """The text."""
 
     numeric: bool
     """Whether it is set to the right and sorted by number."""
@@ -61,10 +61,10 @@ class OverviewCell:
     """The column's key."""
 
     text: str
-    """What is written; empty where there is nothing to say."""
+    """The text; may be empty."""
 
     value: str
-    """What it is sorted by; empty sorts last."""
+    """The value to sort by; empty sorts last."""
 
     numeric: bool
     """Whether it is set to the right."""
@@ -81,10 +81,10 @@ class Overview:
     """The rows with their cells."""
 
     common: tuple[tuple[str, str], ...]
-    """What is the same in every row: header and text."""
+    """Header and text of columns with the same text in every row."""
 
     footnotes: tuple[str, ...]
-    """What to know of the statistics."""
+    """Remarks on the statistics."""
 
 
 def overview_of(rows: Sequence[LeaderboardRow]) -> Overview:

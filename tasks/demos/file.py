@@ -180,7 +180,7 @@ class DemoFile:
         return dataset
 
     def refuse_blank(self, dataset: "h5py.Dataset") -> None:
-        """Refuse pictures that show nothing, as a broken renderer leaves them; a few are read.
+        """Refuse images that show nothing, as a broken renderer leaves them; a few are read.
 
         Raises:
             ConfigError: All those looked at have one colour.

@@ -85,7 +85,7 @@ def observation_timing(
     """Say when the rows of a file were seen.
 
     Args:
-        file: The open file; its pictures are not read.
+        file: The open file; its images are not read.
         given: What the user says; taken as it is, with a doubt where the numbers show the opposite.
         trusting: Whether what the file says is taken so, too: for whoever looks for its faults.
 

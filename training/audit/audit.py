@@ -63,7 +63,7 @@ def audit(
         HarnessError: A checkpoint cannot be used.
     """
     extractions = [
-        extracted for given in inputs for extracted in read_input(given, environment, options)
+        extracted for name in inputs for extracted in read_input(name, environment, options)
     ]
     sources = tuple(extracted.source for extracted in extractions)
     extractions += _named_checkpoints(extractions)

@@ -55,10 +55,7 @@ class Facts:
         return self.training.network == "rdt-small"
 
     def need(self, name: str) -> Any:
-        """Return a fact that a rule cannot do without.
-
-        Args:
-            name: Section and name, one of ``DESCRIPTIONS``.
+        """Return the value of a fact, one of ``DESCRIPTIONS``.
 
         Raises:
             MissingFact: It is not known.
@@ -82,7 +79,7 @@ class Facts:
         return per_process * processes * self.accumulation()
 
     def known_batch(self) -> int | None:
-        """Return the samples per update, or None where a factor of it is not known."""
+        """Return the samples per update; None if a factor of it is not known."""
         try:
             return self.batch()
         except MissingFact:
@@ -100,7 +97,7 @@ class Facts:
 
 
 class MissingFact(Exception):  # noqa: N818 - no fault: the rule is skipped
-    """A rule is skipped, because a fact is not known; the message says which."""
+    """A fact is not known, so the rule is skipped; the message names it."""
 
 
 DESCRIPTIONS = {
@@ -143,4 +140,4 @@ DESCRIPTIONS = {
     "evaluated.history": "the history in evaluation",
     "evaluated.action_slots": "the action's slots in evaluation",
 }
-"""Facts that rules need, as the list of what was not judged names them."""
+"""Descriptions of the facts that rules need, for the list of skipped rules."""

@@ -9,15 +9,15 @@ from pydantic.dataclasses import dataclass
 STRICT = ConfigDict(extra="forbid")
 
 Code = Literal["official", "libero-bench", "other"]
-"""Whose training code: thu-ml/RoboticsDiffusionTransformer or a fork of it, ours, unknown."""
+"""Owner of the training code: thu-ml/RoboticsDiffusionTransformer or a fork of it, us, others."""
 
 Gripper = Literal["opening", "command", "closing", "fingers"]
-"""What a gripper's slot holds: 1 = open; LIBERO's −1 open and +1 close; 1 = closed; metres."""
+"""Meaning of a gripper's slot: 1 = open; LIBERO's −1 open and +1 close; 1 = closed; metres."""
 
 Rotation = Literal["delta-axis-angle", "delta-6d", "pose", "joints"]
 
 Statistics = Literal["none", "action", "state"]
-"""Whose statistics actions are normalised with."""
+"""The statistics that actions are normalised with."""
 
 Mask = Literal["union", "state", "action"]
 
@@ -29,7 +29,7 @@ class PolicyInterface:
     cameras: tuple[str, ...] | None = None
     """Cameras shown, in this project's names where they are known."""
     camera_count: int | None = None
-    """How many, where only that is said."""
+    """Their number, where only that is stated."""
     missing_camera: Literal["background", "zeros", "repeated"] | None = None
     """The image in place of a missing camera."""
     orientation: Literal["rotate180", "raw", "flipped"] | None = None
@@ -45,7 +45,7 @@ class PolicyInterface:
     control_hz: float | None = None
     """Control frequency that conditions the policy, Hz."""
     norm: Literal["variance", "mean_square"] | None = None
-    """What RDT's norms divide by."""
+    """Divisor of RDT's norms."""
     normalisation: Statistics | None = None
     """How actions are normalised."""
     text_encoder: str | None = None
@@ -65,11 +65,10 @@ class PolicyInterface:
     mask: Mask | None = None
     """The slot mask that conditions RDT."""
     gripper: Gripper | None = None
-    """What an action's gripper slot holds."""
+    """Meaning of an action's gripper slot."""
     gripper_slot: int | None = None
-    """The slot of an action's gripper."""
     gripper_state: Gripper | None = None
-    """What a state's gripper slot holds."""
+    """Meaning of a state's gripper slot."""
     gripper_state_slot: int | None = None
     """The first slot of a state's gripper."""
 
@@ -84,7 +83,6 @@ class Training:
     """How weights are trained."""
 
     code: Code | None = None
-    """Whose code trains."""
     network: str | None = None
     """Preset of RDT, such as ``rdt-1b``."""
     start: str | None = None
@@ -103,15 +101,14 @@ class Training:
     lora_rank: int | None = None
     """Rank of low-rank adapters; 0 where the weights themselves are trained."""
     adapters: bool | None = None
-    """Whether low-rank adapters are trained; None where only their rank says so."""
+    """Whether low-rank adapters are trained; None where only their rank is stated."""
     learning_rate: float | None = None
     scale_lr: bool | None = None
     """Whether the learning rate is multiplied by the effective batch."""
     scheduler: str | None = None
     warmup: float | None = None
-    """Updates of warm-up that were asked for; below 1, their share of all updates."""
+    """Requested updates of warm-up; below 1, their share of all updates."""
     precision: Literal["no", "bf16", "fp16"] | None = None
-    """Mixed precision."""
     deepspeed: bool | None = None
     deepspeed_clips: bool | None = None
     """Whether DeepSpeed's configuration has ``gradient_clipping``."""
@@ -130,7 +127,7 @@ class Training:
     weights: Literal["float32", "bfloat16", "float16"] | None = None
     """Dtype of the weights that the optimiser changes."""
     clip: float | None = None
-    """Largest gradient norm asked for."""
+    """Requested largest gradient norm."""
     ema: bool | None = None
     """Whether averaged weights are kept."""
     ema_dtype: Literal["float32", "bfloat16", "float16"] | None = None
@@ -151,7 +148,7 @@ class Training:
     """Probability of hiding each condition."""
     state_noise_db: float | None = None
     targets: str | None = None
-    """Which of a demonstration's actions are learnt: executed or intended."""
+    """The actions of a demonstration that are learnt: executed or intended."""
     demos: int | None = None
     tasks: int | None = None
     demo_steps: PositiveInt | None = None
@@ -161,7 +158,7 @@ class Training:
     save_every: PositiveInt | None = None
     """Updates between checkpoints."""
     keep: int | None = None
-    """Checkpoints that are kept."""
+    """Number of checkpoints that are kept."""
     sample_every: int | None = None
     """Updates between measurements of the sampled action error; 0 or less for none."""
     judge_every: PositiveInt | None = None
@@ -176,7 +173,7 @@ class Evaluation:
     """How success is measured."""
 
     evaluator: Literal["rdt", "openpi", "openvla", "lerobot"] | None = None
-    """Whose code evaluates, where it is not ours."""
+    """Owner of the evaluating code, where it is not ours."""
     suite: str | None = None
     checkpoint: str | None = None
     averaged: bool | None = None
@@ -190,10 +187,10 @@ class Evaluation:
     """Episodes per task."""
     video_fps: float | None = None
     mujoco: str | None = None
-    """Which mujoco is simulated with, as pip writes it: ``==3.2.3``, ``>=3.1,<3.4``, ``*``."""
+    """Requirement of mujoco, as pip writes it: ``==3.2.3``, ``>=3.1,<3.4``, ``*``."""
     enforced: bool | None = None
-    """Whether the policy's interface is the checkpoint's own where it is not stated here, as
-    ``libero-bench eval`` sees to."""
+    """Whether facts of the interface that are not stated are the checkpoint's, as under
+    ``libero-bench eval``."""
 
 
 SECTIONS: dict[str, Any] = {

@@ -132,7 +132,7 @@ def _grey(frames: Tensor) -> Tensor:
 
 
 def _odd(size: int, frames: Tensor) -> int:
-    """Shrink a size with the picture and make it odd."""
+    """Shrink a size with the image and make it odd."""
     return 2 * round((size * frames.shape[-1] / _FULL_SIZE - 1) / 2) + 1 if size > 1 else 1
 
 

@@ -135,7 +135,7 @@ def draw_preview(
     # Images only: which action belongs to them does not matter.
     demo = next(read_demos(find_demo_files(demos)[0], convention="before_action"))
     steps = np.linspace(1, demo.steps - 1, _MOMENTS).round().astype(int)
-    cameras = [resize_frames(frames, size) for frames in demo.pictures.values()]
+    cameras = [resize_frames(frames, size) for frames in demo.images.values()]
     history = [torch.stack([camera[[step - 1, step]] for camera in cameras], 1) for step in steps]
     images = torch.stack(history)  # (moments, 2, cameras, 3, S, S)
     with torch.random.fork_rng(devices=[]):

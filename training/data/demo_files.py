@@ -27,7 +27,7 @@ from training.data.images import (
 from training.data_settings import DataSettings
 
 _MEMORY_BYTES = 2 << 30
-"""Images kept in memory unless --pictures says otherwise."""
+"""Images kept in memory unless --images says otherwise."""
 
 _OTHER_FILES = 256
 """Files that a process may have open beside demo files."""
@@ -165,7 +165,7 @@ def _load_file(
                 images = LazyImages(demo, file.path, slots, prepare)
             else:
                 images = MemoryImages(demo, slots, prepare)
-            demo = replace(demo, pictures={})
+            demo = replace(demo, images={})
             loaded.append(LoadedDemo(demo=demo, images=images, rank=rank, of=len(indices)))
         return tuple(loaded)
 

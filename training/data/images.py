@@ -55,7 +55,7 @@ class MemoryImages:
 
     def __init__(self, demo: Demo, slots: CameraSlots, prepare: Prepare) -> None:
         self._slots = slots
-        self._images = torch.stack([prepare(demo.pictures[name]) for name in slots.shown], dim=1)
+        self._images = torch.stack([prepare(demo.images[name]) for name in slots.shown], dim=1)
 
     def at(self, steps: Sequence[int]) -> Tensor:
         """Return the images of some control steps, (steps, cameras, 3, S, S) uint8."""

@@ -230,8 +230,8 @@ def _phases(contents: DemoContents) -> Finding:
         try:
             count += len(phases_from(noted, contents.steps(name)))
         except ValueError as error:
-            words = " ".join(str(error).split())[:120]
-            return _failed(f"those of {name} cannot be read ({words})", "Regenerate it")
+            reason = " ".join(str(error).split())[:120]
+            return _failed(f"those of {name} cannot be read ({reason})", "Regenerate it")
     return _ok(f"{count} noted")
 
 

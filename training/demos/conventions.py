@@ -50,7 +50,7 @@ def camera_view(pairs: Sequence[tuple[Any, FloatArray]]) -> View | None:
     to the robot, and further right the further the hand is to the robot's left.
 
     Args:
-        pairs: Per demonstration pictures (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
+        pairs: Per demonstration images (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
             world frame (x away from the robot, y to its left, z up).
 
     Returns:

@@ -28,7 +28,7 @@ class DemoStatistics:
         steps: Control steps of each.
         gripper_switches: Mean number of changes of the gripper's command in a demonstration.
         noops: Share of the steps whose action changes nothing by OpenVLA's filter.
-        pictures: (height, width) by camera.
+        images: (height, width) by camera.
         convention: Whether observations were recorded before or after the action of their index;
             None where that is not known.
         convention_stated: Whether the file states the convention; official files do not.
@@ -66,7 +66,7 @@ class DemoStatistics:
 
 
 def demo_statistics(path: Path) -> DemoStatistics:
-    """Compute a file's statistics; pictures are not read.
+    """Compute a file's statistics; images are not read.
 
     Raises:
         ConfigError: The file cannot be used.
@@ -83,7 +83,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
         instruction = demo_instruction(file)
         noted = noted_otherwise(file, instruction)
     # Under before_action all rows count: none is dropped to pair actions with observations.
-    demos = list(read_demos(path, convention="before_action", pictures=False))
+    demos = list(read_demos(path, convention="before_action", images=False))
     actions: FloatArray = np.concatenate([demo.actions for demo in demos])
     kinds = Counter(phase.kind for demo in demos for phase in demo.phases)
     return DemoStatistics(

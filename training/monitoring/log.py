@@ -194,17 +194,17 @@ class FallibleTracker:
 def open_tracker(
     name: str, folder: Path, settings: Mapping[str, Any], *, done: int = 0, restarted: bool = False
 ) -> Tracker | None:
-    """Open a tracker.
+    """Open the tracker ``tensorboard`` or ``wandb``; none for ``none``.
 
     Args:
-        name: ``tensorboard``, ``wandb``, or ``none``.
-        folder: Of the run.
-        settings: Of the run.
-        done: Updates done before; what is tracked goes on from there.
+        name: The tracker.
+        folder: Folder of the run.
+        settings: Settings of the run.
+        done: Updates done before; tracking continues from there.
         restarted: Whether the run was rolled back, so that a new run is tracked.
 
     Raises:
-        PrerequisiteError: It is not installed.
+        PrerequisiteError: The tracker is not installed.
         ConfigError: It does not start.
     """
     if name == "none":

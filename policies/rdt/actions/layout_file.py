@@ -40,7 +40,10 @@ def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
     """
     if not isinstance(name, Path) and not name.endswith(_SUFFIX) and "/" not in name:
         if name not in shipped_layouts():
-            raise _unknown(name)
+            error = unknown_name("layout", name, shipped_layouts())
+            raise ConfigError(
+                f"{error} A layout of your own is given as a path ending in {_SUFFIX}."
+            )
         return _shipped(name)
     path = Path(name)
     try:
@@ -113,8 +116,3 @@ def _check_keys(what: str, entry: Mapping[str, Any], kind: Any) -> None:
     for key in entry:
         if key not in allowed:
             raise unknown_name(what, key, allowed)
-
-
-def _unknown(name: str) -> ConfigError:
-    error = unknown_name("layout", name, shipped_layouts())
-    return ConfigError(f"{error} A layout of your own is given as a path ending in {_SUFFIX}.")

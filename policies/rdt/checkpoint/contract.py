@@ -27,17 +27,6 @@ ANY_SIZE = 0
 SIZES = (16, 2048)
 """The smallest and the largest images that an evaluation renders, pixels."""
 
-OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
-OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
-OFFICIAL_IMAGE_SIZE = 384
-"""Identities of the frozen encoders of the published weights, and the images they take."""
-
-OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
-"""Cameras in the slots of the published weights (external, right wrist, left wrist); None shows
-the background."""
-
-_PUBLISHED_HISTORY = 2
-
 Orientation = Literal["rotate180", "raw"]
 
 _FASTEST = 1000.0
@@ -259,38 +248,6 @@ class Contract:
         mapping = layout if isinstance(layout, Layout) else get_layout(layout)
         return cls(
             **_describe(network), layout=mapping.name, layout_rules=mapping.as_dict(), **others
-        )
-
-    @classmethod
-    def official(
-        cls,
-        config: RDTConfig,
-        *,
-        norm: Norm = "variance",
-        layout: str = DEFAULT_LAYOUT,
-        control_hz: float = CONTROL_HZ,
-        orientation: Orientation = "rotate180",
-    ) -> "Contract":
-        """Make the contract of a checkpoint in the official layout, which carries none.
-
-        It assumes the published encoders, LIBERO's two cameras and images of any size. The other
-        arguments are fields of the contract.
-
-        Raises:
-            ConfigError: The layout is not known.
-        """
-        return cls(
-            image_encoder=OFFICIAL_IMAGE_ENCODER,
-            text_encoder=OFFICIAL_TEXT_ENCODER,
-            orientation=orientation,
-            render_size=ANY_SIZE,
-            image_size=OFFICIAL_IMAGE_SIZE,
-            history=config.image_axes[0] if config.image_axes else _PUBLISHED_HISTORY,
-            horizon=config.pred_horizon,
-            layout=(mapping := get_layout(layout)).name,
-            layout_rules=mapping.as_dict(),
-            control_hz=control_hz,
-            norm=norm,
         )
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.loading import NORMALISATION, find_parts
-from policies.rdt.checkpoint.location import is_own_checkpoint
+from policies.rdt.checkpoint.location import CONTRACT, is_own_checkpoint
 from policies.rdt.checkpoint.official import FileFormat, export_official, load_official
 from policies.rdt.checkpoint.storage import (
-    CONTRACT,
     ENCODERS,
     ENCODERS_CONFIG,
     load_rdt,

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from policies.rdt.actions.layout import DEFAULT_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.checkpoint.contract import OFFICIAL_CAMERAS, Contract
+from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.loading import find_parts, read_older_normalisation
 from policies.rdt.checkpoint.location import (
     OfficialFiles,
@@ -17,7 +16,12 @@ from policies.rdt.checkpoint.location import (
     find_official,
     is_own_checkpoint,
 )
-from policies.rdt.checkpoint.official import find_mismatch, open_fitting
+from policies.rdt.checkpoint.official import (
+    OFFICIAL_CAMERAS,
+    find_mismatch,
+    official_contract,
+    open_fitting,
+)
 from policies.rdt.checkpoint.storage import open_encoders, read_parts
 from policies.rdt.checkpoint.weights import StoredWeights, nonfinite_tensors, read_json
 from policies.rdt.model.config import RDTConfig
@@ -128,9 +132,13 @@ def inspect_checkpoint(
     if adapter is not None and not mismatch:
         stored = adapter.merged_into(stored)
     encoders = None if parts is None else open_encoders(parts)
-    contract = parts.contract if parts is not None else _assumed_contract(path, shape, layout)
-    if parts is not None and layout is not None:
-        contract.check_layout(get_layout(layout))
+    mapping = None if layout is None else get_layout(layout)
+    if parts is None:
+        contract = official_contract(shape, mapping, read_older_normalisation(path, mapping))
+    else:
+        contract = parts.contract
+        if mapping is not None:
+            contract.check_layout(mapping)
     inspected = [stored] if encoders is None else [stored, encoders]
     options = {"base": base, "config": config, "layout": None if own else layout}
     return Inspection(
@@ -158,13 +166,6 @@ def inspect_checkpoint(
         needs=() if encoders is not None and encoders.shapes else _needs(contract),
         given={name: value for name, value in options.items() if value is not None},
     )
-
-
-def _assumed_contract(path: Path, config: RDTConfig, layout: str | None) -> Contract:
-    mapping = None if layout is None else get_layout(layout)
-    normalisation = read_older_normalisation(path, mapping)
-    contract = Contract.official(config, layout=layout or DEFAULT_LAYOUT)
-    return dataclasses.replace(contract, normalisation=normalisation)
 
 
 def _kind(files: OfficialFiles, stored: StoredWeights, own: bool) -> Kind:

@@ -9,6 +9,10 @@ from typing import Literal
 
 import torch
 
+from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.actions.normalisation import Normalisation
+from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.location import CONFIG, OfficialFiles, Weights, find_official
 from policies.rdt.checkpoint.lora import Adapter
 from policies.rdt.checkpoint.untrusted_files import DTYPES
@@ -24,8 +28,20 @@ from policies.rdt.model.config import Norm, RDTConfig
 from policies.rdt.model.shapes import shape_differences, tensor_count, tensor_shapes
 from policies.rdt.model.transformer import RDTModel
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
+from tasks.observation import CAMERAS
 
 FileFormat = Literal["safetensors", "pytorch"]
+
+OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
+OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
+OFFICIAL_IMAGE_SIZE = 384
+"""Identities of the frozen encoders of the published weights, and the images they take."""
+
+OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
+"""Cameras in the slots of the published weights (external, right wrist, left wrist); None shows
+the background."""
+
+_HISTORY = 2
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +168,28 @@ def _check_tensors(config: RDTConfig, stored: StoredWeights) -> None:
     raise SpecMismatchError(
         f"The tensors in {stored.quoted} are not those of its config: {mismatch}. "
         "Fix: keep weights and config.json of one checkpoint together."
+    )
+
+
+def official_contract(
+    config: RDTConfig, layout: Layout | None = None, normalisation: Normalisation | None = None
+) -> Contract:
+    """Make the contract that a checkpoint without one is assumed to have.
+
+    It names the published encoders, LIBERO's two cameras, and upright images of any size; without a
+    layout, the default one.
+    """
+    layout = layout or get_layout(DEFAULT_LAYOUT)
+    return Contract(
+        image_encoder=OFFICIAL_IMAGE_ENCODER,
+        text_encoder=OFFICIAL_TEXT_ENCODER,
+        render_size=ANY_SIZE,
+        image_size=OFFICIAL_IMAGE_SIZE,
+        history=config.image_axes[0] if config.image_axes else _HISTORY,
+        horizon=config.pred_horizon,
+        layout=layout.name,
+        layout_rules=layout.as_dict(),
+        normalisation=normalisation or Normalisation(),
     )
 
 

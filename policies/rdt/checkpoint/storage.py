@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.location import find_official, weight_files
+from policies.rdt.checkpoint.location import CONFIG, CONTRACT, find_official, weight_files
 from policies.rdt.checkpoint.lora import Adapter
 from policies.rdt.checkpoint.official import build_model, open_fitting
 from policies.rdt.checkpoint.weights import (
@@ -40,12 +40,7 @@ from policies.rdt.model.transformer import RDTModel
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 from tasks.files import atomic_folder, write_json
 
-CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
-    "config.json",
-    "encoders.json",
-    "contract.json",
-    "extra.json",
-)
+ENCODERS_CONFIG, EXTRA = "encoders.json", "extra.json"
 MODEL, ENCODERS = "model.safetensors", "encoders.safetensors"
 NEEDED = (CONFIG, ENCODERS_CONFIG, CONTRACT, MODEL, ENCODERS)
 """Files of a checkpoint; ``extra.json`` may be there too."""
@@ -158,8 +153,7 @@ def read_parts(folder: Path | str) -> CheckpointParts:
         ConfigError: There is no whole checkpoint there.
         SpecMismatchError: They do not belong together, or a newer version wrote them.
     """
-    folder = Path(folder)
-    _check_files(folder)
+    folder = _checked(folder)
     parts = CheckpointParts(
         folder=folder,
         config=RDTConfig.from_hub(read_json(folder / CONFIG)),
@@ -199,9 +193,7 @@ def load_contract(folder: Path | str) -> Contract:
         ConfigError: There is no whole checkpoint there.
         SpecMismatchError: A newer version wrote it.
     """
-    folder = Path(folder)
-    _check_files(folder)
-    return Contract.from_json(_read_text(folder / CONTRACT))
+    return Contract.from_json(_read_text(_checked(folder) / CONTRACT))
 
 
 def load_extra(folder: Path | str) -> dict[str, Any]:
@@ -210,9 +202,8 @@ def load_extra(folder: Path | str) -> dict[str, Any]:
     Raises:
         ConfigError: The folder is not a whole checkpoint.
     """
-    folder = Path(folder)
-    _check_files(folder)
-    return read_json(folder / EXTRA) if (folder / EXTRA).exists() else {}
+    path = _checked(folder) / EXTRA
+    return read_json(path) if path.exists() else {}
 
 
 def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
@@ -221,12 +212,12 @@ def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: The folder is not a whole checkpoint.
     """
+    write_json(_checked(folder) / EXTRA, extra)
+
+
+def _checked(folder: Path | str) -> Path:
+    """Return a folder that holds the files of a checkpoint; refuse others."""
     folder = Path(folder)
-    _check_files(folder)
-    write_json(folder / EXTRA, extra)
-
-
-def _check_files(folder: Path) -> None:
     if not folder.exists():
         raise ConfigError(f"There is no checkpoint '{folder}'. {_FIX}")
     if not folder.is_dir():
@@ -239,6 +230,7 @@ def _check_files(folder: Path) -> None:
             f"'{folder}' is not a checkpoint: {', '.join(missing)} missing. "
             f"It must hold {', '.join(NEEDED)}. {_FIX}"
         )
+    return folder
 
 
 def _read_text(path: Path) -> str:

@@ -83,15 +83,13 @@ def encode_instructions(
         SpecMismatchError: The cache is another encoder's.
         PrerequisiteError: T5 is on the hub and the hub cannot be reached.
     """
-    texts = list(dict.fromkeys(texts))
+    texts = tuple(dict.fromkeys(texts))
     if is_cache(out):
         cache = LanguageCache.open(out)
-        known = (cache.encoder.source, cache.encoder.dtype)
         missing = [text for text in texts if cache.read(text) is None]
-        if not missing and known == (t5, str(dtype).removeprefix("torch.")):
-            return EncodedInstructions(
-                texts=tuple(texts), cache=cache.folder, added=0, present=len(texts)
-            )
+        dtype_name = str(dtype).removeprefix("torch.")
+        if not missing and (cache.encoder.source, cache.encoder.dtype) == (t5, dtype_name):
+            return EncodedInstructions(texts=texts, cache=cache.folder, added=0, present=len(texts))
     encoder = T5Encoder(t5, dtype=dtype, device=device)
     cache = LanguageCache.create(out, encoder.description)
     missing = [text for text in texts if cache.read(text) is None]
@@ -100,9 +98,7 @@ def encode_instructions(
         cache.write(text, encoder.encode(text))
         if progress is not None:
             progress(present + index)
-    return EncodedInstructions(
-        texts=tuple(texts), cache=cache.folder, added=len(missing), present=present
-    )
+    return EncodedInstructions(texts=texts, cache=cache.folder, added=len(missing), present=present)
 
 
 def import_official(source: Path | str, *, out: Path | str) -> EncodedInstructions:
@@ -149,7 +145,20 @@ _PADDING_STEP = 32
 
 
 class T5TextEncoder(TextEncoder):
-    """Tokens of instructions, from a cache, from T5, or from a cache that T5 adds to."""
+    """Tokens of instructions, from a cache, from T5, or from a cache that T5 adds to.
+
+    Args:
+        cache: Folder of instructions encoded before; created if T5 is given too.
+        t5: Source of the encoder, loaded once an instruction is not in the cache.
+        form: Form of the instructions.
+        max_tokens: Most tokens that RDT takes.
+        device: Of T5.
+
+    Raises:
+        ConfigError: Neither cache nor T5 is given, or a source is wrong.
+        SpecMismatchError: The cache is another encoder's.
+        PrerequisiteError: The source is on the hub and the hub cannot be reached.
+    """
 
     def __init__(
         self,
@@ -160,20 +169,6 @@ class T5TextEncoder(TextEncoder):
         max_tokens: int = MAX_TOKENS,
         device: str | torch.device = "cpu",
     ) -> None:
-        """Choose the source of tokens.
-
-        Args:
-            cache: Folder of instructions encoded before; created if T5 is given too.
-            t5: Source of the encoder, loaded once an instruction is not in the cache.
-            form: Form of the instructions.
-            max_tokens: Most tokens that RDT takes.
-            device: Of T5.
-
-        Raises:
-            ConfigError: Neither is given, or the source is wrong.
-            SpecMismatchError: The cache is another encoder's.
-            PrerequisiteError: The source is on the hub and the hub cannot be reached.
-        """
         super().__init__()
         self._source, self._form = t5, form
         self._max_tokens, self._device = max_tokens, device

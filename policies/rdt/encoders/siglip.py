@@ -122,19 +122,17 @@ class SiglipImageEncoder(ImageEncoder):
     do not depend on other images, and they are cached: a repeated frame (first as the current, then
     as the previous step) or background costs nothing. In training, where augmented images do not
     repeat, all are encoded together.
+
+    Args:
+        tower: The tower.
+        cameras: Images per control step in the input.
+        slots: Images per control step that RDT takes; the others show the background.
+
+    Raises:
+        SpecMismatchError: There are more cameras than slots.
     """
 
     def __init__(self, tower: SiglipTower, *, cameras: int, slots: int) -> None:
-        """Wrap a tower.
-
-        Args:
-            tower: The tower.
-            cameras: Images per control step in the input.
-            slots: Images per control step that RDT takes; the others show the background.
-
-        Raises:
-            SpecMismatchError: There are more cameras than slots.
-        """
         super().__init__()
         if cameras > slots:
             raise SpecMismatchError(
@@ -175,16 +173,16 @@ class SiglipImageEncoder(ImageEncoder):
                 "Fix: give the cameras of its config."
             )
         flat = images.flatten(0, 2)
-        tokens = self._encode_all(flat) if self.training else self._encode_new(flat)
+        if self.training:
+            tokens = torch.cat([self.tower.encode(rows) for rows in torch.split(flat, self._rows)])
+        else:
+            tokens = self._encode_new(flat)
         tokens_BHCPW = tokens.reshape(batch, history, cameras, *tokens.shape[1:])
         if spare := self.slots - cameras:
             background = self._encode_new(self._background[None])
             shape = (batch, history, spare, *background.shape[1:])
             tokens_BHCPW = torch.cat([tokens_BHCPW, background.expand(shape)], dim=2)
         return tokens_BHCPW.flatten(1, 3)
-
-    def _encode_all(self, images: Tensor) -> Tensor:
-        return torch.cat([self.tower.encode(rows) for rows in torch.split(images, self._rows)])
 
     def _encode_new(self, images: Tensor) -> Tensor:
         images = images.cpu()

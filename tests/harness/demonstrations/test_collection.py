@@ -97,7 +97,7 @@ def test_demos_show_what_the_environment_shows_and_succeed(file: Path) -> None:
             np.testing.assert_array_equal(observation["joint_pos"], demo.joint_pos[step])
             if step in (0, 1, 50, demo.steps - 1):
                 for camera in IMAGE_DATASETS:
-                    np.testing.assert_array_equal(observation[camera], demo.pictures[camera][step])
+                    np.testing.assert_array_equal(observation[camera], demo.images[camera][step])
             near = step + 1 in (1, 50, demo.steps - 1)
             observation = simulator.step(action, cameras=CAMERAS if near else ())
         assert simulator.success()

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from policies.expert.articulation import Articulation, target_value
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
-
-HOME = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
+from policies.expert.pose import Pose, axis_rotation
 
 
 def part(hinge=True, sign=1.0, target=1.0, value=0.25):

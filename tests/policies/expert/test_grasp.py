@@ -10,14 +10,8 @@ from policies.expert.grasp_candidates import (
     Grasp,
     GraspPreferences,
 )
-from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
-
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
-
-
-def box(center, half, yaw=0.0):
-    axes = axis_rotation(np.array([0.0, 0, 1]), yaw)[None]
-    return OrientedBoxes(np.array([center], float), axes, np.array([half], float))
+from policies.expert.pose import Pose
+from tests.policies.expert.shapes import HOME, box
 
 
 def test_fingers_must_not_land_beside_the_knob_they_close_on():

@@ -12,14 +12,7 @@ from policies.expert.grasp_candidates import (
     sliding_grasps,
     tilted_hand_rotation,
 )
-from policies.expert.pose import DOWN, axis_rotation, hand_rotation
-
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
-
-
-def box(center, half, yaw=0.0):
-    axes = axis_rotation(np.array([0.0, 0, 1]), yaw)[None]
-    return OrientedBoxes(np.array([center], float), axes, np.array([half], float))
+from tests.policies.expert.shapes import HOME, box
 
 
 def best(boxes, drop=None):

@@ -3,9 +3,7 @@ import numpy as np
 from policies.expert.articulation import Articulation
 from policies.expert.geometry import OrientedBoxes
 from policies.expert.handle import handle_grasp_candidates
-from policies.expert.pose import hand_rotation
-
-HOME = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
+from tests.policies.expert.shapes import HOME
 
 
 def test_holds_close_across_a_bar_and_never_push_from_behind():

@@ -6,17 +6,12 @@ import pytest
 from policies.expert.geometry import OrientedBoxes, any_overlap
 from policies.expert.insertion import LENGTH, find_insertion, is_covered
 from policies.expert.placement import Destination
-from policies.expert.pose import DOWN, hand_rotation
 from policies.interface import PlanningError
+from tests.policies.expert.shapes import HOME, box
 
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 CHAMBER = np.array([0.0, 0.5, 0.1])
 EXTENT = np.array([0.08, 0.08, 0.08])
 PLACE = Destination(CHAMBER, EXTENT[:2], CHAMBER[2] - 0.09, CHAMBER[2] + 0.08, "in", "chamber")
-
-
-def box(center, half):
-    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
 
 
 def wall(offset, half):

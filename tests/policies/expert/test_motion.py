@@ -5,14 +5,9 @@ import pytest
 
 from policies.expert.geometry import OrientedBoxes
 from policies.expert.motion import CLOSE, Arm, plan_path
-from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
+from policies.expert.pose import Pose, axis_rotation
 from policies.interface import PlanningError
-
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
-
-
-def box(center, half):
-    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
+from tests.policies.expert.shapes import HOME, box
 
 
 class Puppet:

@@ -17,17 +17,12 @@ from policies.expert.placement import (
     resting_pose,
     share_region,
 )
-from policies.expert.pose import DOWN, Pose, axis_rotation, hand_rotation
+from policies.expert.pose import Pose, axis_rotation
+from tests.policies.expert.shapes import HOME, box
 
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 TABLE = 0.8
 GAP = 0.005
 VERTICAL = np.array([0.0, 0, 1])
-
-
-def box(center, half, yaw=0.0):
-    axes = axis_rotation(VERTICAL, yaw)[None]
-    return OrientedBoxes(np.array([center], float), axes, np.array([half], float))
 
 
 class Held:

@@ -322,7 +322,7 @@ def test_bad_options(options: dict[str, Any], words: str) -> None:
         PolicyConfig(name="remote", options=options).build()
 
 
-def test_pictures_as_rendered_are_refused() -> None:
+def test_images_as_rendered_are_refused() -> None:
     with PolicyServer() as server:
         policy = build(server.port, horizon=HORIZON)
         policy.check_protocol(get_protocol("openpi"))

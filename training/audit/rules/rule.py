@@ -48,9 +48,9 @@ class Texts(TypedDict, total=False):
 class Violation:
     """A violation of a rule: the input's value, and texts that replace the rule's own."""
 
-    def __init__(self, found: str, **texts: Unpack[Texts]) -> None:
-        """Describe the input's value, ``found``."""
-        self.found = found
+    def __init__(self, detail: str, **texts: Unpack[Texts]) -> None:
+        """Describe the input's value in ``detail``."""
+        self.detail = detail
         self.texts = texts
 
 
@@ -90,7 +90,7 @@ class Rule:
         return AuditFinding(
             name=self.name,
             status=texts["severity"],
-            detail=violation.found,
+            detail=violation.detail,
             expected=texts["expected"],
             why=texts["why"],
             source=texts["source"],

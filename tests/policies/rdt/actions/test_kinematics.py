@@ -16,6 +16,7 @@ from tasks.protocols import get_protocol
 from tasks.rotations import quat_to_matrix
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
+from tests.policies.rdt.actions.robots import random_state
 
 SEED = 5
 EXECUTED = 16
@@ -87,33 +88,6 @@ def test_demonstrations_are_followed_through_future_poses_and_joints() -> None:
         simulator.close()
 
 
-LIMITS = np.array(
-    [
-        [-2.8973, 2.8973],
-        [-1.7628, 1.7628],
-        [-2.8973, 2.8973],
-        [-3.0718, -0.0698],
-        [-2.8973, 2.8973],
-        [-0.0175, 3.7525],
-        [-2.8973, 2.8973],
-    ]
-)
-
-
-def random_state(count: int = 40, seed: int = 1) -> RobotState:
-    """Give states of all orientations, half turns about each axis and w = 0 among them."""
-    rng = np.random.RandomState(seed)
-    half_turns = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.6, 0.8, 0, 0]]
-    random = Rotation.random(count, random_state=rng).as_quat()
-    fingers = rng.uniform(0.001, 0.039, (count, 1))
-    return RobotState(
-        joint_pos=rng.uniform(*LIMITS.T, (count, 7)),
-        ee_pos=rng.uniform(-0.5, 1.5, (count, 3)),
-        ee_quat=np.concatenate([random, half_turns])[-count:] if count > 10 else random,
-        gripper_qpos=np.hstack([fingers, -fingers]),
-    )
-
-
 def test_what_clipping_leaves_is_made_up_for() -> None:
     """A jump takes as many full steps as it needs, and turns go the short way round."""
     state = random_state(1, seed=5)
@@ -128,3 +102,16 @@ def test_what_clipping_leaves_is_made_up_for() -> None:
     reached, turned = poses_after(deltas, state, 0.265)
     np.testing.assert_allclose(reached[0, -1], far[0, 0], atol=1e-12)
     np.testing.assert_allclose(turned[0, -1], half_turn.as_matrix(), atol=1e-9)
+
+
+def test_joints_of_the_state_itself_put_the_hand_where_the_state_has_it() -> None:
+    state = random_state(8)
+    joints = np.repeat(np.asarray(state["joint_pos"])[:, None], 2, axis=1)
+    joints[:, 1, 6] += 0.3  # the last joint turns the hand about its approach
+    positions, matrices = hand_poses(joints, state)
+    hands = quat_to_matrix(state["ee_quat"])
+    np.testing.assert_allclose(positions[:, 0], state["ee_pos"], atol=1e-9)
+    np.testing.assert_allclose(matrices[:, 0], hands, atol=1e-9)
+    np.testing.assert_allclose(positions[:, 1], state["ee_pos"], atol=1e-9)
+    turn = Rotation.from_rotvec([0, 0, 0.3]).as_matrix()
+    np.testing.assert_allclose(matrices[:, 1], hands @ turn, atol=1e-9)

@@ -1,16 +1,9 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.location import is_own_checkpoint
-from policies.rdt.model.config import RDTConfig
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
-from tests.policies.rdt.checkpoint.official_files import (
-    CONFIG,
-    HUB_FILE,
-)
 
 
 def test_contract_through_json(contract: Contract) -> None:
@@ -51,20 +44,3 @@ def test_bad_contracts_are_refused(
         Contract.from_json(text)
     with pytest.raises(ConfigError, match="not JSON"):
         Contract.from_json("{")
-
-
-def test_the_contract_of_an_official_checkpoint(tmp_path: Path) -> None:
-    contract = Contract.official(RDTConfig.from_hub(HUB_FILE), norm="mean_square")
-    assert contract.cameras == ("agentview", "wrist")
-    assert (contract.history, contract.horizon, contract.image_size) == (2, 64, 384)
-    assert contract.image_encoder == "siglip-so400m-patch14-384"
-    assert contract.text_encoder == "t5-v1_1-xxl"
-    assert contract.norm == "mean_square"
-    for size in (128, 256, 448):
-        contract.check({"render_size": size, "orientation": "rotate180", "control_hz": 20.0})
-    with pytest.raises(SpecMismatchError, match="orientation"):
-        contract.check({"render_size": 256, "orientation": "raw"})
-    assert Contract.from_json(contract.to_json()) == contract
-    with pytest.raises(ConfigError, match="Unknown"):
-        Contract.official(CONFIG, layout="sideways")
-    assert not is_own_checkpoint(tmp_path)

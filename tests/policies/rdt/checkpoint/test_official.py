@@ -8,12 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from policies.rdt.checkpoint.location import find_official
-from policies.rdt.checkpoint.official import export_official, load_official
+from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.checkpoint.contract import Contract
+from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
+from policies.rdt.checkpoint.official import export_official, load_official, official_contract
+from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.transformer import RDTInputs
 from tasks.errors import ConfigError, HarnessError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import (
     CONFIG,
+    HUB_FILE,
     assert_same,
     build_model,
     write_deepspeed,
@@ -117,3 +121,22 @@ def test_bad_config_files(tmp_path: Path, text: str) -> None:
     folder = export_official(tmp_path / "out", build_model())
     (folder / "config.json").write_text(text)
     refuse(folder, ConfigError, "onfig")
+
+
+def test_the_contract_of_an_official_checkpoint(tmp_path: Path) -> None:
+    contract = official_contract(RDTConfig.from_hub(HUB_FILE))
+    assert contract.cameras == ("agentview", "wrist")
+    assert (contract.history, contract.horizon, contract.image_size) == (2, 64, 384)
+    assert contract.image_encoder == "siglip-so400m-patch14-384"
+    assert contract.text_encoder == "t5-v1_1-xxl"
+    assert (contract.norm, contract.layout) == ("variance", "eef-velocity")
+    assert contract.normalisation.method == "none"
+    for size in (128, 256, 448):
+        contract.check({"render_size": size, "orientation": "rotate180", "control_hz": 20.0})
+    with pytest.raises(SpecMismatchError, match="orientation"):
+        contract.check({"render_size": 256, "orientation": "raw"})
+    assert Contract.from_json(contract.to_json()) == contract
+    joints = official_contract(CONFIG, get_layout("joints"))
+    assert (joints.layout, joints.horizon) == ("joints", CONFIG.pred_horizon)
+    assert joints.mapping == get_layout("joints")
+    assert not is_own_checkpoint(tmp_path)

@@ -96,7 +96,7 @@ def test_history_cameras_and_the_background_in_rdts_order(folder: Path, tower: S
             torch.testing.assert_close(tokens[row, step, 2], grey, rtol=1e-5, atol=1e-5)
 
 
-def test_each_picture_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_image_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3).eval()
     encoded: list[int] = []
     whole = tower.encode
@@ -115,7 +115,7 @@ def test_each_picture_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.Mo
     assert sum(encoded) == before + 4
 
 
-def test_a_picture_has_the_same_tokens_in_any_company(tower: SiglipTower) -> None:
+def test_a_image_has_the_same_tokens_in_any_company(tower: SiglipTower) -> None:
     many = frames(5, 1, 1, 28, 28)
     encoder = SiglipImageEncoder(tower, cameras=1, slots=1).eval()
     together = encoder(encoder.prepare(many))
@@ -175,7 +175,7 @@ def test_more_cameras_than_slots_are_refused(tower: SiglipTower) -> None:
 
 
 @pytest.mark.slow
-def test_more_pictures_than_are_kept_are_encoded_once(
+def test_more_images_than_are_kept_are_encoded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of many episodes, each plan one step after the one before."""

@@ -30,6 +30,20 @@ def tiny(**changes: Any) -> RDTConfig:
     )
 
 
+@pytest.mark.parametrize(
+    ("entries", "axes"),
+    [
+        ((("image", (2, 1, -3)),), (2, 1, 3)),
+        ((("image", (-1, 3, -2)),), (1, 3, 2)),
+        ((("image", (2, 3)),), None),
+        ((("image", -6),), None),
+        (None, None),
+    ],
+)
+def test_the_axes_of_images_are_read_from_their_positions(entries: Any, axes: Any) -> None:
+    assert tiny(img_pos_embed_config=entries).image_axes == axes
+
+
 def test_config_goes_through_the_hub_file() -> None:
     for config in (RDTConfig(), tiny()):
         assert RDTConfig.from_hub(json.loads(json.dumps(config.to_hub()))) == config

@@ -30,7 +30,7 @@ from training.demos.writer import merge_demos
 
 SIZE = 64
 PROTOCOL = get_protocol(resolution=SIZE)
-SHIPPED = Path(__file__).parents[2] / "harness" / "recipes" / "drawer-bowl-start"
+SHIPPED = Path(__file__).parents[3] / "harness" / "recipes" / "drawer-bowl-start"
 PICTURES = ("agentview_rgb", "eye_in_hand_rgb")
 
 pytestmark = pytest.mark.sim

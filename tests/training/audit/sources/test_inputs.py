@@ -18,7 +18,7 @@ from training.audit.sources.contract import network_of
 from training.config import TrainingConfig
 from training.run_folder import RunFolder
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ROOT = HERE.parents[2]
 SHIPPED = ROOT / "harness" / "recipes" / "drawer-bowl-start"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("harness", "policies", "results", "tasks", "training")
 TEXT = {"read_text": 0, "write_text": 1}
 """Methods that read or write text, and how many arguments come before the encoding."""
