@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, fields
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
@@ -164,7 +164,7 @@ def audit_command(
         options=option_names(),
     )
     if json:
-        print(dumps(_audit_as_dict(result), indent=2, ensure_ascii=False))
+        print(dumps(result.as_dict(), indent=2, ensure_ascii=False))
     else:
         _print_audit(result, least)
     return CRITICAL if strict and result.count("critical") else 0
@@ -178,24 +178,6 @@ def option_names() -> dict[str, list[str]]:
     configs = (PolicyConfig, EvaluationConfig, SweepConfig)
     names = {field.name for config in configs for field in fields(config)}
     return {"train": ["json"], "eval": sorted({*names, "option", "json"} - {"name", "options"})}
-
-
-def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
-    from training.audit.sections import SECTIONS
-
-    facts = asdict(result.facts)
-    return {
-        "inputs": list(result.sources),
-        "summary": {severity: result.count(severity) for severity in SEVERITIES},
-        "findings": [finding.as_dict() for finding in result.findings],
-        "passed": list(result.passed),
-        "unjudged": {what: list(rules) for what, rules in result.skipped.items()},
-        "notes": list(result.notes),
-        "facts": {
-            section: {name: value for name, value in facts[section].items() if value is not None}
-            for section in SECTIONS
-        },
-    }
 
 
 def _print_audit(result: "AuditResult", least: Severity) -> None:

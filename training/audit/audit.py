@@ -1,14 +1,16 @@
 """An audit: facts are extracted from the inputs, and the rules applied to them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from policies.rdt.actions.layout_file import get_layout
 from tasks.errors import SEVERITIES, Severity
 from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
 from training.audit.rules.rule import AuditFinding
+from training.audit.sections import SECTIONS
 from training.audit.sources.contract import describe_layout
 from training.audit.sources.extracted import ExtractedFacts, combine
 from training.audit.sources.inputs import read_input
@@ -36,6 +38,24 @@ class AuditResult:
     def count(self, severity: Severity) -> int:
         """Return how many findings are so severe."""
         return sum(finding.status == severity for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data; facts that no input states are left out."""
+        facts = asdict(self.facts)
+        return {
+            "inputs": list(self.sources),
+            "summary": {severity: self.count(severity) for severity in SEVERITIES},
+            "findings": [finding.as_dict() for finding in self.findings],
+            "passed": list(self.passed),
+            "unjudged": {what: list(rules) for what, rules in self.skipped.items()},
+            "notes": list(self.notes),
+            "facts": {
+                section: {
+                    name: value for name, value in facts[section].items() if value is not None
+                }
+                for section in SECTIONS
+            },
+        }
 
 
 def audit(
