@@ -9,6 +9,7 @@ from results.folder import load_run
 from results.leaderboard.published import load_published, published_table
 from results.leaderboard.rendering import render, rich_table
 from results.leaderboard.rows import rows_by_task, rows_from_runs
+from results.leaderboard.seed_rows import rows_over_seeds
 
 TableFormat = Literal["table", "markdown", "csv", "json"]
 
@@ -18,6 +19,7 @@ def print_leaderboard(
     *,
     format: TableFormat = "table",
     by_task: bool = False,
+    over_seeds: bool = False,
     published: bool = False,
 ) -> None:
     """Print the table of runs.
@@ -26,10 +28,12 @@ def print_leaderboard(
         folders: The runs.
         format: How to print it.
         by_task: A row for each task.
+        over_seeds: A row for all trainings of a policy; see ``rows_over_seeds``.
         published: Below, the numbers that others have published.
     """
     runs = [load_run(folder) for folder in folders]
-    rows = rows_by_task(runs) if by_task else rows_from_runs(runs)
+    make_rows = rows_by_task if by_task else rows_over_seeds if over_seeds else rows_from_runs
+    rows = make_rows(runs)
     theirs = load_published() if published else ()
     if format != "table":
         print(render(rows, format, theirs), end="")

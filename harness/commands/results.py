@@ -16,6 +16,7 @@ from results.exports import export_run, write_export
 from results.folder import find_runs
 from results.merging import merge_runs
 from results.report.page import write_page
+from tasks.errors import ConfigError
 
 
 def leaderboard_command(
@@ -24,6 +25,7 @@ def leaderboard_command(
     *,
     format: TableFormat = "table",
     by_task: Switch = False,
+    over_seeds: Switch = False,
     published: Switch = False,
     page: Path | None = None,
     json: Switch = False,
@@ -38,6 +40,9 @@ def leaderboard_command(
         How to print the table.
     by_task
         A row for each task.
+    over_seeds
+        A row for runs that differ in their checkpoint alone, as trainings from several seeds do,
+        with the interval over seeds.
     published
         Below, the numbers others have published, with their sources; they are never ranked.
     page
@@ -47,7 +52,11 @@ def leaderboard_command(
     """
     folders = find_runs(runs)
     chosen = "json" if json else format
-    print_leaderboard(folders, format=chosen, by_task=by_task, published=published)
+    if by_task and over_seeds:
+        raise ConfigError("Both --by-task and --over-seeds were given. Fix: give one of them.")
+    print_leaderboard(
+        folders, format=chosen, by_task=by_task, over_seeds=over_seeds, published=published
+    )
     if page is not None:
         console.print(f"Page: {write_page(page, folders, title='LIBERO leaderboard')}")
 

@@ -91,6 +91,7 @@ COLUMNS: tuple[Column, ...] = (
             "expected": row.expected,
         },
     ),
+    _column("seeds", "seeds", lambda row: str(row.seeds or "")),
     # One number for all rows stands below the table.
     _column("detectable", "detectable difference", lambda row: ""),
     _column("exec_horizon", "exec_horizon", lambda row: str(row.exec_horizon or "")),

@@ -100,6 +100,9 @@ class LeaderboardRow:
     mujoco: str | None = None
     """Version of mujoco it was simulated with, if the run says so."""
 
+    seeds: int | None = None
+    """Trainings that the row counts together; None for a single run."""
+
     rank: int | None = None
     """1 for the best of the same suite and tasks; equal rates share a rank; None if incomplete."""
 
@@ -123,14 +126,19 @@ def rows_from_runs(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
     rows come best first, then the incomplete ones.
     """
     rows = [
-        (
-            _row(info, records, suite, info.tasks[suite], info.expected_of(suite)),
-            outcomes_of(records, suite),
-        )
+        (row, outcomes_of(records, row.suite))
         for info, records in runs
+        for row in rows_of_run(info, records)
+    ]
+    return rank_rows(_lettered(rows))
+
+
+def rows_of_run(info: RunInfo, records: Sequence[EpisodeRecord]) -> list[LeaderboardRow]:
+    """Return the rows of one run, a row for each of its suites, without ranks."""
+    return [
+        _row(info, records, suite, info.tasks[suite], info.expected_of(suite))
         for suite in info.suites
     ]
-    return _ranked(_lettered(rows))
 
 
 def rows_by_task(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
@@ -143,7 +151,7 @@ def rows_by_task(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
     ]
     suites = list(dict.fromkeys(row.suite for row in rows))
     rows.sort(key=lambda row: (suites.index(row.suite), row.tasks))
-    return _ranked(rows)
+    return rank_rows(rows)
 
 
 def _row(
@@ -225,7 +233,8 @@ def _lettered(rows: Sequence[tuple[LeaderboardRow, Outcomes]]) -> list[Leaderboa
     return lettered
 
 
-def _ranked(rows: list[LeaderboardRow]) -> list[LeaderboardRow]:
+def rank_rows(rows: list[LeaderboardRow]) -> list[LeaderboardRow]:
+    """Rank rows of the same suite and tasks; see ``rows_from_runs`` for the order."""
     groups: dict[tuple[str, frozenset[int]], list[LeaderboardRow]] = {}
     for row in rows:
         groups.setdefault((row.suite, frozenset(row.tasks)), []).append(row)
