@@ -1,7 +1,7 @@
 """Checks before the first stage of a recipe, so that no mistake stops it after hours of work."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,12 @@ def check_recipe(run: RecipeRun) -> None:
         with _named("[collect]"):
             _check_collection(run.collection)
     trained = None
-    if run.training is not None:
+    for training in run.trainings:
         with _named("[train]"):
-            trained = _foresee(run.training, run.collection)
+            trained = _foresee(training, run.collection)
     for config in run.evaluations:
         with _named(f"[evaluate], entry '{config.label}'"):
-            _check_evaluation(config, run.training, trained)
+            _check_evaluation(config, run.trainings, trained)
 
 
 @contextmanager
@@ -133,11 +133,11 @@ def _render_size(config: TrainingConfig, collection: CollectionConfig | None) ->
 
 
 def _check_evaluation(
-    config: EvaluationConfig, training: TrainingConfig | None, trained: Foreseen | None
+    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained: Foreseen | None
 ) -> None:
     resolve_workload(config)
     config.policy.check()
-    foreseen = _of_policy(config, training, trained)
+    foreseen = _of_policy(config, trainings, trained)
     if foreseen is not None:
         usual = min(foreseen.horizon, 16)
         check_exec_horizon(
@@ -148,7 +148,7 @@ def _check_evaluation(
 
 
 def _of_policy(
-    config: EvaluationConfig, training: TrainingConfig | None, trained: Foreseen | None
+    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained: Foreseen | None
 ) -> Foreseen | None:
     """Check an entry's policy by what is known of it; return that, or None if nothing is."""
     policy = config.policy
@@ -159,7 +159,7 @@ def _of_policy(
     if policy.options.get("layout") is not None:
         get_layout(policy.options["layout"])
     checkpoint = Path(policy.checkpoint).resolve()
-    if training is not None and training.out.resolve() in checkpoint.parents:
+    if any(training.out.resolve() in checkpoint.parents for training in trainings):
         assert trained is not None
         _check_protocol(config, trained.render_size)
         return trained

@@ -82,6 +82,9 @@ class Recipe:
     """Demonstrations to collect."""
     train: RecipeStage | None = None
     """Fine-tuning; without it, entries must name their checkpoints."""
+    seeds: int | None = Field(default=None, ge=2, le=100)
+    """Trainings from so many seeds, 0 and up; tables then have a row over them. One training by
+    default."""
     evaluate: RecipeStage
     """Settings of all evaluations."""
     entries: tuple[RecipeEntry, ...]
@@ -143,8 +146,13 @@ class RecipeRun:
         if recipe.train is not None and recipe.collect is None and not recipe.demos:
             raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
         self.collection = self._collection()
-        self.training = self._training()
+        self.trainings = tuple(self._trainings())
         self.evaluations = tuple(with_run_folders(list(self._evaluations())))
+
+    @property
+    def training(self) -> TrainingConfig | None:
+        """The training, or the first of several that differ in their seed alone."""
+        return self.trainings[0] if self.trainings else None
 
     @property
     def page(self) -> Path:
@@ -159,44 +167,64 @@ class RecipeRun:
             settings["workers"] = self.workers
         return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
 
-    def _training(self) -> TrainingConfig | None:
+    def _trainings(self) -> Iterator[TrainingConfig]:
         if self.recipe.train is None:
-            return None
+            if self.recipe.seeds is not None:
+                raise ConfigError("A recipe with seeds needs [train]. Fix: add it, or drop seeds.")
+            return
         demos = self.recipe.demos or (self.out / "demos",)
         settings = dict(self.recipe.train.settings)
         if self.workers is not None and settings.get("eval_every"):
             settings["eval_workers"] = self.workers
-        return _build(TrainingConfig, "train", settings, demos=demos, out=self.out / "train")
+        folder = self.out / "train"
+        if self.recipe.seeds is None:
+            yield _build(TrainingConfig, "train", settings, demos=demos, out=folder)
+            return
+        for seed in range(self.recipe.seeds):
+            out = folder / seed_folder(seed)
+            yield _build(TrainingConfig, "train", settings, demos=demos, out=out, seed=seed)
 
     def _evaluations(self) -> Iterator[EvaluationConfig]:
         settings = dict(self.recipe.evaluate.settings)
         if self.workers is not None:
             settings["workers"] = self.workers
         for entry in self.recipe.entries:
-            checkpoint = entry.checkpoint
-            if entry.policy == "rdt" and checkpoint is None:
-                if self.training is None:
-                    raise ConfigError(
-                        "Entry 'rdt' has no checkpoint and the recipe trains none. "
-                        'Fix: add [train], or checkpoint = "folder" to the entry.'
-                    )
-                self._check_words(settings.get("instructions"))
-                chosen = "checkpoints/best" if self.training.eval_every else "checkpoint"
-                checkpoint = str(self.training.out / chosen)
-            policy = PolicyConfig(name=entry.policy, checkpoint=checkpoint, options=entry.options)
-            for horizon in entry.exec_horizons or (None,):
-                for fusion in _fusions(entry):
-                    label = entry.label or entry.policy
-                    yield _build(
-                        EvaluationConfig,
-                        "evaluate",
-                        settings,
-                        policy=policy,
-                        exec_horizon=horizon,
-                        fusion=fusion,
-                        label=label,
-                        out=self.out / "eval" / label.replace("/", "-"),
-                    )
+            label = entry.label or entry.policy
+            folder = self.out / "eval" / label.replace("/", "-")
+            for checkpoint, part in self._checkpoints(entry, settings):
+                policy = PolicyConfig(
+                    name=entry.policy, checkpoint=checkpoint, options=entry.options
+                )
+                for horizon in entry.exec_horizons or (None,):
+                    for fusion in _fusions(entry):
+                        yield _build(
+                            EvaluationConfig,
+                            "evaluate",
+                            settings,
+                            policy=policy,
+                            exec_horizon=horizon,
+                            fusion=fusion,
+                            label=label,
+                            out=folder / part,
+                        )
+
+    def _checkpoints(
+        self, entry: RecipeEntry, settings: Mapping[str, Any]
+    ) -> Iterator[tuple[str | None, str]]:
+        """Yield the checkpoints that an entry evaluates, and the part of the folder of each."""
+        if entry.policy != "rdt" or entry.checkpoint is not None:
+            yield entry.checkpoint, ""
+            return
+        if not self.trainings:
+            raise ConfigError(
+                "Entry 'rdt' has no checkpoint and the recipe trains none. "
+                'Fix: add [train], or checkpoint = "folder" to the entry.'
+            )
+        self._check_words(settings.get("instructions"))
+        for training in self.trainings:
+            chosen = "checkpoints/best" if training.eval_every else "checkpoint"
+            part = "" if self.recipe.seeds is None else seed_folder(training.seed)
+            yield str(training.out / chosen), part
 
     def _check_words(self, evaluated: str | None) -> None:
         """Refuse to ask the policy in other words than it is going to be trained on."""
@@ -224,18 +252,23 @@ class RecipeRun:
         before = read_settings(note) if note.exists() else None
         if before is None:
             claim_folder(self.out, note, settings, "recipe's run")
-        elif self.training is not None:
-            training = RunFolder(self.training.out)
+        else:
             there, asked = _demonstrations(before), _demonstrations(settings)
-            every = {**dict.fromkeys(there), **asked}
-            differing = differing_settings(there, every)
-            if differing and not is_free(training.path):
-                raise ConfigError(
-                    f"'{training.path}' holds a training on other demonstrations ({differing}). "
-                    f"Fix: give another --out, or remove '{training.path}'."
-                )
-            training.check(self.training)
+            differing = differing_settings(there, {**dict.fromkeys(there), **asked})
+            for config in self.trainings:
+                training = RunFolder(config.out)
+                if differing and not is_free(training.path):
+                    raise ConfigError(
+                        f"'{training.path}' holds a training on other demonstrations "
+                        f"({differing}). Fix: give another --out, or remove '{training.path}'."
+                    )
+                training.check(config)
         write_json(note, settings)
+
+
+def seed_folder(seed: int) -> str:
+    """Return the folder of one of several trainings, and of its evaluations."""
+    return f"seed-{seed}"
 
 
 def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from harness.display import console
 from harness.leaderboard import print_leaderboard
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import RecipeRun, RecipeStage
+from harness.recipes.config import Recipe, RecipeRun, RecipeStage
 from harness.stages import collect_with_bar, evaluate_with_bars
 from harness.training_stage import best_checkpoint, train_with_bar
 from results.folder import any_broke
 from results.locking import sole_writer
 from results.report.page import write_page
 from tasks.errors import SimulatorError
+from training.config import TrainingConfig
 
 
 def run_recipe(run: RecipeRun, *, json: bool = False) -> int:
@@ -40,7 +41,7 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> int:
 def run_stages(run: RecipeRun) -> None:
     """Run the stages that are not finished; see ``run_recipe``."""
     require_rendering()
-    total = sum(part is not None for part in (run.collection, run.training)) + 1
+    total = (run.collection is not None) + len(run.trainings) + 1
     number = 0
     if run.collection is not None:
         number += 1
@@ -51,18 +52,15 @@ def run_stages(run: RecipeRun) -> None:
                 raise SimulatorError(f"Task {item.task} was not collected: {item.problem}")
             before = " (finished before)" if item.before else ""
             console.print(f"  {item.kept} of {item.tried} attempts kept{before}")
-    if run.training is not None:
+    for training in run.trainings:
         number += 1
-        start = run.training.checkpoint
-        name = run.training.preset if start is None else f"checkpoint {start.name}"
-        what = f"fine-tune {name}, {run.training.updates} updates"
-        _announce(number, total, what, run.recipe.train)
-        console.print(f"  checkpoint: {train_with_bar(run.training)}")
-        if run.training.eval_every:
-            best = best_checkpoint(run.training)
+        _announce(number, total, _training_in_words(training, run.recipe), run.recipe.train)
+        console.print(f"  checkpoint: {train_with_bar(training)}")
+        if training.eval_every:
+            best = best_checkpoint(training)
             if best is None:
                 raise SimulatorError(
-                    f"No checkpoint of '{run.training.out}' could be judged, so none is the best; "
+                    f"No checkpoint of '{training.out}' could be judged, so none is the best; "
                     "its train.jsonl says why. Fix: mend that and give another --out, or drop "
                     "eval_every from [train]."
                 )
@@ -71,6 +69,13 @@ def run_stages(run: RecipeRun) -> None:
     _announce(number + 1, total, what, run.recipe.evaluate)
     for _, configs in groupby(run.evaluations, key=lambda config: config.policy):
         evaluate_with_bars(list(configs))
+
+
+def _training_in_words(training: TrainingConfig, recipe: Recipe) -> str:
+    start = training.checkpoint
+    name = training.preset if start is None else f"checkpoint {start.name}"
+    seed = "" if recipe.seeds is None else f", seed {training.seed}"
+    return f"fine-tune {name}, {training.updates} updates{seed}"
 
 
 def _announce(number: int, total: int, what: str, stage: RecipeStage | None) -> None:
@@ -85,7 +90,9 @@ def _show(run: RecipeRun, *, json: bool) -> int:
     folders = [config.out for config in run.evaluations]
     recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
     page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)
-    print_leaderboard(folders, format="json" if json else "table")
+    print_leaderboard(
+        folders, format="json" if json else "table", over_seeds=run.recipe.seeds is not None
+    )
     videos = sorted(video for folder in folders for video in (folder / "videos").glob("*.mp4"))
     console.print("Videos:")
     for video in videos:

@@ -321,3 +321,36 @@ def test_a_recipe_runs_through_and_is_not_repeated(tmp_path: Path, capsys) -> No
     recipe.write_text(SMALL.replace("updates = 2", "updates = 3"))
     assert main(["run", str(recipe), "--out", str(out)]) == 2
     assert "with other settings" in capsys.readouterr().err
+
+
+def test_several_seeds_are_trainings_of_one_policy(tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(SMALL.replace('title = "Small"', 'title = "Small"\nseeds = 2'))
+    run = RecipeRun(load_recipe(str(file)), tmp_path / "run")
+    check_recipe(run)
+    assert [(config.out.name, config.seed) for config in run.trainings] == [
+        ("seed-0", 0),
+        ("seed-1", 1),
+    ]
+    places = [config.out.relative_to(run.out).as_posix() for config in run.evaluations]
+    assert places == ["eval/expert", "eval/rdt/seed-0", "eval/rdt/seed-1"]
+    assert [config.policy.checkpoint for config in run.evaluations[1:]] == [
+        str(config.out / "checkpoint") for config in run.trainings
+    ]
+    run.claim()
+    RecipeRun(load_recipe(str(file)), tmp_path / "run").claim()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('title = "Small"', 'title = "x"\nseeds = 1', "greater than or equal to 2"),
+        ("[train]", "[train]\nseed = 3", "sets seed, which the recipe run decides"),
+    ],
+)
+def test_seeds_that_cannot_be(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = SMALL.replace('title = "Small"', 'title = "Small"\nseeds = 2')
+    file = tmp_path / "r.toml"
+    file.write_text((SMALL if "title" in old else text).replace(old, new))
+    with pytest.raises(ConfigError, match=words):
+        RecipeRun(load_recipe(str(file)), tmp_path / "run")
