@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
-
-from harness.commands import Switch
+from harness.commands import Flat, Switch
+from harness.studies.config import StudyOptions
 
 CELLS_FAILED = 1
 
@@ -13,11 +12,8 @@ CELLS_FAILED = 1
 def study_command(
     study: Path,
     /,
+    options: Annotated[StudyOptions, Flat] = StudyOptions(),
     *,
-    out: Path | None = None,
-    jobs: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
-    arms: tuple[str, ...] = (),
-    seeds: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     plan: Switch = False,
     report: Switch = False,
     cell: str | None = None,
@@ -34,14 +30,6 @@ def study_command(
     study
         A TOML file, or the name of a shipped study: eight-claims. With --report also the folder of
         a study.
-    out
-        Folder of the study; runs/STUDY by default.
-    jobs
-        Cells side by side.
-    arms
-        Only these arms, names with commas between them.
-    seeds
-        Only the first so many seeds of each arm: a pilot.
     plan
         Print arms, cells, hours and the detectable effect; run nothing.
     report
@@ -53,17 +41,17 @@ def study_command(
     """
     from harness.studies import stages
 
-    folder = out if out is not None else Path("runs") / study.stem
+    folder = options.out or Path("runs") / study.stem
     if report:
         stages.report_study(study if study.is_dir() else folder, json=json)
         return 0
-    chosen = stages.choose_cells(study, folder, arms=arms, seeds=seeds)
+    chosen = stages.choose_cells(study, folder, arms=options.arms, seeds=options.seeds)
     if plan:
-        stages.print_plan(chosen, jobs, json=json)
+        stages.print_plan(chosen, options.jobs, json=json)
         return 0
     if cell is not None:
         stages.run_single(chosen, cell)
         return 0
-    failed = stages.run_study(chosen, jobs=jobs)
+    failed = stages.run_study(chosen, jobs=options.jobs)
     stages.report_study(folder, json=json)
     return CELLS_FAILED if failed else 0

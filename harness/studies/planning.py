@@ -10,7 +10,8 @@ from rich.table import Table
 
 from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import RecipeRun
-from harness.studies.config import STAGES, Cell, Study, horizons_of
+from harness.studies.cells import Cell
+from harness.studies.config import STAGES, Study, horizons_of
 from results.statistics.claims import detectable_effect
 from results.statistics.seeds import PooledSpread
 from results.studies.records import plain_changes

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from harness.recipes.config import RecipeRun
-from harness.studies.config import Cell
+from harness.studies.cells import Cell
 from results.folder import EPISODES_FILE, RUN_FILE, read_info
 from training.config import TrainingConfig
 from training.run_folder import RunFolder

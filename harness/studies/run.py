@@ -17,7 +17,7 @@ from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun
 from harness.recipes.run import run_stages
 from harness.stages import collect_with_bar
-from harness.studies.config import Cell, collection_folder
+from harness.studies.cells import Cell, collection_folder
 from harness.studies.progress import CellProgress
 from results.locking import sole_writer
 from tasks.errors import HarnessError, SimulatorError, unknown_name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.display import console, results_console
 from harness.processes import require_rendering
-from harness.studies.config import Cell, Study, cells_of, load_study, record_of, study_file
+from harness.studies.cells import Cell, cells_of, record_of
+from harness.studies.config import Study, load_study, study_file
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, collect_demos, run_cell, run_cells
 from results.locking import sole_writer

@@ -4,15 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.studies.config import (
-    SHIPPED,
-    Study,
-    cells_of,
-    changes_of,
-    load_study,
-    record_of,
-    study_file,
-)
+from harness.studies.cells import cells_of, changes_of, record_of
+from harness.studies.config import SHIPPED, Study, load_study, study_file
 from harness.studies.planning import plan_study
 from harness.studies.run import check_study
 from tasks.errors import ConfigError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.studies import run
-from harness.studies.config import Cell, cells_of
+from harness.studies.cells import Cell, cells_of
 from harness.studies.run import log_of, run_cells
 from tests.harness.studies.test_config import study_of
 
