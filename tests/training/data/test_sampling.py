@@ -15,7 +15,11 @@ from training.data_settings import DataSettings
 
 def data(*demos: dict[str, object]) -> SimpleNamespace:
     entries = [
-        IndexedDemo(rank=rank, of=len(demos), **({"transitions": (), "first_motion": 0} | each))
+        IndexedDemo(
+            rank=rank,
+            of=len(demos),
+            **({"transitions": (), "first_goal": 0, "first_motion": 0} | each),
+        )
         for rank, each in enumerate(demos)
     ]
     index = [(d, t) for d, entry in enumerate(entries) for t in range(entry.steps)]
