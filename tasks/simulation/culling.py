@@ -6,6 +6,7 @@ an opaque box. Both are decided on oriented boxes around parts of the geom, with
 what the rasterizer rounds. Nothing is remembered between calls except what a compiled model fixes.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import mujoco
@@ -83,20 +84,24 @@ class GeomBoxes:
 
     Args:
         model: The model; its geometry must not change afterwards.
-        geoms: (n,) indices of the geoms: no planes, no height fields.
+        geoms: (n,) indices of the geoms, ascending: no height fields, no infinite planes.
 
     Attributes:
+        geoms: Those indices.
         owner: (N,) which of the n geoms each box belongs to, ascending.
     """
 
     def __init__(self, model: mujoco.MjModel, geoms: Ints) -> None:
-        self._geoms = geoms
+        self.geoms = geoms
         parts: list[tuple[Floats, Floats]] = []
         counts = []
         for geom in geoms:
             before = len(parts)
             if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
                 parts += _mesh_parts(model, int(model.geom_dataid[geom]))
+            elif model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE:
+                half = np.append(model.geom_size[geom, :2], 0)
+                parts.append((-half, half))
             else:
                 middle, half = np.split(model.geom_aabb[geom], 2)
                 parts.append((middle - half, middle + half))
@@ -105,9 +110,18 @@ class GeomBoxes:
         low, high = np.array(parts).reshape(-1, 2, 3).transpose(1, 0, 2)
         self._middles, self._halves = (low + high) / 2, (high - low) / 2
 
+    def only(self, geoms: Ints) -> "GeomBoxes":
+        """Return the boxes of some of the geoms, ascending."""
+        part = copy(self)
+        chosen = np.isin(self.geoms[self.owner], geoms)
+        part.geoms = geoms
+        part.owner = np.searchsorted(geoms, self.geoms[self.owner[chosen]])
+        part._middles, part._halves = self._middles[chosen], self._halves[chosen]
+        return part
+
     def boxes(self, data: mujoco.MjData) -> OrientedBoxes:
         """Return the boxes where the data's kinematics have them, N."""
-        geoms = self._geoms[self.owner]
+        geoms = self.geoms[self.owner]
         rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
         return OrientedBoxes(
             centres=data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, self._middles),
@@ -116,7 +130,7 @@ class GeomBoxes:
 
     def owners(self, chosen: Bools) -> Bools:
         """Tell which geoms have a chosen box, (n,)."""
-        return np.bincount(self.owner, chosen, len(self._geoms)) > 0
+        return np.bincount(self.owner, chosen, len(self.geoms)) > 0
 
 
 def _mesh_parts(model: mujoco.MjModel, mesh: int) -> list[tuple[Floats, Floats]]:
@@ -136,6 +150,12 @@ def _halves(triangles: Floats) -> list[Floats]:
     axis = int(np.argmax(np.ptp(middles, axis=0)))
     order = np.argpartition(middles[:, axis], len(middles) // 2)
     return np.split(triangles[order], [len(order) // 2])
+
+
+def is_opaque(model: mujoco.MjModel) -> Bools:
+    """Tell which geoms are opaque whether their own colour or their material's is drawn, (N,)."""
+    alpha = np.append(model.mat_rgba[:, 3], 1)[model.geom_matid]
+    return np.asarray(np.minimum(alpha, model.geom_rgba[:, 3]) >= OPAQUE)
 
 
 def near_plane(model: mujoco.MjModel) -> float:
