@@ -20,7 +20,11 @@ from tasks.suites import find_task
 PLAN = 16
 """Control steps from one plan, and its pictures, to the next."""
 
-_PICTURES = 10
+WAYS = ("robosuite", "culled", "ours")
+"""How pictures are drawn: everything; what can be seen; of that what is not kept."""
+
+_WARMING = 2
+_PICTURES = 20
 _RESETS = 5
 
 
@@ -73,8 +77,9 @@ class EnvironmentFigures:
     process: BackendPair
     """Resident memory of the process with it, 10⁶ bytes."""
 
-    pictures: dict[str, BackendPair]
-    """One picture of each camera at 256 pixels: robosuite's drawing against ours."""
+    pictures: dict[str, dict[str, float]]
+    """One picture of each camera at 256 pixels, two of every 16 control steps: as robosuite draws
+    it, ours without what is kept of earlier pictures, and ours."""
 
     identical: bool
     """Whether both sides ended in exactly the same states."""
@@ -116,7 +121,7 @@ def compare(
         episode = _turns(official, ours, actions, -(-steps // PLAN))
         same = same and _same(official, ours)
         report("pictures")
-        pictures = {camera: _pictures(ours, camera) for camera in CAMERAS}
+        pictures = _pictures(ours, actions)
         report("resets")
         resets = [
             np.mean([side.call("reset").cpu_s for _ in range(count)])
@@ -187,15 +192,19 @@ def _same(official: BackendProcess, ours: BackendProcess) -> bool:
     return np.array_equal(official.call("state").value, ours.call("state").value)
 
 
-def _pictures(ours: BackendProcess, camera: str) -> BackendPair:
-    """Render the present state in turns; return the CPU seconds of one picture."""
-    spent = {False: 0.0, True: 0.0}
-    for cull in spent:
-        ours.call("picture", camera, cull)  # what is made at first use
-    for _ in range(_PICTURES):
-        for cull in spent:
-            spent[cull] += ours.call("picture", camera, cull).cpu_s / _PICTURES
-    return BackendPair(official=spent[False], ours=spent[True])
+def _pictures(ours: BackendProcess, actions: FloatArray) -> dict[str, dict[str, float]]:
+    """Render two of every 16 steps in turns; return the CPU seconds of one picture."""
+    spent: dict[str, dict[str, float]] = {}
+    turns = np.resize([PLAN - 1, 1], _WARMING + _PICTURES)
+    begins = np.cumsum(turns) - turns
+    for turn, (begin, steps) in enumerate(zip(begins, turns, strict=True)):
+        ours.call("move", np.take(actions, range(begin, begin + steps), axis=0, mode="wrap"))
+        for camera in CAMERAS:
+            ways = spent.setdefault(camera, dict.fromkeys(WAYS, 0.0))
+            for way in ways:
+                taken = ours.call("picture", camera, way).cpu_s
+                ways[way] += taken / _PICTURES if turn >= _WARMING else 0.0
+    return spent
 
 
 _OFFICIAL_CAMERAS = ["agentview", "robot0_eye_in_hand"]
@@ -241,7 +250,7 @@ class Ours:
         self._images = images
         self._cameras: Sequence[str] = CAMERAS if images else ()
         self._simulator: Any = None
-        self._renderers: dict[bool, Any] = {}
+        self._renderers: dict[str, Any] = {}
 
     def prepare(self) -> None:
         """Do nothing: when it is asked, everything is imported."""
@@ -264,14 +273,15 @@ class Ours:
         state: FloatArray = self._simulator.get_state()
         return state
 
-    def picture(self, camera: str, cull: bool) -> None:
-        """Render one picture of the present state, as robosuite does where ``cull`` is False."""
-        from tasks.simulation.renderer import Renderer
+    def move(self, actions: FloatArray) -> None:
+        """Execute actions without a picture."""
+        self._simulator.execute(actions)
 
-        if cull not in self._renderers:
-            sim, size = self._simulator.env.sim, self._protocol.resolution
-            self._renderers[cull] = Renderer(sim, size, cull=cull)
-        self._renderers[cull].render(camera)
+    def picture(self, camera: str, way: str) -> None:
+        """Render one picture of the present state, in one of ``WAYS``."""
+        if not self._renderers:
+            self._renderers = self._simulator.renderers(self._protocol.resolution)
+        self._renderers[way].render(camera)
 
 
 class Official:

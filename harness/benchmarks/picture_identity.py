@@ -18,12 +18,8 @@ from policies.expert import ExpertPolicy
 from policies.interface import PlanningError, PlanRequest, UnsupportedGoalError
 from tasks.observation import CAMERAS, FloatArray
 from tasks.protocols import get_protocol
-from tasks.simulation.renderer import Renderer
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
-
-WAYS = ("robosuite", "culled", "ours")
-"""Who draws: robosuite; ours without kept layers; ours."""
 
 _EACH_STEP = 8
 _STATES = 6
@@ -65,17 +61,9 @@ class PictureComparison:
     def __init__(self, suite: str, task: int, sizes: Sequence[int], steps: int) -> None:
         self.figures = PictureFigures(suite=suite, task=task)
         self._simulator = Simulator(find_task(suite, task), get_protocol(resolution=max(sizes)))
-        sim = self._simulator.env.sim
-        self._renderers = [
-            {
-                "robosuite": Renderer(sim, size, cull=False),
-                "culled": Renderer(sim, size, keep=False),
-                "ours": Renderer(sim, size),
-            }
-            for size in sizes
-        ]
+        self._renderers = [self._simulator.renderers(size) for size in sizes]
         self._steps = steps
-        self._spent = {camera: dict.fromkeys(WAYS, 0.0) for camera in CAMERAS}
+        self._spent = {camera: dict.fromkeys(self._renderers[0], 0.0) for camera in CAMERAS}
 
     def play(self) -> Iterator[str]:
         """Play two episodes and set states; yield what was drawn, each time pictures were.
@@ -123,12 +111,12 @@ class PictureComparison:
         renderers = self._renderers[figures.pictures // len(CAMERAS) % len(self._renderers)]
         for camera in CAMERAS:
             pictures: dict[str, Any] = {}
-            for way in WAYS:
+            for way, renderer in renderers.items():
                 before = time.process_time()
-                pictures[way] = renderers[way].render(camera)
+                pictures[way] = renderer.render(camera)
                 self._spent[camera][way] += time.process_time() - before
             figures.pictures += 1
-            if not all(np.array_equal(pictures["robosuite"], pictures[way]) for way in WAYS):
+            if not all(np.array_equal(pictures["robosuite"], each) for each in pictures.values()):
                 figures.different += 1
                 figures.first_difference = figures.first_difference or f"{camera}, {where}"
         return where

@@ -9,7 +9,7 @@ import numpy as np
 from robosuite.utils.binding_utils import _MjSim_render_lock
 
 from tasks.observation import Image
-from tasks.simulation.culling import Bools
+from tasks.simulation.box_kernels import Bools
 
 _HIDDEN_GROUP = 5
 _EVERYTHING = mujoco.mjtCatBit.mjCAT_ALL
@@ -53,6 +53,10 @@ class SceneDrawer:
             context.update_offscreen_size(max(size, limits.offwidth), max(size, limits.offheight))
         return context.con
 
+    def sites_shown(self) -> bool:
+        """Tell whether a site can be seen at all."""
+        return bool((self.model.site_rgba[:, 3] > 0).any())
+
     def draw(
         self,
         data: mujoco.MjData,
@@ -62,6 +66,7 @@ class SceneDrawer:
         reflection: bool = False,
         complete: bool = True,
         layer: int | None = None,
+        sky: bool = True,
     ) -> None:
         """Draw geoms, and what belongs to a complete picture.
 
@@ -72,7 +77,8 @@ class SceneDrawer:
             reflection: Whether to draw what mirrors show.
             complete: Whether to draw the sites that can be seen.
             layer: A display list, as an index from MuJoCo's first mesh, that is called before all
-                else, in place of the sky; None draws the sky.
+                else; the sky is in it.
+            sky: Whether to draw the sky where there is no layer.
         """
         con, scene, option = self.framebuffer(), self._context.scn, self._context.vopt
         scene.ngeom = 0
@@ -84,20 +90,26 @@ class SceneDrawer:
             mujoco.mjv_addGeoms(self.model, data, option, self._context.pert, _EVERYTHING, scene)
         mujoco.mjv_updateCamera(self.model, data, self._camera, scene)
         mujoco.mjv_makeLights(self.model, data, scene)  # one of which is at the camera
-        scene.flags[_REFLECTION], scene.flags[_SKY] = reflection, layer is None
+        scene.flags[_REFLECTION], scene.flags[_SKY] = reflection, sky and layer is None
         try:
             with _MjSim_render_lock:
                 mujoco.mjr_render(mujoco.MjrRect(0, 0, self.size, self.size), scene, con)
         finally:
             scene.flags[_REFLECTION] = scene.flags[_SKY] = True
 
-    def read(self) -> Image:
-        """Return what was drawn, (size, size, 3) uint8, upside down, as OpenGL gives it."""
-        picture: Image = np.empty((self.size, self.size, 3), dtype=np.uint8)
-        with _MjSim_render_lock:
-            mujoco.mjr_readPixels(
-                picture, None, mujoco.MjrRect(0, 0, self.size, self.size), self._context.con
-            )
+    def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> Image:
+        """Return what was drawn, (H, W, 3) uint8, upside down, as OpenGL gives it.
+
+        Args:
+            rows: Which rows, from the bottom; all by default.
+            columns: Which columns.
+        """
+        (bottom, top, _), (left, right, _) = rows.indices(self.size), columns.indices(self.size)
+        picture: Image = np.empty((top - bottom, right - left, 3), dtype=np.uint8)
+        rectangle = mujoco.MjrRect(left, bottom, right - left, top - bottom)
+        if picture.size:
+            with _MjSim_render_lock:
+                mujoco.mjr_readPixels(picture, None, rectangle, self._context.con)
         return picture
 
     @contextmanager

@@ -12,18 +12,15 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
-from tasks.simulation.culling import Bools, is_opaque
+from tasks.simulation.box_kernels import Bools
+from tasks.simulation.culling import is_opaque
 from tasks.simulation.drawing import SceneDrawer
-from tasks.simulation.render_passes import RenderPasses
+from tasks.simulation.render_passes import RenderPass, RenderPasses
 from tasks.simulation.sample_layer import SampleLayer
 from tasks.simulation.ties import TieRule
 
 _CALM = 8
 """Pictures without a motion after which something goes into the lower layer."""
-
-_WORTHWHILE = 4000
-"""A layer is made or added to for this many triangles, which cost as much as clearing, copying and
-beginning once more."""
 
 _ROUNDING = 1e-3  # metres, of the side of a plane that a camera is on
 
@@ -71,7 +68,7 @@ class KeptView:
     def __init__(self, drawer: SceneDrawer, camera: int, passes: RenderPasses) -> None:
         model = drawer.model
         self._drawer, self._camera = drawer, camera
-        self._faces, self._mirrors = passes.faces, passes.mirrors
+        self._pays, self._mirrors = passes.worth_a_layer, passes.mirrors
         self._ties = TieRule(passes.boxes, model.ngeom)
         self._opaque = drawer.shown & is_opaque(model)
         self._planes = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
@@ -81,12 +78,13 @@ class KeptView:
         self._poses: Poses = np.full((model.ngeom, 12), np.nan, dtype=np.float32)
         self._resting = np.zeros(model.ngeom, dtype=np.int64)
 
-    def draw(self, data: mujoco.MjData, seen: Bools) -> bool:
+    def draw(self, data: mujoco.MjData, seen: Bools, drawing: RenderPass) -> bool:
         """Draw a picture into MuJoCo's framebuffer.
 
         Args:
             data: Poses of geoms, cameras and lights.
             seen: (ngeom,) which geoms the camera may see.
+            drawing: The pass, without what mirrors show.
 
         Returns:
             False if it is to be drawn without layers, which do not pay.
@@ -151,9 +149,6 @@ class KeptView:
         normals = data.geom_xmat[self._planes].reshape(-1, 3, 3)[:, :, 2]
         behind[self._planes] = (to_camera * normals).sum(axis=1) <= _ROUNDING
         return behind
-
-    def _pays(self, geoms: Bools) -> bool:
-        return int(self._faces[geoms].sum()) >= _WORTHWHILE
 
     def _keep(self, data: mujoco.MjData, layer: _Layer, members: Bools) -> None:
         """Make a layer of nothing but some geoms and the sky."""

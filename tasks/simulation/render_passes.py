@@ -11,11 +11,10 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from tasks.simulation.box_kernels import Bools, Ints
 from tasks.simulation.culling import (
-    Bools,
     GeomBoxes,
     ImageWindow,
-    Ints,
     OrientedBoxes,
     camera_view,
     half_field,
@@ -25,10 +24,15 @@ from tasks.simulation.culling import (
     mirror_view,
     near_plane,
 )
+from tasks.simulation.sky import SkyCover
 
 _SOLID = 0.02  # half the thickness of the thinnest box that is tried as an occluder, metres
 _BUILTIN_FACES = 900  # of a sphere as MuJoCo draws it; boxes have fewer
 _PIXEL_FACES = 0.7  # what clearing, filling and resolving a pixel costs, in triangles
+_WORTHWHILE = 4000
+"""A layer is made or added to for this many triangles, which cost as much as clearing, copying and
+beginning once more."""
+
 _MARGIN = 2  # pixels around the mirror, for rounding
 _WHOLE = ImageWindow()
 _BOUNDED = tuple(
@@ -43,14 +47,18 @@ class RenderPass(NamedTuple):
     Attributes:
         hidden: Geoms left out.
         reflection: Whether to draw what mirrors show.
+        sky: Whether any of it can show.
         rows: Which of the picture's rows are to be taken from it, from the bottom.
         columns: Which columns.
+        late: Geoms that mirrors do not show, so that they may be drawn after all reflections.
     """
 
     hidden: Ints
     reflection: bool
+    sky: bool
     rows: slice = slice(None)
     columns: slice = slice(None)
+    late: Ints = np.empty(0, dtype=np.int64)
 
 
 class RenderPasses:
@@ -71,6 +79,7 @@ class RenderPasses:
     def __init__(self, model: mujoco.MjModel, groups: Bools, size: int) -> None:
         self._model = model
         self._size = size
+        self._clearing = _PIXEL_FACES * size**2
         kinds = mujoco.mjtGeom
         drawn = np.asarray(groups, dtype=bool)[model.geom_group]
         flat = np.isin(model.geom_type, (kinds.mjGEOM_PLANE, kinds.mjGEOM_BOX))
@@ -85,6 +94,7 @@ class RenderPasses:
         self._geoms = np.flatnonzero(drawn & bounded & ~mirror & ~occluder)
         self._parts = self.boxes.only(self._geoms)
         self._occluders = [self.boxes.only(np.array([g])) for g in np.flatnonzero(occluder)]
+        self._cover = SkyCover(model, (finite & drawn & opaque & ~mirror) | occluder)
         self._mirrors = self.boxes.only(np.flatnonzero(mirror))
         # Shadows fall from outside the picture; mirrors other than one opaque box are not foreseen.
         self._plain = bool(
@@ -113,31 +123,45 @@ class RenderPasses:
             camera: Index of a fixed perspective camera.
         """
         if self._plain:
-            return [RenderPass(hidden=np.empty(0, dtype=np.int64), reflection=True)]
+            return [RenderPass(hidden=np.empty(0, dtype=np.int64), reflection=True, sky=True)]
         boxes = self._parts.boxes(data)
-        seen = self._parts.owners(self._seen(data, camera, boxes, _WHOLE))
-        direct = RenderPass(hidden=self._geoms[~seen], reflection=False)
+        seen_boxes = self._seen(data, camera, boxes)
+        seen = self._parts.owners(seen_boxes)
+        sky = not self._cover.fills(data, camera)
+        direct = RenderPass(hidden=self._geoms[~seen], reflection=False, sky=sky)
         face = self._mirror_face(data, camera)
         if face is None:
             return [direct]
         shown = in_view(mirror_view(data.cam_xpos[camera], face), boxes)
         window, rows, columns = self._around(data, camera, face)
         mirrored = self._parts.owners(shown)
-        part = self._parts.owners(shown | self._seen(data, camera, boxes, window))
-        split = self._cost(seen) + 2 * self._cost(part) + _PIXEL_FACES * self._size**2
+        around = seen_boxes & in_view(camera_view(self._model, data, camera, window), boxes)
+        part = self._parts.owners(shown | around)
+        late = part & ~mirrored
+        split = self._cost(seen) + self._cost(late) + 2 * self._cost(mirrored) + self._clearing
         if split >= 2 * self._cost(seen | mirrored):
-            return [RenderPass(hidden=self._geoms[~(seen | mirrored)], reflection=True)]
-        again = RenderPass(hidden=self._geoms[~part], reflection=True, rows=rows, columns=columns)
+            hidden = self._geoms[~(seen | mirrored)]
+            return [RenderPass(hidden=hidden, reflection=True, sky=sky)]
+        again = RenderPass(
+            hidden=self._geoms[~part],
+            reflection=True,
+            sky=sky,
+            rows=rows,
+            columns=columns,
+            late=self._geoms[late],
+        )
         return [direct, again]
+
+    def worth_a_layer(self, geoms: Bools) -> bool:
+        """Tell whether geoms, (ngeom,), cost so much that a layer may spare drawing them."""
+        return int(self.faces[geoms].sum()) >= _WORTHWHILE
 
     def _cost(self, drawn: Bools) -> int:
         return int(self.faces[self._geoms[drawn]].sum())
 
-    def _seen(
-        self, data: mujoco.MjData, camera: int, boxes: OrientedBoxes, window: ImageWindow
-    ) -> Bools:
-        """Tell which boxes a camera may see through a window of its picture, (N,)."""
-        view = camera_view(self._model, data, camera, window)
+    def _seen(self, data: mujoco.MjData, camera: int, boxes: OrientedBoxes) -> Bools:
+        """Tell which boxes a camera may see, (N,)."""
+        view = camera_view(self._model, data, camera)
         seen = in_view(view, boxes)
         field = half_field(self._model, camera)
         clearance = near_plane(self._model) * np.sqrt(1 + 2 * field**2)
@@ -156,7 +180,7 @@ class RenderPasses:
         side = OrientedBoxes(centres=box.centres + up, axes=box.axes * [[1], [1], [0]])
         if (data.cam_xpos[camera] - side.centres[0]) @ up[0] < 0:
             return None
-        if not self._seen(data, camera, side, _WHOLE)[0]:
+        if not in_view(camera_view(self._model, data, camera), side)[0]:
             return None
         return OrientedBoxes(centres=side.centres, axes=box.axes)
 

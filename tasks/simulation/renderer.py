@@ -9,6 +9,7 @@ from tasks.observation import FloatArray, Image
 from tasks.protocols import Protocol
 from tasks.simulation.control import Sample
 from tasks.simulation.drawing import SceneDrawer
+from tasks.simulation.kept_mirror import KeptMirror
 from tasks.simulation.kept_view import KeptView, stands_still
 from tasks.simulation.layer_check import LAYER_CHECK, opengl_driver
 from tasks.simulation.render_context import current_context_kept
@@ -42,13 +43,13 @@ class Renderer:
         self._drawer = SceneDrawer(sim, size)
         groups = sim._render_context_offscreen.vopt.geomgroup
         self.passes = RenderPasses(model, groups, size) if cull else None
-        self._kept: dict[str, KeptView] = {}
+        self._views: dict[str, KeptView] = {}
+        self._mirrors: dict[str, KeptMirror] = {}
         if keep and self.passes is not None and self.passes.can_be_kept:
-            self._kept = {
-                name: KeptView(self._drawer, camera, self.passes)
-                for name, camera in self._cameras.items()
-                if stands_still(model, camera)
-            }
+            for name, camera in self._cameras.items():
+                self._mirrors[name] = KeptMirror(self._drawer, camera, self.passes)
+                if stands_still(model, camera):
+                    self._views[name] = KeptView(self._drawer, camera, self.passes)
 
     def render(self, camera: str, data: Any = None) -> Image:
         """Render one camera.
@@ -70,8 +71,7 @@ class Renderer:
         assert self.passes is not None
         picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
         for drawing in self.passes.plan(data, self._cameras[camera]):
-            part = drawing.rows, drawing.columns
-            picture[part] = self._draw(camera, data, drawing)[part]
+            picture[drawing.rows, drawing.columns] = self._draw(camera, data, drawing)
         return picture
 
     def _draw(self, camera: str, data: mujoco.MjData, drawing: RenderPass) -> Image:
@@ -80,15 +80,18 @@ class Renderer:
         seen[drawing.hidden] = False
 
         def plain() -> Image:
-            self._drawer.draw(data, self._cameras[camera], seen, reflection=drawing.reflection)
-            return self._drawer.read()
+            index = self._cameras[camera]
+            self._drawer.draw(data, index, seen, reflection=drawing.reflection, sky=drawing.sky)
+            return self._drawer.read(drawing.rows, drawing.columns)
 
-        kept = self._kept.get(camera)
-        if kept is None or drawing.reflection or not LAYER_CHECK.use:
+        kept = (self._mirrors if drawing.reflection else self._views).get(camera)
+        if kept is None or not LAYER_CHECK.use:
             return plain()
 
         def layered() -> Image | None:
-            return self._drawer.read() if kept.draw(data, seen) else None
+            if not kept.draw(data, seen, drawing):
+                return None
+            return self._drawer.read(drawing.rows, drawing.columns)
 
         LAYER_CHECK.begin(opengl_driver)
         try:
@@ -113,6 +116,24 @@ class Renderer:
             return np.asarray(picture)
         finally:
             context.data = shown
+
+
+def renderers(sim: Any, size: int) -> dict[str, Renderer]:
+    """Return renderers that draw the same pixels in different ways, to compare them.
+
+    Args:
+        sim: robosuite's ``MjSim`` with an off-screen render context.
+        size: Height and width of the pictures in pixels.
+
+    Returns:
+        ``robosuite`` draws everything; ``culled`` what can be seen; ``ours`` of that what is not
+        kept, as environments do.
+    """
+    return {
+        "robosuite": Renderer(sim, size, cull=False),
+        "culled": Renderer(sim, size, keep=False),
+        "ours": Renderer(sim, size),
+    }
 
 
 class _Wrapped:

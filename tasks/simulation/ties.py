@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numba import njit
 
-from tasks.simulation.culling import Bools, Floats, GeomBoxes, Ints
+from tasks.simulation.box_kernels import Bools, Floats, Ints
+from tasks.simulation.culling import GeomBoxes
 
 _MARGIN = 1e-3
 """Geoms count as touching up to this far apart, metres."""
@@ -61,9 +62,9 @@ def _closure(
         for geom in range(below + 1, drawn.shape[0]):
             if not layered[geom] or again[geom]:
                 continue
-            if (low[geom] > high[below]).any() or (low[below] > high[geom]).any():
-                continue
-            if _touch(starts[below], ends[below], starts[geom], ends[geom], centres, axes):
+            if _overlap(low, high, below, geom) and _touch(
+                starts[below], ends[below], starts[geom], ends[geom], centres, axes
+            ):
                 again[geom] = True
                 stack[size] = geom
                 size += 1
@@ -93,45 +94,49 @@ def _touch(
     """Tell whether any box of one run comes near any of another."""
     for a in range(first, first_end):
         for b in range(second, second_end):
-            between = centres[b] - centres[a]
-            reach = _radius(axes[a]) + _radius(axes[b]) + _MARGIN
-            if (between**2).sum() <= reach**2 and not _apart(between, axes[a], axes[b]):
+            if not _apart(centres, axes, a, b):
                 return True
     return False
 
 
 @njit(cache=True)
-def _radius(box: Floats) -> float:
-    return float(np.sqrt((box**2).sum()))
+def _overlap(low: Floats, high: Floats, first: int, second: int) -> bool:
+    """Tell whether two upright boxes overlap."""
+    for k in range(3):
+        if low[second, k] > high[first, k] or low[first, k] > high[second, k]:
+            return False
+    return True
 
 
 @njit(cache=True)
-def _apart(between: Floats, first: Floats, second: Floats) -> bool:
+def _apart(centres: Floats, axes: Floats, a: int, b: int) -> bool:
     """Tell whether a plane separates two boxes by more than the margin.
 
     The planes tried are those along the sides of either box and along an edge of each.
     """
-    for k in range(3):
-        if _separates(_unit(first[k]), between, first, second):
-            return True
-        if _separates(_unit(second[k]), between, first, second):
-            return True
+    for i in range(3):
+        for box in (a, b):
+            x, y, z = axes[box, i, 0], axes[box, i, 1], axes[box, i, 2]
+            if _separates(x, y, z, centres, axes, a, b):
+                return True
     for i in range(3):
         for k in range(3):
-            if _separates(_unit(np.cross(first[i], second[k])), between, first, second):
+            x = axes[a, i, 1] * axes[b, k, 2] - axes[a, i, 2] * axes[b, k, 1]
+            y = axes[a, i, 2] * axes[b, k, 0] - axes[a, i, 0] * axes[b, k, 2]
+            z = axes[a, i, 0] * axes[b, k, 1] - axes[a, i, 1] * axes[b, k, 0]
+            if _separates(x, y, z, centres, axes, a, b):
                 return True
     return False
 
 
 @njit(cache=True)
-def _unit(vector: Floats) -> Floats:
-    length = np.sqrt((vector**2).sum())
-    return vector / length if length > 1e-12 else vector * 0.0
-
-
-@njit(cache=True)
-def _separates(normal: Floats, between: Floats, first: Floats, second: Floats) -> bool:
-    reach = _MARGIN
+def _separates(x: float, y: float, z: float, centres: Floats, axes: Floats, a: int, b: int) -> bool:
+    """Tell whether two boxes are apart along a direction, which may have any length."""
+    distance = x * (centres[b, 0] - centres[a, 0])
+    distance += y * (centres[b, 1] - centres[a, 1])
+    distance += z * (centres[b, 2] - centres[a, 2])
+    reach = _MARGIN * np.sqrt(x * x + y * y + z * z)
     for k in range(3):
-        reach += abs((first[k] * normal).sum()) + abs((second[k] * normal).sum())
-    return bool(abs((between * normal).sum()) > reach)
+        reach += abs(x * axes[a, k, 0] + y * axes[a, k, 1] + z * axes[a, k, 2])
+        reach += abs(x * axes[b, k, 0] + y * axes[b, k, 1] + z * axes[b, k, 2])
+    return bool(abs(distance) > reach)
