@@ -28,6 +28,7 @@ class LayerCheck:
         use: Whether layers are to be used.
         open: Whether pictures are still to be drawn both ways.
         reason: Why layers are not used; empty where they are.
+        fault: Whether that is because the driver draws them wrong.
         seconds: What the timed pictures took with layers, and without.
     """
 
@@ -35,6 +36,7 @@ class LayerCheck:
         self.use = True
         self.open = True
         self.reason = ""
+        self.fault = False
         self.seconds = (0.0, 0.0)
         self._left: int | None = None
 
@@ -90,7 +92,7 @@ class LayerCheck:
         Warns:
             UserWarning: Always.
         """
-        self.use, self.open, self.reason = False, False, reason
+        self.use, self.open, self.reason, self.fault = False, False, reason, True
         warnings.warn(
             f"This OpenGL driver cannot keep parts of pictures ({reason}), so every picture is "
             "drawn anew: slower, and otherwise the same.",
