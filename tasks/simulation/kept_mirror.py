@@ -53,7 +53,10 @@ class KeptMirror:
         if drawer.sites_shown() or (self._transparent & seen).any():
             return False
         con = drawer.framebuffer()
-        if self._layer is None or not self._layer.belongs_to(con):
+        if self._layer is not None and not self._layer.belongs_to(con):
+            self._layer.free()
+            self._layer = None
+        if self._layer is None:
             self._layer = SampleLayer(con, drawer.size)
         early = seen & ~late
         drawer.draw(data, self._camera, early, reflection=True, complete=False, sky=drawing.sky)

@@ -32,7 +32,6 @@ class _Layer:
 
     Args:
         samples: The samples, of nothing yet.
-        ngeom: How many geoms the model has.
 
     Attributes:
         samples: The samples.
@@ -93,7 +92,7 @@ class KeptView:
             LayerUnavailableError: OpenGL refuses a layer.
         """
         self._follow(data)
-        view, before = _view(data, self._camera), self._view
+        view, before = _view(self._drawer.model, data, self._camera), self._view
         self._view = view
         if before is not None and not np.array_equal(view, before):
             self.forget()
@@ -181,7 +180,11 @@ def stands_still(model: mujoco.MjModel, camera: int) -> bool:
     return bool(fixed and model.body_weldid[model.cam_bodyid[camera]] == 0)
 
 
-def _view(data: mujoco.MjData, camera: int) -> Poses:
-    """Return where the camera and the lights are, as MuJoCo draws them."""
-    parts = (data.cam_xpos[camera], data.cam_xmat[camera], data.light_xpos, data.light_xdir)
+def _view(model: mujoco.MjModel, data: mujoco.MjData, camera: int) -> Poses:
+    """Return where the camera and the lights are, as MuJoCo draws them, and all colours."""
+    parts = (
+        *(data.cam_xpos[camera], data.cam_xmat[camera], data.light_xpos, data.light_xdir),
+        *(model.light_active, model.light_ambient, model.light_diffuse, model.light_specular),
+        *(model.geom_rgba, model.mat_rgba),
+    )
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
