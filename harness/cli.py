@@ -40,6 +40,10 @@ _COMMANDS = {
         "Write the RDT of a checkpoint in the layout of the official code.",
     ),
     "eval": ("stages", "Run a policy on LIBERO tasks and print how often it succeeds."),
+    "study": (
+        "studies",
+        "Find out which settings matter: arms from several seeds, and verdicts on claims.",
+    ),
     "policies": ("policies", "List the policies of this installation, or the options of one."),
     "leaderboard": ("results", "Show several runs in one table."),
     "compare": ("results", "Compare runs on the episodes that all of them have."),

@@ -1,8 +1,8 @@
-"""What long work shows in the terminal: bars with a rate and the time left."""
+"""Progress in the terminal: bars with a rate and the time left."""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -89,29 +89,46 @@ def results_console(width: int = _WIDTH) -> Console:
 
 
 def findings_table(
-    findings: Iterable[Finding],
-    columns: Mapping[str, str] = {"Found": "detail"},
-    *,
-    reasons: Sequence[str] = (),
+    findings: Iterable[Finding], columns: Mapping[str, str] = {"Found": "detail"}
 ) -> Table:
     """Return findings as a table, a row each with its fix.
 
     Args:
         findings: What checks found.
         columns: Attributes of a finding to show, by the heads of their columns.
-        reasons: More attributes, shown below the last column's with their names.
     """
     table = Table("", "Check", box=None, pad_edge=False)
     for head in columns:
         table.add_column(head, ratio=1 if len(columns) > 1 else None, overflow="fold")
     for finding in findings:
         cells = [Text(visible(getattr(finding, name))) for name in columns.values()]
-        for name in (*reasons, "fix"):
-            if text := getattr(finding, name):
-                cells[-1].append(f"\n{name.capitalize()}: ", style="bold").append(visible(text))
-        status = Text(finding.status, style=_STATUSES[finding.status])
-        table.add_row(status, finding.name, *cells)
+        _append_line(cells[-1], "Fix", finding.fix)
+        table.add_row(_status(finding), finding.name, *cells)
     return table
+
+
+def reasoned_findings_table(findings: Iterable[Finding]) -> Table:
+    """Return findings with their reasons, a line each under the check's name.
+
+    Lines have nearly the width of the table, so that most fixes can be copied whole.
+    """
+    table = Table("", "Check", box=None, pad_edge=False)
+    for finding in findings:
+        cell = Text(finding.name, style="bold")
+        cell.append(f"\n{visible(finding.detail)}", style="not bold")
+        for name in ("expected", "why", "source", "fix"):
+            _append_line(cell, name.capitalize(), getattr(finding, name))
+        table.add_row(_status(finding), cell.append("\n"))
+    return table
+
+
+def _status(finding: Finding) -> Text:
+    return Text(finding.status, style=_STATUSES[finding.status])
+
+
+def _append_line(cell: Text, name: str, text: str) -> None:
+    if text:
+        cell.append(f"\n{name}: ", style="bold").append(visible(text), style="not bold")
 
 
 _LINE_EVERY_S = 30.0

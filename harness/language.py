@@ -1,4 +1,4 @@
-"""Encoding instructions ahead of time: which ones, by what, and what became of them."""
+"""Encoding instructions ahead of time, into a language cache."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ TYPED = "--text"
 
 @settings
 class LanguageConfig:
-    """What to encode, by what, and where to keep it."""
+    """The instructions, their encoder, and the cache."""
 
     out: Path
     """Folder of the language cache."""
@@ -52,7 +52,7 @@ class LanguageConfig:
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Refuse what leaves open what is to be encoded, or by what."""
+        """Refuse settings without an instruction or an encoder, or with two encoders."""
         if self.t5 is not None and self.official is not None:
             raise ConfigError(
                 "Both --t5 and --import were given. A cache comes from one encoder, and .pt files "
@@ -76,10 +76,10 @@ class InstructionGroup:
     """Instructions that belong together.
 
     Attributes:
-        name: Their suite, or where else they come from.
-        texts: As they are given to T5, each once.
+        name: Their suite, or another source.
+        texts: The instructions as T5 gets them, each once.
         added: How many of them are new in the cache.
-        missing: Those that are not in it.
+        missing: Instructions that are not in the cache.
     """
 
     name: str
@@ -104,13 +104,13 @@ class InstructionGroup:
 
 
 def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
-    """Return the instructions that are asked for, as they are written for T5.
+    """Return the instructions to encode, as T5 gets them.
 
     Raises:
         ConfigError: No suite has such a name.
         PrerequisiteError: LIBERO is not installed.
     """
-    # Names before torch, which takes seconds to import.
+    # Names are checked before torch is imported, which takes seconds.
     suites = [] if config.suite is None else split_names(config.suite)
     texts = {
         suite: [task.instruction_by(config.instructions) for task in suite_tasks(suite)]
@@ -133,15 +133,15 @@ def encode(
     config: LanguageConfig,
     progress: Callable[[int], None] | None = None,
 ) -> list[InstructionGroup]:
-    """Encode what the cache lacks, or take over official files and say what is lacking then.
+    """Encode the instructions that the cache lacks, or import official files.
 
     Args:
-        groups: What it is to hold.
-        config: By what, and where it is; a cache is made if it is not there.
-        progress: Called after each text with how many are done, those already there included.
+        groups: The instructions.
+        config: The encoder and the cache, which is made if it is missing.
+        progress: Called after each text with the number done, those in the cache included.
 
     Returns:
-        The groups, and first the official files.
+        The groups, preceded by the official files if these were imported.
 
     Raises:
         ConfigError: A source or the cache cannot be used.
@@ -154,11 +154,11 @@ def encode(
     from policies.rdt.model.torch_runtime import resolve_device
 
     if config.official is not None:
-        done = import_official(config.official, out=config.out)
-        official = InstructionGroup(name=str(config.official), texts=done.texts, added=done.added)
+        files = import_official(config.official, out=config.out)
+        official = InstructionGroup(name=str(config.official), texts=files.texts, added=files.added)
         return [official, *_with_missing(groups, config.out)]
     assert config.t5 is not None
-    before = set(_missing(groups, config.out))
+    new = set(_missing(groups, config.out))
     encode_instructions(
         [text for group in groups for text in group.texts],
         t5=config.t5,
@@ -168,13 +168,13 @@ def encode(
         progress=progress,
     )
     return [
-        replace(group, added=sum(text in before for text in group.texts))
+        replace(group, added=sum(text in new for text in group.texts))
         for group in _with_missing(groups, config.out)
     ]
 
 
 def describe_cache(out: Path) -> dict[str, Any]:
-    """Say what a cache is: its folder and encoder, how many files, how large."""
+    """Return facts about a cache: folder, encoder, number of files, size."""
     from policies.rdt.encoders.language_cache import LanguageCache
 
     cache = LanguageCache.open(out)

@@ -65,13 +65,13 @@ def read_tasks(value: Any, suites: Iterable[str], option: str = "--tasks") -> An
     asked: Sequence[int | str] = (
         read_numbers(text, option) if indexed else [name.strip() for name in text.split(",")]
     )
-    found = {suite: tuple(find_task(suite, task).index for task in asked) for suite in suites}
-    if len(set(found.values())) > 1:
+    indices = {suite: tuple(find_task(suite, task).index for task in asked) for suite in suites}
+    if len(set(indices.values())) > 1:
         raise ConfigError(
-            f"{option} '{text}' has other indices in one suite than in another: {found}. "
+            f"{option} '{text}' has other indices in one suite than in another: {indices}. "
             "Fix: give one suite at a time."
         )
-    return next(iter(found.values()))
+    return next(iter(indices.values()))
 
 
 def all_tasks(suite: str) -> tuple[int, ...]:
@@ -144,7 +144,7 @@ def _typed(value: Any) -> str | None:
 
 
 Convention = Literal["before_action", "after_action"]
-"""``tasks.demos.file.Convention``, without importing h5py."""
+"""``tasks.demos.schema.Convention``, without importing h5py."""
 
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)]
 """Numbers, also as text such as ``0,3`` or ``0-4``."""

@@ -64,7 +64,7 @@ def require_rendering() -> None:
 
 @functools.cache
 def _require_rendering(environment: tuple[tuple[str, str], ...]) -> None:
-    """Render a picture, once under the same environment: that takes seconds."""
+    """Render an image, once under the same environment: that takes seconds."""
     check_rendering()
 
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, machine, and hashes of what went in."""
+"""The provenance of a result: code, versions, machine, and hashes of checkpoints."""
 
 import os
 import platform
@@ -68,13 +68,13 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def package_versions() -> dict[str, str]:
     """Return the installed versions of ``PACKAGES``."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def machine() -> dict[str, Any]:
@@ -89,16 +89,16 @@ def machine() -> dict[str, Any]:
 
 
 def gl_renderer() -> str | None:
-    """Return what the OpenGL of off-screen pictures calls itself, None if it does not say.
+    """Return what the OpenGL of off-screen images calls itself, None if it does not say.
 
     Raises:
         HarnessError: It cannot render; the message names the package to install, or the variable
             that is in the way.
     """
-    found = probe()
-    if found.error is not None:
-        raise found.error
-    return found.renderer
+    rendering = probe()
+    if rendering.error is not None:
+        raise rendering.error
+    return rendering.renderer
 
 
 def checkpoint_sha256(path: Path | str) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Judging a policy in training: an ordinary evaluation, from starts of its own.
+"""Evaluations of a policy in training, in simulation and from starts of their own.
 
-A checkpoint chosen by its success on the initial states that are reported on later would have had
-luck with them in part. So episodes start where LIBERO samples a start, as demonstrations do, with
-seeds that neither they nor evaluations have; every evaluation of a run has the same ones, and the
-same noise. Their protocol says so, and keeps them apart from other results.
+A checkpoint that is chosen by its success on the initial states of later reports owes part of it to
+luck. So these episodes start where LIBERO samples a start, with seeds that neither demonstrations
+nor evaluations use. All evaluations of a run have the same starts and the same noise. The protocol
+names the starts, which keeps these results apart from others.
 """
 
 import gc
@@ -51,7 +51,7 @@ class SimulationEvaluator:
 
     Args:
         config: The training run.
-        show: Told how far the evaluation of an update has come.
+        show: Called with the update and the status of its evaluation.
         say: Prints a line.
     """
 
@@ -61,9 +61,9 @@ class SimulationEvaluator:
         self._protocol: Protocol | None = None
 
     def check(self, contract: Contract) -> None:
-        """Find the tasks and refuse what could never be judged; see ``Evaluator``.
+        """Find the tasks and refuse what could never be evaluated; see ``Evaluator``.
 
-        A renderer that does not work is told of and not refused, as training needs none.
+        A renderer that does not work is a warning, as training needs none.
         """
         self._tasks = demonstrated_tasks(self._config)
         protocol = get_protocol(
@@ -96,14 +96,14 @@ class SimulationEvaluator:
         return summarise(folders, conditions)
 
     def report(self, outcome: EvaluationOutcome) -> None:
-        """Print what an evaluation came to."""
+        """Print the outcome of an evaluation."""
         if outcome.result is None:
             self._say(f"NOT JUDGED: {outcome}. Training goes on.")
         else:
             self._say(f"Judged {outcome}")
 
     def _evaluate(self, candidate: Candidate) -> tuple[list[Path], str]:
-        """Run what is to be run; return the run folders, one for each suite, and the conditions."""
+        """Evaluate on each suite; return the run folders and the conditions."""
         policy = self._recipe(candidate).build()
         plans = [self._plan(suite, candidate, policy) for suite in self._tasks]
         folders = [
@@ -138,14 +138,14 @@ class SimulationEvaluator:
             threads=self._config.threads or 1,
             label=f"{self._config.out.resolve().name}, update {candidate.update}",
         )
-        places = SampledStartSpec(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
+        environments = SampledStartSpec(suite=suite, protocol=self._protocol, first_seed=FIRST_SEED)
         try:
-            return plan_evaluation(config, policy=policy, environments=places)
+            return plan_evaluation(config, policy=policy, environments=environments)
         except ResultsError as error:
-            # What was begun before a roll-back or under other settings says nothing of this one.
+            # It was begun before a roll-back, or under other settings.
             self._say(f"The evaluation in '{config.out}' starts anew: {error}")
             shutil.rmtree(config.out)
-            return plan_evaluation(config, policy=policy, environments=places)
+            return plan_evaluation(config, policy=policy, environments=environments)
 
 
 def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
@@ -155,12 +155,12 @@ def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
         ConfigError: A file cannot be read, or demonstrates no task that is installed.
         PrerequisiteError: LIBERO is not installed.
     """
-    found: dict[str, set[int]] = {}
+    indices: dict[str, set[int]] = {}
     for path in find_all_demo_files(config.demos):
         with open_demo_file(path) as file:
             task = demo_task(file)
-        found.setdefault(task.suite, set()).add(task.index)
-    return {suite: tuple(sorted(found[suite])) for suite in sorted(found)}
+        indices.setdefault(task.suite, set()).add(task.index)
+    return {suite: tuple(sorted(indices[suite])) for suite in sorted(indices)}
 
 
 def conditions_of(plans: list[EvaluationPlan]) -> str:
@@ -181,7 +181,7 @@ def conditions_of(plans: list[EvaluationPlan]) -> str:
 
 
 def summarise(folders: list[Path], conditions: str) -> EvaluationResult:
-    """Count what finished evaluations came to.
+    """Summarise finished evaluations.
 
     Args:
         folders: Their run folders.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from training.progress import TrainingStart, TrainingStatus
 
 
-def _say(words: str) -> None:
-    console.print(f"  {words}", soft_wrap=True)
+def _say(message: str) -> None:
+    console.print(f"  {message}", soft_wrap=True)
 
 
 def train_with_bar(config: "TrainingConfig") -> Path:
@@ -33,22 +33,24 @@ def train_with_bar(config: "TrainingConfig") -> Path:
         def show(status: "TrainingStatus") -> None:
             bar.at(status.update, note=training_note(status), rate=status.rate)
 
-        begun: list[TrainingStart] = []
+        starts: list[TrainingStart] = []
 
         def report(start: "TrainingStart") -> None:
-            begun.append(start)
+            starts.append(start)
             for line in start_lines(start, config.loss):
                 console.print(line)
 
-        def judging(update: int, status: "EvaluationStatus") -> None:
+        def show_evaluation(update: int, status: "EvaluationStatus") -> None:
             done = f"{status.done}/{status.total} episodes"
             bar.at(update, note=f"judging update {update}: {done}, {status}")
 
-        evaluator = SimulationEvaluator(config, judging, _say) if config.eval_every else None
+        evaluator = (
+            SimulationEvaluator(config, show_evaluation, _say) if config.eval_every else None
+        )
         try:
             checkpoint = train(config, show, report, evaluator)
         except (KeyboardInterrupt, SystemExit):
-            if begun:  # in the main process, which alone is told of its start
+            if starts:  # in the main process, which alone is told of its start
                 _say(_newest_checkpoint(config))
             raise
         bar.at(config.updates)
@@ -73,7 +75,7 @@ def training_note(status: "TrainingStatus") -> str:
 
 
 def start_lines(start: "TrainingStart", loss: str) -> Iterator[RenderableType]:
-    """Return what is to be said before the first update.
+    """Return the lines to print before the first update.
 
     Args:
         start: Of the run.
@@ -107,8 +109,8 @@ def weights_table(start: "TrainingStart") -> Table:
 
 def _newest_checkpoint(config: "TrainingConfig") -> str:
     checkpoints = RunFolder(config.out).checkpoints
-    there = checkpoints.updates
-    return f"Saved: {checkpoints.path(there[-1])}" if there else "No checkpoint was saved yet."
+    updates = checkpoints.updates
+    return f"Saved: {checkpoints.path(updates[-1])}" if updates else "No checkpoint was saved yet."
 
 
 def best_checkpoint(config: "TrainingConfig") -> Path | None:

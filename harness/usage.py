@@ -50,13 +50,17 @@ def read_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
             argument.tokens = [_read(token, kind, optional=optional) for token in argument.tokens]
 
 
-def _read(token: Token, kind: Any, *, optional: bool) -> Token:
+def _read_word(text: str) -> object:
     from tasks.settings import read_word
 
+    return read_word(text)
+
+
+def _read(token: Token, kind: Any, *, optional: bool) -> Token:
     text = token.value
     if not text or (optional and text.lower() in _NOTHING):  # a bare flag has no word
         return token
-    value: object = read_word(text)
+    value = _read_word(text)
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not isfinite(value)):
@@ -66,10 +70,8 @@ def _read(token: Token, kind: Any, *, optional: bool) -> Token:
 
 def _read_entry(token: Token) -> Token:
     """Read ``--option.batch-size 4`` as the number 4 under ``batch_size``."""
-    from tasks.settings import read_word
-
     keys = tuple(key.replace("-", "_") for key in token.keys)
-    return token.evolve(keys=keys, implicit_value=read_word(token.value))
+    return token.evolve(keys=keys, implicit_value=_read_word(token.value))
 
 
 def _refusal(message: str) -> Exception:

@@ -1,6 +1,6 @@
-"""What acts: policies by name, and how their plans are executed.
+"""Policies by name, and the execution of their plans.
 
-Where things go: what every policy offers in ``interface``, its name in ``registry``, executing
-plans in ``executor`` and ``fusion``; RDT in ``rdt``, the scripted expert in ``expert``, policies of
-other projects behind a server in ``remote``.
+``interface`` holds the members of every policy, ``registry`` their names, ``executor`` and
+``fusion`` the execution of plans, ``rdt`` RDT, ``expert`` the scripted expert, and ``remote``
+policies of other projects behind a server.
 """

@@ -1,4 +1,4 @@
-"""Policies that know nothing: the floor every result is compared with."""
+"""Policies without knowledge: the floor of every comparison."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Executing plans: how many steps of each, and what to make of overlapping ones."""
+"""Executing plans: the steps of each, and the fusion of overlapping ones."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tasks.observation import ACTION_DIM, FloatArray
 
 
 def read_plan(plan: Any) -> FloatArray:
-    """Return a policy's plan as a new float64 array of whatever shape.
+    """Return a policy's plan as a new float64 array of any shape.
 
     Raises:
         SpecMismatchError: It is not made of numbers.
@@ -26,11 +26,7 @@ def read_plan(plan: Any) -> FloatArray:
 
 
 def check_exec_horizon(exec_horizon: int, horizon: int) -> None:
-    """Refuse an execution horizon that plans of a length do not allow.
-
-    Raises:
-        ConfigError: It is not within 1 to ``horizon``.
-    """
+    """Refuse an execution horizon outside 1 to ``horizon``, with ``ConfigError``."""
     if not 1 <= exec_horizon <= horizon:
         raise ConfigError(
             f"exec_horizon is {exec_horizon}. Allowed: 1 to {horizon}, the steps in this "
@@ -41,14 +37,14 @@ def check_exec_horizon(exec_horizon: int, horizon: int) -> None:
 class PlanExecutor:
     """Turns the plans of one episode into the slices to execute. One object, one episode.
 
-    The first ``exec_horizon`` steps of a plan are executed, then the next plan is due. Where
-    earlier plans reach into those steps, which they do if ``exec_horizon`` is below their length, a
-    fusion rule combines them.
+    The first ``exec_horizon`` steps of a plan are executed, then the next plan is due. If earlier
+    plans cover those steps too, because ``exec_horizon`` is below the horizon, a fusion rule
+    combines them.
 
     Args:
         horizon: Steps in a plan.
         exec_horizon: Steps executed per plan, 1 to ``horizon``.
-        fusion: The rule.
+        fusion: The fusion rule.
         width: Numbers in a row of a plan.
 
     Raises:
@@ -72,16 +68,16 @@ class PlanExecutor:
         self._now = 0
 
     @property
-    def rest(self) -> FloatArray | None:
-        """What the latest plan says about the steps from now on, (n, width); None if nothing."""
+    def remaining(self) -> FloatArray | None:
+        """The remaining steps of the latest plan, (n, width); None if there are none."""
         if not self._plans:
             return None
         first, plan = self._plans[-1]
-        left = plan[self._now - first :]
-        return left if len(left) else None
+        rows = plan[self._now - first :]
+        return rows if len(rows) else None
 
     def add(self, plan: FloatArray) -> FloatArray:
-        """Take the plan made at the current step and move on by ``exec_horizon`` steps.
+        """Take the plan made at the current step and advance by ``exec_horizon`` steps.
 
         Args:
             plan: (horizon, width); its first row is for the current step.
@@ -91,7 +87,7 @@ class PlanExecutor:
 
         Raises:
             SpecMismatchError: The plan has another shape, or is not made of numbers.
-            ConfigError: It holds NaN or infinity, in whatever row.
+            ConfigError: It holds NaN or infinity, in any row.
         """
         plan = read_plan(plan)
         if plan.shape != (self.horizon, self.width):
@@ -101,14 +97,12 @@ class PlanExecutor:
             )
         check_finite(plan, "The policy's actions")
         begin, self._now = self._now, self._now + self.exec_horizon
-        self._plans = [kept for kept in self._plans if kept[0] + self.horizon > begin]
+        self._plans = [(first, old) for first, old in self._plans if first + self.horizon > begin]
         self._plans.append((begin, plan))
-        return np.stack(
-            [self.fusion.fuse(self._said_about(step)) for step in range(begin, self._now)]
-        )
+        return np.stack([self.fusion.fuse(self._rows_at(step)) for step in range(begin, self._now)])
 
-    def _said_about(self, step: int) -> FloatArray:
-        """Return what each plan says about a step, (k, width), oldest plan first."""
+    def _rows_at(self, step: int) -> FloatArray:
+        """Return the plans' rows for a step, (k, width), oldest plan first."""
         return np.stack(
             [plan[step - first] for first, plan in self._plans if step - first < self.horizon]
         )

@@ -1,13 +1,13 @@
-"""Rules for fusing what several plans say about the same control step.
+"""Rules for fusing the actions of several plans for the same control step.
 
 A plan covers more steps than are executed before the next one, so plans overlap. A rule makes one
-action out of all that was said about a step; where a single plan speaks, it is that plan's action.
-To add a rule, write its weights and put it in ``FUSIONS``; its fields are its options.
+action out of those of all plans that cover a step. To add a rule, write its weights and put it in
+``FUSIONS``; its fields are its options.
 
 Two decisions hold for every rule:
 
-- The gripper is a decision, not a quantity: it is never averaged but the newest plan's. A vote
-  would hold on to a decision that the newest plan, which has seen most, took back.
+- The gripper's command is a decision, so it is never averaged but the newest plan's. A vote would
+  keep a decision that the newest plan, with the latest observation, took back.
 - Position and axis-angle deltas are averaged as they are. An action of 1 turns LIBERO's hand by 0.5
   rad about an axis, and for such small rotations the mean of two axis-angle vectors is the mean
   rotation to within 0.03 rad. Goals hold six numbers of an orientation's matrix, whose mean is one
@@ -28,7 +28,7 @@ from tasks.settings import read_word, settings
 
 @settings
 class Fusion:
-    """A rule: how much each plan counts."""
+    """A rule: the weight of each plan."""
 
     name: ClassVar[str] = ""
 
@@ -36,7 +36,7 @@ class Fusion:
         """Weigh the plans.
 
         Args:
-            actions: (k, width), what k ≥ 2 plans say about one step, oldest plan first.
+            actions: (k, width), actions of k ≥ 2 plans for one step, oldest plan first.
 
         Returns:
             (k,) weights, not negative, of any sum above 0.
@@ -44,7 +44,7 @@ class Fusion:
         raise NotImplementedError
 
     def fuse(self, actions: FloatArray) -> FloatArray:
-        """Make one row (width,) of what k ≥ 1 plans say about a step, (k, width), oldest first."""
+        """Fuse the actions of k ≥ 1 plans for a step, (k, width), oldest first, to (width,)."""
         fused: FloatArray = actions[-1].copy()
         if len(actions) > 1:
             weights = self.weights(actions)
@@ -67,18 +67,16 @@ class Fusion:
         return self.brief.replace(":", "-").replace(",", "-")
 
     def _text(self, options: Sequence[str] | dict[str, Any]) -> str:
-        said = ",".join(f"{option}={getattr(self, option)!r}" for option in options)
-        return f"{self.name}:{said}" if said else self.name
+        values = ",".join(f"{option}={getattr(self, option)!r}" for option in options)
+        return f"{self.name}:{values}" if values else self.name
 
 
 @settings
 class Newest(Fusion):
     """Follow the newest plan that covers the step.
 
-    Between two plans no newer one can appear, and a plan always covers the steps that are executed
-    of it. Executing the first ``exec_horizon`` steps of each plan, which is what ``none`` says, and
-    following the newest plan at every step are therefore the same here. They would differ only in
-    an executor that gets plans before they are due.
+    This equals ``none``, which executes the first ``exec_horizon`` steps of each plan. They would
+    differ only in an executor that gets plans before they are due.
     """
 
     name = "newest"
@@ -97,7 +95,7 @@ class Unfused(Newest):
 
 
 UNFUSED = Unfused()
-"""The rule for whoever asks for none."""
+"""The default rule."""
 
 
 @settings
@@ -115,7 +113,7 @@ class Act(Fusion):
     new plans count more."""
 
     def weights(self, actions: FloatArray) -> FloatArray:
-        """Weigh by age alone."""
+        """Weigh by age."""
         return _exponentials(-self.m * np.arange(len(actions)))
 
 
@@ -140,16 +138,16 @@ class Ema(Fusion):
     """Share of the newer plan, in (0, 1]; 1 follows the newest."""
 
     def weights(self, actions: FloatArray) -> FloatArray:
-        """Return what the recursion comes to: (1−α)^(k−1) for the oldest, then α·(1−α)^(k−1−j)."""
+        """Expand the recursion: (1−α)^(k−1) for the oldest plan, then α·(1−α)^(k−1−j)."""
         kept = (1 - self.alpha) ** np.arange(len(actions) - 1, -1, -1, dtype=np.float64)
         return np.append(kept[:1], self.alpha * kept[1:])
 
 
 @settings
 class Adaptive(Fusion):
-    """Adaptive ensembling: w_k ∝ exp(α·cos(a_newest, a_k)); who disagrees counts less.
+    """Adaptive ensembling: w_k ∝ exp(α·cos(a_newest, a_k)), less for plans that disagree.
 
-    The cosine is that of whole actions, gripper included, so a plan that wants the other grip
+    The cosine is that of whole actions, gripper included, so a plan with the other gripper command
     counts less. It is 0 where an action is all zeros.
 
     Source: Li et al. 2024, "CogACT", arXiv 2411.19650.
@@ -158,13 +156,13 @@ class Adaptive(Fusion):
     name = "adaptive"
 
     alpha: float = 0.1
-    """How much agreement counts; 0 is the mean of the latest plans."""
+    """Weight of agreement; 0 is the mean of the latest plans."""
 
     plans: int = Field(default=7, ge=2, le=7)
     """At most so many plans are fused, 2 to 7, the newest ones."""
 
     def weights(self, actions: FloatArray) -> FloatArray:
-        """Weigh by agreement with the newest plan; plans before the latest ones count nothing."""
+        """Weigh by agreement with the newest plan; plans before the latest ones get no weight."""
         newest = actions[-1]
         lengths = np.linalg.norm(actions, axis=1) * np.linalg.norm(newest)
         cosines = np.divide(
@@ -187,15 +185,15 @@ def parse_fusion(text: str) -> Fusion:
     Raises:
         ConfigError: There is no rule or option of that name, or a value is not allowed.
     """
-    name, colon, said = text.strip().partition(":")
+    name, colon, options_text = text.strip().partition(":")
     if name not in FUSIONS:
         raise unknown_name("fusion", name, FUSIONS)
     rule = FUSIONS[name]
     allowed = _options(rule)
-    given: dict[str, Any] = {}
-    for part in said.split(",") if colon else ():
+    options: dict[str, Any] = {}
+    for part in options_text.split(",") if colon else ():
         option, equals, value = (word.strip() for word in part.partition("="))
-        if not equals or not option or not value or option in given:
+        if not equals or not option or not value or option in options:
             raise ConfigError(
                 f"Fusion '{text}' cannot be read at '{part}'. Allowed: {_example(rule)}."
             )
@@ -203,9 +201,9 @@ def parse_fusion(text: str) -> Fusion:
             if not allowed:
                 raise ConfigError(f"Fusion '{name}' has no options, but '{option}' was given.")
             raise unknown_name(f"option of fusion '{name}'", option, allowed)
-        given[option] = read_word(value)
+        options[option] = read_word(value)
     try:
-        return rule(**given)
+        return rule(**options)
     except ValidationError as error:
         option, why = first_mistake(error)
         raise ConfigError(f"Fusion '{name}': {option}: {why}.") from error
@@ -214,7 +212,7 @@ def parse_fusion(text: str) -> Fusion:
 def parse_fusions(text: str) -> tuple[Fusion, ...]:
     """Read several rules with commas between them, such as ``none,ema:alpha=0.3,act``.
 
-    What follows a comma belongs to the rule before it if it reads like an option.
+    Text after a comma belongs to the rule before it if it has the form of an option.
 
     Raises:
         ConfigError: As ``parse_fusion``, or a rule comes twice.

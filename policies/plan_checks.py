@@ -1,9 +1,8 @@
-"""What the first plans of a policy show of conventions that differ from LIBERO's.
+"""Signs in a policy's first plans that its conventions differ from LIBERO's.
 
-A gripper that is coded from 0 to 1 or the other way round, or actions that were never scaled back,
-break nothing: every episode runs to its end and fails. They can be told from the numbers, after a
-few plans. What is suspected may be right, such as of a policy that only pushes with a closed hand,
-so it is said and nothing is refused.
+With a gripper coded from 0 to 1 or reversed, or actions never scaled back, every episode
+runs to its end and fails. A few plans show such conventions by their numbers. A suspicion may be
+wrong, as of a policy that only pushes with a closed hand, so nothing is refused.
 """
 
 from collections.abc import Mapping
@@ -17,14 +16,14 @@ from tasks.observation import ACTION_DIM, FloatArray
 Suspicion = Literal["gripper-range", "gripper-high", "gripper-still", "tiny", "saturated"]
 
 _NEAR = 0.25
-"""How far from 0 or 1 still counts as there, of a gripper."""
+"""Tolerance about 0 or 1 for a gripper's command."""
 _FEW_STEPS, _MANY_STEPS = 50, 300
-"""Control steps planned before a suspicion that the numbers alone give, and one of stillness."""
+"""Control steps planned before a suspicion about the numbers, and about a gripper that is still."""
 _STARTS = 3
-"""Episodes that must have begun before what they begin with means something."""
+"""Episodes that must have begun before a suspicion about their first actions."""
 _TINY, _FULL = 0.06, 0.99
-"""Largest translation of actions that were left in metres (an action of 1 is 0.05 m), and from
-where on an action counts as clipped."""
+"""Largest translation of actions that were left in metres (an action of 1 is 0.05 m), and least of
+an action that counts as clipped."""
 _SOME, _MOSTLY = 0.05, 0.9
 """Shares of the steps."""
 
@@ -39,15 +38,15 @@ _REMEDIES: Mapping[str, str] = {
 
 
 class PlanInspector:
-    """Looks at the plans of a run, whichever episodes they are of, and says each suspicion once.
+    """Inspects the plans of a run, of all episodes together, and gives each warning once.
 
     Args:
-        policy: Whose plans they are; it may know better what to do: ``OptionalMembers.remedies``.
+        policy: The policy, which may have remedies of its own: ``OptionalMembers.remedies``.
     """
 
     def __init__(self, policy: object) -> None:
         self._remedies = {**_REMEDIES, **(OptionalMembers.of(policy).remedies or {})}
-        self._said: set[Suspicion] = set()
+        self._warned: set[Suspicion] = set()
         self._steps = 0
         self._starts: list[float] = []
         self._grip_low, self._grip_high = np.inf, -np.inf
@@ -56,15 +55,7 @@ class PlanInspector:
         self._clipped = np.zeros(ACTION_DIM - 1)
 
     def inspect(self, request: PlanRequest, plan: FloatArray) -> list[str]:
-        """Take note of a plan.
-
-        Args:
-            request: What was asked.
-            plan: (horizon, width), as ``policies.interface.Policy.plan`` gives it.
-
-        Returns:
-            Warnings that were not given before, a sentence or two each.
-        """
+        """Inspect a plan of the policy, (horizon, width), and return new warnings."""
         if plan.ndim != 2 or not len(plan) or not np.isfinite(plan).all():
             return []  # it will be refused
         grips = plan[:, -1]
@@ -77,13 +68,15 @@ class PlanInspector:
         if plan.shape[1] == ACTION_DIM:  # goals are places, not commands
             self._reach = max(self._reach, float(np.abs(plan[:, :3]).max()))
             self._clipped += (np.abs(plan[:, :-1]) > _FULL).sum(axis=0)
-        found = {**self._of_the_gripper(), **(self._of_the_arm() if plan.shape[1] == 7 else {})}
-        new = {name: words for name, words in found.items() if name not in self._said}
-        self._said |= set(new)
-        return [f"{words} Fix, if so: {self._remedies[name]}." for name, words in new.items()]
+        suspicions = self._suspect_gripper()
+        if plan.shape[1] == ACTION_DIM:
+            suspicions |= self._suspect_arm()
+        new = {name: text for name, text in suspicions.items() if name not in self._warned}
+        self._warned |= set(new)
+        return [f"{text} Fix, if so: {self._remedies[name]}." for name, text in new.items()]
 
-    def _of_the_gripper(self) -> dict[Suspicion, str]:
-        if "gripper-range" in self._said:
+    def _suspect_gripper(self) -> dict[Suspicion, str]:
+        if "gripper-range" in self._warned:
             return {}  # one cause is enough to follow
         low, high = self._grip_low, self._grip_high
         spans = f"{low:.2f} to {high:.2f}"
@@ -102,7 +95,7 @@ class PlanInspector:
                 f"({min(starts):.2f} to {max(starts):.2f}), as where the upper end means open; in "
                 "LIBERO's demonstrations hands begin open, but for some that only push."
             }
-        still = high - low < _NEAR and "gripper-high" not in self._said
+        still = high - low < _NEAR and "gripper-high" not in self._warned
         if self._steps >= _MANY_STEPS and len(starts) >= _STARTS and still:
             return {
                 "gripper-still": f"The gripper's column stays at {spans} in {self._steps} planned "
@@ -110,7 +103,7 @@ class PlanInspector:
             }
         return {}
 
-    def _of_the_arm(self) -> dict[Suspicion, str]:
+    def _suspect_arm(self) -> dict[Suspicion, str]:
         if self._steps < 2 * _FEW_STEPS:
             return {}
         if self._reach < _TINY:

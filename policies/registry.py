@@ -1,4 +1,4 @@
-"""Policies by name, and the recipe from which any process can build one.
+"""Policies by name, and the config from which any process can build one.
 
 A package adds its own by an entry point in the group ``libero_bench.policies``:
 
@@ -78,22 +78,25 @@ class PolicyConfig:
             PrerequisiteError: A device or package is missing.
             SpecMismatchError: What was built is no policy.
         """
-        factory, takes = self._find()
-        anything = _takes_anything(takes)
-        reserved = {"checkpoint": self.checkpoint, "device": self.device}
-        given = {k: v for k, v in reserved.items() if k in takes or (anything and v is not None)}
-        made = self._call(factory, given)
-        return _checked(self.name, made.build() if _is_options(factory) else made)
+        factory, parameters = self._find()
+        has_kwargs = _has_kwargs(parameters)
+        arguments = {
+            name: value
+            for name, value in {"checkpoint": self.checkpoint, "device": self.device}.items()
+            if name in parameters or (has_kwargs and value is not None)
+        }
+        built = self._call(factory, arguments)
+        return _checked(self.name, built.build() if _is_options(factory) else built)
 
     def check(self) -> None:
-        """Refuse what is seen to be wrong without building the policy.
+        """Refuse errors that show without building the policy.
 
         Raises:
-            ConfigError: See ``build``; a value out of range may only be found there.
+            ConfigError: See ``build``; some values out of range are only refused there.
             PrerequisiteError: The package that offers the policy cannot be imported.
         """
-        factory, takes = self._find()
-        for name, parameter in takes.items():
+        factory, parameters = self._find()
+        for name, parameter in parameters.items():
             required = parameter.default is parameter.empty and parameter.kind in _NAMED
             if required and name not in (*self.options, "checkpoint", "device"):
                 raise ConfigError(f"Policy '{self.name}': {name}: it must be given.")
@@ -112,33 +115,33 @@ class PolicyConfig:
                     why = first_mistake(error)[1]
                     raise ConfigError(f"Policy '{self.name}': {name}: {why}.") from error
 
-    def _call(self, factory: Factory, given: Mapping[str, Any]) -> Any:
+    def _call(self, factory: Factory, arguments: Mapping[str, Any]) -> Any:
         try:
-            return factory(**given, **self.options)
+            return factory(**arguments, **self.options)
         except ValidationError as error:
             place, why = first_mistake(error)
             raise ConfigError(f"Policy '{self.name}': {place}: {why}.") from error
 
     def _find(self) -> tuple[Factory, Mapping[str, inspect.Parameter]]:
-        """Return what builds the policy and what that takes; refuse names that it does not."""
+        """Return the factory and its parameters; refuse options that are not among these."""
         factory = find_factory(self.name)
-        takes = inspect.signature(factory).parameters
-        anything = _takes_anything(takes)
+        parameters = inspect.signature(factory).parameters
+        has_kwargs = _has_kwargs(parameters)
         reserved = ("checkpoint", "device")
-        own = [name for name in takes if name not in reserved]
+        allowed = [name for name in parameters if name not in reserved]
         for option in self.options:
-            if option in reserved or (option not in takes and not anything):
-                if not own:
+            if option in reserved or (option not in parameters and not has_kwargs):
+                if not allowed:
                     raise ConfigError(
                         f"Option '{option}' given to policy '{self.name}', which has none."
                     )
-                raise unknown_name(f"option of policy '{self.name}'", option, own)
-        if self.checkpoint is not None and "checkpoint" not in takes and not anything:
+                raise unknown_name(f"option of policy '{self.name}'", option, allowed)
+        if self.checkpoint is not None and "checkpoint" not in parameters and not has_kwargs:
             raise ConfigError(
                 f"Policy '{self.name}' takes no checkpoint, but '{self.checkpoint}' was given. "
                 "Fix: leave the checkpoint out, or choose policy 'rdt'."
             )
-        return factory, takes
+        return factory, parameters
 
 
 def _is_options(factory: Factory) -> bool:
@@ -146,8 +149,8 @@ def _is_options(factory: Factory) -> bool:
     return inspect.isclass(factory) and hasattr(factory, "build") and not hasattr(factory, "plan")
 
 
-def _takes_anything(takes: Mapping[str, inspect.Parameter]) -> bool:
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in takes.values())
+def _has_kwargs(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
 
 
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -159,7 +162,7 @@ def policy_names() -> tuple[str, ...]:
 
 
 def find_factory(name: str) -> Factory:
-    """Return what builds a policy.
+    """Return the factory of a policy.
 
     Raises:
         ConfigError: No policy has that name.
@@ -167,8 +170,8 @@ def find_factory(name: str) -> Factory:
     """
     if name in _BUILT_IN:
         module, _, function = _BUILT_IN[name].partition(":")
-        own: Factory = getattr(import_module(module), function)
-        return strict_call(own) if inspect.isfunction(own) else own
+        factory: Factory = getattr(import_module(module), function)
+        return strict_call(factory) if inspect.isfunction(factory) else factory
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == name:
             try:
@@ -185,7 +188,7 @@ def find_factory(name: str) -> Factory:
 
 
 def _checked(name: str, built: Any) -> AnyPolicy:
-    """Refuse what is no policy, before an evaluation stumbles over it; warn of misspelt members."""
+    """Refuse an object that is no policy, and warn of misspelt members."""
     spec = getattr(built, "spec", None)
     misspelt = misspelt_members(built)
     if isinstance(spec, PolicySpec) and callable(getattr(built, "plan", None)):
@@ -209,8 +212,8 @@ _BUILT_IN = {
     "random": "policies.baselines:build_random",
     "noop": "policies.baselines:build_noop",
     "expert": "policies.expert.policy:build_expert",
-    "rdt": "policies.rdt.options:RDTOptions",
+    "rdt": "policies.rdt.policy:RDTOptions",
     "replay": "policies.replay:build_replay",
     "remote": "policies.remote.policy:RemoteOptions",
 }
-"""What builds this package's policies, by name; the modules are imported when used."""
+"""Factories of this package's policies, by name; the modules are imported when used."""

@@ -1,11 +1,8 @@
-"""The policy ``replay``: it executes demonstrations, open loop, each from where it started.
+"""The policy ``replay``: it executes demonstrations, open loop, each from its own start.
 
-It tells whether demonstrations, simulator and evaluation belong together: demonstrations that were
-collected on the same versions succeed in every episode, step for step. Official ones were recorded
-on other versions and some drift off (LIBERO's issue 16).
-
-Of a file its actions are read, and the start that ``tasks.demos.start`` finds, as ``demos replay``
-does. The file may be damaged or foreign, so ``tasks.demos.file`` opens it.
+It shows whether demonstrations, simulator and evaluation belong together: demonstrations collected
+on the same versions succeed in every episode, step for step. Official ones were recorded on other
+versions and some drift off (LIBERO's issue 16).
 """
 
 import hashlib
@@ -33,13 +30,13 @@ StartChoice = Literal["auto", "stored"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReplayedDemo:
-    """What is needed of a demonstration of T steps.
+    """A demonstration of T steps.
 
     Attributes:
         source: File and group, for messages.
         actions: (T, 7) in [−1, 1], as executed.
-        state: (D,) the simulator's state before the first of them, as the file has it.
-        start: Where its episode begins.
+        state: (D,) the simulator's state before the first action, as stored.
+        start: The start of its episode.
     """
 
     source: str
@@ -51,16 +48,15 @@ class ReplayedDemo:
 class ReplayPolicy:
     """Executes demonstrations. Episode k of a task replays the k-th demonstration of its file.
 
-    Demonstrations start from states of their own, none of which is a task's initial state, so an
-    episode starts where its demonstration did. Where its file says how the start came about, it is
-    made again, which gives it back bit for bit; otherwise state and fixtures are set as stored, and
-    the controller's memory of earlier steps is missing.
+    Demonstrations start from states of their own, not from a task's initial states. A start whose
+    origin is in the file is made again, bit for bit; otherwise state and fixtures are set as
+    stored, without the controller's memory of earlier steps.
 
     Args:
         demos: A demo file, or a folder with LIBERO's layout.
         demo: The demonstration of every episode, counted from 0 in the order of the file; by
             default the episode's initial state counts.
-        start: ``stored`` to set the stored state even where the file says how it came about.
+        start: ``stored`` to set the stored state in any case.
     """
 
     starts = "demos"
@@ -91,7 +87,7 @@ class ReplayPolicy:
         return digest.hexdigest()
 
     def start(self, suite: str, task: int, init_state: int) -> Start:
-        """Take up the demonstration of an episode and say where it starts."""
+        """Load the demonstration of an episode and give its start."""
         self._demo = self._load(suite, task, init_state)
         return self._demo.start
 
@@ -100,9 +96,9 @@ class ReplayPolicy:
 
         Raises:
             ConfigError: No episode was started.
-            SpecMismatchError: It is not: other versions or another protocol made it.
+            SpecMismatchError: It differs: other versions or another protocol made it.
         """
-        demo, state = self._begun(), np.asarray(simulator.get_state())
+        demo, state = self._started(), np.asarray(simulator.get_state())
         start = demo.start
         if not isinstance(start, SampledStart | IndexedStart) or np.array_equal(state, demo.state):
             return
@@ -127,25 +123,25 @@ class ReplayPolicy:
         Raises:
             ConfigError: No episode was started, or more than one request came.
         """
-        actions = self._begun().actions
+        actions = self._started().actions
         if len(requests) != 1:
             raise ConfigError(f"Replay got {len(requests)} requests; it serves exactly one.")
         plan = np.zeros((HORIZON, ACTION_DIM))
         plan[:, -1] = actions[-1, -1]
-        left = actions[requests[0].step :][:HORIZON]
-        plan[: len(left)] = left
+        remaining = actions[requests[0].step :][:HORIZON]
+        plan[: len(remaining)] = remaining
         return [plan]
 
-    def _begun(self) -> ReplayedDemo:
+    def _started(self) -> ReplayedDemo:
         if self._demo is None:
             raise ConfigError("Replay has no episode; call start(suite, task, init_state) first.")
         return self._demo
 
     def _load(self, suite: str, task: int, init_state: int) -> ReplayedDemo:
-        demonstrated = find_task(suite, task)
+        task_of_demo = find_task(suite, task)
         number = init_state if self._number is None else self._number
-        path = self._file(demonstrated)
-        return read_replayed(path, demonstrated, number, stored=self._choice == "stored")
+        path = self._file(task_of_demo)
+        return read_replayed(path, task_of_demo, number, stored=self._choice == "stored")
 
     def _file(self, task: Task) -> Path:
         if self._demos.is_file():
@@ -181,13 +177,13 @@ def build_replay(
 
 
 def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) -> ReplayedDemo:
-    """Read what is needed of a demonstration.
+    """Read a demonstration.
 
     Args:
         path: The demo file.
-        task: Whose demos it must hold.
-        number: Which one, counted from 0 in the order of the names.
-        stored: Whether to start from the stored state whatever else the file says.
+        task: The task that it must be of.
+        number: Its number, from 0 in the order of the names.
+        stored: Whether to start from the stored state in any case.
 
     Raises:
         ConfigError: The file is damaged or has no such demonstration.
@@ -201,13 +197,13 @@ def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) 
                 f"'{path}' has no demonstration {number}, it holds {len(names)}. "
                 f"Allowed: 0 to {len(names) - 1}, so at most --episodes {len(names)}."
             )
-        place = f"data/{names[number]}"
-        actions = file.numbers(f"{place}/actions", (ACTION_DIM,)).astype(np.float64)
-        first = file.numbers(f"{place}/states", (None,), steps=len(actions), rows=0)
+        group = f"data/{names[number]}"
+        actions = file.numbers(f"{group}/actions", (ACTION_DIM,)).astype(np.float64)
+        state = file.numbers(f"{group}/states", (None,), steps=len(actions), rows=0)
         return ReplayedDemo(
             source=f"'{path}' {names[number]}",
             actions=np.clip(check_actions(actions), -1.0, 1.0),
-            state=first.astype(np.float64),
+            state=state.astype(np.float64),
             start=read_start(file, names[number], stored=stored),
         )
 

@@ -1,6 +1,6 @@
-"""What came out: episodes, runs, their numbers, and how they are shown.
+"""Results: episodes, runs, their numbers, and how they are shown.
 
-A run is a folder: ``run.json`` (what was asked, under which conditions, how it ended),
+A run is a folder: ``run.json`` (settings, provenance and status),
 ``episodes.jsonl`` (one line per finished episode) and ``videos/``. This package owns that
 format and everything computed from it. Of the other packages it imports ``tasks.files`` and
 ``tasks.errors`` alone.
@@ -8,7 +8,8 @@ format and everything computed from it. Of the other packages it imports ``tasks
 | module | holds |
 |---|---|
 | ``records`` | the record of an episode and the description of a run |
-| ``folder`` | the files of a run folder: finding, reading, replacing and clearing them |
+| ``folder`` | the files of a run folder: finding, reading and replacing them |
+| ``resumption`` | whether a folder is free for a new run, and which run in it can be resumed |
 | ``store`` | writing a run safely and resuming it |
 | ``locking``, ``signals`` | one writer for each folder; Ctrl-C and kills at safe moments |
 | ``differences`` | settings that two runs do not share, under dotted names |

@@ -24,15 +24,7 @@ class Difference(NamedTuple):
 
 
 def flatten(info: RunInfo, parts: Iterable[str] = DECIDING) -> dict[str, Any]:
-    """Return parts of a run's description under dotted names, in their order.
-
-    Args:
-        info: The run.
-        parts: Fields of ``RunInfo``.
-
-    Returns:
-        Values by names such as ``policy.exec_horizon``.
-    """
+    """Return fields of ``RunInfo`` by dotted names such as ``policy.exec_horizon``, in order."""
     fields = RUN.dump_python(info, mode="json")
     values: dict[str, Any] = {}
     stack = [(name, fields[name]) for name in reversed(list(parts))]
@@ -51,17 +43,14 @@ def differences(
     volatile: Collection[str] = (),
     pinned: Collection[str] = (),
 ) -> list[Difference]:
-    """Return what decides an outcome and is not the same in two runs.
+    """Return the deciding settings that differ between two runs; a missing setting is None.
 
     Args:
         here: The one run.
         asked: The other.
-        volatile: Dotted names that may differ; a name covers what lies under it.
-        pinned: Dotted names in the provenance that decide as well, such as ``packages.mujoco``;
-            likewise. What one of the runs does not say is not compared.
-
-    Returns:
-        The differences, in the order of the settings; a missing setting is None.
+        volatile: Dotted names that may differ; a name covers the names below it.
+        pinned: Dotted names in the provenance that decide as well, such as ``packages.mujoco``, and
+            those below them. Entries that one of the runs lacks are not compared.
     """
     old, new = flatten(here), flatten(asked)
     old_provenance = flatten(here, ["provenance"])
@@ -85,16 +74,7 @@ def _covered(name: str, names: Collection[str]) -> bool:
 def describe_differences(
     differing: Sequence[Difference], here: str = "here", asked: str = "asked"
 ) -> str:
-    """Write differences on one line, the first few of them.
-
-    Args:
-        differing: At least one difference.
-        here: What to call the one run.
-        asked: What to call the other.
-
-    Returns:
-        Such as ``policy.exec_horizon: 16 here, 8 asked``.
-    """
+    """Write the first differences on one line: ``policy.exec_horizon: 16 here, 8 asked``."""
     text = "; ".join(
         f"{difference.name}: {short(difference.here)} {here}, {short(difference.asked)} {asked}"
         for difference in differing[:_MOST_DESCRIBED]
@@ -107,7 +87,7 @@ _SIMULATOR = re.compile(
     r"provenance\.(packages\.(mujoco|robosuite|(hf-|rlinf-)?libero(-pro-benchmark)?)$"
     r"|gl_renderer$|init_states\b)"
 )
-"""What else than the protocol decides what a policy meets."""
+"""Entries beside the protocol that decide what a policy meets."""
 
 _SHOWN = ("policy", "demos", "protocol", "provenance")
 _MACHINES_OWN = re.compile(r"provenance\.(machine|python|checkpoint_files|init_states)\b")
@@ -115,7 +95,7 @@ _MACHINES_OWN = re.compile(r"provenance\.(machine|python|checkpoint_files|init_s
 
 @dataclass(frozen=True, kw_only=True)
 class DifferingSetting:
-    """One thing that is not the same in all runs."""
+    """A setting that is not the same in all runs."""
 
     name: str
     """Dotted name."""
@@ -126,13 +106,13 @@ class DifferingSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConditions:
-    """What a reader must know of the runs before comparing their rates."""
+    """Differences between runs that matter when their rates are compared."""
 
     protocols: tuple[DifferingSetting, ...]
     """What differs between the protocols; empty where all follow the same."""
 
     warnings: tuple[str, ...]
-    """What may explain a difference in place of the policies."""
+    """Differences that may explain other rates in place of the policies."""
 
     settings: tuple[DifferingSetting, ...]
     """Everything that differs: policies, checkpoints, demos, protocols, versions, renderers."""

@@ -1,15 +1,14 @@
-"""The files of a run folder: finding, reading and replacing them, and what failed starts leave."""
+"""The files of a run folder: finding, reading and replacing them."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from results.locking import LOCK_FILE
 from results.records import SCHEMA_VERSION, EpisodeRecord, RunInfo
 from tasks.errors import ResultsError
 from tasks.files import atomic_file, draft_of
@@ -26,13 +25,10 @@ EPISODE = TypeAdapter(EpisodeRecord)
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """Return the run folders that paths stand for: themselves, or all those below them.
+    """Return the run folders at or below paths, each once, in the order of paths and names.
 
     Args:
         paths: Run folders, and folders that hold such folders at any depth, such as a sweep.
-
-    Returns:
-        The folders, each once, those below a path in the order of their names.
 
     Raises:
         ResultsError: There is no run at or below a path.
@@ -59,13 +55,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def read_info(folder: Path | str) -> RunInfo:
-    """Read ``run.json`` of a run.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        What it says.
+    """Read ``run.json`` of a run folder.
 
     Raises:
         ResultsError: There is no such folder, it is no run, its ``run.json`` is damaged, or it
@@ -96,7 +86,7 @@ def read_info(folder: Path | str) -> RunInfo:
 def _completed(raw: Any) -> Any:
     """Describe an older run as it would be described today.
 
-    It does not list a rule of its protocol: its policy was told the BDDL files' words. In version
+    Older protocols lack ``instructions``: policies were told the BDDL files' sentences. In version
     1 ``config`` repeats the policy.
     """
     rules = raw["protocol"]
@@ -109,11 +99,16 @@ def _completed(raw: Any) -> Any:
     return raw
 
 
-def load_run(folder: Path | str) -> tuple[RunInfo, list[EpisodeRecord]]:
-    """Read a run, finished or not; a run being written can be read too.
+class LoadedRun(NamedTuple):
+    """A run folder and its content."""
 
-    Args:
-        folder: The run folder.
+    folder: Path
+    info: RunInfo
+    records: Sequence[EpisodeRecord]
+
+
+def load_run(folder: Path | str) -> tuple[RunInfo, list[EpisodeRecord]]:
+    """Read a run folder, finished or not; a run being written can be read too.
 
     Returns:
         The run, and the last attempt of each episode in the order in which they were first tried.
@@ -130,9 +125,6 @@ def load_run(folder: Path | str) -> tuple[RunInfo, list[EpisodeRecord]]:
 def any_broke(folder: Path | str) -> bool:
     """Whether the last attempt at any episode of a run broke.
 
-    Args:
-        folder: The run folder.
-
     Raises:
         ResultsError: See ``load_run``.
     """
@@ -140,10 +132,7 @@ def any_broke(folder: Path | str) -> bool:
 
 
 def read_episodes(path: Path) -> tuple[list[EpisodeRecord], int]:
-    """Read the episodes of a run, every attempt, without a torn last line.
-
-    Args:
-        path: The file of episodes.
+    """Read the file of a run's episodes, every attempt, without a torn last line.
 
     Returns:
         The records in the order of writing, and the number of bytes that hold them.
@@ -168,12 +157,7 @@ def read_episodes(path: Path) -> tuple[list[EpisodeRecord], int]:
 
 
 def write_info(folder: Path, info: RunInfo) -> None:
-    """Replace ``run.json`` in one step, so that a reader sees the old or the new, never half.
-
-    Args:
-        folder: The run folder.
-        info: What to write.
-    """
+    """Replace ``run.json`` in one step, so that a reader sees the old or the new, never half."""
     with atomic_file(folder / RUN_FILE) as draft:
         draft.write_bytes(RUN.dump_json(info, indent=2) + b"\n")
 
@@ -205,82 +189,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return str(error).splitlines()[0]
-
-
-_SETTINGS = {
-    RUN_FILE: {"schema_version", "policy", "protocol", "episodes_per_task"},
-    "train.json": {"demos", "updates", "batch_size"},
-    "recipe.json": {"title", "evaluate", "entries"},
-}
-"""Files of settings by kind of work, and what one of ours says at least."""
-
-_DRAFTS = (f"{RUN_FILE}.tmp", *(draft_of(Path(name)).name for name in _SETTINGS))
-"""Half-written settings; ``run.json.tmp`` is the name that older versions gave."""
-
-_NOTES = ("train.jsonl", ".train.jsonl.writing", "wandb.id")
-"""What a training notes before its first checkpoint; without one nothing goes on from it."""
-_LOGS = ("logs", "tensorboard", "wandb")
-_EMPTY = (VIDEOS_FOLDER, "checkpoints", "evaluations")
-"""Folders in which nothing but half-written files, with a dot before their names, may lie."""
-
-
-def is_free(folder: Path) -> bool:
-    """Whether a folder holds nothing, or nothing but what a start that came to nothing left.
-
-    Args:
-        folder: The folder; one that does not exist is free.
-    """
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        return False
-    entries = [entry for entry in folder.iterdir() if entry.name != LOCK_FILE]
-    ours = any(entry.name in _SETTINGS for entry in entries)
-    return all(_is_leftover(entry, ours=ours) for entry in entries)
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what lies in a folder of which ``is_free`` holds, except the lock."""
-    for entry in folder.iterdir():
-        if entry.name == LOCK_FILE:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def _is_leftover(entry: Path, *, ours: bool) -> bool:
-    """Whether an entry tells of a start and of nothing finished.
-
-    Args:
-        entry: The file or folder.
-        ours: Whether a file of settings beside it says that this project made the folder.
-    """
-    name = entry.name
-    if entry.is_symlink():
-        return False
-    if entry.is_dir():
-        if name in _LOGS:
-            return ours
-        return ours and name in _EMPTY and all(e.name.startswith(".") for e in entry.iterdir())
-    if name in _SETTINGS:
-        return _says(entry, _SETTINGS[name])
-    if name == EPISODES_FILE:
-        return ours and _nothing_counts(entry)
-    return name in _DRAFTS or (ours and name in _NOTES)
-
-
-def _says(path: Path, names: set[str]) -> bool:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        return False
-    return isinstance(content, dict) and names <= content.keys()
-
-
-def _nothing_counts(episodes: Path) -> bool:
-    try:
-        return all(record.outcome == "error" for record in read_episodes(episodes)[0])
-    except ResultsError:
-        return False

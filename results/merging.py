@@ -1,8 +1,8 @@
-"""Joining the run folders of shards into the one run that they are parts of.
+"""Merging the run folders of shards into one run.
 
-Nothing is taken from the shards: videos are linked, or copied where that is not possible. A new
-folder appears whole, by renaming; one that is there is only ever added to. Merging again adds what
-has been finished since.
+Shards stay as they are: videos are linked, or copied where that is not possible. A new folder
+appears whole, by renaming; an existing one is only extended. Merging again adds the episodes that
+have been finished since.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from results.differences import describe_differences, differences
-from results.folder import RUN_FILE, link_file, load_run
+from results.folder import RUN_FILE, LoadedRun, link_file, load_run
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 from tasks.errors import ResultsError
@@ -25,12 +25,12 @@ DRAFTS = ".merging"
 """Folder beside the merged run in which it grows until it is whole."""
 
 _DECIDED = ("outcome", "steps", "first_success_step", "plans", "scene_hash")
-"""What two records of an episode must agree in: the same key always gives the same."""
+"""Fields in which two records of an episode must agree: the same key always gives the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What became of a merge."""
+    """A merged run and what it lacks."""
 
     folder: Path
     """The merged run."""
@@ -45,7 +45,7 @@ class Merged:
     """Episodes whose last attempt broke."""
 
     absent_shards: tuple[str, ...]
-    """Shards that were not given this time, if the given ones say how many there are."""
+    """Shards that were not given, if the given ones say how many there are."""
 
     lost_videos: int
     """Videos that records name and that are not in their folders."""
@@ -54,13 +54,6 @@ class Merged:
     def complete(self) -> bool:
         """Whether every episode was tried."""
         return self.episodes >= self.expected
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    folder: Path
-    info: RunInfo
-    records: Sequence[EpisodeRecord]
 
 
 def merge_runs(
@@ -72,17 +65,14 @@ def merge_runs(
 ) -> Merged:
     """Join runs of the same configuration, such as the shards of one run.
 
-    Of an episode with several records, one that did not break is kept. A run in ``out`` is added
-    to.
+    Of an episode with several records, one that did not break is kept. A run in ``out`` is
+    extended.
 
     Args:
         folders: The run folders, finished or not.
         out: Folder of the merged run.
         volatile: Dotted names of settings that may differ, as in ``RunStore.open``.
         pinned: Entries of the provenance that must not, as in ``differences``.
-
-    Returns:
-        What the merged run holds and what it lacks.
 
     Raises:
         ResultsError: A run cannot be read or is given twice, the runs are of different
@@ -97,15 +87,15 @@ def merge_runs(
             "once, and another folder for --out."
         )
     fresh = not (out.is_dir() and any(out.iterdir())) and not out.is_file()
-    # Two levels down, where nobody who looks for the runs of a folder takes it for one.
+    # Two levels down, where a search for the runs of a folder does not look.
     target = out.parent / DRAFTS / out.name if fresh else out
-    shards = [_read(path) for path in paths]
-    merged = [_read(target)] if (target / RUN_FILE).exists() else []
+    shards = [LoadedRun(path, *load_run(path)) for path in paths]
+    merged = [LoadedRun(target, *load_run(target))] if (target / RUN_FILE).exists() else []
     parts = [*merged, *shards]
     volatile = (*volatile, *PARTS_OWN)
     for other in parts[1:]:
         _check_same(parts[0], other, volatile, pinned)
-    # Shards come first: what is there may name a video that could not be found before.
+    # Shards come first: the merged run may name a video that was missing before.
     chosen = _choose([*shards, *merged])
     info = _describe_merged(parts, out)
     with RunStore.open(target, info, volatile=volatile) as store:
@@ -126,13 +116,8 @@ def merge_runs(
     )
 
 
-def _read(folder: Path) -> _Source:
-    info, records = load_run(folder)
-    return _Source(folder=folder, info=info, records=records)
-
-
 def _check_same(
-    one: _Source, other: _Source, volatile: Collection[str], pinned: Collection[str]
+    one: LoadedRun, other: LoadedRun, volatile: Collection[str], pinned: Collection[str]
 ) -> None:
     if differing := differences(one.info, other.info, volatile, pinned):
         raise ResultsError(
@@ -142,24 +127,24 @@ def _check_same(
         )
 
 
-def _choose(sources: Sequence[_Source]) -> dict[EpisodeKey, tuple[Path, EpisodeRecord]]:
+def _choose(sources: Sequence[LoadedRun]) -> dict[EpisodeKey, tuple[Path, EpisodeRecord]]:
     """Return one record for each episode, with the folder it is from, in the order of the keys."""
     chosen: dict[EpisodeKey, tuple[Path, EpisodeRecord]] = {}
     for source in sources:
         for record in source.records:
-            held = chosen.get(record.key)
-            if held is None or _better(held, (source.folder, record)):
+            current = chosen.get(record.key)
+            if current is None or _better(current, (source.folder, record)):
                 chosen[record.key] = (source.folder, record)
     return dict(sorted(chosen.items()))
 
 
-def _better(held: tuple[Path, EpisodeRecord], new: tuple[Path, EpisodeRecord]) -> bool:
-    """Whether the new record says more.
+def _better(current: tuple[Path, EpisodeRecord], new: tuple[Path, EpisodeRecord]) -> bool:
+    """Whether the new record is to replace the chosen one.
 
     Raises:
         ResultsError: The two contradict each other.
     """
-    (_, old), (_, record) = held, new
+    (_, old), (_, record) = current, new
     if "error" in (old.outcome, record.outcome):
         return old.outcome == "error" and record.outcome != "error"
     for field in _DECIDED:
@@ -167,14 +152,14 @@ def _better(held: tuple[Path, EpisodeRecord], new: tuple[Path, EpisodeRecord]) -
         if values[0] != values[1]:
             raise ResultsError(
                 f"{record.suite} task {record.task}, initial state {record.init_state}, seed "
-                f"{record.seed} has {field} {values[0]} in '{held[0]}' and {values[1]} in "
+                f"{record.seed} has {field} {values[0]} in '{current[0]}' and {values[1]} in "
                 f"'{new[0]}', though the same episode always ends alike: find out which machine "
                 "differs (libero-bench doctor) and merge without it."
             )
     return old.video is None and record.video is not None
 
 
-def _describe_merged(sources: Sequence[_Source], out: Path) -> RunInfo:
+def _describe_merged(sources: Sequence[LoadedRun], out: Path) -> RunInfo:
     """Describe the run that the sources are parts of."""
     first = sources[0].info
     return dataclasses.replace(
@@ -187,8 +172,8 @@ def _describe_merged(sources: Sequence[_Source], out: Path) -> RunInfo:
     )
 
 
-def _other_conditions(sources: Sequence[_Source]) -> Iterator[Resumption]:
-    """Say which parts were made under other conditions than the first."""
+def _other_conditions(sources: Sequence[LoadedRun]) -> Iterator[Resumption]:
+    """Return the parts that were made under other conditions than the first."""
     usual = sources[0].info.provenance
     for source in sources:
         yield from source.info.resumed
@@ -199,21 +184,21 @@ def _other_conditions(sources: Sequence[_Source]) -> Iterator[Resumption]:
 
 
 def _fill(store: RunStore, chosen: Mapping[EpisodeKey, tuple[Path, EpisodeRecord]]) -> int:
-    """Add what the store lacks; return how many videos are lost."""
-    held = {record.key: record for record in load_run(store.folder)[1]}
-    names = {record.video: key for key, record in held.items() if record.video}
+    """Add the records that the store lacks; return how many videos are lost."""
+    stored = {record.key: record for record in load_run(store.folder)[1]}
+    names = {record.video: key for key, record in stored.items() if record.video}
     lost = 0
     for key, (folder, source) in chosen.items():
         record = source
         if source.video is not None:
-            known = held[key].video if key in held else None
+            known = stored[key].video if key in stored else None
             name = known or _unique_name(source.video, key, names)
             record = dataclasses.replace(source, video=name)
             if (folder / source.video).is_file():
                 link_file(folder / source.video, store.folder / name)
             else:
                 lost += 1
-        if held.get(key) != record:
+        if stored.get(key) != record:
             store.append(record)
     return lost
 
@@ -230,9 +215,9 @@ def _unique_name(video: str, key: EpisodeKey, names: dict[str, EpisodeKey]) -> s
 def _absent(infos: Sequence[RunInfo]) -> tuple[str, ...]:
     """Return the shards that are not among these, if all are parts of the same division."""
     parts = [re.fullmatch(r"(\d+)/(\d+)", str(info.config.get("shard"))) for info in infos]
-    given = {(int(part[1]), int(part[2])) for part in parts if part}
-    counts = {count for _, count in given}
+    shards = {(int(part[1]), int(part[2])) for part in parts if part}
+    counts = {count for _, count in shards}
     if None in parts or len(counts) != 1:
         return ()
     count = counts.pop()
-    return tuple(f"{n}/{count}" for n in range(1, count + 1) if (n, count) not in given)
+    return tuple(f"{n}/{count}" for n in range(1, count + 1) if (n, count) not in shards)

@@ -1,4 +1,4 @@
-"""What one episode and one run say about themselves, as they lie on disk."""
+"""The records of an episode and of a run, as they are on disk."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def _now() -> datetime:
 
 
 class EpisodeKey(NamedTuple):
-    """What makes an episode of a run that episode."""
+    """The identity of an episode in a run."""
 
     suite: str
     task: int
@@ -64,7 +64,7 @@ class EpisodeRecord:
     """Seed of the scene and of the policy's noise."""
 
     outcome: Outcome
-    """``error`` means that the simulator or the policy broke: it says nothing of the skill."""
+    """``error`` means that the simulator or the policy broke; it says nothing about skill."""
 
     steps: Annotated[int, Field(ge=0)]
     """Control steps the policy executed until success or the limit; settling is not counted."""
@@ -82,7 +82,7 @@ class EpisodeRecord:
     """Path of the video relative to the run folder, with forward slashes."""
 
     error: str | None = None
-    """What broke, on one line; only for ``error``."""
+    """The error on one line; only for outcome ``error``."""
 
     scene_hash: str | None = None
     """Hash of the scene at the first step: the same key must always give the same scene."""
@@ -127,18 +127,18 @@ class EpisodeRecord:
 
 @dataclass(frozen=True, kw_only=True, config=_FORBID)
 class Resumption:
-    """One time that a run was taken up again."""
+    """One time that a run was resumed."""
 
     at: datetime
     """When, in UTC."""
 
     changed: JsonDict
-    """The entries of the provenance that were not as when the run began, with the new values."""
+    """New values of the provenance's entries that differ from those at the beginning."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_FORBID)
 class RunInfo:
-    """What was asked of a run, under which conditions, and how it stands.
+    """The settings, provenance and status of a run.
 
     ``policy``, ``protocol``, ``tasks``, ``episodes_per_task``, ``demos`` and ``config`` decide
     what an episode's outcome means: a run is resumed only if they are the same. Hashes of a
@@ -189,11 +189,11 @@ class RunInfo:
     """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""
 
     resumed: tuple[Resumption, ...] = ()
-    """Each time the run was taken up again, oldest first."""
+    """Each time the run was resumed, oldest first."""
 
     @property
     def protocol_name(self) -> str:
-        """The protocol's name in tables, and whose words policies were told if not the usual."""
+        """The protocol's name in tables, with the instructions if they are not the usual ones."""
         name = str(self.protocol["name"])
         return f"{name}, bddl instructions" if self.protocol.get("instructions") == "bddl" else name
 
@@ -210,14 +210,7 @@ class RunInfo:
         return None if version is None else str(version)
 
     def expected_of(self, suite: str) -> int:
-        """Return how many of the expected episodes belong to a suite.
-
-        Args:
-            suite: One of ``suites``.
-
-        Returns:
-            The suite's share of ``expected_episodes``, every task having the same number.
-        """
+        """Return how many of the expected episodes belong to a suite; all tasks have as many."""
         total = sum(len(indices) for indices in self.tasks.values())
         return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
 

@@ -13,21 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.differences import describe_differences, differences
 from results.folder import (
     EPISODE,
     EPISODES_FILE,
     RUN_FILE,
     VIDEOS_FOLDER,
-    clear_leftovers,
-    is_free,
     read_episodes,
-    read_info,
     write_info,
 )
 from results.formatting import short
 from results.locking import LOCK_FILE, WriterLock
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
+from results.resumption import clear_leftovers, find_resumable, refuse_foreign, resumed_info
 from tasks.errors import ResultsError
 
 
@@ -60,11 +57,11 @@ class RunStore:
 
         Args:
             folder: The run folder; made if it is missing.
-            info: What is asked. On resuming, its configuration must be that of the folder.
+            info: The run. On resuming, its configuration must be that of the folder.
             volatile: Dotted names that may differ on resuming, as they do not change an outcome,
-                such as ``config.workers``; a name covers what lies under it.
+                such as ``config.workers``; a name covers the names below it.
             pinned: Dotted names in the provenance that must be the same on resuming, such as
-                ``packages.mujoco``; likewise. What the folder does not say is not compared.
+                ``packages.mujoco``, and those below them. A missing entry is not compared.
 
         Returns:
             The store, holding the lock of the folder. Close it, or use it in a ``with`` block.
@@ -74,18 +71,18 @@ class RunStore:
                 or another process is writing it.
         """
         folder = Path(folder)
-        _refuse_foreign(folder)  # before anything is put into it
+        refuse_foreign(folder)  # before anything is put into it
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriterLock.take(folder / LOCK_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from error
         try:
-            earlier = _find_resumable(folder, info, volatile, pinned)
+            earlier = find_resumable(folder, info, volatile, pinned)
             if earlier is None:
                 clear_leftovers(folder)
             else:
-                info = _resume(earlier, info)
+                info = resumed_info(earlier, info)
             write_info(folder, info)
             return cls(folder, info, lock)
         except OSError as error:
@@ -103,18 +100,12 @@ class RunStore:
         volatile: Collection[str] = (),
         pinned: Collection[str] = (),
     ) -> None:
-        """Refuse what ``open`` would refuse by what lies in the folder; nothing is written.
-
-        Args:
-            folder: The run folder.
-            info: What is asked.
-            volatile: See ``open``.
-            pinned: See ``open``.
+        """Refuse a folder that ``open`` would refuse for its content; nothing is written.
 
         Raises:
             ResultsError: The folder holds something else or another run, or is damaged.
         """
-        _find_resumable(Path(folder), info, volatile, pinned)
+        find_resumable(Path(folder), info, volatile, pinned)
 
     @property
     def info(self) -> RunInfo:
@@ -127,13 +118,10 @@ class RunStore:
         return self.folder / VIDEOS_FOLDER
 
     def finished(self, *, keep_errors: bool = False) -> set[EpisodeKey]:
-        """Return the episodes that need not be run again.
+        """Return the keys of the episodes that need not be run again.
 
         Args:
             keep_errors: Count episodes whose last attempt broke as finished.
-
-        Returns:
-            Their keys.
         """
         return {record.key for record in self.records(keep_errors=keep_errors)}
 
@@ -143,22 +131,12 @@ class RunStore:
         return [record for record in latest if keep_errors or record.outcome != "error"]
 
     def next_attempt(self, key: EpisodeKey) -> int:
-        """Return the number of the next attempt at an episode, 1 for the first.
-
-        Args:
-            key: The episode.
-
-        Returns:
-            One more than the last attempt on record.
-        """
+        """Return the number of the next attempt at an episode, from 1."""
         last = self._latest.get(key)
         return last.attempt + 1 if last else 1
 
     def append(self, record: EpisodeRecord) -> None:
-        """Put an episode on the disk; it is safe once this returns.
-
-        Args:
-            record: The finished attempt.
+        """Put a finished attempt on the disk; it is safe once this returns.
 
         Raises:
             ResultsError: The episode is not of this run, or the disk did not take it; what was
@@ -175,8 +153,7 @@ class RunStore:
     def note(self, resumed: Iterable[Resumption]) -> None:
         """Record that parts of the run were made at other times or under other conditions.
 
-        Args:
-            resumed: What to add; what is on record already is not added again.
+        Those that are on record already are not added again.
         """
         new = [again for again in resumed if again not in self._info.resumed]
         if new:
@@ -184,10 +161,7 @@ class RunStore:
             write_info(self.folder, self._info)
 
     def warn(self, warning: str) -> None:
-        """Record in the provenance, under ``warnings``, what is suspicious about the run.
-
-        Args:
-            warning: A sentence or two; what is on record already is not added again.
+        """Add a warning to the provenance, under ``warnings``, unless it is there already.
 
         Raises:
             ResultsError: The disk did not take it.
@@ -198,15 +172,16 @@ class RunStore:
             self._update(dataclasses.replace(self._info, provenance=provenance))
 
     def finish(self, status: Status = "complete") -> None:
-        """Record how the run stands.
-
-        Args:
-            status: ``complete`` when every episode was tried, ``interrupted`` otherwise.
+        """Record the status: ``complete`` when every episode was tried, or ``interrupted``.
 
         Raises:
             ResultsError: The disk did not take it.
         """
-        self._update(dataclasses.replace(self._info, status=status, updated=_now()))
+        self._update(
+            dataclasses.replace(
+                self._info, status=status, updated=datetime.now(UTC).replace(microsecond=0)
+            )
+        )
 
     def close(self) -> None:
         """Let go of the files and the lock; closing twice is harmless."""
@@ -257,59 +232,3 @@ def _unwritable(path: Path, error: OSError) -> ResultsError:
         f"'{path}' could not be written ({error.strerror}): make room or make it writable, then "
         "run the same command again; or give another --out."
     )
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder with something in it that is no run; starts cut short leave it free."""
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError(f"'{folder}' is a file; give --out a new folder or a run to resume.")
-    if (folder / RUN_FILE).exists() or is_free(folder):
-        return
-    other = sorted(path.name for path in folder.iterdir() if path.name != LOCK_FILE)
-    raise ResultsError(
-        f"'{folder}' is no run but holds '{other[0]}'"
-        f"{f' and {len(other) - 1} more' if len(other) > 1 else ''}: give --out a new folder."
-    )
-
-
-def _find_resumable(
-    folder: Path, new: RunInfo, volatile: Collection[str], pinned: Collection[str]
-) -> RunInfo | None:
-    """Return the run to go on with; None if the folder is free for a new one.
-
-    Raises:
-        ResultsError: The folder holds something else, or going on would mix two configurations.
-    """
-    _refuse_foreign(folder)
-    if not (folder / RUN_FILE).exists():
-        return None
-    old = read_info(folder)
-    differing = differences(old, new, volatile, pinned)
-    if not differing:
-        return old
-    if is_free(folder):
-        return None
-    raise ResultsError(
-        f"'{folder}' holds a run with another configuration ({describe_differences(differing)}): "
-        "give another --out, or remove the folder."
-    )
-
-
-def _resume(old: RunInfo, new: RunInfo) -> RunInfo:
-    """Describe the run that goes on: as it is asked for now, with its beginnings kept."""
-    changed = {
-        name: value for name, value in new.provenance.items() if old.provenance.get(name) != value
-    }
-    again = Resumption(at=_now(), changed=changed)
-    return dataclasses.replace(
-        new,
-        status="running",
-        created=old.created,
-        updated=again.at,
-        provenance=old.provenance,
-        resumed=(*old.resumed, again),
-    )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -6,7 +6,7 @@ Importing this package registers ``libero/<suite>-v0`` for every suite:
     env = gymnasium.make("libero/libero_object-v0", task=3, protocol="openvla")
 
 Where things go: a suite in ``suites``, a rule of evaluation in ``protocols``, anything about
-physics or pictures in ``simulation``, Gymnasium's side in ``environment``.
+physics or images in ``simulation``, Gymnasium's side in ``environment``.
 """
 
 from tasks.native_libraries import fix_kernels

@@ -58,7 +58,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         instructions: Which sentence is the instruction, if other than the protocol's: ``"name"`` or
             ``"bddl"``; see ``tasks.suites.Task.instruction_by``.
         render_mode: ``"rgb_array"`` or None.
-        images: False leaves the pictures out of observations and needs no renderer.
+        images: False leaves the images out of observations and needs no renderer.
         hold_steps: Control steps for which the arm is held still after success, the gripper as it
             was commanded, to see whether success lasts. They count for nothing else: neither as
             steps of the episode nor for its outcome, and the observation is the one at success.
@@ -131,7 +131,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             ConfigError: An unknown option or initial state, or both an initial state and a start.
             SpecMismatchError: The start is another scene's.
             PrerequisiteError: What was rendered shows nothing.
-            SimulatorError: Pictures are asked for in another thread than at the first reset.
+            SimulatorError: Images are asked for in another thread than at the first reset.
         """
         super().reset(seed=seed)
         options = dict(options or {})
@@ -162,7 +162,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         return dict(self._latest), {**given, **self.info()}
 
     def step(self, action: FloatArray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Execute one control step and show both pictures.
+        """Execute one control step and show both images.
 
         Raises:
             ConfigError: The action is not (7,) finite numbers in [−1, 1].
@@ -186,7 +186,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         Args:
             actions: (n, 7) in [−1, 1]; or goals of the hand, (n, 10), see
                 ``tasks.observation.GOAL_DIM``, approached step by step from where the hand is.
-            history: Steps at the end of the slice whose pictures are rendered.
+            history: Steps at the end of the slice whose images are rendered.
             cameras: Cameras rendered there, all by default.
             record: Cameras rendered at every step.
 
@@ -242,7 +242,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         """Set the simulator's flattened state, as ``get_state`` returned it in this episode.
 
         Fixtures stay where they are, and steps go on counting. After success the episode goes on
-        from there. Observations, info and pictures follow at the next step.
+        from there. Observations, info and images follow at the next step.
 
         Raises:
             ConfigError: The state is another task's (of another length), or not finite.
@@ -253,7 +253,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         self._info = {"scene_hash": self._info["scene_hash"], "success": False}
 
     def render(self) -> Image | None:
-        """Return the latest pictures side by side, (H, 2·W, 3) uint8, upright."""
+        """Return the latest images side by side, (H, 2·W, 3) uint8, upright."""
         if self.render_mode is None:
             return None
         latest = self._latest or {}

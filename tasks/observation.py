@@ -87,6 +87,6 @@ def robot_state_at(state: RobotState, rows: int | Sequence[int]) -> RobotState:
 
 
 def is_blank(picture: Image) -> bool:
-    """Whether a picture (H, W, 3) shows nothing: one colour, but for the noise of compression."""
+    """Whether an image (H, W, 3) shows nothing: one colour, but for the noise of compression."""
     spread = picture.max(axis=(0, 1)).astype(int) - picture.min(axis=(0, 1))
     return bool((spread <= _NOISE).all())

@@ -1,4 +1,4 @@
-"""The OpenGL that pictures are rendered with: which backend, and on which device.
+"""The OpenGL that images are rendered with: which backend, and on which device.
 
 MuJoCo and robosuite read environment variables while they are imported and when the first context
 is made, each in its own way: to robosuite ``CUDA_VISIBLE_DEVICES`` is an index of EGL's devices,
@@ -117,7 +117,7 @@ def prepare() -> None:
 
 
 def forbidden() -> ConfigError:
-    """Return the error for pictures that ``MUJOCO_GL`` forbids."""
+    """Return the error for images that ``MUJOCO_GL`` forbids."""
     return ConfigError(
         f"Pictures are asked for, which MUJOCO_GL={os.environ.get('MUJOCO_GL')} forbids. "
         "Fix: unset MUJOCO_GL, which means egl."

@@ -74,7 +74,7 @@ class Protocol:
     resolution: int = Field(default=256, ge=16, le=2048)
     """Height and width of the camera images in pixels."""
     orientation: Orientation = "rotate180"
-    """How images are handed on: ``rotate180`` turns the renderer's upside-down picture by 180°
+    """How images are handed on: ``rotate180`` turns the renderer's upside-down image by 180°
     (as OpenVLA, LeRobot and openpi do), ``raw`` leaves it as rendered (as LIBERO does)."""
     instructions: Instructions = "name"
     """Which sentence the policy is told, as ``tasks.suites.Task.instruction_by`` has it."""

@@ -25,7 +25,7 @@ _SCENE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """What came of rendering one picture in a process of its own.
+    """What came of rendering one image in a process of its own.
 
     Attributes:
         renderer: What OpenGL calls itself; None if it did not work, or OpenGL does not say.
@@ -37,7 +37,7 @@ class Rendering:
 
 
 def probe() -> Rendering:
-    """Render one picture in a fresh process, as a simulation would."""
+    """Render one image in a fresh process, as a simulation would."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "tasks.rendering", "--probe"],
@@ -73,7 +73,7 @@ def check_rendering() -> None:
 
 
 def render_once() -> str:
-    """Render one picture in this process; return what OpenGL calls itself.
+    """Render one image in this process; return what OpenGL calls itself.
 
     Raises:
         HarnessError: It does not work.

@@ -7,12 +7,13 @@ finite.
 
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import field
+from collections.abc import Callable, Iterable
+from dataclasses import field, fields
 from functools import wraps
 from operator import index
 from types import UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ParamSpec,
@@ -29,6 +30,9 @@ from typing import (
 from pydantic import AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, validate_call
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MOST_NUMBERS = 10_000
 """Tasks, episodes, demonstrations that are asked for at once; more are a slip."""
@@ -79,6 +83,18 @@ def _annotate(cls: type, name: str, info: FieldInfo) -> None:
         delattr(cls, name)
     else:
         setattr(cls, name, info.default)
+
+
+def changed_options(section: "DataclassInstance", names: Iterable[str]) -> str:
+    """Name the options that are not at their defaults, such as ``--std-min, --std-max``.
+
+    Args:
+        section: The settings.
+        names: Fields to look at, each of which has a default.
+    """
+    defaults = {entry.name: entry.default for entry in fields(section)}
+    changed = [name for name in names if getattr(section, name) != defaults[name]]
+    return ", ".join("--" + name.replace("_", "-") for name in changed)
 
 
 def strict_call(function: Callable[_P, _T]) -> Callable[_P, _T]:

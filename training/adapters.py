@@ -1,4 +1,4 @@
-"""Which weights are trained: freezing and low-rank adapters (LoRA)."""
+"""The choice of trained weights: freezing and low-rank adapters (LoRA)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +14,10 @@ from training.config_sections import LoraSettings, LoraTargets
 
 
 def prepare_network(network: RDTPolicyNetwork, config: TrainingConfig) -> list[nn.Parameter]:
-    """Freeze weights, add adapters, and enable gradient checkpointing and compilation.
-
-    Args:
-        network: Changed in place; its weights become fp32.
-        config: The run.
+    """Freeze weights, add adapters, enable gradient checkpointing and compilation, in place.
 
     Returns:
-        The parameters to train.
+        The parameters to train, which are fp32.
 
     Raises:
         ConfigError: Nothing is left to train.
@@ -52,17 +48,13 @@ _PARTS: dict[LoraTargets, tuple[str, ...]] = {
     "attention": (".attn.", ".cross_attn."),
     "attention-ffn": (".attn.", ".cross_attn.", ".ffn."),
 }
-"""Parts of the names of layers that get adapters."""
+"""Parts of the names of adapted layers."""
 
 
 def add_adapters(network: RDTPolicyNetwork, settings: LoraSettings) -> None:
-    """Add adapters to the trunk; of RDT only they, and perhaps its adaptors, are trained.
+    """Add adapters to the trunk in place; of RDT only they, and perhaps its adaptors, are trained.
 
     An adapter adds B·A·alpha/rank to a weight; B is zero at the start.
-
-    Args:
-        network: Changed in place.
-        settings: Settings with a rank above 0.
 
     Raises:
         PrerequisiteError: peft is not installed.

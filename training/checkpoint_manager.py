@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written whole or not at all, the newest and the best kept."""
+"""The checkpoints of a run: written whole or not at all; the newest and the best are kept."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ConfigError
-from tasks.files import fsync
+from tasks.files import atomic_folder
 
 if TYPE_CHECKING:
     import torch
@@ -21,11 +21,7 @@ _NAME = re.compile(r"update-(\d+)")
 
 
 class CheckpointManager:
-    """A folder of ``update-N`` folders and a link ``best`` to one of them.
-
-    A checkpoint is written under a temporary name and renamed once it is whole and on the disk;
-    only then are older ones removed. So a folder that is called ``update-N`` is always whole.
-    """
+    """A folder of ``update-N`` folders, each of them whole, and a link ``best`` to one of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,32 +50,28 @@ class CheckpointManager:
 
         Args:
             update: Its number.
-            write: Creates and fills the folder whose path it is given.
+            write: Fills the folder whose path it is given, or replaces it.
 
         Raises:
             ConfigError: The disk is full or not writable; earlier checkpoints are untouched.
         """
-        writing, path = self.folder / ".writing", self.path(update)
+        path = self.path(update)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(writing, ignore_errors=True)
-            write(writing)
-            for written in (*writing.rglob("*"), writing):
-                fsync(written)
+            for draft in self.folder.glob(".*writing"):  # of a process that was killed
+                shutil.rmtree(draft, ignore_errors=True)
+            with atomic_folder(path) as draft:
+                write(draft)
         except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
-            shutil.rmtree(writing, ignore_errors=True)
             raise ConfigError(
                 f"The checkpoint of update {update} cannot be written to '{self.folder}' "
                 f"({error}). Earlier ones are untouched. Fix: make room, then give the same "
                 "command; it goes on from the last one."
             ) from error
-        shutil.rmtree(path, ignore_errors=True)
-        writing.rename(path)
-        fsync(self.folder)
         return path
 
     def mark_best(self, update: int) -> None:
-        """Let ``best`` point to a checkpoint."""
+        """Point the link ``best`` to a checkpoint."""
         link = self.folder / ".best"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path(update).name)
@@ -107,11 +99,7 @@ class CheckpointManager:
             )
 
     def remove_after(self, update: int) -> None:
-        """Remove later checkpoints.
-
-        Raises:
-            ConfigError: There is none of that update.
-        """
+        """Remove later checkpoints; see ``check_exists``."""
         self.check_exists(update)
         for later in self.updates:
             if later > update:
@@ -148,7 +136,7 @@ class TrainingState:
         """Name the file and the fix if the block finds that the state does not fit.
 
         Raises:
-            ConfigError: It does not fit.
+            ConfigError: The state does not fit.
         """
         try:
             yield
@@ -165,8 +153,8 @@ def read_state(path: Path, samples: int, device: "torch.device | None") -> Train
         device: Where tensors are loaded; None maps them from the file when they are used.
 
     Raises:
-        ConfigError: It is damaged, or the run had another number of windows per update, so that
-            the order of the data could not continue.
+        ConfigError: The file is damaged, or the run had another number of windows per update, so
+            that the order of the data could not continue.
     """
     import torch
 

@@ -10,14 +10,13 @@ from pydantic import model_validator
 from tasks.errors import ConfigError
 from tasks.settings import settings
 from training.config_sections import (
-    AugmentationSettings,
     CheckpointSettings,
-    DataSettings,
     LoraSettings,
     LossSettings,
     MonitoringSettings,
     OptimisationSettings,
 )
+from training.data_settings import AugmentationSettings, DataSettings
 
 VOLATILE = (
     *("out", "save_every", "keep", "from_update", "threads", "workers", "pictures"),

@@ -1,4 +1,4 @@
-"""Starting accelerate: what ``accelerate launch`` set up is used or refused."""
+"""Starting accelerate with the setup of ``accelerate launch``, where the trainer supports it."""
 
 import os
 from collections.abc import Mapping
@@ -15,13 +15,14 @@ from training.config import TrainingConfig
 from training.config_sections import OptimisationSettings
 
 SHARDED = "accelerate launch --use_fsdp --fsdp_version 2 --num_processes N -m harness.cli train ..."
-"""The line that shares out weights, gradients, moments and averages among processes."""
+"""The command line under which weights, gradients, moments and averages are sharded."""
 
-_TOGETHER = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
+_SUPPORTED = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
+"""Values of ``accelerate.DistributedType``."""
 
-_PATIENCE = timedelta(hours=6)
-"""How long processes wait for the main one, which alone saves and samples; a process that dies is
-noticed by the launcher at once."""
+_TIMEOUT = timedelta(hours=6)
+"""How long processes wait for the main one, which alone saves and samples; the launcher notices
+a process that dies at once."""
 
 _FSDP_ONLY = {
     "FSDP_OFFLOAD_PARAMS": ("false", "--fsdp_offload_params", "weights stay where they are used"),
@@ -41,7 +42,7 @@ _FSDP_ONLY = {
         "RDT's blocks are what is wrapped",
     ),
 }
-"""Options of accelerate: the only value that they may have, and why."""
+"""By variable of accelerate: its only allowed value, its option, and the reason."""
 
 
 def accumulation_steps(settings: OptimisationSettings, processes: int) -> int:
@@ -69,23 +70,23 @@ def accumulation_steps(settings: OptimisationSettings, processes: int) -> int:
 
 
 def fsdp_enabled(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether weights are to be shared out among processes."""
+    """Whether weights are sharded among processes."""
     return _on(environment, "ACCELERATE_USE_FSDP")
 
 
 def check_launch(config: TrainingConfig, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse what accelerate was told and what training would not do.
+    """Refuse options of accelerate that the trainer would not follow.
 
-    DeepSpeed is refused, not only untried: under it accelerate leaves clipping to DeepSpeed, which
-    does not clip unless its own configuration says so. FSDP shares out the same state.
+    Under DeepSpeed accelerate leaves clipping to DeepSpeed, which does not clip unless its own
+    configuration says so.
 
     Raises:
-        ConfigError: Something was asked for that would not be done.
+        ConfigError: There is such an option.
     """
-    for name, what in (("DEEPSPEED", "DeepSpeed"), ("MEGATRON_LM", "Megatron-LM")):
+    for name, title in (("DEEPSPEED", "DeepSpeed"), ("MEGATRON_LM", "Megatron-LM")):
         if _on(environment, f"ACCELERATE_USE_{name}"):
             raise ConfigError(
-                f"accelerate is set to {what}. It was never tried with this trainer, and under "
+                f"accelerate is set to {title}. It was never tried with this trainer, and under "
                 "DeepSpeed accelerate does not clip gradients without a configuration of "
                 "DeepSpeed's own. Allowed: one process, data parallel, FSDP 2, which shares out "
                 f"the same state. Fix: {SHARDED}"
@@ -106,32 +107,32 @@ def check_launch(config: TrainingConfig, environment: Mapping[str, str] = os.env
 
 
 def open_accelerator(config: TrainingConfig) -> Accelerator:
-    """Take up what ``accelerate launch`` set up.
+    """Start accelerate with the setup of ``accelerate launch``.
 
     Raises:
-        ConfigError: It is nothing that the trainer does, or does not suit the settings.
+        ConfigError: The trainer does not support the setup, or it does not suit the settings.
     """
     check_launch(config)
-    load_triton_after_mesa()  # which somebody may have loaded since this package was imported
+    load_triton_after_mesa()  # mesa may have been loaded since this package was imported
     processes, sharded = int(os.environ.get("WORLD_SIZE", "1")), fsdp_enabled()
     if sharded:
-        # Its default is that all processes but the first get empty encoders from transformers, for
-        # accelerate to fill. Frozen encoders are no part of what is shared out: nobody would.
+        # By default all processes but the first get empty encoders from transformers, which
+        # accelerate fills with their shards. Frozen encoders are not sharded: they stay empty.
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     AcceleratorState._reset_state()  # or a second run in a process keeps the first one's precision
     accelerator = Accelerator(
         mixed_precision=config.precision,
-        # Unasked, accelerate takes processes without a GPU for so many runs of their own.
+        # By default accelerate takes processes without a GPU for separate runs.
         cpu=processes > 1 and not torch.cuda.is_available(),
-        # Known before accelerate starts: its wrappers want the accumulation from the beginning.
-        # In pieces, gradients are shared out after every pass: whole ones would be kept otherwise.
+        # Given before accelerate starts, as its wrappers need the accumulation from the beginning.
+        # Sharded gradients are reduced after every pass; otherwise whole ones would be kept.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=accumulation_steps(config, processes), sync_each_batch=sharded
         ),
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
     )
     kind = accelerator.distributed_type.value
-    if kind not in _TOGETHER or accelerator.parallelism_config is not None:
+    if kind not in _SUPPORTED or accelerator.parallelism_config is not None:
         raise ConfigError(
             f"accelerate is set to {kind}"
             f"{' with a parallelism config' if accelerator.parallelism_config else ''}. Allowed: "
@@ -153,10 +154,10 @@ def _check_fsdp(config: TrainingConfig, environment: Mapping[str, str]) -> None:
     if version != "2":
         raise ConfigError(f"FSDP {version} is asked for. Allowed: 2. Fix: {SHARDED}")
     for name, (allowed, option, why) in _FSDP_ONLY.items():
-        given = environment.get(name, allowed)
-        if given.lower() != allowed.lower():
+        value = environment.get(name, allowed)
+        if value.lower() != allowed.lower():
             raise ConfigError(
-                f"{option} {given} would have no effect: {why}. Fix: drop it from accelerate's "
+                f"{option} {value} would have no effect: {why}. Fix: drop it from accelerate's "
                 "options."
             )
     if config.precision == "fp16":

@@ -1,29 +1,29 @@
-"""Progress of a run: what callbacks are told, and how fast it is."""
+"""Progress of a run: the messages to callbacks, and the clock behind them."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from training.losses import SampledError, SlotRow
+from training.losses import SlotRow
 from training.monitoring.evaluation import EvaluationOutcome
+from training.monitoring.sampled_error import SampledError
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStatus:
-    """Progress of a run after an update.
+    """Progress of a run after an update; rates are those since this process started.
 
     Attributes:
         update: Updates done.
         updates: Updates in all.
-        loss: Running mean of the loss.
-        rate: Updates per second since this process started.
-        learning_rate: Of the latest update.
-        gradient_norm: Of the latest update, before clipping.
-        samples_per_s: Windows per second over all processes since this process started.
-        data_wait: Share of the time spent waiting for batches since this process started.
-        sampled: The latest error of sampled plans, if it is measured.
-        evaluation: The outcome of the latest evaluation in simulation, if there was one.
+        loss: Running mean.
+        rate: Updates per second.
+        gradient_norm: Before clipping.
+        samples_per_s: Windows per second over all processes.
+        data_wait: Share of the time spent waiting for batches.
+        sampled: The latest error of sampled plans.
+        evaluation: Outcome of the latest evaluation in simulation.
     """
 
     update: int
@@ -40,21 +40,19 @@ class TrainingStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStart:
-    """What a run is about to do, as far as its settings do not say so.
+    """Facts of a run that its settings do not say, before its first update.
 
     Attributes:
         update: Updates done before.
-        demos: Demonstrations to train on.
-        held_out: Demonstrations held out.
-        windows: Windows to train on.
-        weights: Numbers that are trained.
-        all_weights: Trained and frozen numbers, without those of large encoders.
-        processes: Processes that train together.
+        demos: Number of demonstrations to train on.
+        held_out: Number of demonstrations held out.
+        windows: Number of windows to train on.
+        weights: Number of trained weights.
+        all_weights: Number of trained and frozen weights, without those of large encoders.
         passes: Forward passes per process and update.
         samples: Windows per update.
-        device: Where.
-        loss_weights: A row per slot of an action: ``slot``, ``what``, ``std``, ``weight``.
-        notes: Sentences on what differs from RDT's recipe, or from the checkpoint to start from.
+        loss_weights: A row per slot of an action.
+        notes: Sentences for the user; see ``setup_notes``.
     """
 
     update: int
@@ -79,12 +77,7 @@ class Throughput:
     """Measures how fast a run is, and how long it waits for data."""
 
     def __init__(self, update: int, samples: int) -> None:
-        """Start the clock.
-
-        Args:
-            update: Updates done before.
-            samples: Windows per update.
-        """
+        """Start the clock after some updates, of ``samples`` windows each."""
         self._first, self._samples = update, samples
         self._start, self._waited = time.perf_counter(), 0.0
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: its settings, its log, its checkpoints and its result."""
+"""The folder of a training run: settings, log, checkpoints, evaluations, finished policy."""
 
 import json
 import shutil
@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.folder import clear_leftovers, is_free
+from results.resumption import clear_leftovers, is_free
 from tasks.errors import ConfigError, differing_settings
 from tasks.files import write_json, write_text
 from training.checkpoint_manager import CheckpointManager
 from training.config import TrainingConfig
-from training.monitoring.evaluation import NOT_EVALUATED, SUCCESS
+
+SUCCESS = "success"
+"""Key of a checkpoint's extra, and of a line of the log."""
+
+NOT_EVALUATED = "not judged"
+"""Event in the log where an evaluation failed."""
 
 
 class RunFolder:
@@ -99,7 +104,7 @@ def check_folder(folder: Path, settings_file: Path, settings: Mapping[str, Any],
     Args:
         folder: The folder.
         settings_file: The file in it that holds the settings of the work.
-        settings: The settings, as plain data.
+        settings: The settings of this work, as plain data.
         work: Kind of the work, for messages.
 
     Returns:

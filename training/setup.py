@@ -1,4 +1,4 @@
-"""The setup of a run: its network, demonstrations, policy's contract, and notes on them."""
+"""The setup of a run: its network, its windows, and the contract of its policy."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,112 +21,27 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network, get_preset
 from tasks.errors import ConfigError, SpecMismatchError
 from training.config import TrainingConfig
-from training.data.demo_files import LoadedDemos, LoadedFile, load_demos
+from training.data.demo_files import LoadedDemos, load_demos
 from training.data.images import CameraSlots
 from training.data.normalisation import choose_normalisation
 from training.data.windows import DemoWindows
 from training.run_folder import RunFolder
-
-
-def describe_setup(
-    config: TrainingConfig,
-    contract: Contract,
-    start: Contract | None,
-    demos: LoadedDemos,
-    windows: DemoWindows,
-) -> tuple[str, ...]:
-    """Return what a user should know of a run and cannot read from its settings.
-
-    Args:
-        config: The run.
-        contract: Contract of the policy that is trained.
-        start: Contract of the checkpoint to start from.
-        demos: The demo files.
-        windows: Windows to train on.
-    """
-    return (
-        *_target_notes(config, contract, windows),
-        *_contract_notes(contract, start),
-        *_timing_notes(demos.files),
-        *instruction_notes(demos.files),
-    )
-
-
-def _target_notes(config: TrainingConfig, contract: Contract, windows: DemoWindows) -> list[str]:
-    layout, lacking = contract.plain_layout, windows.without_intended
-    if config.targets_for(layout) != "intended" or not lacking:
-        return []
-    targets = "goals" if layout.holds_goals else "actions"
-    some = lacking < windows.demos
-    return [
-        f"{lacking if some else 'The'} demos have no intended actions: the "
-        f"{targets} {'there' if some else 'learnt'} come from the executed ones."
-    ]
-
-
-def _contract_notes(contract: Contract, start: Contract | None) -> list[str]:
-    notes = []
-    ours, before = contract.normalisation, start.normalisation if start else Normalisation()
-    if ours.method != "none":
-        whose = "the checkpoint's numbers" if ours == before else "its numbers in these demos"
-        notes.append(f"States and actions are normalised: {ours.method}, {whose}.")
-    if before.method != "none" and ours != before:
-        notes.append(
-            f"The checkpoint to start from was trained under another normalisation "
-            f"({before.method}), so much is learnt anew; without --normalise its own is kept."
-        )
-    if contract.missing_cameras:
-        notes.append(
-            f"Only {', '.join(contract.shown_cameras)} is shown; the place of "
-            f"{', '.join(contract.missing_cameras)} has the background, in evaluation too."
-        )
-    return notes
-
-
-def _timing_notes(files: tuple[LoadedFile, ...]) -> list[str]:
-    """Say when rows were observed, in one sentence for all files of one kind."""
-    alike: dict[Any, list[LoadedFile]] = {}
-    for file in files:
-        timing = file.timing
-        alike.setdefault((timing.convention, timing.source, timing.doubtful), []).append(file)
-    notes = []
-    for first, *rest in alike.values():
-        others = f" and {len(rest)} more" if rest else ""
-        notes.append(f"{first.path.name}{others}: {first.timing}.")
-    return notes
-
-
-def instruction_notes(files: tuple[LoadedFile, ...]) -> list[str]:
-    """Say in one sentence where files note another instruction than the one of their task."""
-    others = [(file.instruction, file.noted_instruction) for file in files]
-    others = [pair for pair in others if pair[1] is not None]
-    if not others:
-        return []
-    instruction, noted = others[0]
-    return [
-        f"{len(others)} of {len(files)} files note another instruction (problem_info) than the "
-        f"one that is learnt: “{instruction}”, not “{noted}”."
-    ]
+from training.setup_notes import setup_notes
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSetup:
-    """What a run trains, and on what.
-
-    Attributes:
-        network: The network, fresh or of the checkpoint to start from.
-        layout: Mapping of states and actions to RDT's vector.
-        contract: Contract of the trained policy: normalisation, cameras and so on.
-        windows: Windows to train on.
-        held_out: Windows of the held-out demonstrations; None without any.
-        notes: Sentences on what the run's settings do not say.
-    """
+    """The network that a run trains, and the windows that it trains on."""
 
     network: RDTPolicyNetwork
+    """Fresh, or of the checkpoint to start from."""
     layout: Layout
+    """Mapping of states and actions to RDT's vector."""
     contract: Contract
+    """Of the trained policy."""
     windows: DemoWindows
     held_out: DemoWindows | None
+    """Windows of the held-out demonstrations; None without any."""
     notes: tuple[str, ...]
 
 
@@ -189,22 +104,19 @@ def set_up(
         contract=contract,
         windows=windows,
         held_out=cut(held_out=True) if config.held_out else None,
-        notes=describe_setup(config, contract, start, demos, windows),
+        notes=setup_notes(config, contract, start, demos, windows),
     )
 
 
 def check_start(config: TrainingConfig) -> Contract | None:
-    """Refuse a start that cannot work, as far as that shows without loading a network.
-
-    Args:
-        config: The run.
+    """Refuse a start that cannot work, without loading a network.
 
     Returns:
-        The contract of the checkpoint to start from; None for a fresh network, or where it is on
-        the hub.
+        The contract of the checkpoint to start from; None for a fresh network, and for a checkpoint
+        on the hub.
 
     Raises:
-        ConfigError: There is no such preset, layout or checkpoint, or encoders are lacking.
+        ConfigError: There is no such preset, layout or checkpoint, or encoders are missing.
         SpecMismatchError: The checkpoint has another layout.
     """
     layout = None if config.layout is None else get_layout(config.layout)
@@ -304,7 +216,7 @@ def _check_render_size(needed: int, size: int) -> None:
 def _describe_demos(
     demos: LoadedDemos, windows: DemoWindows, start: Contract | None
 ) -> dict[str, Any]:
-    """Return what a contract says of the demonstrations; results show the label."""
+    """Return a contract's entry on the demonstrations; results show the label."""
     makers = {
         str(file.provenance.get("expert")) if file.provenance else "of unknown origin"
         for file in demos.files

@@ -14,8 +14,8 @@ from policies.rdt.model.network import RDTPolicyNetwork
 from training.checkpoint_manager import TrainingState
 from training.config import TrainingConfig
 from training.launch import fsdp_enabled
-from training.optimisation import (
-    ExponentialMovingAverage,
+from training.optimisation import ExponentialMovingAverage
+from training.sharding import (
     gather_tensors,
     shard_like,
     shard_moments,
@@ -25,11 +25,7 @@ from training.optimisation import (
 
 
 class WholeWeights:
-    """Trained weights gathered in the main process.
-
-    Attributes:
-        state: The state to resume from; None if it was not gathered.
-    """
+    """Trained weights, and perhaps the state to resume from, gathered in the main process."""
 
     def __init__(
         self,
@@ -39,12 +35,12 @@ class WholeWeights:
         average: ExponentialMovingAverage | None = None,
         device: torch.device | None = None,
     ) -> None:
-        """Hold what was gathered.
+        """Hold gathered weights.
 
         Args:
             network: The trained network, or a copy on the CPU that has the averaged weights.
-            state: See above.
-            average: Average of the trained network.
+            state: The state to resume from.
+            average: Average of the trained network; None for a copy.
             device: Where a copy computes.
         """
         self._network, self.state = network, state
@@ -74,14 +70,10 @@ class WholeWeights:
 class TrainedWeights:
     """A network, its average and its optimiser, whole or sharded in every process.
 
-    Methods that say so must be called in all processes: the others would wait for ever.
-
     Attributes:
         network: The module to call with a batch.
         raw: The network itself, with the weights that the optimiser updates.
         sharded: Whether every process has only a shard of each tensor.
-        optimizer: AdamW.
-        average: The moving average.
     """
 
     def __init__(
@@ -91,14 +83,7 @@ class TrainedWeights:
         config: TrainingConfig,
         accelerator: Accelerator,
     ) -> None:
-        """Prepare a network for the processes.
-
-        Args:
-            network: The same in all of them.
-            trained: Its parameters to train.
-            config: The run.
-            accelerator: Knows the processes.
-        """
+        """Prepare a network, the same in all processes, and its parameters to train."""
         self._accelerator = accelerator
         self.sharded = fsdp_enabled()
         self._whole: RDTPolicyNetwork | None = None
@@ -125,13 +110,13 @@ class TrainedWeights:
         self.average = ExponentialMovingAverage(self.raw, config.ema, warmup=config.ema_warmup)
 
     def gather(self, *, resumable: bool = True) -> WholeWeights | None:
-        """Gather the weights; in all processes.
+        """Gather the weights in the main process; all processes must call this.
 
         Args:
             resumable: Also gather the state to resume from.
 
         Returns:
-            Everything in the main process, None in the others.
+            None in the other processes.
         """
         main = self._accelerator.is_main_process
         state: dict[str, Any] | None = None
@@ -157,10 +142,10 @@ class TrainedWeights:
         return state
 
     def load(self, state: TrainingState) -> None:
-        """Load what was gathered before, on any number of processes; in all processes.
+        """Load a state that any number of processes gathered; all processes must call this.
 
         Raises:
-            KeyError: Something is missing.
+            KeyError: The state lacks something.
             RuntimeError: It is of other weights.
             ValueError: It is of other weights.
         """

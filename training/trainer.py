@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, set_seed
+from accelerate.utils import set_seed
 
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
@@ -20,12 +20,13 @@ from training.adapters import merged, prepare_network
 from training.checkpoint_manager import STATE, read_state, write_state
 from training.config import TrainingConfig
 from training.data.sampling import BatchShare, load_batches
-from training.data.windows import DemoWindows, Window
+from training.data.windows import Window
 from training.launch import open_accelerator
-from training.losses import SampledError, sampled_error, slot_weights, weight_table
+from training.losses import slot_weights, weight_table
 from training.monitoring.best_checkpoint import BestCheckpoint, check_evaluator
 from training.monitoring.evaluation import Evaluator
 from training.monitoring.log import Log
+from training.monitoring.sampled_error import SampledErrorMonitor
 from training.progress import (
     StartCallback,
     Throughput,
@@ -37,8 +38,6 @@ from training.run_folder import RunFolder
 from training.setup import set_up
 from training.trained_weights import TrainedWeights, WholeWeights
 from training.update import Updater
-
-_SMOOTHING = 0.95
 
 
 def train(
@@ -109,8 +108,9 @@ class _Training:
         loss_weights = slot_weights(config, layout, std)
         self.loss_table = weight_table(layout, std, loss_weights)
         self.updater = Updater(config, self.setup, self.trained, loss_weights, accelerator)
-        self.lowest_error = math.inf
-        self.sampled: SampledError | None = None
+        self.errors = SampledErrorMonitor(
+            config, self.trained, self.setup.held_out, layout, self.updater.move, accelerator
+        )
         self.step = self.saved = 0
         self.log: Log | None = None
 
@@ -159,12 +159,12 @@ class _Training:
         throughput, smooth = Throughput(self.step, self.updater.samples), math.nan
         self._evaluate(throughput)  # where a kill came before that was done
         while self.step < self.config.updates:
-            done = self.updater.update(self.step, batches, throughput, interruption)
+            result = self.updater.update(self.step, batches, throughput, interruption)
             self.step += 1
-            smooth = done.loss if math.isnan(smooth) else _smooth(smooth, done.loss)
-            if not math.isfinite(done.loss):
+            smooth = result.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * result.loss
+            if not math.isfinite(result.loss):
                 raise ConfigError(
-                    f"The loss became {done.loss} at update {self.step}. Fix: lower "
+                    f"The loss became {result.loss} at update {self.step}. Fix: lower "
                     f"--learning-rate (now {self.config.learning_rate}); --from-update N goes "
                     "on from an earlier checkpoint."
                 )
@@ -172,34 +172,35 @@ class _Training:
                 update=self.step,
                 updates=self.config.updates,
                 loss=smooth,
-                learning_rate=done.learning_rate,
-                gradient_norm=done.gradient_norm,
-                sampled=self.sampled,
+                learning_rate=result.learning_rate,
+                gradient_norm=result.gradient_norm,
+                sampled=self.errors.latest,
                 evaluation=self.best.outcome,
                 **throughput.read(self.step),
             )
             if self.log is not None:
                 self.log.note(status)  # before it is saved: a kill must not take the line away
-            self._sample_plans()
-            if not done.stop:  # else the resumed run evaluates it
+            if self.errors.measure(self.step, self.log):
+                self._save(best=True)
+            if not result.stop:  # else the resumed run evaluates it
                 self._evaluate(throughput)
-            self._save_if_due(stop=done.stop)
+            self._save_if_due(stop=result.stop)
             if on_update is not None and self.accelerator.is_main_process:
-                on_update(replace(status, sampled=self.sampled, evaluation=self.best.outcome))
-            if done.stop:
+                on_update(replace(status, sampled=self.errors.latest, evaluation=self.best.outcome))
+            if result.stop:
                 self.accelerator.wait_for_everyone()  # a launcher ends those that are left
                 interruption.end()
 
     def _start(self) -> TrainingStart:
-        weights = [(each.numel(), each.requires_grad) for each in self.trained.raw.parameters()]
+        weights = list(self.trained.raw.parameters())
         windows, held_out = self.setup.windows, self.setup.held_out
         return TrainingStart(
             update=self.step,
             demos=windows.demos,
             held_out=held_out.demos if held_out else 0,
             windows=len(windows),
-            weights=sum(count for count, trained in weights if trained),
-            all_weights=sum(count for count, _ in weights),
+            weights=sum(weight.numel() for weight in weights if weight.requires_grad),
+            all_weights=sum(weight.numel() for weight in weights),
             processes=self.accelerator.num_processes,
             passes=self.updater.passes,
             samples=self.updater.samples,
@@ -208,39 +209,8 @@ class _Training:
             notes=self.setup.notes,
         )
 
-    def _sample_plans(self) -> None:
-        """Measure the error of sampled plans when it is due; keep the best weights."""
-        period, held_out = self.config.sample_period, self.setup.held_out
-        if held_out is None or not period or self.step % period:
-            return
-        whole = self.trained.gather(resumable=False)
-        if whole is not None:
-            with whole.averaged(computing=True) as network:
-                self._measure_error(network, held_out)
-        better = self.sampled is not None and self.sampled.overall < self.lowest_error
-        better = better and not self.config.eval_every  # success chooses then
-        # The main process decides for all.
-        if bool(broadcast(torch.tensor(int(better), device=self.accelerator.device))):
-            if self.sampled is not None:
-                self.lowest_error = self.sampled.overall
-            self._save(best=True)
-
-    def _measure_error(self, network: RDTPolicyNetwork, held_out: DemoWindows) -> None:
-        network.eval()
-        with torch.random.fork_rng():
-            self.sampled = sampled_error(
-                network,
-                held_out,
-                self.setup.layout,
-                windows=self.config.sample_windows,
-                move=self.updater.move,
-            )
-        network.train()
-        if self.log is not None:
-            self.log.write({"update": self.step, "sampled": self.sampled.as_dict()})
-
     def _evaluate(self, throughput: Throughput) -> None:
-        """Save the policy and evaluate it in simulation when it is due."""
+        """Save the policy and evaluate it in simulation if that is due."""
         if self.best.is_due(self.step):
             with throughput.paused():
                 if self.step != self.saved:
@@ -253,25 +223,25 @@ class _Training:
             self._save()
 
     def _save(self, *, best: bool = False) -> None:
-        """Add a checkpoint, and perhaps mark it as the best; in all processes."""
+        """Add a checkpoint, and perhaps mark it as the best; all processes call this."""
         self.saved = self.step
         whole = self.trained.gather()
         if whole is None:
             return
         checkpoints = self.folder.checkpoints
-        checkpoints.save(self.step, lambda folder: self._write(folder, whole))
+        checkpoints.save(self.step, lambda folder: self._write_checkpoint(folder, whole))
         if best:
             checkpoints.mark_best(self.step)
         checkpoints.prune(self.config.keep)
 
-    def _write(self, folder: Path, whole: WholeWeights) -> None:
+    def _write_checkpoint(self, folder: Path, whole: WholeWeights) -> None:
         """Write the policy and, beside it, the state to resume from."""
         with whole.averaged() as network:
             self._write_policy(folder, network)
         progress = {
             "step": self.step,
             "samples": self.updater.samples,
-            "best": self.lowest_error,
+            "best": self.errors.lowest,
         }
         write_state(folder / STATE, progress | (whole.state or {}))
 
@@ -281,8 +251,8 @@ class _Training:
             "training": self.config.identity(),
             "loss_weights": self.loss_table,
         }
-        if self.sampled is not None:
-            extra["sampled"] = self.sampled.as_dict()
+        if self.errors.latest is not None:
+            extra["sampled"] = self.errors.latest.as_dict()
         with merged(network):
             save_checkpoint(folder, network, self.setup.contract, extra=extra)
 
@@ -297,11 +267,11 @@ class _Training:
         state = read_state(path, self.updater.samples, device)
         with state.restoring():
             self.trained.load(state)
-            self.lowest_error = float(state["best"])
+            self.errors.lowest = float(state["best"])
         return updates[-1]
 
     def _finish(self) -> Path:
-        """Write the finished policy; in all processes."""
+        """Write the finished policy; all processes call this."""
         self.accelerator.wait_for_everyone()
         whole = self.trained.gather(resumable=False)
         if whole is not None:
@@ -309,7 +279,3 @@ class _Training:
                 self._write_policy(self.folder.checkpoint, network)
         self.accelerator.wait_for_everyone()
         return self.folder.checkpoint
-
-
-def _smooth(mean: float, loss: float) -> float:
-    return _SMOOTHING * mean + 0.05 * loss

@@ -21,12 +21,11 @@ from training.trained_weights import TrainedWeights
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateResult:
-    """What an update gave.
+    """The result of an update.
 
     Attributes:
         loss: Mean over the windows of all processes.
         gradient_norm: Before clipping.
-        learning_rate: Learning rate of the update.
         stop: Whether all processes are to stop after it.
     """
 
@@ -47,15 +46,7 @@ class Updater:
         loss_weights: Tensor,
         accelerator: Accelerator,
     ) -> None:
-        """Prepare for updates.
-
-        Args:
-            config: The run.
-            setup: Its windows and contract.
-            trained: The weights to update.
-            loss_weights: (V,) weights of the slots in the loss.
-            accelerator: Knows processes, precision and device.
-        """
+        """Prepare for updates; ``loss_weights`` are (V,), one for each slot."""
         self._config, self._setup, self._trained = config, setup, trained
         self._accelerator = accelerator
         self._loss_weights = loss_weights.to(accelerator.device)

@@ -1,4 +1,4 @@
-"""What benchmarks measure; their options stand here once."""
+"""The options of the benchmarks."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10"
 
 @settings
 class EnvironmentSpeedConfig:
-    """What ``bench env`` measures."""
+    """Settings of ``bench env``."""
 
     suites: Names = (*ORIGINAL_SUITES, "libero_90")
     """Names with commas between them."""
@@ -60,7 +60,7 @@ class PictureConfig:
 
 @settings
 class EvaluationSpeedConfig:
-    """What ``bench eval`` measures."""
+    """Settings of ``bench eval``."""
 
     suites: Names = ORIGINAL_SUITES
     """Names with commas between them."""
@@ -121,7 +121,7 @@ class PolicyOptions:
     frame is the current one of the plan before, which ours does not encode again."""
 
     encoder: bool = True
-    """Encode pictures; otherwise both sides are given their tokens."""
+    """Encode images; otherwise both sides are given their tokens."""
 
     compile: bool = False
     """Compile our denoising step with torch.compile."""
@@ -135,7 +135,7 @@ class PolicyOptions:
 
 @settings
 class PolicyCase(PolicyOptions):
-    """One thing that ``bench policy`` measures."""
+    """One case of ``bench policy``."""
 
     preset: str = "rdt-small"
     """Shape of RDT."""
@@ -149,10 +149,10 @@ class PolicyCase(PolicyOptions):
 
 @settings
 class PolicySpeedConfig(PolicyOptions):
-    """What ``bench policy`` measures: each preset with each number of episodes."""
+    """Settings of ``bench policy``, which measures each preset with each number of episodes."""
 
     preset: Names = ("rdt-small",)
-    """rdt-small, rdt-170m, rdt-1b, with commas between them. The large ones get a picture encoder
+    """rdt-small, rdt-170m, rdt-1b, with commas between them. The large ones get an image encoder
     of the shape of SigLIP so400m, and 32 language tokens."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -168,7 +168,7 @@ class PolicySpeedConfig(PolicyOptions):
     """CPU threads; 0 leaves it to torch."""
 
     def cases(self, device: str, dtype: Literal["float32", "bfloat16"]) -> list[PolicyCase]:
-        """Return what is to be measured.
+        """Return the cases.
 
         Args:
             device: Where to compute, no longer ``auto``.
@@ -194,7 +194,7 @@ class PolicySpeedConfig(PolicyOptions):
 
 @settings
 class TrainingSpeedConfig:
-    """What ``bench train`` measures."""
+    """Settings of ``bench train``."""
 
     demos: Path
     """A demo file, or a folder of them."""

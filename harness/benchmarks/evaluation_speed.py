@@ -1,8 +1,7 @@
 """Whole evaluations: the ``eval`` command against a straightforward loop, in wall time.
 
-Both sides are commands of their own, started from nothing: importing, building simulations and
-starting workers count. Only the compiled models that ``libero-bench`` keeps on disk may be there
-already.
+Both backends are commands of their own: importing, building simulations and starting workers
+count. Only the compiled models that ``libero-bench`` keeps on disk may be there already.
 """
 
 import json
@@ -32,23 +31,23 @@ from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
 
 _PIXELS = 128
-"""Of the pictures that the shipped checkpoint was trained on."""
+"""Of the images that the shipped checkpoint was trained on."""
 
 Report = Callable[[str, int], None]
-"""Told what runs, and how many episodes are over on all sides together."""
+"""Takes the name of what runs, and how many episodes are over in all."""
 
 _POLL_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationFigures:
-    """What was measured with one policy; seconds of wall time."""
+    """Figures of one policy; seconds of wall time."""
 
     policy: str
     """Name of the policy."""
 
     episodes: int
-    """Episodes that each side played."""
+    """Episodes that each backend played."""
 
     official_s: float
     """The loop over LIBERO's own environment."""
@@ -60,7 +59,7 @@ class EvaluationFigures:
     """Episodes that succeeded."""
 
     same_episodes: bool = True
-    """Whether every side had the same outcome after the same number of steps in each episode."""
+    """Whether each episode had the same outcome after as many steps in all backends."""
 
     def ratio(self, workers: int) -> float:
         """How many times less wall time ours takes."""
@@ -68,7 +67,7 @@ class EvaluationFigures:
 
 
 def reference_configs(config: EvaluationSpeedConfig) -> list[ReferenceConfig]:
-    """Return what each policy is to do; policies are built to know how far they plan.
+    """Return the configuration of each policy; policies are built to know their horizons.
 
     Raises:
         HarnessError: A policy cannot be built, or a task does not exist.
@@ -93,7 +92,7 @@ def reference_configs(config: EvaluationSpeedConfig) -> list[ReferenceConfig]:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Wall time of an evaluation and what came of its episodes."""
+    """Wall time of an evaluation, and its episodes."""
 
     seconds: float
     """Wall time."""
@@ -105,15 +104,15 @@ class Measurement:
 def compare_evaluations(
     config: ReferenceConfig, workers: Sequence[int], report: Report = lambda what, done: None
 ) -> EvaluationFigures:
-    """Evaluate the same episodes on both sides, one after the other.
+    """Evaluate the same episodes with both backends, one after the other.
 
     Args:
         config: What to evaluate.
         workers: Numbers of workers to try.
-        report: Told how far it is.
+        report: Called as episodes finish.
 
     Raises:
-        SimulatorError: One of the sides failed.
+        SimulatorError: One of the backends failed.
     """
     official = _time_official(config, report)
     over = len(official.episodes)
@@ -244,9 +243,9 @@ def check_exit(code: int, what: str, log: IO[str]) -> None:
     if code == 0:
         return
     log.seek(0)
-    # What follows comes from taking the process down, such as a renderer that is freed too late.
-    said = log.read().split("Exception ignored in")[0]
-    tail = " ".join(said.split())[-400:]
+    # The rest comes from taking the process down, such as a renderer that is freed too late.
+    text = log.read().split("Exception ignored in")[0]
+    tail = " ".join(text.split())[-400:]
     raise SimulatorError(
         f"{what} ended with code {code}: {tail or 'no words'}. Fix: run libero-bench doctor."
     )

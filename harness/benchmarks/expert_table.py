@@ -30,7 +30,7 @@ from tasks.suites import find_task
 
 @settings
 class ExpertTableConfig:
-    """What to measure."""
+    """Settings of ``bench expert``."""
 
     suites: Names = ORIGINAL_SUITES
     """Names with commas between them."""
@@ -77,7 +77,7 @@ class ExpertTableConfig:
         )
 
     def recipe(self) -> dict[str, object]:
-        """Return what an episode's result depends on, beside its task and initial state."""
+        """Return the settings that an episode depends on, beside its task and initial state."""
         return {name: getattr(self, name) for name in ("noise", "speed", "protocol", "seed")}
 
 
@@ -106,11 +106,11 @@ class ExpertEpisode:
     wall_s: float = 0.0
 
 
-Progress = Callable[[ExpertEpisode], None]
+EpisodeCallback = Callable[[ExpertEpisode], None]
 
 
 def measure_expert(
-    config: ExpertTableConfig, progress: Progress | None = None
+    config: ExpertTableConfig, progress: EpisodeCallback | None = None
 ) -> list[ExpertEpisode]:
     """Let the expert play every episode that is not in the file yet.
 
@@ -129,18 +129,18 @@ def measure_expert(
         for suite, index in config.pairs()
         for state in range(config.episodes)
     ]
-    found = {(e.suite, e.task, e.init_state): e for e in _kept(config)}
-    missing = [key for key in wanted if key not in found]
+    played = {(e.suite, e.task, e.init_state): e for e in _kept(config)}
+    missing = [key for key in wanted if key not in played]
     if missing:
         config.out.parent.mkdir(parents=True, exist_ok=True)
         with config.out.open("a", encoding="utf-8") as lines:
             for episode in _play_all(config, missing):
                 lines.write(json.dumps(config.recipe() | asdict(episode)) + "\n")
                 lines.flush()
-                found[episode.suite, episode.task, episode.init_state] = episode
+                played[episode.suite, episode.task, episode.init_state] = episode
                 if progress is not None:
                     progress(episode)
-    return [found[key] for key in wanted]
+    return [played[key] for key in wanted]
 
 
 def _kept(config: ExpertTableConfig) -> Iterator[ExpertEpisode]:
@@ -184,10 +184,10 @@ def play_episode(
     simulator = cached_simulator(task, get_protocol(config.protocol), images=False)
     # The fixtures are those of the protocol, the noise is the measurement's own.
     simulator.reset(init_state)
-    start_of = IndexedStart(init_state=init_state, seed=config.seed * 1_000_000 + init_state)
+    indexed = IndexedStart(init_state=init_state, seed=config.seed * 1_000_000 + init_state)
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
     try:
-        outcome = play_strictly(simulator, expert, start_of)
+        outcome = play_strictly(simulator, expert, indexed)
         success, steps, reason = outcome.motion is not None, outcome.steps, outcome.reason
     except UnsupportedGoalError as error:
         success, steps, reason = False, 0, str(error)

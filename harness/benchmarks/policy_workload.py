@@ -1,4 +1,4 @@
-"""What ``bench policy`` gives RDT to do: random weights of the right shapes, ever new pictures."""
+"""The workload of ``bench policy``: random weights of the right shapes, new images in each plan."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class ProbedNetwork(RDTPolicyNetwork):
 
 
 class GivenImages(ImageEncoder):
-    """Stands in for a picture encoder that is not measured: tokens by a picture's first number."""
+    """Replaces an image encoder that is not measured: tokens by an image's first number."""
 
     def __init__(self, config: EncodersConfig | FrozenEncodersConfig) -> None:
         super().__init__()
@@ -67,11 +67,11 @@ class GivenImages(ImageEncoder):
         self.register_buffer("bank", bank, persistent=False)
 
     def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
-        """Give (..., 3, 1, 1) uint8: the first pixel of each picture."""
+        """Return (..., 3, 1, 1) uint8: the first pixel of each image."""
         return torch.from_numpy(frames[..., 0, 0, :, None, None].copy())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give (B, history·slots·patches, width)."""
+        """Return (B, history·slots·patches, width)."""
         bank: Any = self.bank
         chosen = images[..., 0, 0, 0].to(bank.device, torch.int64) % _BANK
         missing = chosen.new_zeros(*chosen.shape[:2], self._spare)
@@ -80,7 +80,7 @@ class GivenImages(ImageEncoder):
 
 
 class GivenText(TextEncoder):
-    """Stands in for T5, whose tokens are in a cache when episodes are run."""
+    """Replaces T5, whose tokens come from a cache when episodes are run."""
 
     def __init__(self, config: FrozenEncodersConfig) -> None:
         super().__init__()
@@ -88,16 +88,16 @@ class GivenText(TextEncoder):
         self._tokens = torch.randn(TEXT_TOKENS, config.text_token_dim).bfloat16()
 
     def padded_length(self, instruction: str) -> int:
-        """Give the same number to all."""
+        """Return the same number for all."""
         return TEXT_TOKENS
 
     def prepare(self, instructions: Any) -> tuple[Tensor, Tensor]:
-        """Give (B, L, width) and (B, L) bool."""
+        """Return (B, L, width) and (B, L) bool."""
         rows = len(instructions)
         return self._tokens.expand(rows, -1, -1), torch.ones(rows, TEXT_TOKENS, dtype=torch.bool)
 
     def forward(self, text: Tensor) -> Tensor:
-        """Give what ``prepare`` gave."""
+        """Return the tokens of ``prepare``."""
         return text
 
 
@@ -118,8 +118,8 @@ def build_case(case: PolicyCase) -> tuple[ProbedNetwork, Contract]:
         small = preset.encoders
         encoders = _large_encoders(case) if small is None else build_encoders(small)
         if not case.encoder:
-            given = GivenImages(encoders.config)
-            encoders = Encoders(config=encoders.config, image=given, text=encoders.text)
+            images = GivenImages(encoders.config)
+            encoders = Encoders(config=encoders.config, image=images, text=encoders.text)
         network = ProbedNetwork(rdt, encoders).to(case.device, dtype).eval()
     return network, Contract.describe(network, render_size=128 if small else ANY_SIZE)
 
@@ -139,39 +139,36 @@ def _large_encoders(case: PolicyCase) -> Encoders:
 
 
 class Episodes:
-    """Consecutive plans of some episodes, each with noise for pictures.
-
-    Args:
-        case: How many episodes, and how far apart plans are.
-        contract: Which cameras, at which size.
-    """
+    """Requests for consecutive plans of some episodes, with noise for images."""
 
     def __init__(self, case: PolicyCase, contract: Contract) -> None:
         self._case, self._contract = case, contract
         self._size = contract.render_size or 256
 
     def requests(self, turn: int) -> list[PlanRequest]:
-        """Give what every episode asks at its plan number ``turn``; always the same."""
+        """Return every episode's request for its plan number ``turn``; always the same."""
         history = self._contract.history
         now = turn * self._case.exec_horizon + history
         return [
             PlanRequest(
-                window=[self._seen(episode, now - back) for back in range(history - 1, -1, -1)],
+                window=[
+                    self._observation(episode, now - back) for back in range(history - 1, -1, -1)
+                ],
                 instruction=_INSTRUCTION,
                 seed=1000 * turn + episode,
             )
             for episode in range(self._case.batch)
         ]
 
-    def _seen(self, episode: int, step: int) -> Observation:
+    def _observation(self, episode: int, step: int) -> Observation:
         rng = np.random.default_rng((episode, step))
         shape = (self._size, self._size, 3)
-        seen = Observation(
+        observation = Observation(
             joint_pos=rng.uniform(-1, 1, 7),
             ee_pos=rng.uniform(-0.3, 0.3, 3),
             ee_quat=rng.normal(size=4),
             gripper_qpos=np.array([0.02, -0.02]),
         )
         for camera in self._contract.cameras:
-            seen[camera] = rng.integers(0, 256, shape, dtype=np.uint8)  # type: ignore[literal-required]
-        return seen
+            observation[camera] = rng.integers(0, 256, shape, dtype=np.uint8)  # type: ignore[literal-required]
+        return observation

@@ -2,7 +2,7 @@
 
 It is what this project's order is measured against and must agree with. The conditions' adaptors
 run once per plan, but each block projects its condition's keys and values anew at every denoising
-step; pictures are prepared and encoded anew at every plan, frames that the plan before saw and the
+step; images are prepared and encoded anew at every plan, frames that the plan before saw and the
 background of slots without a camera included; and episodes are planned one after the other, without
 padding. The norms follow their formulas. Attention is PyTorch's own in both orders.
 """
@@ -154,7 +154,7 @@ def predict_action(
 
 
 def _prepare(encoder: ImageEncoder, frames: Image) -> Tensor:
-    """Give (history, slots, 3, S, S): every picture of the plan, missing cameras included."""
+    """Give (history, slots, 3, S, S): every image of the plan, missing cameras included."""
     if not isinstance(encoder, SiglipImageEncoder):
         return encoder.prepare(frames)
     history, cameras = frames.shape[:2]
@@ -166,7 +166,7 @@ def _prepare(encoder: ImageEncoder, frames: Image) -> Tensor:
 
 
 def _encode(encoder: ImageEncoder, pictures: Tensor) -> Tensor:
-    """Encode all pictures of a plan together: (1, N, width)."""
+    """Encode all images of a plan together: (1, N, width)."""
     if isinstance(encoder, SiglipImageEncoder):
         return encoder.tower.encode(pictures.flatten(0, 1)).flatten(0, 1)[None]
     encoded: Tensor = encoder(pictures[None])

@@ -34,7 +34,7 @@ _CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_hand_image"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceConfig:
-    """What the loop evaluates: the first episodes of some tasks."""
+    """Settings of the loop: the first episodes of some tasks."""
 
     policy: PolicyConfig
     """How to build the policy."""
@@ -45,7 +45,7 @@ class ReferenceConfig:
     exec_horizon: int | None = None
     """Steps executed per plan; the policy's own by default."""
     resolution: int | None = None
-    """Pixels of the pictures; the protocol's by default."""
+    """Pixels of the images; the protocol's by default."""
     instructions: Instructions | None = None
     """Which sentence the policy is told; the protocol's by default."""
 
@@ -117,7 +117,7 @@ def _play(
             instruction=protocol.instruction_of(task),
             seed=plan_seed(key, plans),
             step=steps,
-            previous=executor.rest,
+            previous=executor.remaining,
         )
         for action in executor.add(policy.plan([request])[0])[: limit - steps]:
             hand = seen["robot0_eef_pos"], seen["robot0_eef_quat"]

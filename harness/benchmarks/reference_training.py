@@ -2,7 +2,7 @@
 
 It trains the same network with the same loss, optimiser, clipping and averaging as ours. Data comes
 as it does in RDT's own loader of HDF5 files: every sample opens its file, reads what it needs, and
-resizes its pictures one by one.
+resizes its images one by one.
 """
 
 import random
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.presets import build_network
-from tasks.demos.file import PICTURES
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.observation import RobotState
 
 _HORIZON, _HISTORY, _SIZE = 64, 2, 64
@@ -45,7 +45,7 @@ class SampleByFile(Dataset[dict[str, Any]]):
             robot = demo["robot_states"][:].astype(np.float64)
             joints = demo["obs/joint_states"][:].astype(np.float64)
             frames = [
-                [demo[f"obs/{name}"][max(start - back, 0)] for name in PICTURES.values()]
+                [demo[f"obs/{name}"][max(start - back, 0)] for name in IMAGE_DATASETS.values()]
                 for back in range(_HISTORY - 1, -1, -1)
             ]
         chunk = actions[start : start + _HORIZON]

@@ -1,6 +1,6 @@
-"""A process that holds one side of a comparison and times what it is asked to do.
+"""A process that runs one backend of a comparison and times the calls to it.
 
-Each side has a process of its own: imports, caches and memory of one would flatter the other.
+Each backend has its own process: imports, caches and memory of one would flatter the other.
 """
 
 import multiprocessing
@@ -12,7 +12,6 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from harness.processes import end_with, worker_variables
@@ -22,7 +21,7 @@ from tasks.native_libraries import environment_variables
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """What a call gave and cost.
+    """A call's result and its cost.
 
     Attributes:
         value: Its result.
@@ -37,14 +36,30 @@ class Timed:
     memory_mb: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class BackendPair:
+    """A figure measured on both backends."""
+
+    official: float
+    """LIBERO's own environment."""
+
+    ours: float
+    """This project's."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times less ours takes."""
+        return self.official / self.ours
+
+
 class BackendProcess:
-    """One side in a process of its own; use it in a ``with`` block.
+    """A backend in a process of its own; use it in a ``with`` block.
 
     Args:
-        backend: The side's class, called in that process with the following.
-        suite: The suite.
+        backend: Its class, called in that process with the other arguments.
+        suite: Name of the suite.
         task: Index of the task.
-        images: Whether it has pictures.
+        images: Whether its observations have images.
     """
 
     def __init__(self, backend: type[Any], suite: str, task: int, *, images: bool) -> None:
@@ -61,18 +76,13 @@ class BackendProcess:
         self._theirs.close()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
         self._process.join(20)
         self._process.kill()
 
     def call(self, method: str, *arguments: Any) -> Timed:
-        """Call a method of the side and wait for it.
+        """Call a method of the backend and wait for it.
 
         Raises:
             SimulatorError: It failed; the message says how.

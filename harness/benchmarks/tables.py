@@ -8,16 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from harness.benchmarks.environment_speed import BackendPair, EnvironmentFigures
+    from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertRow
     from harness.benchmarks.picture_identity import PictureFigures
     from harness.benchmarks.policy_speed import PolicyFigures
+    from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
 
 
 def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
-    """Return speed and memory of whole episodes, and of single pictures."""
+    """Return speed and memory of whole episodes, and of single images."""
     steps = figures[0].steps
     episodes = _table(
         "task",
@@ -171,7 +172,7 @@ def _stages_table(figures: "Sequence[PolicyFigures]") -> Table:
 
 
 def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Table:
-    """Return speed and memory of training, a row for each side."""
+    """Return speed and memory of training, a row for each backend."""
     table = _table(
         *("side", "samples/s", "waiting for data", "memory, MB", "GPU memory, MB"),
         title=f"Training rdt-small, {batch_size} windows per update",

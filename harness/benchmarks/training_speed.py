@@ -1,6 +1,6 @@
 """Training against a straightforward loop: samples per second, waiting for data, memory.
 
-Each side trains in a process of its own, so that its memory is its own; sides take turns.
+The two backends take turns, each in a process of its own, so that its memory is its own.
 """
 
 import json
@@ -29,7 +29,7 @@ _WARM = 3
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFigures:
-    """What was measured of one side; medians over its turns.
+    """Figures of one backend; medians over its turns.
 
     Attributes:
         side: ``loop`` or ``ours``.
@@ -49,22 +49,29 @@ class TrainingFigures:
 def compare_training(
     config: TrainingSpeedConfig, report: Callable[[str], None]
 ) -> list[TrainingFigures]:
-    """Measure both sides in turn.
+    """Measure both backends in turns.
 
     Args:
         config: What to measure; three more updates per turn are not counted.
-        report: Told which side runs.
+        report: Called with the backend that runs next.
 
     Raises:
         ConfigError: There is no demo file.
-        HarnessError: A side failed.
+        HarnessError: A backend failed.
     """
     find_demo_files(config.demos)
-    turns: dict[str, list[TrainingFigures]] = {side: [] for side in BACKENDS}
+    turns: dict[str, list[TrainingFigures]] = {backend: [] for backend in BACKENDS}
     for _ in range(config.repeats):
-        for side in BACKENDS:
-            report(side)
-            words = [sys.executable, "-m", __name__, side, str(config.demos), str(config.updates)]
+        for backend in BACKENDS:
+            report(backend)
+            words = [
+                sys.executable,
+                "-m",
+                __name__,
+                backend,
+                str(config.demos),
+                str(config.updates),
+            ]
             done = subprocess.run(
                 [*words, str(config.batch_size)],
                 capture_output=True,
@@ -73,26 +80,26 @@ def compare_training(
                 check=False,
             )
             if done.returncode:
-                raise HarnessError(f"The side '{side}' failed: {done.stderr.strip()[-500:]}")
-            turns[side].append(TrainingFigures(**json.loads(done.stdout.splitlines()[-1])))
+                raise HarnessError(f"The side '{backend}' failed: {done.stderr.strip()[-500:]}")
+            turns[backend].append(TrainingFigures(**json.loads(done.stdout.splitlines()[-1])))
     return [
         TrainingFigures(
-            side=side,
-            samples_per_s=statistics.median(each.samples_per_s for each in found),
-            data_wait=statistics.median(each.data_wait for each in found),
-            memory_mb=statistics.median(each.memory_mb for each in found),
-            gpu_mb=statistics.median(each.gpu_mb for each in found),
+            side=backend,
+            samples_per_s=statistics.median(turn.samples_per_s for turn in figures),
+            data_wait=statistics.median(turn.data_wait for turn in figures),
+            memory_mb=statistics.median(turn.memory_mb for turn in figures),
+            gpu_mb=statistics.median(turn.gpu_mb for turn in figures),
         )
-        for side, found in turns.items()
+        for backend, figures in turns.items()
     ]
 
 
-def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> TrainingFigures:
-    """Measure one side in this process."""
+def measure(backend: str, demos: Path, *, updates: int, batch_size: int) -> TrainingFigures:
+    """Measure one backend in this process."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if side == "loop":
+    if backend == "loop":
         from harness.benchmarks.reference_training import run_loop
 
         files = find_demo_files(demos)
@@ -102,7 +109,7 @@ def measure(side: str, demos: Path, *, updates: int, batch_size: int) -> Trainin
     else:
         seconds, wait = _train(demos, updates=updates, batch_size=batch_size)
     return TrainingFigures(
-        side=side,
+        side=backend,
         samples_per_s=batch_size / seconds,
         data_wait=wait,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -130,9 +137,9 @@ def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]
 
 
 def main() -> None:
-    """Measure the side that the command line names; print the figures as JSON."""
-    side, demos, updates, batch_size = sys.argv[1:]
-    figures = measure(side, Path(demos), updates=int(updates), batch_size=int(batch_size))
+    """Measure the backend that the command line names; print the figures as JSON."""
+    backend, demos, updates, batch_size = sys.argv[1:]
+    figures = measure(backend, Path(demos), updates=int(updates), batch_size=int(batch_size))
     print(json.dumps(asdict(figures)))
 
 

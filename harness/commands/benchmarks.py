@@ -41,7 +41,7 @@ from tasks.suites import find_task
 
 UNEQUAL = 1
 _PARTS = 5
-"""What ``bench env`` reports of each suite."""
+"""Parts that ``bench env`` reports of each suite."""
 
 
 def bench_env_command(
@@ -51,8 +51,8 @@ def bench_env_command(
 ) -> None:
     """Compare our environment with LIBERO's own in one run.
 
-    Stepping without pictures, an episode as a policy plays it, resets, the first observation,
-    memory, single pictures; and whether both end in exactly the same state. It takes one to two
+    Stepping without images, an episode as a policy plays it, resets, the first observation,
+    memory, single images; and whether both end in exactly the same state. It takes one to two
     minutes a suite, nearly all of them the official environment's.
 
     Parameters
@@ -202,10 +202,10 @@ def bench_policy_command(
     turns. Two cameras are shown; in the large presets the third slot shows the background.
 
     The official side plans for one episode after the other. At each plan it prepares and encodes
-    every picture of the history, the background included; the conditions' adaptors run once a
+    every image of the history, the background included; the conditions' adaptors run once a
     plan, each block's keys and values once a denoising step.
 
-    Ours plans for all episodes together; it encodes pictures that it has not seen before, and
+    Ours plans for all episodes together; it encodes images that it has not seen before, and
     projects keys and values once a plan.
 
     Exit code 1 if plans in float32 differ by more than 1e-5.

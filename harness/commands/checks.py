@@ -6,12 +6,12 @@ import os
 from dataclasses import asdict, fields
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
 from harness.commands import Flat, Switch
-from harness.display import findings_table, progress_bar, results_console
+from harness.display import findings_table, progress_bar, reasoned_findings_table, results_console
 from harness.parity.config import ParityConfig
 from harness.processes import worker_variables
 from tasks.errors import SEVERITIES, Severity, none_failed
@@ -26,7 +26,7 @@ CRITICAL = 1
 """Exit code of ``audit --strict`` where something is critical."""
 
 _PARTS = 3
-"""What ``parity`` reports: reading, opening the task, acting the demonstration out."""
+"""Steps that ``parity`` reports: reading, opening the task, acting the demonstration out."""
 _AUDIT_WIDTH = 100
 _LISTED_MISSING = 10
 
@@ -36,9 +36,9 @@ Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 def doctor_command(
     *, quick: Switch = False, out: Path = Path("doctor"), json: Switch = False
 ) -> int:
-    """Examine this machine: versions, rendering, pictures, physics, speed.
+    """Examine this machine: versions, rendering, images, physics, speed.
 
-    Pictures and states are compared with golden ones and with LIBERO's own environment. The exit
+    Images and states are compared with golden ones and with LIBERO's own environment. The exit
     code is 1 if something failed.
 
     Parameters
@@ -46,7 +46,7 @@ def doctor_command(
     quick
         Leave out what simulates: a few seconds instead of a minute or two.
     out
-        Folder for pictures that differ from the golden ones; made only then.
+        Folder for images that differ from the golden ones; made only then.
     json
         Print the findings as JSON.
     """
@@ -80,7 +80,7 @@ def parity_command(
     """Check that training on demonstrations sees what an evaluation will show.
 
     The simulator is put into states that the demonstration recorded, and what it shows there is
-    compared: orientation, cameras and size of pictures, joints, hand, rotations, gripper; whether
+    compared: orientation, cameras and size of images, joints, hand, rotations, gripper; whether
     actions do what they did, whether observations belong to their rows, and whether RDT gets the
     same vectors. Exit code 1 if something failed.
 
@@ -164,7 +164,7 @@ def audit_command(
         options=option_names(),
     )
     if json:
-        print(dumps(_audit_as_dict(result), indent=2, ensure_ascii=False))
+        print(dumps(result.as_dict(), indent=2, ensure_ascii=False))
     else:
         _print_audit(result, least)
     return CRITICAL if strict and result.count("critical") else 0
@@ -180,31 +180,13 @@ def option_names() -> dict[str, list[str]]:
     return {"train": ["json"], "eval": sorted({*names, "option", "json"} - {"name", "options"})}
 
 
-def _audit_as_dict(result: "AuditResult") -> dict[str, Any]:
-    from training.audit.facts import SECTIONS
-
-    facts = asdict(result.facts)
-    return {
-        "inputs": list(result.sources),
-        "summary": {severity: result.count(severity) for severity in SEVERITIES},
-        "findings": [finding.as_dict() for finding in result.findings],
-        "passed": list(result.passed),
-        "unjudged": {what: list(rules) for what, rules in result.skipped.items()},
-        "notes": list(result.notes),
-        "facts": {
-            section: {name: value for name, value in facts[section].items() if value is not None}
-            for section in SECTIONS
-        },
-    }
-
-
 def _print_audit(result: "AuditResult", least: Severity) -> None:
     console = results_console(_AUDIT_WIDTH)
     sources = dict.fromkeys(_short(source) for source in result.sources)
     console.print(f"Audited: {', '.join(sources)}\n")
     shown = SEVERITIES[: SEVERITIES.index(least) + 1]
     findings = [f for f in result.findings if f.status in shown]
-    console.print(findings_table(findings, reasons=("expected", "why", "source")))
+    console.print(reasoned_findings_table(findings))
     counts = ", ".join(f"{result.count(s)} {s}" for s in SEVERITIES)
     console.print(f"\n{counts}. {len(result.passed)} rules found nothing.", style="bold")
     for note in result.notes:

@@ -47,7 +47,7 @@ FAILED = 1
 
 
 def demos_info_command(*paths: Path, json: Switch = False) -> None:
-    """Say what demo files hold: steps, actions, gripper, pauses, pictures, who made them.
+    """Say what demo files hold: steps, actions, gripper, pauses, images, who made them.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def demos_preview_command(
     convention: Convention | None = None,
     json: Switch = False,
 ) -> None:
-    """Draw contact sheets: pictures at regular steps and at phases, action curves, the gripper.
+    """Draw contact sheets: images at regular steps and at phases, action curves, the gripper.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ INCOMPLETE = 1
 
 _TABLE_WIDTH = 100
 _ARRANGED = ("checkpoint", "device")
-"""What every policy may take, and ``eval`` has options of its own for."""
+"""Arguments of policies for which ``eval`` has options of its own."""
 
 
 def policies_command(name: str | None = None, /, *, json: Switch = False) -> None:
@@ -171,16 +171,16 @@ def _groups_table(groups: list[InstructionGroup]) -> Table:
 
 
 def _summary(name: str) -> str:
-    """Say in a line what a policy is; a package that is broken says so itself."""
+    """Return a line on a policy, or the error of a package that is broken."""
     try:
-        words = _documented(find_factory(name))[0]
+        summary = _documented(find_factory(name))[0]
     except HarnessError as error:
         return str(error)
-    return words or "another package's"
+    return summary or "another package's"
 
 
 def _options(factory: Callable[..., Any]) -> list[tuple[str, str]]:
-    """Return a policy's options, each with its type, its default and what it is for."""
+    """Return a policy's options, each with its purpose, choices and default."""
     described = _documented(factory)[1]
     rows = []
     for option, parameter in inspect.signature(factory).parameters.items():
@@ -208,9 +208,10 @@ def _choices(annotation: object) -> list[str]:
 def _documented(factory: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """Return the first line of a docstring, and the description of each argument."""
     parsed = parse(inspect.getdoc(factory) or "")
-    described = {each.arg_name: each.description for each in parsed.params}
+    described = {argument.arg_name: argument.description for argument in parsed.params}
     for owner in reversed(getattr(factory, "__mro__", (object,))[:-1]):  # of a class of options
-        described |= {each.arg_name: each.description for each in parse_from_object(owner).params}
+        fields = parse_from_object(owner).params
+        described |= {field.arg_name: field.description for field in fields}
     plain = {
         name: " ".join((text or "").replace("``", "").split()) for name, text in described.items()
     }

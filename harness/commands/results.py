@@ -1,6 +1,5 @@
 """Commands about finished runs: ``leaderboard``, ``compare``, ``merge``, ``export``, ``report``."""
 
-from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,17 +9,13 @@ from cyclopts import Parameter, validators
 from harness.commands import Switch
 from harness.display import console, results_console
 from harness.evaluation.config import PINNED, VOLATILE
+from harness.leaderboard import TableFormat, print_leaderboard
 from results.comparison.comparison import compare_runs
 from results.comparison.text import print_comparison, render_comparison
 from results.exports import export_run, write_export
-from results.folder import find_runs, load_run
-from results.leaderboard.published import load_published, published_table
-from results.leaderboard.rendering import render, rich_table
-from results.leaderboard.rows import rows_by_task, rows_from_runs
+from results.folder import find_runs
 from results.merging import merge_runs
 from results.report.page import write_page
-
-TableFormat = Literal["table", "markdown", "csv", "json"]
 
 
 def leaderboard_command(
@@ -55,33 +50,6 @@ def leaderboard_command(
     print_leaderboard(folders, format=chosen, by_task=by_task, published=published)
     if page is not None:
         console.print(f"Page: {write_page(page, folders, title='LIBERO leaderboard')}")
-
-
-def print_leaderboard(
-    folders: Sequence[Path],
-    *,
-    format: TableFormat = "table",
-    by_task: bool = False,
-    published: bool = False,
-) -> None:
-    """Print the table of runs.
-
-    Args:
-        folders: The runs.
-        format: How to print it.
-        by_task: A row for each task.
-        published: Below, the numbers that others have published.
-    """
-    runs = [load_run(folder) for folder in folders]
-    rows = rows_by_task(runs) if by_task else rows_from_runs(runs)
-    theirs = load_published() if published else ()
-    if format != "table":
-        print(render(rows, format, theirs), end="")
-        return
-    out = results_console()
-    out.print(rich_table(rows))
-    if theirs:
-        out.print(published_table(theirs))
 
 
 def compare_command(

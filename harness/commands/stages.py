@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from harness.commands import Flat, Switch
-from harness.commands.results import print_leaderboard
 from harness.demonstrations.config import CollectionConfig
-from harness.demonstrations.tables import collected_as_dict, collected_table, collection_cost
 from harness.display import results_console
 from harness.evaluation.config import EvaluationConfig, SweepConfig
-from harness.stages import collect_with_bar, sweep_with_bars
 from policies.fusion import parse_fusions
 from results.folder import any_broke
 
@@ -32,6 +29,9 @@ def collect_command(
     json
         Print what was collected as JSON.
     """
+    from harness.demonstrations.tables import collected_as_dict, collected_table, collection_cost
+    from harness.stages import collect_with_bar
+
     collected = collect_with_bar(config.by_suite())
     if json:
         plain = [collected_as_dict(item) for item in collected]
@@ -63,6 +63,9 @@ def evaluate_command(
     json
         Print the table as JSON.
     """
+    from harness.leaderboard import print_leaderboard
+    from harness.stages import sweep_with_bars
+
     folders = sweep_with_bars(config, sweep.exec_horizon, parse_fusions(sweep.fusion))
     print_leaderboard(folders, format="json" if json else "table")
     return EPISODES_BROKE if any(any_broke(folder) for folder in folders) else 0

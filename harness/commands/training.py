@@ -10,8 +10,8 @@ from harness.commands import Switch
 from harness.display import console
 from harness.training_stage import best_checkpoint, train_with_bar
 from training.config import TrainingConfig
-from training.config_sections import AugmentationSettings
-from training.monitoring.evaluation import draw_report
+from training.data_settings import AugmentationSettings
+from training.monitoring.report import draw_report
 
 
 def train_command(
@@ -61,7 +61,7 @@ def augment_preview_command(
     rows: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=64))] = 8,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
 ) -> None:
-    """Draw what augmentation makes of demonstrations' pictures, as training would see them.
+    """Draw what augmentation makes of demonstrations' images, as training would see them.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def augment_preview_command(
     out
         The PNG to write.
     size
-        Pixels of the encoder's pictures; 64 for rdt-small, 384 for SigLIP.
+        Pixels of the encoder's images; 64 for rdt-small, 384 for SigLIP.
     rows
         Rows of examples, the first of which is as recorded.
     seed

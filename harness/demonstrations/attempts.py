@@ -1,6 +1,6 @@
-"""Attempts at a demonstration: where each starts, its files, its outcome; those of a file as well.
+"""Attempts at a demonstration: their starts, files and outcomes, and those that made a demo file.
 
-Nothing here needs the simulator, so the process that hands attempts out to workers has none.
+Nothing here imports the simulator, so neither does the process that hands attempts to workers.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,9 @@ from training.demos.writer import split_demo
 
 _START_SEED = 100_000
 
+_MOST_ATTEMPTS = 100_000
+"""Attempts at a task, far more than are ever made."""
+
 Seconds = tuple[float, float]
 """Wall time and CPU time of the process, with its threads."""
 
@@ -34,8 +37,7 @@ class Attempt:
         kept: Whether it became a demonstration.
         steps: Its length.
         reason: Why it was not kept.
-        build: Seconds, wall and CPU, until the simulator was there; next to none but the first
-            time in a worker.
+        build: Seconds, wall and CPU, of building the simulator; a worker keeps it for the next.
         plan: Seconds of acting without cameras.
         render: Seconds of executing it again with cameras, and of writing.
     """
@@ -50,7 +52,7 @@ class Attempt:
 
 
 def demo_start(config: CollectionConfig, task: Task, attempt: int) -> SampledStart | IndexedStart:
-    """Return where an attempt begins."""
+    """Return the start of an attempt."""
     seed = attempt_seed(config, attempt)
     if config.start_states == "sampled":
         return SampledStart(seed=seed)
@@ -58,7 +60,7 @@ def demo_start(config: CollectionConfig, task: Task, attempt: int) -> SampledSta
 
 
 def attempt_seed(config: CollectionConfig, attempt: int) -> int:
-    """Seeds of demonstrations start far from those of evaluations."""
+    """Return the seed of an attempt, far from those of evaluations."""
     return _START_SEED * (1 + config.seed) + attempt
 
 
@@ -68,44 +70,44 @@ def attempt_file(parts: Path, index: int) -> Path:
 
 
 def attempt_note(parts: Path, index: int) -> Path:
-    """Return the file that says that an attempt is finished, and how."""
+    """Return the file that is there once an attempt is finished; it holds an ``Attempt``."""
     return parts / f"attempt_{index:05d}.json"
 
 
 def write_attempt(parts: Path, attempt: Attempt) -> None:
-    """Note that an attempt is finished; its file, if it was kept, must be there."""
+    """Write the note of a finished attempt; the file of a kept one must be there."""
     write_json(attempt_note(parts, attempt.index), asdict(attempt), indent=None)
 
 
-_MOST = 100_000
-"""Attempts at a task, far more than are ever made."""
-
-
-def asks_for_more(config: CollectionConfig, made: Mapping[str, Any]) -> bool:
-    """Whether a demo file, by its provenance, is the beginning of what is asked for."""
+def can_be_extended(provenance: Mapping[str, Any], config: CollectionConfig) -> bool:
+    """Whether a demo file, by its provenance, has the first of the demonstrations asked for."""
     recipe = config.recipe()
-    wanted, there = recipe.pop("demos"), made.get("demos")
-    return isinstance(there, int) and there < wanted and not differing_settings(made, recipe)
+    wanted, present = recipe.pop("demos"), provenance.get("demos")
+    if not isinstance(present, int) or present >= wanted:
+        return False
+    return not differing_settings(provenance, recipe)
 
 
-def take_apart(config: CollectionConfig, path: Path, parts: Path) -> None:
-    """Restore the attempts that a demo file was joined from, as far as they are not there.
+def restore_attempts(config: CollectionConfig, path: Path, parts: Path) -> None:
+    """Split a demo file into the attempts that it was joined from, except those that are there.
 
     Args:
-        config: What is asked for.
-        path: The demo file, of which ``asks_for_more`` holds.
+        config: The collection.
+        path: The demo file, which can be extended.
         parts: The folder of attempts.
 
     Raises:
         ConfigError: The file does not say what its attempts were.
     """
     with open_demo_file(path) as file:
-        made, names = file.provenance(), file.demos()
-        kept = {seed - attempt_seed(config, 0): name for seed, name in _seeds(made, names)}
-        tried, rejected = made.get("attempts"), made.get("rejected")
+        provenance, names = file.provenance(), file.demos()
+        kept = {seed - attempt_seed(config, 0): name for seed, name in _seeds(provenance, names)}
+        tried, rejected = provenance.get("attempts"), provenance.get("rejected")
         rejected = rejected if isinstance(rejected, dict) else {"?": -1}
         counts = list(rejected.values())
-        whole = all(type(number) is int and 0 <= number < _MOST for number in (tried, *counts))
+        whole = all(
+            type(number) is int and 0 <= number < _MOST_ATTEMPTS for number in (tried, *counts)
+        )
         if not whole or sum(counts) + len(kept) != tried or not all(0 <= i < tried for i in kept):
             raise ConfigError(
                 f"'{path}' cannot be added to: its attempts do not add up ({str(tried)[:50]} "
@@ -114,7 +116,7 @@ def take_apart(config: CollectionConfig, path: Path, parts: Path) -> None:
             )
         reasons = list(chain(*(repeat(reason, count) for reason, count in rejected.items())))
         for index in range(tried):
-            # Which attempt failed for which reason is not noted, and counts for nothing.
+            # The file notes how many failed for each reason, not which; that is enough.
             reason = "" if index in kept else reasons.pop()
             if attempt_note(parts, index).exists():
                 continue
@@ -126,9 +128,9 @@ def take_apart(config: CollectionConfig, path: Path, parts: Path) -> None:
             )
 
 
-def _seeds(made: Mapping[str, Any], names: list[str]) -> list[tuple[int, str]]:
-    """Return the seed of every demonstration; nothing where they are not noted."""
-    seeds = made.get("scene_seeds")
+def _seeds(provenance: Mapping[str, Any], names: list[str]) -> list[tuple[int, str]]:
+    """Return the seed and the name of every demonstration; nothing where no seeds are noted."""
+    seeds = provenance.get("scene_seeds")
     if not isinstance(seeds, list) or len(seeds) != len(names):
         return []
     return list(zip(seeds, names, strict=True)) if all(type(s) is int for s in seeds) else []

@@ -1,9 +1,9 @@
 """Collecting demonstrations: the expert acts without cameras, successes are then rendered.
 
-An attempt is a seed: it fixes the start, the fixtures and the expert's noise. Attempts are taken in
-order and the first successes kept, so a collection does not depend on workers, and each finished
-attempt is a file of its own, so it survives a kill. A task that cannot be collected does not keep
-the others from being.
+An attempt is a seed: it fixes the start, the fixtures and the expert's noise. Attempts count in
+order and the first successes are kept, so a collection does not depend on the workers. Each
+finished attempt is a file of its own and survives a kill. A task that cannot be collected does not
+stop the others.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ from pydantic.dataclasses import dataclass
 
 from harness.demonstrations.attempts import (
     Attempt,
-    asks_for_more,
     attempt_file,
     attempt_seed,
-    take_apart,
+    can_be_extended,
+    restore_attempts,
 )
 from harness.demonstrations.config import CollectionConfig
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
@@ -41,19 +41,19 @@ _RESTARTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """What became of one task.
+    """The outcome of collecting one task.
 
     Attributes:
         suite: The suite's name.
         task: Index in the suite.
         name: The task's name.
-        path: The demo file; where there was a problem it is not there, or as it was before.
+        path: The demo file; after a problem it is missing, or as it was before.
         kept: Demonstrations in it.
-        tried: Attempts it took.
+        tried: Attempts made for it.
         rejected: How many attempts were not kept, by reason.
-        before: Whether the file was there before.
+        before: Whether the file was complete before.
         problem: Why there is no file; empty otherwise.
-        attempts: The attempts of this time, in order, up to the last one kept.
+        attempts: The attempts in order, up to the last one kept.
     """
 
     suite: str
@@ -68,24 +68,23 @@ class Collected:
     attempts: tuple[Attempt, ...] = field(default_factory=tuple)
 
 
-Progress = Callable[[Task, Attempt], None]
+AttemptCallback = Callable[[Task, Attempt], None]
 
 
 def collect(
-    configs: CollectionConfig | Sequence[CollectionConfig], progress: Progress | None = None
+    configs: CollectionConfig | Sequence[CollectionConfig], progress: AttemptCallback | None = None
 ) -> list[Collected]:
-    """Collect demonstrations of every task; finished ones are not collected again.
+    """Collect demonstrations of every task; finished tasks are not collected again.
 
-    Where fewer are there than asked for, the others are added: the file then holds what it would
-    if all had been asked for at once.
+    A file with fewer demonstrations than asked for is extended. Its content is the same as if all
+    had been asked for at once.
 
     Args:
-        configs: What to collect, one for each suite, into one folder; the first one's workers do
-            it.
+        configs: One for each suite, into one folder; the first one gives the number of workers.
         progress: Called after each attempt, in order within a task.
 
     Returns:
-        What became of each task. Some may have a problem, such as a goal beyond the expert.
+        The outcome of each task. Some may have a problem, such as a goal beyond the expert.
 
     Raises:
         ConfigError: Unknown suite or task, or the folder holds demos made otherwise.
@@ -93,54 +92,58 @@ def collect(
         PrerequisiteError: Rendering does not work.
         WorkerDiedError: Workers died again and again.
     """
-    every = [configs] if isinstance(configs, CollectionConfig) else list(configs)
-    found: dict[tuple[str, int], Collected] = {}
-    wanted: list[tuple[CollectionConfig, Task]] = []
-    for config in every:
+    suites = [configs] if isinstance(configs, CollectionConfig) else list(configs)
+    collected: dict[tuple[str, int], Collected] = {}
+    missing: list[tuple[CollectionConfig, Task]] = []
+    for config in suites:
         for index in config.tasks or ():
             task = find_task(config.suite, index)
-            there = finished_before(config, task)
-            if there is not None:
-                found[task.suite, index] = there
+            finished = finished_before(config, task)
+            if finished is not None:
+                collected[task.suite, index] = finished
             else:
-                wanted.append((config, task))
-    workers = min(every[0].workers, sum(config.demos for config, _ in wanted))
-    if wanted:
+                missing.append((config, task))
+    workers = min(suites[0].workers, sum(config.demos for config, _ in missing))
+    if missing:
         require_rendering()
-        with sole_writer(every[0].out / ".parts", every[0].out):
-            _collect(wanted, found, workers, _telling_once(progress))
-    return [found[config.suite, index] for config in every for index in config.tasks or ()]
+        with sole_writer(suites[0].out / ".parts", suites[0].out):
+            _collect(missing, collected, workers, _report_once(progress))
+    return [collected[config.suite, index] for config in suites for index in config.tasks or ()]
 
 
 def _collect(
-    wanted: Sequence[tuple[CollectionConfig, Task]],
-    found: dict[tuple[str, int], Collected],
+    missing: Sequence[tuple[CollectionConfig, Task]],
+    collected: dict[tuple[str, int], Collected],
     workers: int,
-    progress: Progress,
+    progress: AttemptCallback,
 ) -> None:
-    """Collect what is wanted; where a worker dies, new ones go on with what is not finished."""
-    for again in reversed(range(_RESTARTS + 1)):
-        left = [(c, task) for c, task in wanted if (task.suite, task.index) not in found]
+    """Collect the missing tasks; after a worker has died, new workers go on with the rest."""
+    for restarts_left in reversed(range(_RESTARTS + 1)):
+        jobs = [
+            TaskAttempts(config, task)
+            for config, task in missing
+            if (task.suite, task.index) not in collected
+        ]
         try:
-            for line in _run([TaskAttempts(*each) for each in left], workers, progress):
-                found[line.task.suite, line.task.index] = line.close()
+            for job in _run(jobs, workers, progress):
+                collected[job.task.suite, job.task.index] = job.close()
             return
         except WorkerDiedError:
-            if not again:
+            if not restarts_left:
                 raise
 
 
-def _telling_once(progress: Progress | None) -> Progress:
-    """Leave out attempts that were told of before: new workers give finished ones once more."""
-    told: set[tuple[str, int, int]] = set()
+def _report_once(progress: AttemptCallback | None) -> AttemptCallback:
+    """Report each attempt once: new workers return the finished ones again."""
+    reported: set[tuple[str, int, int]] = set()
 
-    def tell(task: Task, attempt: Attempt) -> None:
+    def report(task: Task, attempt: Attempt) -> None:
         key = task.suite, task.index, attempt.index
-        if progress is not None and key not in told:
-            told.add(key)
+        if progress is not None and key not in reported:
+            reported.add(key)
             progress(task, attempt)
 
-    return tell
+    return report
 
 
 class TaskAttempts:
@@ -167,15 +170,15 @@ class TaskAttempts:
         return bool(self.problem) or self.kept >= self.config.demos
 
     def start(self) -> int | None:
-        """Return the next attempt, if one more can be needed beside those under way."""
-        hoped = self.kept + self._running + sum(a.kept for a in self._finished.values())
-        if self.done or hoped >= self.config.demos or self._started >= self._limit:
+        """Return the next attempt; None if the running ones may suffice."""
+        expected = self.kept + self._running + sum(a.kept for a in self._finished.values())
+        if self.done or expected >= self.config.demos or self._started >= self._limit:
             return None
         self._started, self._running = self._started + 1, self._running + 1
         return self._started - 1
 
     def finish(self, future: Future[Attempt]) -> Iterator[Attempt]:
-        """Take what came of an attempt; yield those that count now, in order."""
+        """Take a finished attempt; yield the attempts that count now, in order."""
         self._running -= 1
         try:
             attempt = future.result()
@@ -233,60 +236,58 @@ class TaskAttempts:
         return Counter(attempt.reason for attempt in self.attempts if not attempt.kept)
 
 
-def _run(lines: Sequence[TaskAttempts], workers: int, progress: Progress) -> Iterator[TaskAttempts]:
+def _run(
+    jobs: Sequence[TaskAttempts], workers: int, progress: AttemptCallback
+) -> Iterator[TaskAttempts]:
     """Work through the tasks in order, all workers busy; yield each when it is done."""
-    for line in lines:
-        line.parts.mkdir(parents=True, exist_ok=True)
-        if line.path.exists():
-            take_apart(line.config, line.path, line.parts)
+    for job in jobs:
+        job.parts.mkdir(parents=True, exist_ok=True)
+        if job.path.exists():
+            restore_attempts(job.config, job.path, job.parts)
     pending: dict[Future[Attempt], TaskAttempts] = {}
-    waiting = list(lines)
+    unfinished = list(jobs)
     with worker_pool(workers) as pool:
-        while waiting:
-            for line in waiting:
-                while len(pending) < workers and (index := line.start()) is not None:
-                    work = pool.submit(attempt_demo, line.config, line.task, line.parts, index)
-                    pending[work] = line
+        while unfinished:
+            for job in unfinished:
+                while len(pending) < workers and (index := job.start()) is not None:
+                    future = pool.submit(attempt_demo, job.config, job.task, job.parts, index)
+                    pending[future] = job
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                line = pending.pop(future)
-                for attempt in line.finish(future):
-                    progress(line.task, attempt)
-                if line.done and line in waiting:
-                    waiting.remove(line)
-                    yield line
+                job = pending.pop(future)
+                for attempt in job.finish(future):
+                    progress(job.task, attempt)
+                if job.done and job in unfinished:
+                    unfinished.remove(job)
+                    yield job
 
 
 def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
-    """Run one attempt in a worker, unless its file is there already.
+    """Make an attempt in a worker, which alone imports the simulator: this process may train."""
+    from harness.demonstrations.episode import make_attempt
 
-    The worker alone imports the simulator: this process may train next, and what renders is kept
-    apart from what computes.
-    """
-    from harness.demonstrations import episode as demonstration
-
-    return demonstration.attempt_demo(config, task, parts, index)
+    return make_attempt(config, task, parts, index)
 
 
 def _parts_folder(config: CollectionConfig, task: Task) -> Path:
     recipe = config.recipe() | {"demos": 0}
-    del recipe["instructions"]  # an attempt has no words; they are noted when a file is joined
+    del recipe["instructions"]  # noted when a file is joined, not in its attempts
     short = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
     return config.out / ".parts" / f"{task.suite}_{task.index:02d}_{short}"
 
 
 def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
-    """Return a task whose file has all that is asked for.
+    """Return a finished task; None if its file is missing or is to be extended.
 
-    A file of which more is asked, and nothing else, is added to; one that was made with other
-    settings is refused.
+    Raises:
+        ConfigError: The file was made with other settings.
     """
     path = config.out / task.demo_file
     if not path.exists():
         return None
-    made = {"instructions": "bddl"} | read_provenance(path)  # as older files have them
-    differing = differing_settings(made, config.recipe())
-    if asks_for_more(config, made):
+    provenance = {"instructions": "bddl"} | read_provenance(path)  # older files do not say
+    if can_be_extended(provenance, config):
         return None
+    differing = differing_settings(provenance, config.recipe())
     if differing:
         raise ConfigError(
             f"'{path}' holds demos made otherwise ({differing}). "
@@ -299,7 +300,7 @@ def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
         name=task.name,
         path=path,
         kept=config.demos,
-        tried=int(made.get("attempts", config.demos)),
-        rejected=made.get("rejected", {}),
+        tried=int(provenance.get("attempts", config.demos)),
+        rejected=provenance.get("rejected", {}),
         before=True,
     )

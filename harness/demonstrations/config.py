@@ -1,4 +1,4 @@
-"""What to collect."""
+"""Settings of collecting and regenerating demonstrations."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from tasks.suites import Instructions
 
 @settings
 class CollectionConfig:
-    """What to collect."""
+    """Settings of ``collect``."""
 
     suite: str = "libero_90"
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
@@ -42,7 +42,7 @@ class CollectionConfig:
     """Settling and orientation."""
 
     resolution: int = Field(default=128, ge=16, le=2048)
-    """Height and width of the pictures, pixels; LIBERO's own demos have 128."""
+    """Height and width of the images, pixels; LIBERO's own demos have 128."""
 
     instructions: Instructions = "name"
     """Which sentence the files note: name, the one in the task's file name, or bddl, the BDDL
@@ -85,7 +85,7 @@ class CollectionConfig:
         )
 
     def recipe(self) -> dict[str, Any]:
-        """Return what determines the demonstrations, as plain data."""
+        """Return the settings that determine the demonstrations, as plain data."""
         plain = asdict(self)
         for name in ("out", "workers", "tasks"):
             del plain[name]
@@ -94,10 +94,10 @@ class CollectionConfig:
 
 @settings
 class RegenerationConfig:
-    """How to make demo files anew."""
+    """Settings of ``demos regenerate``."""
 
     resolution: int = Field(default=256, ge=16, le=2048)
-    """Height and width of the pictures, pixels."""
+    """Height and width of the images, pixels."""
 
     noops: Literal["openvla", "resting", "keep"] = "openvla"
     """openvla: leave out actions that do nothing; resting: only those at which the fingers rest,
@@ -110,5 +110,5 @@ class RegenerationConfig:
     """Processes; the files do not depend on their number."""
 
     def recipe(self) -> dict[str, Any]:
-        """Return what determines the result, as plain data."""
+        """Return the settings that determine the result, as plain data."""
         return {name: value for name, value in asdict(self).items() if name != "workers"}

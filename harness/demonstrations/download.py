@@ -20,7 +20,7 @@ class Downloaded:
     Attributes:
         path: Where it is.
         before: Whether it was whole before.
-        fault: What was wrong with the file that was there before; empty if none was, or nothing.
+        fault: The fault of the file that was there before; empty without one.
     """
 
     path: Path
@@ -31,9 +31,9 @@ class Downloaded:
 def download_demos(tasks: Sequence[Task], out: Path) -> list[Downloaded]:
     """Download the demo files of tasks; those that are there whole are not fetched again.
 
-    What is there counts as whole if it has the hub's size, where the hub can be asked, opens, and
-    has the demonstrations that it says. Another is put aside under the ending ``.broken``. An
-    interrupted download is continued by the same call.
+    A file is whole if it has the hub's size, where the hub can be asked, opens, and has as many
+    demonstrations as it states. Another one is put aside under the ending ``.broken``. The same
+    call continues an interrupted download.
 
     Args:
         tasks: Of LIBERO's own suites.
@@ -50,14 +50,14 @@ def download_demos(tasks: Sequence[Task], out: Path) -> list[Downloaded]:
                 f"Nobody demonstrated {task.suite}. Allowed: {', '.join(ORIGINAL_SUITES)}. "
                 "Fix: make demos with 'libero-bench collect'."
             )
-    there = [task for task in tasks if (out / task.demo_file).exists()]
-    sizes = _sizes(there) if there else {}
-    found = []
+    present = [task for task in tasks if (out / task.demo_file).exists()]
+    sizes = _sizes(present) if present else {}
+    downloaded = []
     for task in tasks:
         path = out / task.demo_file
-        fault = _fault(path, sizes.get(task.demo_file)) if task in there else ""
-        if task in there and not fault:
-            found.append(Downloaded(path=path, before=True))
+        fault = _fault(path, sizes.get(task.demo_file)) if task in present else ""
+        if task in present and not fault:
+            downloaded.append(Downloaded(path=path, before=True))
             continue
         aside = path.with_suffix(".hdf5.broken")
         if fault:
@@ -68,14 +68,14 @@ def download_demos(tasks: Sequence[Task], out: Path) -> list[Downloaded]:
             if fault and not path.exists():
                 aside.replace(path)
             raise
-        if came := _fault(path, None):
+        if new_fault := _fault(path, None):
             path.replace(aside)
             raise ConfigError(
-                f"What came from the hub for {task.demo_file} cannot be used: {came}. It lies "
+                f"What came from the hub for {task.demo_file} cannot be used: {new_fault}. It lies "
                 "beside as .broken. Fix: try again; a proxy may answer in the hub's place."
             )
-        found.append(Downloaded(path=path, before=False, fault=fault))
-    return found
+        downloaded.append(Downloaded(path=path, before=False, fault=fault))
+    return downloaded
 
 
 def _sizes(tasks: Sequence[Task]) -> dict[str, int]:
@@ -100,9 +100,9 @@ def _fault(path: Path, size: int | None) -> str:
     try:
         with open_demo_file(path) as file:
             ours = bool(file.provenance())
-            names, said = file.demos(), file.attribute(file.data, "num_demos")
-            if said is not None and str(said) != str(len(names)):
-                return f"it has {len(names)} demonstrations of {said}"
+            names, stated = file.demos(), file.attribute(file.data, "num_demos")
+            if stated is not None and str(stated) != str(len(names)):
+                return f"it has {len(names)} demonstrations of {stated}"
             for name in names:
                 file.dataset(f"data/{name}/actions", (ACTION_DIM,))
     except ConfigError as error:

@@ -6,7 +6,6 @@ have come without a failed grasp: an object that balances for a moment does not 
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,16 +35,19 @@ STILL_STEPS = 40
 """Control steps later at which it must still hold."""
 
 _APART = 0.005
-"""Metres between fingers that hold something; closed on nothing they meet."""
+"""Metres between fingers that hold something; without an object they meet."""
+
+_SLID = 0.02
+"""Metres that an object may move while the scene settles."""
 
 
-class Outcome(NamedTuple):
-    """What became of an episode.
+class StrictEpisode(NamedTuple):
+    """An episode of the expert, judged strictly.
 
     Attributes:
-        motion: What was done, or None if it failed.
+        motion: The motion; None if the episode failed.
         reason: Why it failed.
-        steps: Control steps until it was decided.
+        steps: Control steps until success or failure was certain.
     """
 
     motion: Motion | None
@@ -55,20 +57,20 @@ class Outcome(NamedTuple):
 
 def play_strictly(
     simulator: Simulator, expert: ExpertPolicy, start: SampledStart | IndexedStart
-) -> Outcome:
+) -> StrictEpisode:
     """Let the expert act until its success is certain or lost.
 
     Args:
-        simulator: Its episode has begun there.
-        expert: Any episode of its own ends here.
-        start: Where the episode began; its seed is that of the expert's noise as well.
+        simulator: The simulator, at the start.
+        expert: The expert; it begins a new episode.
+        start: The start; its seed is that of the expert's noise as well.
 
     Raises:
         UnsupportedGoalError: The expert has no skill for the task.
     """
     expert.begin(simulator, start.seed)
-    words = simulator.protocol.instruction_of(simulator.task)
-    request = PlanRequest(window=[], instruction=words, seed=start.seed)
+    instruction = simulator.protocol.instruction_of(simulator.task)
+    request = PlanRequest(window=[], instruction=instruction, seed=start.seed)
     limit = simulator.protocol.step_limit(simulator.task.suite)
     actions: list[FloatArray] = []
     intended: list[FloatArray] = []
@@ -77,9 +79,9 @@ def play_strictly(
     # A goal such as In() can hold while the object is still gripped: a demonstration lets go.
     while held <= HELD_STEPS or (held <= HELD_STEPS + STILL_STEPS and _grips(simulator, actions)):
         if expert.failure is not None:
-            return Outcome(None, expert.failure, len(actions))
+            return StrictEpisode(None, expert.failure, len(actions))
         if len(actions) >= limit:
-            return Outcome(None, f"no success within {limit} steps", limit)
+            return StrictEpisode(None, f"no success within {limit} steps", limit)
         states.append(simulator.get_state())
         actions.append(expert.plan([request])[0][0])
         intended.append(expert.intended)
@@ -88,68 +90,69 @@ def play_strictly(
     for _ in range(STILL_STEPS):
         simulator.step(expert.plan([request])[0][0])
     if not simulator.success():
-        return Outcome(None, f"success did not last {STILL_STEPS} steps", len(actions))
+        return StrictEpisode(None, f"success did not last {STILL_STEPS} steps", len(actions))
     if expert.failed_grasp:
-        return Outcome(None, "a grasp failed on the way", len(actions))
+        return StrictEpisode(None, "a grasp failed on the way", len(actions))
     motion = Motion(
         start=start,
         actions=np.stack(actions),
         intended=np.stack(intended),
         states=np.stack(states),
     )
-    return Outcome(motion, "", len(actions))
+    return StrictEpisode(motion, "", len(actions))
 
 
 def _grips(simulator: Simulator, actions: list[FloatArray]) -> bool:
-    """Whether the gripper is told to close and something keeps its fingers apart."""
+    """Whether the gripper closes on something that keeps its fingers apart."""
     fingers = simulator.env.robots[0]._ref_gripper_joint_pos_indexes
     qpos = np.asarray(simulator.env.sim.data.qpos)[fingers]
     return bool(actions[-1][-1] > 0 and qpos[0] - qpos[1] > _APART)
 
 
-_SLID = 0.02
-
-
 class Stopwatch:
-    """Measures one stretch of work after another."""
+    """Measures consecutive parts of some work."""
 
     def __init__(self) -> None:
         self._now = time.perf_counter(), time.process_time()
 
     def lap(self) -> Seconds:
-        """Return the seconds since the latest lap."""
+        """Return the seconds since the previous lap."""
         before, self._now = self._now, (time.perf_counter(), time.process_time())
         return round(self._now[0] - before[0], 3), round(self._now[1] - before[1], 3)
 
 
-def attempt_demo(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
-    """Run one attempt in a worker, unless its file is there already."""
+def make_attempt(config: CollectionConfig, task: Task, parts: Path, index: int) -> Attempt:
+    """Make an attempt in this process, unless its files are there already."""
     note = attempt_note(parts, index)
     if note.exists():
         return Attempt(**json.loads(note.read_text(encoding="utf-8")))
     watch = Stopwatch()
     simulator = cached_simulator(task, config.rules())
     built = watch.lap()
-    start = demo_start(config, task, index)
-    motion = _plan(simulator, config, start)
+    motion, reason, _ = _play(simulator, config, demo_start(config, task, index))
     planned = watch.lap()
-    if isinstance(motion, str):
-        attempt = Attempt(index=index, kept=False, reason=motion)
-    else:
+    if motion is not None:
         record(simulator, attempt_file(parts, index), motion)
-        attempt = Attempt(index=index, kept=True, steps=len(motion.actions))
-    attempt = replace(attempt, build=built, plan=planned, render=watch.lap())
+    attempt = Attempt(
+        index=index,
+        kept=motion is not None,
+        steps=0 if motion is None else len(motion.actions),
+        reason=reason,
+        build=built,
+        plan=planned,
+        render=watch.lap(),
+    )
     write_attempt(parts, attempt)
     return attempt
 
 
-def _plan(
+def _play(
     simulator: Simulator, config: CollectionConfig, start: SampledStart | IndexedStart
-) -> Motion | str:
-    """Let the expert act without cameras; return its motion, or why it is no demo."""
+) -> StrictEpisode:
+    """Begin an episode and let the expert act, without cameras."""
     simulator.begin(start)
     if simulator.settling_shift > _SLID:
-        return f"an object slid {simulator.settling_shift:.2f} m before the start"
+        shift = simulator.settling_shift
+        return StrictEpisode(None, f"an object slid {shift:.2f} m before the start", 0)
     expert = ExpertPolicy(speed=config.speed, noise=config.noise)
-    outcome = play_strictly(simulator, expert, start)
-    return outcome.reason if outcome.motion is None else outcome.motion
+    return play_strictly(simulator, expert, start)

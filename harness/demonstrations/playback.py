@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import PHASES_ATTRIBUTE
 from tasks.demos.motion import (
     Contacts,
     contact_phases,
@@ -16,6 +15,7 @@ from tasks.demos.motion import (
     motion_phases,
     phases_to_json,
 )
+from tasks.demos.schema import PHASES_ATTRIBUTE
 from tasks.demos.start import start_attributes
 from tasks.errors import SimulatorError
 from tasks.observation import CAMERAS, FloatArray
@@ -33,7 +33,7 @@ class Motion:
     Attributes:
         start: How its episode begins.
         actions: (T, 7) as executed.
-        intended: (T, 7) without the demonstrator's noise; None where nobody knows it.
+        intended: (T, 7) without the demonstrator's noise; None where it is not known.
         states: (T, D) the simulator's state before each action.
     """
 
@@ -45,7 +45,7 @@ class Motion:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What came of executing T actions without cameras.
+    """The execution of T actions without cameras.
 
     Attributes:
         states: (T, D) the states before each action.
@@ -63,7 +63,7 @@ def execute(simulator: Simulator, start: Start, actions: FloatArray) -> Executio
 
     Args:
         simulator: Of the demonstration's task.
-        start: Where to begin.
+        start: Where the episode begins.
         actions: (T, 7).
 
     Raises:
@@ -85,13 +85,13 @@ def record(
 ) -> None:
     """Execute a motion again with cameras and write it as a demonstration, its phases noted.
 
-    Pictures belong to the instant the robot sees, which is inside a control step, so they cannot
-    be rendered from the states alone.
+    The robot sees at an instant inside a control step, so images cannot be rendered from the
+    states alone.
 
     Args:
         simulator: Of the demonstration's task, with a renderer.
         path: The file to write, of one demonstration.
-        motion: What to execute.
+        motion: The motion.
         attributes: More attributes of the demonstration.
 
     Raises:

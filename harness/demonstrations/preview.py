@@ -1,4 +1,4 @@
-"""Contact sheets of demonstrations: what was seen, what was done, and when something changed."""
+"""Contact sheets of demonstrations: images, actions and phases."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from results.formatting import visible
-from tasks.demos.file import Convention
 from tasks.demos.motion import Phase, hand_speed
 from tasks.demos.reader import Demo, read_demos
+from tasks.demos.schema import Convention
 from tasks.files import atomic_file
 from tasks.observation import CAMERAS, CONTROL_HZ, FloatArray
 
@@ -69,7 +69,7 @@ def draw_demo(demo: Demo, path: Path) -> Path:
     """Draw one demonstration: both cameras at regular steps and at its phases, and its curves.
 
     Args:
-        demo: With pictures.
+        demo: With images.
         path: The PNG file to write.
     """
     steps = frame_steps(demo)
@@ -99,14 +99,14 @@ def draw_demo(demo: Demo, path: Path) -> Path:
 
 
 class OverviewRow(NamedTuple):
-    """What an overview shows of a demonstration, its other pictures let go.
+    """A demonstration in an overview, without its other images.
 
     Attributes:
-        name: The demonstration's.
+        name: Its name.
         instruction: The task in words.
-        frames: Pictures at regular steps, by step.
+        frames: Images at regular steps, by step.
         speed: (T,) m/s, the hand's.
-        phases: What changed, and when.
+        phases: Its phases.
     """
 
     name: str
@@ -117,7 +117,7 @@ class OverviewRow(NamedTuple):
 
 
 def overview_row(demo: Demo) -> OverviewRow:
-    """Return what an overview shows of a demonstration."""
+    """Return the row of a demonstration."""
     frames = {step: _shown(demo, CAMERAS[0], step).copy() for step in _regular(demo.steps)}
     return OverviewRow(demo.name, demo.instruction, frames, hand_speed(demo.ee_pos), demo.phases)
 
@@ -176,8 +176,8 @@ def _regular(steps: int) -> list[int]:
 
 
 def _shown(demo: Demo, camera: str, step: int) -> Any:
-    """Return a picture as one sees the scene; turned by 180° as policies get it, it is mirrored."""
-    return demo.pictures[camera][step][:, ::-1]
+    """Return an image as one sees the scene; turned by 180° as policies get it, it is mirrored."""
+    return demo.images[camera][step][:, ::-1]
 
 
 def _draw_frame(axes: "Axes", picture: Any, title: str, phases: Sequence[Phase]) -> None:

@@ -1,8 +1,8 @@
-"""Making demo files anew: other pictures, no pauses, and only what still succeeds.
+"""Regenerating demo files: other images, no pauses, and only demonstrations that still succeed.
 
-As OpenVLA's ``regenerate_libero_dataset.py`` does: actions that do nothing are left out, the rest
-is executed again, demonstrations that fail then are dropped. What it does not do is done, too:
-fixtures stand where the original file has them, and each observation is noted before its action.
+As in OpenVLA's ``regenerate_libero_dataset.py``, actions that do nothing are left out, the rest is
+executed again, and demonstrations that fail then are dropped. Unlike there, fixtures stand where
+the original file has them, and each observation is the one before its action.
 """
 
 import hashlib
@@ -22,9 +22,10 @@ from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
-from tasks.demos.file import INTENDED, DemoFile, open_demo_file
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_task
 from tasks.demos.motion import noops, pauses
+from tasks.demos.schema import INTENDED
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
@@ -36,7 +37,7 @@ from training.demos.writer import merge_demos
 
 @dataclass(frozen=True, kw_only=True)
 class Remade:
-    """What became of one demonstration.
+    """One demonstration, made anew.
 
     Attributes:
         demo: Its name in the original file.
@@ -55,7 +56,7 @@ class Remade:
 
 @dataclass(frozen=True, kw_only=True)
 class Regenerated:
-    """What became of one file.
+    """One file, made anew.
 
     Attributes:
         source: The original.
@@ -70,7 +71,7 @@ class Regenerated:
     problem: str = ""
 
 
-Progress = Callable[[Path, Remade], None]
+RemadeCallback = Callable[[Path, Remade], None]
 
 
 def count_demos(files: Sequence[Path]) -> int:
@@ -87,14 +88,17 @@ def count_demos(files: Sequence[Path]) -> int:
 
 
 def regenerate(
-    files: Sequence[Path], out: Path, config: RegenerationConfig, progress: Progress | None = None
+    files: Sequence[Path],
+    out: Path,
+    config: RegenerationConfig,
+    progress: RemadeCallback | None = None,
 ) -> list[Regenerated]:
     """Make files anew under ``out``, as ``SUITE/TASK_demo.hdf5``; finished ones are left alone.
 
     Args:
         files: The originals.
         out: The folder.
-        config: How.
+        config: The settings.
         progress: Called after each demonstration.
 
     Raises:
@@ -123,7 +127,6 @@ class _Job:
     """One file's work."""
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
-
         self.source, self.config = source, config
         with open_demo_file(source) as file:
             self.task: Task = demo_task(file)
@@ -138,7 +141,7 @@ class _Job:
         self.remade: dict[str, Remade] = {}
 
     def recipe(self) -> dict[str, Any]:
-        """Return what determines the new file."""
+        """Return the settings that determine the new file."""
         return self.config.recipe() | {"source_sha256": self._sha256}
 
     def finished(self) -> bool:
@@ -146,8 +149,8 @@ class _Job:
         if not self.path.exists():
             return False
         with open_demo_file(self.path) as file:
-            made = file.provenance().get("regenerated")
-        differing = differing_settings(made if isinstance(made, dict) else {}, self.recipe())
+            recipe = file.provenance().get("regenerated")
+        differing = differing_settings(recipe if isinstance(recipe, dict) else {}, self.recipe())
         if differing:
             raise ConfigError(
                 f"'{self.path}' was made otherwise ({differing}). "
@@ -158,7 +161,7 @@ class _Job:
     def close(self) -> Regenerated:
         """Join the demonstrations in one file and forget the parts."""
         demos = tuple(self.remade[name] for name in self.names)
-        kept = [each for each in demos if each.kept]
+        kept = [demo for demo in demos if demo.kept]
         if not kept:
             reason = demos[0].reason
             return Regenerated(
@@ -175,18 +178,18 @@ class _Job:
             "regenerated": self.recipe()
             | {
                 "source": self.source.name,
-                "kept": [each.demo for each in kept],
-                "rejected": {each.demo: each.reason for each in demos if not each.kept},
-                "noops_dropped": sum(each.dropped for each in kept),
+                "kept": [demo.demo for demo in kept],
+                "rejected": {demo.demo: demo.reason for demo in demos if not demo.kept},
+                "noops_dropped": sum(demo.dropped for demo in kept),
             },
         }
-        files = [self.parts / f"{each.demo}.hdf5" for each in kept]
+        files = [self.parts / f"{demo.demo}.hdf5" for demo in kept]
         merge_demos(self.path, files, self.task, self.protocol, provenance)
         shutil.rmtree(self.parts)
         return Regenerated(source=self.source, path=self.path, demos=demos)
 
 
-def _run(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> Iterator[_Job]:
+def _run(jobs: Sequence[_Job], workers: int, progress: RemadeCallback | None) -> Iterator[_Job]:
     """Work through the files in order; yield each when it is done."""
     for job in jobs:
         job.parts.mkdir(parents=True, exist_ok=True)
@@ -194,8 +197,8 @@ def _run(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> Itera
         pending: dict[Future[Remade], _Job] = {}
         for job in jobs:
             for name in job.names:
-                work = pool.submit(remake_demo, job.source, name, job.parts, job.config)
-                pending[work] = job
+                future = pool.submit(remake_demo, job.source, name, job.parts, job.config)
+                pending[future] = job
         for future in as_completed(pending):
             job, remade = pending[future], future.result()
             job.remade[remade.demo] = remade
@@ -223,7 +226,7 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
 
     with open_demo_file(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)
-        keep = ~_left_out(file, name, actions, config)
+        keep = ~_noops(file, name, actions, config)
         intended = None
         if file.has(f"data/{name}/{INTENDED}"):
             intended = file.numbers(f"data/{name}/{INTENDED}", (7,), steps=len(actions))
@@ -255,7 +258,7 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
     return Remade(demo=name, kept=True, steps=int(keep.sum()), dropped=dropped)
 
 
-def _left_out(
+def _noops(
     file: DemoFile, name: str, actions: FloatArray, config: RegenerationConfig
 ) -> npt.NDArray[np.bool_]:
     if config.noops == "keep":

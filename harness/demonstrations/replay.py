@@ -1,4 +1,4 @@
-"""Executing the actions of demo files again on this simulator, open loop, and comparing."""
+"""Replaying demo files: their actions, open loop, on this simulator; states are compared."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
@@ -19,7 +19,7 @@ from tasks.suites import Instructions
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What came of one demonstration.
+    """The replay of one demonstration.
 
     Attributes:
         path: The file.
@@ -48,13 +48,13 @@ class Replay:
         return asdict(self)
 
 
-Progress = Callable[[Replay], None]
+ReplayCallback = Callable[[Replay], None]
 
 
 def replay_demos(
-    chosen: Sequence[tuple[Path, str]], *, workers: int = 2, progress: Progress | None = None
+    chosen: Sequence[tuple[Path, str]], *, workers: int = 2, progress: ReplayCallback | None = None
 ) -> list[Replay]:
-    """Replay demonstrations in worker processes; their order does not matter to the outcome.
+    """Replay demonstrations in worker processes.
 
     Args:
         chosen: File and name of each demonstration.
@@ -62,7 +62,7 @@ def replay_demos(
         progress: Called after each.
 
     Returns:
-        What came of each, in the given order.
+        The replays in the same order.
 
     Raises:
         SimulatorError: A worker died.
@@ -80,12 +80,7 @@ def replay_demos(
 
 
 def replay_demo(path: Path, name: str) -> Replay:
-    """Replay one demonstration in this process.
-
-    Args:
-        path: The file.
-        name: The demonstration, ``demo_0``.
-    """
+    """Replay one demonstration, such as ``demo_0``, in this process."""
     from harness.demonstrations.playback import cached_simulator, execute
 
     try:
@@ -103,7 +98,7 @@ def replay_demo(path: Path, name: str) -> Replay:
     if execution.states.shape != states.shape:
         sizes = f"{states.shape[1]} numbers, this scene has {execution.states.shape[1]}"
         return Replay(path=str(path), demo=name, problem=f"A state of the file has {sizes}.")
-    # Of an episode taken up before settling, the file has the state before it, at step 0.
+    # If the episode starts before settling, the file's first state is the one before it.
     skipped = 1 if isinstance(start, StoredStart) and start.settle_steps else 0
     differs = (execution.states != states).any(axis=1)
     differs[:skipped] = False
@@ -122,28 +117,28 @@ def replay_demo(path: Path, name: str) -> Replay:
 
 
 def demo_protocol(file: DemoFile, *, resolution: int | None = None) -> Protocol:
-    """Return the rules under which a file was made: ours are noted, others have no influence.
+    """Return the protocol under which a file was made: ours note it; for others it is the default.
 
     Args:
         file: The open file.
-        resolution: Pixels of pictures to render, if any.
+        resolution: Pixels of images to render, if any.
 
     Raises:
         ConfigError: The noted rules are unknown here.
     """
-    made = file.provenance()
-    instructions: Instructions = "bddl" if made.get("instructions") == "bddl" else "name"
+    provenance = file.provenance()
+    instructions: Instructions = "bddl" if provenance.get("instructions") == "bddl" else "name"
     return get_protocol(
-        str(made.get("protocol", "openvla")), resolution=resolution, instructions=instructions
+        str(provenance.get("protocol", "openvla")), resolution=resolution, instructions=instructions
     )
 
 
 def choose_demos(files: Sequence[Path], wanted: Sequence[int] | None) -> list[tuple[Path, str]]:
-    """Return file and name of demonstrations, by their position in each file.
+    """Return file and name of demonstrations, by their numbers.
 
     Args:
         files: Demo files.
-        wanted: Numbers of demonstrations; all without.
+        wanted: Numbers such as 0 for ``demo_0``; None for all.
 
     Raises:
         ConfigError: No file has such demonstrations, or a file cannot be read.

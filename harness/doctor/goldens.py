@@ -1,7 +1,7 @@
-"""Pictures and states made once on a known machine, to compare this one with.
+"""Golden images and states, made once on a known machine.
 
-``python -m harness.doctor.goldens`` makes them anew, which is right only after a change that is
-meant to change what simulations show; ``goldens.json`` says what they were made with.
+``python -m harness.doctor.goldens`` makes them anew, to be done only after an intended change of
+the simulations; ``goldens.json`` notes how they were made.
 """
 
 import json
@@ -46,14 +46,14 @@ class Difference:
 
     @property
     def near(self) -> bool:
-        """Whether it is what another renderer makes of the same scene: edges, hardly surfaces."""
+        """Whether another renderer may explain it: edges differ, surfaces hardly."""
         return self.mean <= NEAR
 
 
 NEAR = 1.5
 """Largest mean difference that counts as near, in levels of 255.
 
-Pictures of another initial state are 3.5 to 22 apart, those without antialiasing 1.6 to 3.4.
+Images of another initial state are 3.5 to 22 apart, those without antialiasing 1.6 to 3.4.
 """
 
 
@@ -64,7 +64,7 @@ def golden_protocol() -> Protocol:
 
 @dataclass(frozen=True, kw_only=True)
 class SettledStart:
-    """What an episode begins with.
+    """The beginning of an episode.
 
     Attributes:
         state: The settled state, (D,).
@@ -79,15 +79,15 @@ def begin(suite: str, init_state: int = 0) -> SettledStart:
     """Begin an episode of task 0 of a suite."""
     simulator = Simulator(find_task(suite, 0), golden_protocol())
     try:
-        seen = simulator.reset(init_state, cameras=CAMERAS)
-        images = {camera: np.asarray(seen[camera]) for camera in CAMERAS}  # type: ignore[literal-required]
+        observation = simulator.reset(init_state, cameras=CAMERAS)
+        images = {camera: np.asarray(observation[camera]) for camera in CAMERAS}  # type: ignore[literal-required]
         return SettledStart(state=simulator.get_state(), images=images)
     finally:
         simulator.close()
 
 
 def final_state() -> FloatArray:
-    """Return the state after some pushing and shoving without images, (D,)."""
+    """Return the state after ``golden_actions`` without images, (D,)."""
     simulator = Simulator(find_task(_PHYSICS_SUITE, 0), golden_protocol(), images=False)
     try:
         simulator.reset(0)
@@ -112,8 +112,8 @@ def difference(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Difference:
         one: (H, W, 3) uint8.
         other: The same.
     """
-    apart = np.abs(one.astype(np.int16) - other.astype(np.int16))
-    return Difference(largest=int(apart.max()), mean=float(apart.mean()))
+    gaps = np.abs(one.astype(np.int16) - other.astype(np.int16))
+    return Difference(largest=int(gaps.max()), mean=float(gaps.mean()))
 
 
 def golden_start(suite: str) -> SettledStart:
@@ -126,13 +126,13 @@ def golden_start(suite: str) -> SettledStart:
 
 
 def golden_facts() -> dict[str, Any]:
-    """Return what the goldens were made with, the ``starts`` by suite and the ``end``."""
+    """Return ``goldens.json``: how they were made, the ``starts`` by suite and the ``end``."""
     facts: dict[str, Any] = json.loads((FOLDER / "goldens.json").read_text(encoding="utf-8"))
     return facts
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write a image as PNG."""
+    """Write an image as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PILImage.fromarray(image).save(path, optimize=True)
 

@@ -135,7 +135,7 @@ def check_identity(_folder: Path) -> Finding:
 
 
 def check_speed(_folder: Path) -> Finding:
-    """How many control steps a second does one simulation make, without and with pictures?"""
+    """How many control steps a second does one simulation make, without and with images?"""
     simulator = Simulator(find_task(*_IDENTITY_TASK), goldens.golden_protocol())
     try:
         simulator.reset(0, cameras=CAMERAS)

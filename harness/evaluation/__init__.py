@@ -10,4 +10,5 @@
 | ``workers``, ``worker``, ``messages`` | the processes and what travels between them |
 | ``environments`` | how a worker gets its environments |
 | ``rollout`` | one episode: reset, plan, execute |
+| ``video`` | an episode as MP4 |
 """

@@ -1,4 +1,4 @@
-"""What to evaluate."""
+"""Settings of an evaluation and of a sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,8 +38,8 @@ PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
 no two versions of mujoco compute the same motion."""
 
 
-def _read_fusion(given: Fusion | str) -> Fusion:
-    return parse_fusion(given) if isinstance(given, str) else given
+def _read_fusion(value: Fusion | str) -> Fusion:
+    return parse_fusion(value) if isinstance(value, str) else value
 
 
 FusionRule = Annotated[InstanceOf[Fusion], BeforeValidator(_read_fusion), PlainSerializer(str)]
@@ -87,7 +87,7 @@ class EvaluationConfig:
     """openvla, openpi, lerobot or libero: whose rules and whose scenes."""
 
     resolution: int | None = None
-    """Height and width of the pictures in pixels, if other than the protocol's."""
+    """Height and width of the images in pixels, if other than the protocol's."""
 
     instructions: Instructions | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in

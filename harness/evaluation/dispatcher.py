@@ -48,7 +48,7 @@ class Dispatcher:
         recorded: Episodes of which a video is made.
         progress: Counts and reports.
         watchdog: Detects workers that hang.
-        interruption: Lets Ctrl-C in where the run may end.
+        interruption: Lets Ctrl-C end the run at safe moments.
         give_up_after: Episodes after which to stop if all of the run broke for one reason; 0 for
             never.
     """
@@ -72,9 +72,9 @@ class Dispatcher:
         self._task_names, self._recorded = task_names, recorded
         self._progress, self._watchdog, self._interruption = progress, watchdog, interruption
         self._alone = len(pool.workers) == 1
-        # What plans without looking cannot mistake what it sees: a baseline, meant as it is.
-        looks = policy is not None and bool(policy.spec.cameras)
-        self._inspector = PlanInspector(policy) if looks else None
+        # A policy without cameras is a baseline, whose plans are meant as they are.
+        has_cameras = policy is not None and bool(policy.spec.cameras)
+        self._inspector = PlanInspector(policy) if has_cameras else None
         self._requests: dict[int, PlanRequest] = {}
         self._started: dict[int, float] = {}
         self._any_ready = False
@@ -177,11 +177,11 @@ class Dispatcher:
         requests = [self._requests[number] for number in numbers]
         self._requests.clear()
         with self._interruption.allowed():
-            answers = plan_batch(self._policy, requests)
-        for number, request, answer in zip(numbers, requests, answers, strict=True):
-            self._send(self._pool.workers[number], answer)
-            if self._inspector is not None and answer.plan is not None:
-                self._warn(self._inspector.inspect(request, answer.plan))
+            replies = plan_batch(self._policy, requests)
+        for number, request, reply in zip(numbers, requests, replies, strict=True):
+            self._send(self._pool.workers[number], reply)
+            if self._inspector is not None and reply.plan is not None:
+                self._warn(self._inspector.inspect(request, reply.plan))
 
     def _warn(self, warnings: Sequence[str]) -> None:
         """Log new suspicions of the plans, and keep them with the run."""
@@ -198,13 +198,13 @@ class Dispatcher:
             self._give_up_after = 0
 
     def _give_up_if_all_broke_alike(self, reason: str) -> None:
-        """Stop where the first episodes all broke for the same reason, and others are left.
+        """Stop if the first episodes all broke for the same reason and others are left.
 
         Raises:
             SimulatorError: They did.
         """
         self._broken.append(reason)
-        alike = len({error_kind(each) for each in self._broken}) == 1
+        alike = len({error_kind(error) for error in self._broken}) == 1
         if not alike:
             self._give_up_after = 0
         if len(self._broken) == self._give_up_after and not self._schedule.finished:
@@ -270,14 +270,14 @@ class Dispatcher:
 
 
 def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[PlanReply]:
-    """Plan for several episodes; if that breaks, find out for which.
+    """Plan for several episodes; if that breaks, plan for one at a time.
 
     Args:
         policy: The policy.
         requests: One per episode.
 
     Returns:
-        One answer per request.
+        One reply per request.
 
     Raises:
         HarnessError: The policy cannot work in this evaluation.
@@ -292,9 +292,9 @@ def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[PlanRepl
         return [PlanReply(error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])]
     count = len(plans) if isinstance(plans, Sequence | np.ndarray) else None
     if count != len(requests):
-        given = f"a {type(plans).__name__}" if count is None else f"{count} plans"
+        result = f"a {type(plans).__name__}" if count is None else f"{count} plans"
         raise SpecMismatchError(
-            f"Policy '{policy.spec.name}' gave {given} for {len(requests)} requests. "
+            f"Policy '{policy.spec.name}' gave {result} for {len(requests)} requests. "
             "Needed: a list of one plan per request, in order."
         )
     return [PlanReply(plan=read_plan(plan)) for plan in plans]

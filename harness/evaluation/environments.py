@@ -1,4 +1,4 @@
-"""How a worker gets its environments: recipes that travel between processes."""
+"""Specifications of environments, which travel between processes and build them there."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class EnvironmentSpec(Interface):
 
     @property
     def starts(self) -> str | None:
-        """What episodes start from where that is not the task's initial states, in a few words."""
+        """Name of the starts in a few words; None for the task's initial states."""
 
     def task_names(self) -> tuple[str, ...]:
         """Return the names of all its tasks, in order."""
@@ -40,7 +40,7 @@ class EnvironmentSpec(Interface):
 
         Args:
             task: Index of the task.
-            images: False if no picture will be asked for.
+            images: False if no image will be asked for.
         """
 
 
@@ -92,9 +92,9 @@ class LiberoSpec:
         return LiberoEnv(self.suite, task, self.protocol, images=images, hold_steps=self.hold_steps)
 
 
-def in_libero(places: EnvironmentSpec) -> TypeGuard[LiberoSpec]:
+def in_libero(environments: EnvironmentSpec) -> TypeGuard[LiberoSpec]:
     """Whether episodes take place in LIBERO itself, which has tasks and renders."""
-    return isinstance(places, LiberoSpec)
+    return isinstance(environments, LiberoSpec)
 
 
 MOST_STARTS = 1000
@@ -115,7 +115,7 @@ class SampledStartSpec(LiberoSpec):
 
     @property
     def starts(self) -> str:
-        """Which starts these are: it becomes a part of the protocol."""
+        """Name of these starts, which becomes a part of the protocol."""
         return f"sampling, seeds from {self.first_seed}"
 
     def init_states(self, task: int) -> int:
@@ -155,9 +155,9 @@ class _SampledEnvironment:
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode at the start that the option ``init_state`` counts."""
-        given = dict(options or {})
-        start = SampledStart(seed=self._first_seed + given.pop("init_state"))
-        return self._env.reset(seed=seed, options={**given, "start": start})
+        others = dict(options or {})
+        start = SampledStart(seed=self._first_seed + others.pop("init_state"))
+        return self._env.reset(seed=seed, options={**others, "start": start})
 
     def execute(
         self,

@@ -1,12 +1,9 @@
-"""What an evaluation will do, settled and checked before it starts; nothing is written here.
+"""Planning evaluations: everything is settled and checked before anything is written.
 
-``resolve_workload`` needs no policy: it fills in the settings and lists the episodes.
-``plan_evaluation``, ``plan_runs`` and ``plan_sweep`` build the policy and give plans, which
-``harness.evaluation.run.execute`` carries out.
+``harness.evaluation.run.execute`` carries a plan out.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +14,8 @@ from pydantic import TypeAdapter
 
 from harness.capacity import default_workers
 from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, run_name
-from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
+from harness.evaluation.environments import EnvironmentSpec, in_libero
+from harness.evaluation.workload import Workload, resolve_workload
 from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.wording import check_wording
 from policies.executor import PlanExecutor, check_exec_horizon
@@ -25,44 +23,22 @@ from policies.fusion import Fusion
 from policies.interface import OptionalMembers, StartingPolicy
 from policies.registry import AnyPolicy
 from results.folder import RUN_FILE
-from results.records import EpisodeKey, RunInfo
+from results.records import RunInfo
 from results.store import RunStore
 from tasks.errors import ConfigError
-from tasks.protocols import Protocol, get_protocol
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """The episodes of a run and where they take place.
-
-    Attributes:
-        protocol: The rules.
-        environments: Builds the environments.
-        task_names: Names of all tasks of the suite.
-        planned: The episodes of all shards, task by task.
-        episodes: Those of this run's shard.
-        recorded: The planned episodes of which a video is made.
-    """
-
-    protocol: Protocol
-    environments: EnvironmentSpec
-    task_names: tuple[str, ...]
-    planned: tuple[EpisodeKey, ...]
-    episodes: tuple[EpisodeKey, ...]
-    recorded: frozenset[EpisodeKey]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """A run of which everything was checked that can be before it starts.
+    """A run that is settled and checked, ready to start.
 
     Attributes:
-        config: What is asked, every default filled in.
+        config: The settings, every default filled in.
         workload: The episodes.
         policy: The policy, built.
-        info: What ``run.json`` will say.
+        info: The content of ``run.json``.
         volatile: Settings in ``info`` that may change when the run is resumed.
-        note: What the user should know before it starts; empty if nothing.
+        note: A remark for the user before the start; empty without one.
     """
 
     config: EvaluationConfig
@@ -107,7 +83,7 @@ def plan_runs(
     Args:
         configs: One or more, with the same ``policy``.
         policy: The policy, if it is built already; ``config.policy`` then only describes it.
-        environments: Where episodes take place; LIBERO by default.
+        environments: Builds the environments; LIBERO's by default.
 
     Raises:
         HarnessError: A setting is not allowed, or the policy does not fit the protocol.
@@ -131,7 +107,7 @@ def plan_sweep(
     """Plan a run for each combination of execution horizon and fusion, horizon by horizon.
 
     Args:
-        config: What is common to all. A single combination has its folder ``out`` as run folder;
+        config: The settings of all runs. A single combination has ``out`` as its run folder;
             several have one each below it, such as ``h16-act``.
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
@@ -172,105 +148,6 @@ def _check_sweep_folder(config: EvaluationConfig) -> None:
         )
 
 
-def resolve_workload(
-    config: EvaluationConfig, environments: EnvironmentSpec | None = None
-) -> tuple[EvaluationConfig, Workload]:
-    """Check and fill in what needs no policy, so that the saved configuration says what was run.
-
-    Args:
-        config: What is asked.
-        environments: Where episodes take place; LIBERO by default.
-
-    Returns:
-        The configuration with tasks, initial states, seed, resolution, instructions and label, and
-        the episodes.
-
-    Raises:
-        ConfigError: A protocol, suite, task, initial state or shard does not exist.
-    """
-    protocol = get_protocol(
-        config.protocol, resolution=config.resolution, instructions=config.instructions
-    )
-    protocol.step_limit(config.suite)
-    environments = environments or LiberoSpec(
-        suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
-    )
-    names = environments.task_names()
-    tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
-    if not tasks or any(task >= len(names) for task in tasks):
-        raise ConfigError(
-            f"Tasks {list(tasks)} of {config.suite}. Allowed: one or more of 0 to {len(names) - 1}."
-        )
-    if config.episodes is not None and config.init_states is not None:
-        raise ConfigError(
-            f"Both episodes ({config.episodes}) and init_states were given. Fix: give one of them."
-        )
-    states = config.init_states
-    if states is None:
-        states = tuple(range(config.episodes or protocol.episodes))
-    if not states or len(set(states)) != len(states) or len(set(tasks)) != len(tasks):
-        raise ConfigError("A task or initial state is given twice, or none at all. Fix: each once.")
-    for task in tasks:
-        available = environments.init_states(task)
-        if max(states) >= available:
-            raise ConfigError(
-                f"Initial state {max(states)} of {config.suite} task {task} does not exist. "
-                f"Allowed: 0 to {available - 1}, so at most {available} episodes per task."
-            )
-    seed = protocol.seed if config.seed is None else config.seed
-    planned = tuple(
-        EpisodeKey(config.suite, task, state, seed) for task in tasks for state in states
-    )
-    filmed = states[: len(states) if config.record == "all" else config.record]
-    workload = Workload(
-        protocol=protocol,
-        environments=environments,
-        task_names=names,
-        planned=planned,
-        episodes=planned if config.shard is None else shard_of(planned, config.shard),
-        recorded=frozenset(key for key in planned if key.init_state in filmed),
-    )
-    config = replace(
-        config,
-        tasks=tasks,
-        episodes=None,
-        init_states=states,
-        seed=seed,
-        resolution=protocol.resolution,
-        instructions=protocol.instructions,
-        label=config.label or config.policy.name,
-    )
-    return config, workload
-
-
-def shard_of(planned: Sequence[EpisodeKey], shard: str) -> tuple[EpisodeKey, ...]:
-    """Return the episodes of a shard.
-
-    Shards are runs of the planned episodes whose lengths differ by one at most. As all episodes of
-    a suite have the same step limit, that balances their steps; as they are contiguous, a shard
-    builds as few simulations as can be.
-
-    Args:
-        planned: The episodes of the whole run.
-        shard: Such as ``2/4``, the second of four.
-
-    Raises:
-        ConfigError: It cannot be read, or there are more shards than episodes.
-    """
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(
-            f"Shard '{shard}' cannot be read. Allowed: I/N with I from 1 to N, such as 1/4 to 4/4."
-        )
-    number, count, episodes = int(match[1]), int(match[2]), len(planned)
-    if count > episodes:
-        raise ConfigError(
-            f"Shard {shard} of a run with {episodes} episodes. Allowed: I/N with N up to "
-            f"{episodes}."
-        )
-    return tuple(planned[episodes * (number - 1) // count : episodes * number // count])
-
-
 def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> EvaluationPlan:
     members = OptionalMembers.of(policy)
     members.check_fit(workload.protocol)
@@ -298,7 +175,7 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
 def _describe(
     config: EvaluationConfig, workload: Workload, policy: AnyPolicy, members: OptionalMembers
 ) -> RunInfo:
-    """Return what ``run.json`` says."""
+    """Return the content of ``run.json``."""
     spec, protocol, environments = policy.spec, workload.protocol, workload.environments
     tasks, states = config.tasks or (), config.init_states or ()
     described: dict[str, Any] = {

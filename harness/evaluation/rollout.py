@@ -1,4 +1,4 @@
-"""Driving one episode: reset, plan, execute, until success or the step limit."""
+"""The loop of an episode: reset, plan, execute, until success or the step limit."""
 
 import hashlib
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Environment(Protocol):
-    """What a rollout needs of an environment; ``tasks.environment.LiberoEnv`` has it."""
+    """The environment of a rollout, such as ``tasks.environment.LiberoEnv``."""
 
     @property
     def max_steps(self) -> int:
@@ -45,20 +45,20 @@ class Environment(Protocol):
         """Execute (n, 7) actions; stop early at success or at the step limit."""
 
     def info(self) -> dict[str, Any]:
-        """Return what is known of the latest step: the keys of ``LiberoEnv``'s info."""
+        """Return facts about the latest step, by the keys of ``LiberoEnv``'s info."""
 
     def close(self) -> None:
         """Free the simulation."""
 
 
 class Planner(Protocol):
-    """Where plans come from: a policy in this process, or one behind a pipe."""
+    """The source of plans: a policy in this process, or one behind a pipe."""
 
     def start(self, key: EpisodeKey) -> Start | None:
-        """Say where an episode starts, if not from its initial state."""
+        """Return the start of an episode; None for its initial state."""
 
     def begin(self, env: Any, seed: int) -> None:
-        """Get ready for an episode in an environment that was just reset."""
+        """Prepare for an episode in an environment that was just reset."""
 
     def plan(self, request: PlanRequest) -> FloatArray:
         """Return one plan, (horizon, 7)."""
@@ -66,14 +66,14 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StepEvent:
-    """One executed control step, as a subscriber is told of it.
+    """One executed control step, for subscribers.
 
     Attributes:
         step: Control steps executed so far, this one included.
         plan: Number of the plan that is being executed, from 0.
         starts_plan: True at the first step of a plan.
         action: The executed action, (7,) in [−1, 1].
-        observation: What the robot saw after it.
+        observation: The observation after it.
     """
 
     step: int
@@ -84,10 +84,10 @@ class StepEvent:
 
 
 class Subscriber(Protocol):
-    """Someone who watches an episode, such as a video writer.
+    """An observer of an episode, such as a video writer.
 
     Attributes:
-        cameras: Cameras to be rendered at every step for this subscriber.
+        cameras: Cameras to render at every step.
     """
 
     cameras: tuple[str, ...]
@@ -102,14 +102,13 @@ class Subscriber(Protocol):
         """The episode is over; the path of a video in the run folder, if there is one."""
 
     def abort(self) -> None:
-        """The episode broke; leave nothing half-made behind."""
+        """The episode broke; remove what is half-made."""
 
 
 def plan_seed(key: EpisodeKey, plan: int) -> int:
     """Return the seed of one plan's randomness, in [0, 2⁶³).
 
-    It is a hash, so that it depends on the episode and nothing else, and so that neighbouring
-    episodes and plans have nothing in common.
+    It is a hash, so that it depends on the episode alone and differs between neighbours.
 
     Args:
         key: The episode.
@@ -132,28 +131,28 @@ def run_episode(
 ) -> EpisodeRecord:
     """Run one episode.
 
-    Pictures are rendered only where the policy will see them or a subscriber wants them.
+    Images are rendered only for the policy's history and for subscribers.
 
     Args:
         env: An environment of the key's task.
         planner: Gives the plans.
-        spec: What the policy behind the planner needs.
-        executor: A new one.
+        spec: The spec of the policy behind the planner.
+        executor: A new plan executor.
         key: The episode.
         task_name: For the record.
         attempt: Number of this try.
-        subscribers: They are told of every step.
+        subscribers: Called at every step.
 
     Returns:
-        The record, its outcome ``success`` or ``failure``; whatever breaks is raised.
+        The record, with outcome ``success`` or ``failure``; errors are raised.
     """
     started = time.perf_counter()
     recorded = tuple(c for c in CAMERAS if any(c in s.cameras for s in subscribers))
     try:
         start = planner.start(key)
-        place = {"init_state": key.init_state} if start is None else {"start": start}
+        start_option = {"init_state": key.init_state} if start is None else {"start": start}
         cameras = tuple(dict.fromkeys((*spec.cameras, *recorded)))
-        first, info = env.reset(seed=key.seed, options={**place, "cameras": cameras})
+        first, info = env.reset(seed=key.seed, options={**start_option, "cameras": cameras})
         observation = cast(Observation, first)
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:
@@ -195,7 +194,7 @@ def _act(
     recorded: tuple[str, ...],
 ) -> tuple[bool, int]:
     """Plan and execute to the end; return whether it succeeded and the number of plans."""
-    window = deque([_shown(observation, spec.cameras)], maxlen=spec.history)
+    window = deque([_visible(observation, spec.cameras)], maxlen=spec.history)
     plans = 0
     while env.elapsed < env.max_steps:
         before = env.elapsed
@@ -204,11 +203,11 @@ def _act(
             instruction=observation["instruction"],
             seed=plan_seed(key, plans),
             step=before,
-            previous=executor.rest,
+            previous=executor.remaining,
             episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
         )
         actions = executor.add(planner.plan(request))[: env.max_steps - before]
-        last = before + len(actions) >= env.max_steps  # then nobody looks at the pictures
+        last = before + len(actions) >= env.max_steps  # no plan follows that would see images
         result = env.execute(
             actions,
             history=spec.history,
@@ -216,7 +215,7 @@ def _act(
             record=recorded,
         )
         for index, seen in enumerate(result.observations):
-            window.append(_shown(seen, spec.cameras))
+            window.append(_visible(seen, spec.cameras))
             event = StepEvent(
                 step=before + index + 1,
                 plan=plans,
@@ -232,8 +231,8 @@ def _act(
     return False, plans
 
 
-def _shown(observation: Observation, cameras: Sequence[str]) -> Observation:
-    """Leave out pictures that were made for others: a policy sees the same with and without."""
+def _visible(observation: Observation, cameras: Sequence[str]) -> Observation:
+    """Leave out images rendered for subscribers, so that they change nothing for the policy."""
     hidden = {camera for camera in CAMERAS if camera not in cameras}
-    shown = {name: value for name, value in observation.items() if name not in hidden}
-    return cast(Observation, shown)
+    visible = {name: value for name, value in observation.items() if name not in hidden}
+    return cast(Observation, visible)

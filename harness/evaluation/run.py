@@ -39,9 +39,9 @@ def evaluate(
     Episodes that are on record are not run again, those that broke are.
 
     Args:
-        config: What is asked.
+        config: The settings.
         policy: The policy, if it is built already; ``config.policy`` then only describes it.
-        environments: Where episodes take place; LIBERO by default.
+        environments: Builds the environments; LIBERO's by default.
         progress: Called now and then with the status.
 
     Returns:
@@ -116,14 +116,14 @@ def _run(
 
 
 def _remove_unfinished(videos: Path) -> None:
-    """Remove what killed workers left half-written."""
+    """Remove videos that killed workers left half-written."""
     for part in videos.glob(".*.part.mp4"):
         part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Give torch so many threads, if the policy uses torch."""
+    """Set the number of torch's threads, if the policy uses torch."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield

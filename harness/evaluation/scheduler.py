@@ -1,4 +1,4 @@
-"""Scheduling: which worker runs which episode next, which workers hang, how far the run is."""
+"""Scheduling of episodes on workers, detection of hung workers, and progress."""
 
 import time
 from collections import Counter, deque
@@ -13,15 +13,14 @@ ATTEMPTS = 2
 
 
 class Schedule:
-    """The episodes that are still to be run, by task.
+    """The remaining episodes, by task.
 
     Workers stay with a task as long as they can, as building a simulation takes seconds. Tasks
-    with most to do go first, and who has no task left helps with the one that has most to do for
-    each of its workers, so that no long one is left for a single worker at the end. As all episodes
-    of a suite have the same step limit, their number says how much there is to do.
+    with most episodes go first. A worker without a task helps with the one that has most episodes
+    per worker, so that no long task is left for a single worker at the end.
 
     Args:
-        episodes: What is to be run; the order within a task is kept.
+        episodes: The episodes to run; their order within a task is kept.
     """
 
     def __init__(self, episodes: Iterable[EpisodeKey]) -> None:
@@ -39,7 +38,7 @@ class Schedule:
 
     @property
     def waiting(self) -> int:
-        """Episodes that nobody has taken."""
+        """Number of episodes that no worker has taken."""
         return sum(len(keys) for keys in self._waiting.values())
 
     def take(self, worker: int, *, alone: bool = False) -> EpisodeKey | None:
@@ -47,10 +46,10 @@ class Schedule:
 
         Args:
             worker: Its number; a replaced worker has a new one.
-            alone: No other worker is there, so it may try again what it failed at.
+            alone: It is the only worker, so it may retry episodes that broke with it.
 
         Returns:
-            The episode, or None if there is nothing for this worker now.
+            The episode; None if there is none for this worker now.
         """
         for task in self._preferred(worker):
             for key in self._waiting[task]:
@@ -62,7 +61,7 @@ class Schedule:
         return None
 
     def running(self, worker: int) -> EpisodeKey | None:
-        """Return the episode a worker is at."""
+        """Return the running episode of a worker."""
         return self._running.get(worker)
 
     def tries(self, key: EpisodeKey) -> int:
@@ -70,18 +69,15 @@ class Schedule:
         return len(self._failures.get(key, ()))
 
     def done(self, worker: int) -> EpisodeKey:
-        """Take note that a worker finished its episode."""
+        """Note that a worker finished its episode; return the episode."""
         return self._running.pop(worker)
 
     def failed(self, worker: int, *, permanent: bool = False) -> bool:
-        """Take note that a worker's episode broke.
+        """Note that a worker's episode broke; return whether it will be tried again.
 
         Args:
             worker: Its number.
             permanent: Do not try again.
-
-        Returns:
-            Whether it will be tried again.
         """
         key = self._running.pop(worker)
         tries = self._failures.setdefault(key, [])
@@ -92,15 +88,15 @@ class Schedule:
         return True
 
     def gone(self, worker: int) -> None:
-        """Take note that a worker is no more; its episode was dealt with before."""
+        """Forget a worker whose process is gone; its episode must be done or failed."""
         self._holders.pop(worker, None)
 
     def _preferred(self, worker: int) -> list[int]:
-        """Order the tasks for a worker: its own, then those nobody holds, then the largest."""
-        held = Counter(task for other, task in self._holders.items() if other != worker)
-        own = self._holders.get(worker)
-        share = {task: len(keys) / (held[task] + 1) for task, keys in self._waiting.items() if keys}
-        return sorted(share, key=lambda task: (task != own, task in held, -share[task], task))
+        """Order the tasks for a worker: its latest, those without a worker, then the largest."""
+        others = Counter(task for other, task in self._holders.items() if other != worker)
+        latest = self._holders.get(worker)
+        share = {t: len(keys) / (others[t] + 1) for t, keys in self._waiting.items() if keys}
+        return sorted(share, key=lambda task: (task != latest, task in others, -share[task], task))
 
 
 _TURN_SHARE = 0.1
@@ -109,10 +105,9 @@ _TURN_SHARE = 0.1
 class Watchdog:
     """Measures for how long each worker has been silent while a message from it is expected.
 
-    Nothing is expected of a worker that waits for the parent. A turn of the parent's loop counts
-    for a tenth of the limit at most, however long it took: if the parent planned for minutes, or
-    everything was stopped (Ctrl-Z, a suspended laptop), the worker gets the time to show that it
-    is alive.
+    No message is expected from a worker that waits for the parent. A turn of the parent's loop
+    counts for a tenth of the limit at most. So if the parent planned for minutes, or everything was
+    stopped (Ctrl-Z, a suspended laptop), the worker still has time to send a message.
 
     Args:
         limit_s: Seconds of silence after which a worker counts as hung.
@@ -140,15 +135,11 @@ class Watchdog:
         self._silent[worker] = -grace_s
 
     def settled(self, worker: int) -> None:
-        """Expect nothing of a worker: its message has arrived, or its process is gone."""
+        """Expect no message from a worker: it has arrived, or the process is gone."""
         self._silent.pop(worker, None)
 
     def turn(self) -> list[int]:
-        """Count the time since the last turn; call it when all messages have been received.
-
-        Returns:
-            The numbers of the workers that have been silent for too long.
-        """
+        """Return the workers that were silent for too long; call it after receiving messages."""
         now = self._clock()
         passed = min(now - self._latest, self.limit_s * _TURN_SHARE)
         self._latest = now
@@ -162,16 +153,15 @@ _REPORT_EVERY_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationStatus:
-    """How far an evaluation has come.
+    """Progress of an evaluation.
 
     Attributes:
         done: Episodes with a record, those of earlier sessions included.
         total: Episodes of the whole run.
         successes: Episodes that succeeded.
-        errors: Episodes that broke twice; they are in no rate.
+        errors: Episodes that broke twice; no rate includes them.
         steps_per_s: Control steps per second of all workers together, in this session.
-        left_s: Seconds that the rest will take if it goes on like this; None before the first
-            episode of this session is finished.
+        left_s: Estimated seconds left; None before the first episode of this session is finished.
     """
 
     done: int
@@ -182,15 +172,15 @@ class EvaluationStatus:
     left_s: float | None = None
 
     def __str__(self) -> str:
-        """Say it in a few words, with a 95 % interval."""
+        """Return the success with its 95 % interval."""
         counted = self.done - self.errors
-        words = f"success {self.successes}/{counted}"
+        text = f"success {self.successes}/{counted}"
         if counted:
             low, high = wilson_interval(self.successes, counted)
-            words += f" = {self.successes / counted:.0%} ({low:.0%}–{high:.0%})"
+            text += f" = {self.successes / counted:.0%} ({low:.0%}–{high:.0%})"
         if self.errors:
-            words += f", {self.errors} error{'s' if self.errors > 1 else ''}"
-        return words
+            text += f", {self.errors} error{'s' if self.errors > 1 else ''}"
+        return text
 
 
 ProgressCallback = Callable[[EvaluationStatus], None]
@@ -200,7 +190,7 @@ class ProgressMeter:
     """Counts episodes and steps, and reports at most every half second.
 
     Args:
-        report: Called with the status; None for nobody.
+        report: Called with the status, if given.
         total: Episodes of the whole run.
         earlier: Episodes of earlier sessions that need not be run again.
         clock: Gives the time in seconds.
@@ -222,15 +212,15 @@ class ProgressMeter:
         self._start = self._shown = clock()
 
     def advanced(self, worker: int, step: int) -> None:
-        """Take note of how many steps a worker's episode has come to."""
+        """Note the number of steps of a worker's running episode."""
         self._in_flight[worker] = step
 
     def abandoned(self, worker: int) -> None:
-        """Take note that a worker's episode will not be finished by it."""
+        """Note that a worker will not finish its episode."""
         self._in_flight.pop(worker, None)
 
     def finished(self, worker: int, record: EpisodeRecord) -> None:
-        """Take note of a record, and report."""
+        """Count a record, and report."""
         self._in_flight.pop(worker, None)
         self._steps += record.steps
         self._finished += record.outcome != "error"
@@ -240,11 +230,7 @@ class ProgressMeter:
         self.show(force=True)
 
     def show(self, *, force: bool = False) -> None:
-        """Report, unless that was done just now.
-
-        Args:
-            force: Report in any case.
-        """
+        """Report, if the last report is half a second ago or ``force`` is set."""
         now = self._clock()
         if self._report is None or not (force or now - self._shown >= _REPORT_EVERY_S):
             return
@@ -252,7 +238,7 @@ class ProgressMeter:
         self._report(self.status())
 
     def status(self) -> EvaluationStatus:
-        """Return how far it is now."""
+        """Return the current status."""
         in_flight = sum(self._in_flight.values())
         rate = (self._steps + in_flight) / max(self._clock() - self._start, 1e-9)
         left = None

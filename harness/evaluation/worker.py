@@ -6,7 +6,7 @@ Non-obvious behaviours:
 - The worker ignores Ctrl-C and SIGHUP, which a terminal sends to the whole group: its parent ends
   it.
 - It ends with its parent, however that ends: at the end of the pipe, or by the kernel's signal.
-- Asked by ``DUMP_SIGNAL``, it writes to its log where it is, also from within a C library.
+- On ``DUMP_SIGNAL`` it writes its stack to its log, also from within a C library.
 """
 
 import errno
@@ -59,21 +59,21 @@ DUMP_SIGNAL = signal.SIGUSR1
 
 _HEARTBEAT_S = 1.0
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of the disk that every further video would meet as well."""
+"""Errors of the disk that every further video would raise as well."""
 _ROOM = "make room or make it writable, then run the same command again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
-    """What a worker needs to know for all its episodes.
+    """Settings of a worker for all its episodes.
 
     Attributes:
         environments: Builds its environments.
         policy: Builds its policy, if that reads the simulator; None where the parent plans.
-        spec: What the policy needs.
+        spec: The policy's spec.
         new_executor: Makes the plan executor of an episode.
-        images: Whether any episode needs pictures.
-        upright: Whether the environments' pictures are upright.
+        images: Whether any episode needs images.
+        upright: Whether the environments' images are upright.
         folder: The run folder.
     """
 
@@ -113,7 +113,7 @@ class _RemotePlanner:
 
 
 class _LocalPlanner:
-    """Asks a privileged policy in this process, and tells the parent that the episode goes on."""
+    """Asks a privileged policy in this process, and sends heartbeats to the parent."""
 
     def __init__(self, policy: PrivilegedPolicy, connection: Connection) -> None:
         self._policy, self._connection = policy, connection
@@ -163,11 +163,11 @@ class _EnvironmentSlot:
 
 
 def run_worker(connection: Connection, setup: WorkerSetup, number: int, parent: int) -> NoReturn:
-    """Be a worker until told to stop; the entry point of its process.
+    """Run episodes until the parent ends it; the entry point of a worker process.
 
     Args:
         connection: To the parent.
-        setup: What to work with.
+        setup: The settings.
         number: Names the log file.
         parent: Process id of the parent.
     """
@@ -229,7 +229,7 @@ def _run(
 ) -> EpisodeRecord:
     subscribers: list[Subscriber] = []
     if job.record:
-        from harness.video import VideoWriter
+        from harness.evaluation.video import VideoWriter
 
         subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
     return run_episode(
@@ -245,10 +245,10 @@ def _run(
 
 
 def _classify(error: Exception, *, asked: bool) -> EpisodeFailed | Fatal:
-    """Tell what would break every episode from what broke this one.
+    """Distinguish errors that would break every episode from those of this one.
 
-    A setting that is wrong shows before the first plan; after it, a ``ConfigError`` is about this
-    episode's actions, such as NaN from the policy.
+    A wrong setting shows before the first plan; after it, a ``ConfigError`` is about this episode's
+    actions, such as NaN from the policy.
     """
     text = " ".join(str(error).split())
     if getattr(error, "errno", None) in _STORAGE:
@@ -269,7 +269,7 @@ def worker_log(folder: Path, number: int) -> Path:
 
 
 class _PatientFile(io.FileIO):
-    """A file; what the disk does not take is lost without complaint."""
+    """A file that drops what the disk does not take."""
 
     def write(self, data: "ReadableBuffer") -> int:
         try:

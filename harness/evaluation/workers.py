@@ -185,7 +185,7 @@ def limit_reading(connection: Connection, seconds: float) -> None:
 def innermost_frame(log: Path, offset: int) -> str:
     """Read the first line of a stack that ``faulthandler`` wrote behind an offset of a log."""
     with contextlib.suppress(OSError):
-        found = _FRAME.search(log.read_bytes()[offset:].decode(errors="replace"))
-        if found:
-            return f"in {found[3]} ({Path(found[1]).name}, line {found[2]})"
+        match = _FRAME.search(log.read_bytes()[offset:].decode(errors="replace"))
+        if match:
+            return f"in {match[3]} ({Path(match[1]).name}, line {match[2]})"
     return ""

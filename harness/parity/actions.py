@@ -1,11 +1,10 @@
 """Are a demonstration's actions LIBERO's own, and do they survive RDT's unified vectors?"""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from harness.parity.inputs import LIBERO_GRIP, Comparison, Inputs, graded
 from policies.rdt.actions.layout import Layout
+from results.formatting import spans
 from tasks.actions import action_now
 from tasks.errors import Status
 from tasks.observation import ACTION_DIM, robot_state_at, stack_robot_states
@@ -64,14 +63,13 @@ def _effect(inputs: Inputs) -> Comparison:
 
 
 def _grip(inputs: Inputs) -> Comparison:
-    found = inputs.grip
-    good = found == LIBERO_GRIP
+    good = inputs.grip == LIBERO_GRIP
     numbers = ", ".join(
         f"{name}: {error * 1e3:.1f} mm" for name, error in inputs.grip_errors.items()
     )
     return Comparison(
         name="gripper command",
-        demo=f"{found} explains the recorded fingers best",
+        demo=f"{inputs.grip} explains the recorded fingers best",
         environment=f"{LIBERO_GRIP}; fingers off by {numbers}",
         status="ok" if good else "failed",
         fix="" if good else f"store it as {LIBERO_GRIP}, in actions and intended_actions",
@@ -105,14 +103,14 @@ def _masks(layout: Layout) -> Comparison:
     fix = ""
     if lost:
         status = "failed"
-        fix = f"slots {_spans(lost)} of an action are masked, so they come out as 0: use 'union'"
+        fix = f"slots {spans(lost)} of an action are masked, so they come out as 0: use 'union'"
     elif (training != acting).any():
         status = "warning"
         fix = "the masks differ, which is right only for checkpoints that were trained so"
     return Comparison(
         name="mask",
-        demo=f"training: slots {_spans(np.flatnonzero(training).tolist())}",
-        environment=f"evaluation: slots {_spans(np.flatnonzero(acting).tolist())}",
+        demo=f"training: slots {spans(np.flatnonzero(training)) or 'none'}",
+        environment=f"evaluation: slots {spans(np.flatnonzero(acting)) or 'none'}",
         status=status,
         fix=fix,
     )
@@ -132,7 +130,7 @@ def _round_trip(inputs: Inputs, layout: Layout) -> Comparison:
             read = layout.decode_actions(layout.encode_actions(demo.actions))
         error = float(np.abs(read - demo.actions)[:, :6].max())
         wrong = int((read[:, 6] != np.sign(demo.actions[:, 6])).sum())
-        found = f"arm at most {error:.1e} apart, gripper another in {wrong} of {demo.steps} steps"
+        detail = f"arm at most {error:.1e} apart, gripper another in {wrong} of {demo.steps} steps"
         good = error <= _EXACT and not wrong
         fix = "" if good else "see the layout's gripper and scales, and the gripper command"
     else:
@@ -140,25 +138,13 @@ def _round_trip(inputs: Inputs, layout: Layout) -> Comparison:
         read = layout.decode_actions(layout.targets(demo.actions, robot), start)
         wrong = int((read[:, 6] != np.sign(demo.actions[:, 6])).sum())
         clipped = float((np.abs(read[:, :6]) >= 1.0).mean())
-        found = f"gripper another in {wrong} of {demo.steps} steps, {clipped:.0%} at the limits"
+        detail = f"gripper another in {wrong} of {demo.steps} steps, {clipped:.0%} at the limits"
         good = not wrong and clipped < 0.5
         fix = "" if good else "see the layout's gripper and response, and the gripper command"
     return Comparison(
         name="actions and back",
         demo=f"{len(layout.action_slots)} slots of {layout.name}",
-        environment=found,
+        environment=detail,
         status="ok" if good else "failed",
         fix=fix,
     )
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    """Write slots such as 0–6, 10."""
-    shown: list[str] = []
-    start = previous = numbers[0] if numbers else 0
-    for number in [*numbers[1:], -1] if numbers else []:
-        if number != previous + 1:
-            shown.append(str(start) if start == previous else f"{start}–{previous}")
-            start = number
-        previous = number
-    return ", ".join(shown) or "none"

@@ -14,9 +14,9 @@ from harness.parity.robot import check_robot
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
-from tasks.demos.file import Convention
 from tasks.demos.folders import find_demo_files, named_suites, named_task
 from tasks.demos.reader import Recording, read_recording
+from tasks.demos.schema import Convention
 from tasks.errors import ConfigError
 from tasks.observation import CAMERAS
 from tasks.protocols import Protocol, get_protocol
@@ -26,7 +26,7 @@ from tasks.suites import Instructions, Task, find_task
 _LEAST_STEPS = 6
 
 Report = Callable[[str], None]
-"""Told what is done next."""
+"""Takes a few words on the next step."""
 
 
 def check_demo(
@@ -37,7 +37,7 @@ def check_demo(
     Args:
         path: The file.
         config: Which demonstration and which evaluation.
-        report: Told what is done next.
+        report: Called before each step.
 
     Raises:
         ConfigError: A file, task or setting is not one, or the demonstration is another task's.
@@ -49,14 +49,14 @@ def check_demo(
         config.protocol, resolution=config.resolution, instructions=config.instructions
     )
     recording = _read(path, config.demo, config.convention, rules.instructions)
-    found = find_task_of(recording, config.suite, config.task)
+    task = find_task_of(recording, config.suite, config.task)
     contract = None if config.checkpoint is None else _contract(config.checkpoint)
     if config.layout is not None or contract is None:
         mapping = get_layout(config.layout or DEFAULT_LAYOUT)
     else:
         mapping = contract.plain_layout
     report("opening the task")
-    simulator = Simulator(found, _at_size_of(recording, rules))
+    simulator = Simulator(task, _at_size_of(recording, rules))
     try:
         report("acting the demonstration out")
         return compare(recording, simulator, rules, mapping, contract)
@@ -75,7 +75,7 @@ def compare(
 
     Args:
         recording: The demonstration.
-        simulator: Of its task, with the resolution of its pictures.
+        simulator: Of its task, with the resolution of its images.
         protocol: The evaluation's.
         layout: Mapping to the unified vector, nothing normalised.
         contract: Of a checkpoint, if there is one; what goes through its layout is compared as it
@@ -85,8 +85,8 @@ def compare(
         ConfigError: The demonstration is another task's.
     """
     inputs = gather_inputs(recording, DryRun(recording, simulator))
-    own = contract is not None and contract.plain_layout.hash == layout.hash
-    mapping = contract.mapping if contract is not None and own else layout
+    same_layout = contract is not None and contract.plain_layout.hash == layout.hash
+    mapping = contract.mapping if contract is not None and same_layout else layout
     rows = [
         *check_task(inputs, simulator.task, protocol),
         *check_images(inputs, protocol),
@@ -137,7 +137,7 @@ def _read(
             f"'{files[0]}' {recording.name} has {recording.demo.steps} steps. Needed: at least "
             f"{_LEAST_STEPS}. Fix: choose another with --demo."
         )
-    shapes = {recording.demo.pictures[camera].shape[1:3] for camera in CAMERAS}
+    shapes = {recording.demo.images[camera].shape[1:3] for camera in CAMERAS}
     if len(shapes) != 1 or len(set(next(iter(shapes)))) != 1:
         raise ConfigError(
             f"'{files[0]}' has pictures of {sorted(shapes)} pixels. Needed: squares of one size, "
@@ -147,8 +147,8 @@ def _read(
 
 
 def _at_size_of(recording: Recording, protocol: Protocol) -> Protocol:
-    side = recording.demo.pictures[CAMERAS[0]].shape[1]
-    return dataclasses.replace(protocol, resolution=side)
+    resolution = recording.demo.images[CAMERAS[0]].shape[1]
+    return dataclasses.replace(protocol, resolution=resolution)
 
 
 def _contract(checkpoint: str) -> Contract:

@@ -1,4 +1,4 @@
-"""What ``libero-bench parity`` compares."""
+"""Settings of ``libero-bench parity``."""
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class ParityConfig:
     """openvla, openpi, lerobot or libero: the evaluation's."""
 
     resolution: int | None = None
-    """Pixels of the evaluation's pictures, if other than the protocol's."""
+    """Pixels of the evaluation's images, if other than the protocol's."""
 
     instructions: Instructions | None = None
     """What policies are told in training and evaluation: name or bddl, as eval has it."""

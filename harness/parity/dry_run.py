@@ -23,7 +23,7 @@ class DryRun:
 
     Args:
         recording: The demonstration.
-        simulator: Of the task it demonstrates, with the resolution of its pictures; it is reset.
+        simulator: Of the task it demonstrates, with the resolution of its images; it is reset.
 
     Attributes:
         moved: How far a fixture stands at most from where it stands in the evaluation's first
@@ -64,7 +64,7 @@ class DryRun:
         Args:
             row: From 1.
             actions: (T, 7), the demonstration's.
-            cameras: Cameras whose pictures are wanted.
+            cameras: Cameras whose images are wanted.
         """
         self.enter(row - 1, actions)
         return self._simulator.step(actions[row - 1], cameras=cameras)

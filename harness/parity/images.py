@@ -1,4 +1,4 @@
-"""Are a demonstration's pictures those of the environment: which camera, which way up, when?"""
+"""Are a demonstration's images those of the environment: which camera, which way up, when?"""
 
 from collections.abc import Callable, Iterable
 
@@ -14,7 +14,7 @@ TURNS: dict[str, Callable[[Image], Image]] = {
     "flipped vertically": lambda picture: picture[::-1],
     "flipped horizontally": lambda picture: picture[:, ::-1],
 }
-"""Ways in which a picture may differ from the environment's; each undoes itself."""
+"""Ways in which an image may differ from the environment's; each undoes itself."""
 
 SLICES = {
     "rotated by 180°": "pictures[:, ::-1, ::-1]",
@@ -28,38 +28,38 @@ _FINE, _BEARABLE = 3.0, 20.0
 _CLEARLY = 0.8
 
 Differences = dict[str, float]
-"""Mean absolute difference from the environment's picture by turn, of 255."""
+"""Mean absolute difference from the environment's image by turn, of 255."""
 
 
 def image_difference(one: Image, other: Image) -> float:
-    """Return the mean absolute difference of two pictures, of 255."""
+    """Return the mean absolute difference of two images, of 255."""
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
 def check_images(inputs: Inputs, protocol: Protocol) -> list[Comparison]:
-    """Compare size, cameras, orientation, colours and time of the pictures."""
-    pictures = inputs.recording.demo.pictures
+    """Compare size, cameras, orientation, colours and time of the images."""
+    pictures = inputs.recording.demo.images
     sizes = {camera: pictures[camera].shape[1:3] for camera in CAMERAS}
     rows = [_resolution(sizes, protocol)]
     matches = {
         camera: {other: _turned(inputs, camera, other) for other in CAMERAS} for camera in CAMERAS
     }
-    shown = {
-        camera: min(CAMERAS, key=lambda other: min(found[other].values()))
-        for camera, found in matches.items()
+    matched = {
+        camera: min(CAMERAS, key=lambda other: min(differences[other].values()))
+        for camera, differences in matches.items()
     }
-    rows.append(_cameras(shown, matches))
+    rows.append(_cameras(matched, matches))
     turns: dict[str, str] = {}
-    for camera, other in shown.items():
-        found = matches[camera][other]
-        turns[camera] = min(found, key=lambda turn: found[turn])
-        rows.append(_orientation(inputs, camera, other, turns[camera], found, protocol))
-    rows.append(_time(inputs, shown, turns))
+    for camera, other in matched.items():
+        by_turn = matches[camera][other]
+        turns[camera] = min(by_turn, key=lambda turn: by_turn[turn])
+        rows.append(_orientation(inputs, camera, other, turns[camera], by_turn, protocol))
+    rows.append(_time(inputs, matched, turns))
     return rows
 
 
 def _pairs(inputs: Inputs, camera: str, other: str) -> Iterable[tuple[Image, Image]]:
-    pictures = inputs.recording.demo.pictures[camera]
+    pictures = inputs.recording.demo.images[camera]
     for row, seen in zip(inputs.rows, inputs.seen, strict=True):
         yield pictures[row], seen[other]  # type: ignore[literal-required]
 
@@ -74,27 +74,27 @@ def _turned(inputs: Inputs, camera: str, other: str) -> Differences:
 
 
 def _resolution(sizes: dict[str, tuple[int, ...]], protocol: Protocol) -> Comparison:
-    shown = ", ".join(sorted({f"{height}×{width}" for height, width in sizes.values()}))
-    side = next(iter(sizes.values()))[0]
-    same = protocol.resolution == side
+    listed = ", ".join(sorted({f"{height}×{width}" for height, width in sizes.values()}))
+    pixels = next(iter(sizes.values()))[0]
+    same = protocol.resolution == pixels
     return Comparison(
         name="picture size",
-        demo=f"{shown} pixels",
+        demo=f"{listed} pixels",
         environment=f"{protocol.resolution}×{protocol.resolution} pixels ({protocol.name})",
         status="ok" if same else "warning",
-        fix="" if same else f"evaluate with --resolution {side}, or train on demos of that size",
+        fix="" if same else f"evaluate with --resolution {pixels}, or train on demos of that size",
     )
 
 
-def _cameras(shown: dict[str, str], matches: dict[str, dict[str, Differences]]) -> Comparison:
-    wrong = [camera for camera in CAMERAS if shown[camera] != camera]
-    words = ", ".join(f"{camera} shows {shown[camera]}" for camera in wrong)
+def _cameras(matched: dict[str, str], matches: dict[str, dict[str, Differences]]) -> Comparison:
+    wrong = [camera for camera in CAMERAS if matched[camera] != camera]
+    exchanged = ", ".join(f"{camera} shows {matched[camera]}" for camera in wrong)
     numbers = ", ".join(
         f"{camera} {min(matches[camera][camera].values()):.1f}" for camera in CAMERAS
     )
     return Comparison(
         name="cameras",
-        demo=words or f"each shows its own ({', '.join(CAMERAS)})",
+        demo=exchanged or f"each shows its own ({', '.join(CAMERAS)})",
         environment=", ".join(CAMERAS) + ("" if not wrong else f"; own pictures differ: {numbers}"),
         status="failed" if wrong else "ok",
         fix="exchange obs/agentview_rgb and obs/eye_in_hand_rgb in the file" if wrong else "",
@@ -106,11 +106,11 @@ def _orientation(
     camera: str,
     other: str,
     turn: str,
-    found: Differences,
+    by_turn: Differences,
     protocol: Protocol,
 ) -> Comparison:
-    best = found[turn]
-    others = ", ".join(f"{name} {value:.1f}" for name, value in found.items() if name != turn)
+    best = by_turn[turn]
+    others = ", ".join(f"{name} {value:.1f}" for name, value in by_turn.items() if name != turn)
     swapped = np.mean(
         [image_difference(TURNS[turn](a)[..., ::-1], b) for a, b in _pairs(inputs, camera, other)]
     )
@@ -144,15 +144,15 @@ def _turning(turn: str, protocol: Protocol) -> str:
     )
 
 
-def _time(inputs: Inputs, shown: dict[str, str], turns: dict[str, str]) -> Comparison:
-    """Compare pictures of a fast motion with those a control step earlier and later."""
-    found = [
-        float(np.mean([_moving_apart(inputs, seen, camera, shown, turns) for camera in CAMERAS]))
+def _time(inputs: Inputs, matched: dict[str, str], turns: dict[str, str]) -> Comparison:
+    """Compare images of a fast motion with those a control step earlier and later."""
+    differences = [
+        float(np.mean([_moving_apart(inputs, seen, camera, matched, turns) for camera in CAMERAS]))
         for seen in inputs.around
     ]
-    step = int(np.argmin(found)) - 1
-    late = step != 0 and found[step + 1] < _CLEARLY * found[1]
-    before, then, after = found
+    step = int(np.argmin(differences)) - 1
+    late = step != 0 and differences[step + 1] < _CLEARLY * differences[1]
+    before, then, after = differences
     return Comparison(
         name="pictures in time",
         demo=f"row {inputs.moving} shows row {inputs.moving + step}" if late else "in step",
@@ -166,11 +166,11 @@ def _moving_apart(
     inputs: Inputs,
     seen: Observation,
     camera: str,
-    shown: dict[str, str],
+    matched: dict[str, str],
     turns: dict[str, str],
 ) -> float:
-    picture = inputs.recording.demo.pictures[camera][inputs.moving]
-    return image_difference(TURNS[turns[camera]](picture), seen[shown[camera]])  # type: ignore[literal-required]
+    picture = inputs.recording.demo.images[camera][inputs.moving]
+    return image_difference(TURNS[turns[camera]](picture), seen[matched[camera]])  # type: ignore[literal-required]
 
 
 def _listed(rows: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""What every comparison looks at, and the form of what it finds."""
+"""The common inputs of all comparisons, and the form of their findings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ GRIPS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "0 open, 1 close": lambda grip: 2 * grip - 1,
     "1 open, 0 close": lambda grip: 1 - 2 * grip,
 }
-"""What a gripper's command may mean, and LIBERO's command for it."""
+"""Conventions of a gripper's command, and LIBERO's command for each."""
 
 _ROWS = 5
 _EFFECT_ROWS = 8
@@ -105,7 +105,7 @@ def gather_inputs(recording: Recording, dry_run: DryRun) -> Inputs:
 
     Args:
         recording: The demonstration.
-        dry_run: The environment for it, with pictures.
+        dry_run: The environment for it, with images.
     """
     demo = recording.demo
     row_shift = find_shift(demo.joint_pos, dry_run.joints)
@@ -169,8 +169,8 @@ def _grip_errors(dry_run: DryRun, actions: FloatArray) -> dict[str, float]:
     errors = {}
     for name in names[2:] if unsigned else names[:2]:
         meant = np.column_stack([actions[:, :6], GRIPS[name](grips)])
-        found = [_fingers_off(dry_run, meant, start) for start in sorted(starts)]
-        errors[name] = float(np.mean(found))
+        offsets = [_fingers_off(dry_run, meant, start) for start in sorted(starts)]
+        errors[name] = float(np.mean(offsets))
     return errors
 
 

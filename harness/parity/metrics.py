@@ -35,7 +35,7 @@ def check_contract(
     contract: Contract, inputs: Inputs, task: Task, protocol: Protocol, layout: Layout
 ) -> list[Comparison]:
     """Compare what a checkpoint needs with the demonstration and the evaluation."""
-    side = next(iter(inputs.recording.demo.pictures.values())).shape[1]
+    pixels = next(iter(inputs.recording.demo.images.values())).shape[1]
     size = "any" if contract.render_size == ANY_SIZE else f"{contract.render_size} pixels"
     fits = contract.render_size in (ANY_SIZE, protocol.resolution)
     rows = [
@@ -49,7 +49,7 @@ def check_contract(
         ),
         Comparison(
             name="checkpoint: picture size",
-            demo=f"{size}; this demo has {side}",
+            demo=f"{size}; this demo has {pixels}",
             environment=f"{protocol.resolution} pixels",
             status="ok" if fits else "failed",
             fix="" if fits else f"evaluate with --resolution {contract.render_size}",
@@ -92,19 +92,19 @@ def check_instruction(recording: Recording, task: Task, protocol: Protocol) -> C
 def check_sentence(contract: Contract, task: Task, protocol: Protocol) -> Comparison:
     """Compare the sentences of a checkpoint's training with the one that an evaluation says."""
     known = trained_sentences(contract.demos)
-    found = compare_wording(known, [task], protocol.instructions)
+    wording = compare_wording(known, [task], protocol.instructions)
     fix = ""
-    if found.misworded:
+    if wording.misworded:
         fix = f"evaluate with --instructions {other_instructions(protocol.instructions)}"
     elif not known:
         fix = "the checkpoint does not say what it was trained on"
-    elif found.unknown:
+    elif wording.unknown:
         fix = "a policy may not know what to do with words that it was not trained on"
     return Comparison(
         name="checkpoint: instruction",
         demo="; ".join(sorted(known)[:3]) + ("; …" if len(known) > 3 else "") or "not recorded",
         environment=protocol.instruction_of(task),
-        status="failed" if found.misworded else "warning" if found.unknown else "ok",
+        status="failed" if wording.misworded else "warning" if wording.unknown else "ok",
         fix=fix,
     )
 

@@ -24,7 +24,7 @@ def check_robot(inputs: Inputs) -> list[Comparison]:
     return [*rows, *([] if turned is None else [turned]), _fingers(inputs)]
 
 
-def _shown(inputs: Inputs, name: str) -> FloatArray:
+def _simulated(inputs: Inputs, name: str) -> FloatArray:
     return np.stack([seen[name] for seen in inputs.seen])  # type: ignore[literal-required]
 
 
@@ -32,16 +32,16 @@ def _timing(inputs: Inputs) -> Comparison:
     recording, row_shift = inputs.recording, inputs.row_shift
     before = recording.timing.convention == "before_action"
     status: Status = "ok"
-    found, fix = "each row shows the state before its action", ""
+    detail, fix = "each row shows the state before its action", ""
     if not row_shift.certain:
-        status, found = "warning", "states do not tell: the arm hardly moves"
+        status, detail = "warning", "states do not tell: the arm hardly moves"
         fix = "choose another demonstration with --demo"
     elif row_shift.error > _UNRELATED:
-        status, found = "warning", f"joints are {row_shift.error:.2f} rad from every near state"
+        status, detail = "warning", f"joints are {row_shift.error:.2f} rad from every near state"
         fix = "see joint positions"
     elif row_shift.shift:
         status = "failed"
-        found = f"row t shows the state of row t{row_shift.shift:+d}"
+        detail = f"row t shows the state of row t{row_shift.shift:+d}"
         other = "after_action" if row_shift.shift > 0 else "before_action"
         fix = "shift the observations against states and actions"
         if row_shift.shift == (1 if before else -1):
@@ -51,7 +51,7 @@ def _timing(inputs: Inputs) -> Comparison:
             )
     return Comparison(
         name="observation time",
-        demo=f"{recording.timing}; {found}",
+        demo=f"{recording.timing}; {detail}",
         environment="shown before the action",
         status=status,
         fix=fix,
@@ -60,7 +60,7 @@ def _timing(inputs: Inputs) -> Comparison:
 
 def _joints(inputs: Inputs) -> Comparison:
     demo = inputs.recording.demo.joint_pos[list(inputs.rows)]
-    error = np.abs(demo - _shown(inputs, "joint_pos"))
+    error = np.abs(demo - _simulated(inputs, "joint_pos"))
     status = graded(float(error.max()), *_JOINTS)
     fix = ""
     if status != "ok":
@@ -78,14 +78,14 @@ def _joints(inputs: Inputs) -> Comparison:
 
 def _position(inputs: Inputs) -> Comparison:
     demo = inputs.recording.demo.ee_pos[list(inputs.rows)]
-    offsets = demo - _shown(inputs, "ee_pos")
+    offsets = demo - _simulated(inputs, "ee_pos")
     error, mean = float(np.abs(offsets).max()), offsets.mean(0)
     status, fix = graded(error, *_METRES), ""
     if status != "ok":
         fix = "store robot_states[2:5] in metres, world frame"
         if np.abs(offsets - mean).max() < 0.2 * error:
-            shown = ", ".join(f"{value:+.3f}" for value in mean)
-            fix = f"they are off by a constant ({shown}) m, another frame: {fix}"
+            offset = ", ".join(f"{value:+.3f}" for value in mean)
+            fix = f"they are off by a constant ({offset}) m, another frame: {fix}"
     return Comparison(
         name="hand position",
         demo=f"at most {error * 1e3:.2g} mm apart",
@@ -97,14 +97,14 @@ def _position(inputs: Inputs) -> Comparison:
 
 def _rotation(inputs: Inputs) -> Comparison:
     demo = inputs.recording.demo.ee_quat[list(inputs.rows)]
-    shown = _shown(inputs, "ee_quat")
-    error = _angle(quat_to_matrix(demo), quat_to_matrix(shown))
+    simulated = _simulated(inputs, "ee_quat")
+    error = _angle(quat_to_matrix(demo), quat_to_matrix(simulated))
     status, fix = graded(error, *_RADIANS), ""
-    found = f"at most {error:.1e} rad apart"
-    negated = int((np.sum(demo * shown, axis=1) < 0).sum())
+    detail = f"at most {error:.1e} rad apart"
+    negated = int((np.sum(demo * simulated, axis=1) < 0).sum())
     if status == "ok" and negated:
         status = "warning"
-        found += f", with the other sign in {negated} of {len(demo)} rows"
+        detail += f", with the other sign in {negated} of {len(demo)} rows"
         fix = (
             "negate robot_states[5:9] there: this project's layouts do not mind the sign, but code "
             "that takes raw quaternions or axis times angle does (they differ by a whole turn)"
@@ -114,11 +114,11 @@ def _rotation(inputs: Inputs) -> Comparison:
             ("w x y z", wxyz_to_xyzw(demo)),
             ("the inverse rotation", demo * [-1, -1, -1, 1]),
         ):
-            if _angle(quat_to_matrix(other), quat_to_matrix(shown)) < _RADIANS[1]:
-                found, fix = f"{found}; it is {name}", "store x y z w of the hand in the world"
+            if _angle(quat_to_matrix(other), quat_to_matrix(simulated)) < _RADIANS[1]:
+                detail, fix = f"{detail}; it is {name}", "store x y z w of the hand in the world"
     return Comparison(
         name="hand quaternion",
-        demo=found,
+        demo=detail,
         environment="x y z w, sign as mujoco gives it",
         status=status,
         fix=fix,
@@ -129,7 +129,7 @@ def _axis_angle(inputs: Inputs) -> Comparison | None:
     stored = inputs.recording.axis_angle
     if stored is None:
         return None
-    demo, quats = stored[list(inputs.rows)], _shown(inputs, "ee_quat")
+    demo, quats = stored[list(inputs.rows)], _simulated(inputs, "ee_quat")
     forms = {
         "angle in [0, π]": quat_to_axisangle(quats),
         "angle in [0, 2π], by the quaternion's sign": _signed_axis_angle(quats),
@@ -155,8 +155,8 @@ def _axis_angle(inputs: Inputs) -> Comparison | None:
 
 def _fingers(inputs: Inputs) -> Comparison:
     demo = inputs.recording.demo.gripper_qpos[list(inputs.rows)]
-    shown = _shown(inputs, "gripper_qpos")
-    error = float(np.abs(demo - shown).max())
+    simulated = _simulated(inputs, "gripper_qpos")
+    error = float(np.abs(demo - simulated).max())
     status, fix = graded(error, *_FINGERS), ""
     if status != "ok":
         fix = "store both fingers in metres, (0.04, −0.04) when open"
@@ -165,7 +165,7 @@ def _fingers(inputs: Inputs) -> Comparison:
             ("they are in the other order", demo[:, ::-1]),
             ("their signs are missing", demo * [1, -1]),
         ):
-            if float(np.abs(other - shown).max()) <= _FINGERS[1]:
+            if float(np.abs(other - simulated).max()) <= _FINGERS[1]:
                 status, fix = "failed", f"{name}: {fix}"
                 break
     return Comparison(

@@ -1,4 +1,4 @@
-"""What would stop a recipe after hours of work, found before its first stage."""
+"""Checks before the first stage of a recipe, so that no mistake stops it after hours of work."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.plan import resolve_workload
+from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import RecipeRun
 from policies.executor import check_exec_horizon
 from policies.rdt.actions.layout_file import get_layout
@@ -20,8 +20,9 @@ from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
 from policies.rdt.checkpoint.storage import load_contract
 from policies.rdt.model.presets import get_preset
 from policies.registry import PolicyConfig
-from tasks.demos.file import PICTURES, open_demo_file
+from tasks.demos.file import open_demo_file
 from tasks.demos.folders import find_all_demo_files
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.errors import ConfigError, HarnessError, first_mistake
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
@@ -37,11 +38,11 @@ _QUICKLY_BUILT = ("random", "noop", "expert")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """What is known of a policy before it is trained.
+    """Facts about a policy before it is trained.
 
     Attributes:
         horizon: Steps in a plan.
-        render_size: Height and width of its pictures, pixels; None if any.
+        render_size: Height and width of its images, pixels; None if any.
     """
 
     horizon: int
@@ -112,7 +113,7 @@ def _foresee(config: TrainingConfig, collection: CollectionConfig | None) -> For
 
 
 def _render_size(config: TrainingConfig, collection: CollectionConfig | None) -> int:
-    """Return the size of the demonstrations' pictures, and check that there are enough of them."""
+    """Return the size of the demonstrations' images, and check that there are enough of them."""
     if collection is not None:
         choose_demos(Path("each task"), collection.demos, config, held_out=False)
         return collection.resolution
@@ -121,9 +122,9 @@ def _render_size(config: TrainingConfig, collection: CollectionConfig | None) ->
         with open_demo_file(path) as file:
             names = file.demos()
             choose_demos(path, len(names), config, held_out=False)
-            for name in PICTURES.values():
+            for name in IMAGE_DATASETS.values():
                 if file.has(place := f"data/{names[0]}/obs/{name}"):
-                    sizes.add(file.pictures(place).shape[1])
+                    sizes.add(file.images(place).shape[1])
     if len(sizes) != 1:
         raise ConfigError(
             f"The demos have pictures of {sorted(sizes)} pixels. Fix: train on files of one size."

@@ -21,7 +21,7 @@ from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
 from policies.fusion import Fusion, parse_fusion
 from policies.registry import PolicyConfig
-from results.folder import is_free
+from results.resumption import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings
@@ -64,12 +64,12 @@ class RecipeStage:
     minutes: float | None = Field(default=None, ge=0)
     """About how long it takes on two cores."""
     note: str = ""
-    """What else the user should know before it starts."""
+    """A remark for the user before it starts."""
 
 
 @settings
 class Recipe:
-    """What ``libero-bench run`` does."""
+    """The recipe of ``libero-bench run``."""
 
     title: str
     """Heading of the page."""
@@ -85,7 +85,7 @@ class Recipe:
     evaluate: RecipeStage
     """Settings of all evaluations."""
     entries: tuple[RecipeEntry, ...]
-    """What to evaluate."""
+    """Policies to evaluate."""
 
 
 def load_recipe(name: str) -> Recipe:

@@ -2,8 +2,8 @@
 
 from itertools import groupby
 
-from harness.commands.results import print_leaderboard
 from harness.display import console
+from harness.leaderboard import print_leaderboard
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun, RecipeStage
@@ -33,11 +33,12 @@ def run_recipe(run: RecipeRun, *, json: bool = False) -> int:
     check_recipe(run)
     with sole_writer(run.out):
         run.claim()
-        _run_stages(run)
+        run_stages(run)
         return _show(run, json=json)
 
 
-def _run_stages(run: RecipeRun) -> None:
+def run_stages(run: RecipeRun) -> None:
+    """Run the stages that are not finished; see ``run_recipe``."""
     require_rendering()
     total = sum(part is not None for part in (run.collection, run.training)) + 1
     number = 0

@@ -15,20 +15,20 @@ from tasks.observation import FloatArray
 _SLIDE = 2
 _TESTS = {"open": "is_open", "close": "is_close", "turnon": "turn_on", "turnoff": "turn_off"}
 _SURPLUS = {True: 0.2, False: 0.02}
-"""How far past the threshold to go at most: rad for hinges, metres for slides."""
+"""Largest distance past the threshold, of hinges (True, rad) and slides (False, metres)."""
 
 
 @dataclass(frozen=True)
 class Articulation:
-    """A part on one joint and the value that joint must reach.
+    """A part on one joint, and the value that the joint must reach.
 
     Attributes:
         joint: Joint id.
-        bodies: (B,) ids of the bodies that move.
-        hinge: Whether it turns (values in rad) or slides (metres).
-        axis: (3,) unit vector of the joint, world frame.
-        anchor: (3,) a point on a hinge's axis, metres.
-        sign: Sign of the change that the joint must make.
+        bodies: (B,) ids of the moving bodies.
+        hinge: Whether the joint turns (values in rad) or slides (metres).
+        axis: (3,) unit vector of the joint.
+        anchor: (3,) a point on a hinge's axis.
+        sign: Sign of the change from the present value to the target.
         target: Joint value to reach.
     """
 
@@ -45,7 +45,7 @@ class Articulation:
         return float(scene.data.qpos[int(scene.model.jnt_qposadr[self.joint])])
 
     def remaining(self, scene: Scene) -> float:
-        """Give the change still to make, metres or rad; negative once past the target."""
+        """Give the remaining change, metres or rad; negative once past the target."""
         return self.sign * (self.target - self.value(scene))
 
     def direction(self, point: FloatArray) -> FloatArray:
@@ -56,10 +56,10 @@ class Articulation:
         return np.asarray(tangent / (np.linalg.norm(tangent) + 1e-12))
 
     def pose_after(self, pose: Pose, change: float) -> Pose:
-        """Give where a pose that is fixed to the part ends when the joint moves to its target.
+        """Move a pose with the part.
 
         Args:
-            pose: The pose now, world frame.
+            pose: The pose now.
             change: Progress of the joint, metres or rad; positive towards the target.
         """
         if not self.hinge:
@@ -76,8 +76,8 @@ def find_articulation(
     Args:
         scene: The scene.
         predicate: ``open``, ``close``, ``turnon`` or ``turnoff``.
-        name: BDDL name of a fixture or of one of its regions.
-        supported: Predicates that the error names.
+        name: A fixture or one of its regions.
+        supported: Predicates that the error lists.
 
     Raises:
         UnsupportedGoalError: Not exactly one joint belongs to the name.
@@ -87,13 +87,13 @@ def find_articulation(
     joints = list(getattr(owner if site is None else site, "joints", None) or [])
     test = getattr(owner, _TESTS[predicate], None)
     if len(joints) != 1 or test is None:
-        raise UnsupportedGoalError([predicate, name], supported, "only parts on one joint")
+        raise UnsupportedGoalError.of([predicate, name], supported, "only parts on one joint")
     joint = int(scene.model.joint(joints[0]).id)
     now = float(scene.data.qpos[int(scene.model.jnt_qposadr[joint])])
     low, high = (float(v) for v in scene.model.jnt_range[joint])
     hinge = int(scene.model.jnt_type[joint]) != _SLIDE
     target = target_value(test, now, (low, high), _SURPLUS[hinge])
-    test(now)  # stoves remember the value they were asked about last
+    test(now)  # stoves remember the last value that was tested
     return Articulation(
         joint=joint,
         bodies=scene.subtree(int(scene.model.jnt_bodyid[joint])),
@@ -108,13 +108,13 @@ def find_articulation(
 def target_value(
     test: Callable[[float], Any], now: float, limits: tuple[float, float], surplus: float
 ) -> float:
-    """Find the joint value to go to: a little past where a test becomes true.
+    """Find the joint value to go to: a little past the threshold of a test.
 
     Args:
         test: Tells whether a joint value fulfils the goal.
         now: The present value.
         limits: Lowest and highest value.
-        surplus: Largest distance past the threshold, at most half of the rest of the joint's range.
+        surplus: Largest distance past the threshold; at most half of the range beyond it is used.
 
     Raises:
         ValueError: No value fulfils the test.

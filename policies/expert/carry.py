@@ -1,6 +1,6 @@
 """Carrying an object to its destination and putting it down there."""
 
-from policies.expert.context import UP, SkillContext, Subgoal, travel
+from policies.expert.context import SkillContext, Subgoal, travel
 from policies.expert.grasp import find_grasp, grasp_object
 from policies.expert.grasp_candidates import GraspPreferences
 from policies.expert.insertion import insert, is_covered
@@ -17,6 +17,7 @@ from policies.expert.placement import (
     resting_pose,
     share_region,
 )
+from policies.expert.pose import UP
 from policies.expert.slide import drag, draggable, is_leaning, nudge
 from policies.interface import PlanningError
 
@@ -57,14 +58,7 @@ def place_object(context: SkillContext, subgoal: Subgoal) -> Actions:
 def transfer(
     context: SkillContext, name: str, destination: Destination, *, tilted: bool
 ) -> Actions:
-    """Grasp an object, carry it over its destination and put it down.
-
-    Args:
-        context: The episode.
-        name: BDDL name of the object.
-        destination: Where its origin goes.
-        tilted: Whether a tilted hand may grasp it where a vertical one cannot.
-    """
+    """Grasp an object, with a tilted hand if allowed, and put it down at its destination."""
     scene, kinematics = context.scene, context.kinematics
     preferences = GraspPreferences(
         home=context.home, drop=destination.target, base=context.base, tilted=tilted
@@ -89,7 +83,7 @@ def put_down(context: SkillContext, name: str, destination: Destination) -> Acti
     if not context.holding(name):
         context.failed_grasp = True
         return
-    # The object may have moved between the fingers, so the release is computed again.
+    # Computed again: the object may have moved between the fingers.
     release = find_release(scene, name, placement).pose
     yield from arm.move([release], tolerance=0.005, noisy=False)
     arm.gripper = OPEN
@@ -101,16 +95,13 @@ def put_down(context: SkillContext, name: str, destination: Destination) -> Acti
     hand = scene.hand_pose()
     top = float(scene.object_boxes(name).bounds()[1][2])
     length = max(_RETREAT, top - float(hand.position[2]) + _CLEAR_OF_TOP)
-    back = hand.shifted(-length * hand.rotation[:, 2])
-    yield from arm.move([back], tolerance=0.03, noisy=False)
+    yield from arm.move([hand.drawn_back(length)], tolerance=0.03, noisy=False)
 
 
 def _adjusted_pose(context: SkillContext, name: str, destination: Destination) -> ObjectPose | None:
-    """Find another pose for an object that would not stay where it is put down by default.
+    """Find another pose, upright or tilted, for an object that would not stay in the default one.
 
-    Returns:
-        A turned or shifted upright pose, or a tilted one; None where the default pose works, or
-        nothing better was found.
+    None if the default pose works, or no better one was found.
     """
     scene, kinematics = context.scene, context.kinematics
     sloping = bool(destination.region) and is_sloped(scene, destination.region)

@@ -1,28 +1,22 @@
-"""The context that skills share during one episode, and the two motions that most of them use."""
+"""The context that skills share during one episode, and two motions that most of them use."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from policies.expert.geometry import OrientedBoxes
+from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import Actions, Arm, plan_path
 from policies.expert.pose import Pose
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.scene import Scene
 from tasks.observation import FloatArray
-
-UP = np.array([0.0, 0.0, 1.0])
 
 _SLIPPED = 0.06
 
 
 @dataclass(frozen=True)
 class Subgoal:
-    """One goal of the task.
-
-    Attributes:
-        predicate: Lower-case BDDL predicate, such as ``close``.
-        arguments: Names of objects or regions.
-    """
+    """One goal of the task: a lower-case BDDL predicate of objects or regions."""
 
     predicate: str
     arguments: tuple[str, ...]
@@ -38,15 +32,11 @@ class SkillContext:
     """The episode that a skill works in.
 
     Attributes:
-        scene: The live scene.
-        arm: Turns poses into actions.
-        kinematics: Inverse kinematics of the arm.
-        home: (3, 3) orientation of the hand at the start, turned upright; world frame.
-        base: (3,) position of the robot's base, metres, world frame.
+        home: Orientation of the hand at the start, turned upright.
         supported: Predicates that have a skill, for error messages.
         failed_grasp: Whether a grasp had to be repeated.
-        grasp_offset: (3,) origin of the object in the hand's frame when the fingers closed, metres;
-            None while nothing is held.
+        grasp_offset: (3,) origin of the object in the hand's frame when the fingers closed; None
+            while nothing is held.
     """
 
     scene: Scene
@@ -59,16 +49,16 @@ class SkillContext:
     grasp_offset: FloatArray | None = None
 
     def holding(self, name: str) -> bool:
-        """Tell whether an object is about where it was in the hand when the fingers closed.
+        """Tell whether an object has not slipped since the fingers closed.
 
-        An object may tilt between the fingers, which moves its origin by centimetres.
+        It may tilt between the fingers, which moves its origin by centimetres.
         """
         if self.grasp_offset is None or self.scene.touching_fingers(name) == 0:
             return False
         return float(np.linalg.norm(self.in_hand(name) - self.grasp_offset)) < _SLIPPED
 
     def in_hand(self, name: str) -> FloatArray:
-        """Give an object's origin in the hand's frame, (3,) metres."""
+        """Give an object's origin in the hand's frame, (3,)."""
         hand = self.scene.hand_pose()
         return np.asarray(hand.rotation.T @ (self.scene.position(name) - hand.position))
 
@@ -91,10 +81,10 @@ def travel(
 
     Args:
         context: The episode.
-        goal: Pose of the grip site.
-        carried: Boxes of the held object in the grip site's frame.
-        held: BDDL name of the held object.
-        pass_by: Whether 15 mm from the goal is near enough, instead of 4 mm.
+        goal: Pose of the hand.
+        carried: Boxes of the held object in the hand's frame.
+        held: Name of the held object.
+        pass_by: Whether to come within 15 mm of the goal instead of 4 mm.
 
     Raises:
         PlanningError: No clear path was found.

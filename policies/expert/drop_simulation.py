@@ -5,7 +5,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from policies.expert.pose import Pose
+from policies.expert.pose import UP, Pose
 from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
@@ -15,22 +15,16 @@ MAX_LEAN = 0.15
 _SECONDS = 1.2
 _STILL = 0.05
 _CALM = 0.002
-_UP = np.array([0.0, 0.0, 1.0])
 _OFFSETS = 0.004 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
 
 
 class DropSimulation:
     """Drops objects in a copy of the simulator's data; the live data is only read.
 
-    The robot stays where it is now, so an object must not be dropped inside it.
+    The robot does not move, so an object must not be dropped inside it.
     """
 
     def __init__(self, scene: Scene) -> None:
-        """Prepare a scratch copy.
-
-        Args:
-            scene: The scene.
-        """
         self._scene = scene
         self._model: Any = scene.model
         self._scratch: Any = mujoco.MjData(scene.model)
@@ -43,12 +37,12 @@ class DropSimulation:
         self._robot_dofs = self._model.jnt_dofadr[robot]
 
     def rest(self, name: str, position: FloatArray, rotation: FloatArray) -> Pose | None:
-        """Find where an object comes to rest when it is let go.
+        """Find the pose in which an object comes to rest.
 
         Args:
-            name: BDDL name of the object.
-            position: (3,) of its origin when it is let go, metres, world frame.
-            rotation: (3, 3) of its body then.
+            name: The object.
+            position: (3,) of its origin when it is let go.
+            rotation: Its orientation then.
 
         Returns:
             Pose of its body after about a second; None if it still moves.
@@ -84,18 +78,12 @@ class DropSimulation:
         *,
         upright: bool = False,
     ) -> bool:
-        """Tell whether an object ends in a region, also if it is let go 4 mm beside.
+        """Tell whether an object ends ``on`` or ``in`` a region, also if let go 4 mm aside.
 
-        Args:
-            name: BDDL name of the object.
-            position: (3,) of its origin when it is let go, metres, world frame.
-            rotation: (3, 3) of its body then.
-            predicate: ``on`` or ``in``.
-            region: BDDL name of the region.
-            upright: Whether it must end standing: an object that leans on the front of a drawer
-                keeps it from being shut.
+        Arguments as for ``rest``. With ``upright`` it must end standing: an object that leans on
+        the front of a drawer keeps it from being shut.
         """
-        up = rotation.T @ _UP
+        up = rotation.T @ UP
         for offset in _OFFSETS:
             rest = self.rest(name, position + offset, rotation)
             if rest is None or not self._scene.fits(predicate, region, rest.position):

@@ -1,6 +1,6 @@
-"""Oriented boxes: overlap, surface points and heights. NumPy alone, no simulator.
+"""Oriented boxes: overlap, surface points and heights.
 
-Nearly all collision shapes of LIBERO are boxes; the others are replaced by boxes around them.
+Nearly all collision shapes of LIBERO are boxes; the others are replaced by their bounding boxes.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ class OrientedBoxes:
     """Oriented boxes in one frame.
 
     Attributes:
-        center: (N, 3) metres.
+        center: (N, 3).
         axes: (N, 3, 3) rotation matrices; a column is a box axis.
-        half: (N, 3) half extents along the axes, metres.
+        half: (N, 3) half extents along the axes.
     """
 
     center: FloatArray
@@ -47,51 +47,38 @@ class OrientedBoxes:
         )
 
     def moved(self, rotation: FloatArray, position: FloatArray) -> "OrientedBoxes":
-        """Carry the boxes from a frame to the one it lies in.
-
-        Args:
-            rotation: (3, 3) orientation of the boxes' frame.
-            position: (3,) its origin, metres.
-        """
+        """Transform the boxes from a frame with this orientation and origin to the outer frame."""
         return OrientedBoxes(self.center @ rotation.T + position, rotation @ self.axes, self.half)
 
     def inflated(self, margin: float) -> "OrientedBoxes":
-        """Grow every box by ``margin`` metres on each side."""
+        """Grow every box by a margin on each side."""
         return OrientedBoxes(self.center, self.axes, self.half + margin)
 
     def corners(self) -> FloatArray:
-        """Give the corners, (N, 8, 3) metres."""
+        """Give the corners, (N, 8, 3)."""
         local = _CORNERS[None] * self.half[:, None]
         return np.asarray(self.center[:, None] + np.einsum("nij,nkj->nki", self.axes, local))
 
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Give the axis-aligned bounds of all boxes together, two (3,) arrays in metres."""
+        """Give the axis-aligned bounds of all boxes together, two (3,) arrays."""
         corners = self.corners().reshape(-1, 3)
         return corners.min(0), corners.max(0)
 
     def middle(self) -> FloatArray:
-        """Give the middle of the axis-aligned bounds, (3,) metres."""
+        """Give the middle of the axis-aligned bounds, (3,)."""
         low, high = self.bounds()
         return np.asarray((low + high) / 2)
 
     def extent_along(self, direction: FloatArray) -> float:
-        """Give the largest coordinate of any corner along a (3,) direction, metres."""
+        """Give the largest coordinate of any corner along a (3,) direction."""
         return float((self.corners() @ direction).max())
 
 
 def overlapping(first: OrientedBoxes, second: OrientedBoxes) -> BoolArray:
-    """Tell which boxes overlap, by the separating axis theorem.
-
-    Args:
-        first: N boxes.
-        second: M boxes.
-
-    Returns:
-        (N, M) bool.
-    """
+    """Tell which of N boxes overlap which of M others, (N, M) bool."""
     table = np.zeros((len(first), len(second)), dtype=bool)
     rows, columns = _close_pairs(first, second)
-    table[rows, columns] = _meeting(first, second, rows, columns)
+    table[rows, columns] = _overlapping_pairs(first, second, rows, columns)
     return table
 
 
@@ -100,11 +87,11 @@ def any_overlap(first: OrientedBoxes, second: OrientedBoxes) -> bool:
     if not len(first) or not len(second):
         return False
     rows, columns = _close_pairs(first, second)
-    return bool(_meeting(first, second, rows, columns).any())
+    return bool(_overlapping_pairs(first, second, rows, columns).any())
 
 
 def _close_pairs(first: OrientedBoxes, second: OrientedBoxes) -> tuple[IdArray, IdArray]:
-    """Pairs whose bounding spheres meet; the others, nearly all, need no closer look."""
+    """List the pairs whose bounding spheres overlap; nearly all others are sorted out by this."""
     gap = (first.center**2).sum(1)[:, None] + (second.center**2).sum(1)[None]
     gap = gap - 2 * first.center @ second.center.T
     radius = np.linalg.norm(first.half, axis=1)[:, None] + np.linalg.norm(second.half, axis=1)
@@ -112,10 +99,10 @@ def _close_pairs(first: OrientedBoxes, second: OrientedBoxes) -> tuple[IdArray, 
     return rows, columns
 
 
-def _meeting(
+def _overlapping_pairs(
     first: OrientedBoxes, second: OrientedBoxes, rows: IdArray, columns: IdArray
 ) -> BoolArray:
-    """Tell for pairs of boxes whether they overlap, (P,) bool."""
+    """Tell for P pairs of boxes whether they overlap, by the separating axis theorem."""
     first_axes, second_axes = first.axes[rows], second.axes[columns]
     a, b = first.half[rows], second.half[columns]
     rotation = np.einsum("pki,pkj->pij", first_axes, second_axes)
@@ -142,9 +129,9 @@ class Surface:
     """Samples of an object's outer surface.
 
     Attributes:
-        points: (P, 3) metres.
+        points: (P, 3).
         normals: (P, 3) outward unit vectors.
-        areas: (P,) square metres each sample stands for.
+        areas: (P,) square metres that each sample stands for.
     """
 
     points: FloatArray
@@ -153,14 +140,11 @@ class Surface:
 
 
 def sample_surface(boxes: OrientedBoxes, spacing: float = 0.005) -> Surface:
-    """Sample the outer surface of a union of boxes.
+    """Sample the outer surface of an object's boxes, leaving out samples inside another box.
 
     Args:
         boxes: The boxes of one object.
-        spacing: Largest distance between neighbouring samples, metres.
-
-    Returns:
-        Samples; those inside another box of the set are left out.
+        spacing: Largest distance between neighbouring samples.
     """
     points, normals, owners, areas = [], [], [], []
     for index in range(len(boxes)):
@@ -191,16 +175,13 @@ def _grid(half: float, spacing: float) -> FloatArray:
 def inside(
     boxes: OrientedBoxes, points: FloatArray, margin: float = 0.0, ignore: IdArray | None = None
 ) -> BoolArray:
-    """Tell which points lie inside a box.
+    """Tell which of (P, 3) points lie inside a box, (P,) bool.
 
     Args:
         boxes: N boxes.
-        points: (P, 3) metres.
-        margin: Grows (or, negative, shrinks) the boxes, metres.
+        points: The points.
+        margin: Grows (or, negative, shrinks) the boxes.
         ignore: (P,) index of one box per point that does not count for it.
-
-    Returns:
-        (P,) bool.
     """
     local = np.einsum("nij,pni->pnj", boxes.axes, points[:, None] - boxes.center[None])
     within = (np.abs(local) < boxes.half[None] + margin).all(-1)
@@ -210,32 +191,25 @@ def inside(
 
 
 def support_height(scene: OrientedBoxes, footprint: OrientedBoxes, default: float) -> float:
-    """Find how high a set of boxes stops when it is lowered onto a scene.
+    """Find the height of the highest scene box under a footprint.
 
     Args:
-        scene: What may be below.
-        footprint: What is lowered, anywhere above; only its horizontal extent counts.
-        default: Height where nothing is below, metres.
-
-    Returns:
-        Height of the highest scene box under the footprint, metres.
+        scene: Boxes that may be below.
+        footprint: Boxes that are lowered onto the scene; only their horizontal extent counts.
+        default: Height where nothing is below.
     """
     heights = support_heights(scene, footprint, default)
     return float(heights.max()) if len(heights) else default
 
 
 def support_heights(scene: OrientedBoxes, footprint: OrientedBoxes, default: float) -> FloatArray:
-    """Find the same for each box of a footprint alone, (N,) metres.
-
-    Args:
-        scene: What may be below.
-        footprint: N boxes, anywhere above.
-        default: Height where nothing is below, metres.
-    """
+    """Find the support height for each of the N boxes of a footprint, (N,)."""
     heights = np.full(len(footprint), default)
     if not len(scene):
         return heights
-    half = _flat(footprint)
+    # Axis-aligned columns of unbounded height around the boxes.
+    half = np.einsum("nij,nj->ni", np.abs(footprint.axes), footprint.half)
+    half[:, 2] = 10.0
     columns = OrientedBoxes(
         footprint.center.copy(), np.tile(np.eye(3), (len(footprint), 1, 1)), half
     )
@@ -244,24 +218,17 @@ def support_heights(scene: OrientedBoxes, footprint: OrientedBoxes, default: flo
     near = columns.center[:, None, :2] + half[:, None, :2] >= low[None] - 1e-9
     near &= columns.center[:, None, :2] - half[:, None, :2] <= high[None] + 1e-9
     rows, parts = np.nonzero(near.all(-1))
-    hit = _meeting(columns, scene, rows, parts)
+    hit = _overlapping_pairs(columns, scene, rows, parts)
     np.maximum.at(heights, rows[hit], corners[:, :, 2].max(1)[parts[hit]])
     return heights
-
-
-def _flat(boxes: OrientedBoxes) -> FloatArray:
-    """Half extents of axis-aligned columns of unbounded height around boxes, (N, 3)."""
-    half = np.einsum("nij,nj->ni", np.abs(boxes.axes), boxes.half)
-    half[:, 2] = 10.0
-    return np.asarray(half)
 
 
 def slab_boxes(vertices: FloatArray, edges: Sequence[float]) -> OrientedBoxes:
     """Cut a convex hull into slabs along z and box each slab: tighter than one box.
 
     Args:
-        vertices: (V, 3) of the hull, metres.
-        edges: Ascending heights of the cuts, metres; the ends are added.
+        vertices: (V, 3) of the hull.
+        edges: Ascending heights of the cuts; the ends are added.
     """
     low, high = float(vertices[:, 2].min()), float(vertices[:, 2].max())
     cuts = [low, *[e for e in edges if low < e < high], high]

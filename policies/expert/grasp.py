@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from policies.expert.context import UP, SkillContext, close_fingers, travel
-from policies.expert.geometry import OrientedBoxes, any_overlap
+from policies.expert.context import SkillContext, close_fingers, travel
+from policies.expert.geometry import OrientedBoxes
 from policies.expert.grasp_candidates import (
     CLEARANCES,
     MAX_GAP,
@@ -18,9 +18,10 @@ from policies.expert.grasp_candidates import (
     tilted_grasps,
     within_gripper_reach,
 )
-from policies.expert.motion import CLOSE, OPEN
-from policies.expert.pose import Pose
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import CLOSE, OPEN, touches
+from policies.expert.pose import UP
+from policies.expert.scene import Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
@@ -43,12 +44,6 @@ def find_grasp(
     scene: Scene, kinematics: InverseKinematics, name: str, preferences: GraspPreferences
 ) -> Grasp:
     """Find the cheapest grasp that touches nothing and can be reached, from above if possible.
-
-    Args:
-        scene: The scene as it is now.
-        kinematics: Of its robot.
-        name: BDDL name of the object.
-        preferences: What makes one grasp cheaper than another.
 
     Raises:
         PlanningError: No candidate is feasible.
@@ -75,14 +70,13 @@ def find_grasp(
 def _first_feasible(
     scene: Scene, kinematics: InverseKinematics, name: str, candidates: Sequence[Grasp]
 ) -> Grasp | None:
-    """Return the first grasp that touches nothing and can be reached."""
     boxes = scene.object_boxes(name)
-    near = within_gripper_reach(scene.obstacles(without=scene.subtree(scene.body(name))), boxes)
+    near = within_gripper_reach(scene.surroundings(name), boxes)
     gripper = scene.gripper_boxes(MAX_GAP)
     for clearance, margin in CLEARANCES:
-        blocks = OrientedBoxes.concatenate([boxes, near.inflated(clearance)])
+        obstacles = OrientedBoxes.concatenate([boxes, near.inflated(clearance)])
         for grasp in candidates:
-            if any(any_overlap(_gripper_at(gripper, grasp.pose, back), blocks) for back in _SWEEP):
+            if touches(gripper, map(grasp.pose.drawn_back, _SWEEP), obstacles):
                 continue
             if not closes_freely(scene, grasp, boxes):
                 continue
@@ -93,25 +87,15 @@ def _first_feasible(
 
 
 def closes_freely(scene: Scene, grasp: Grasp, boxes: OrientedBoxes) -> bool:
-    """Tell whether the closing fingers meet nothing of an object before the faces they hold.
-
-    Args:
-        scene: The scene, for the gripper's shape.
-        grasp: The grasp.
-        boxes: Boxes of the object, world frame.
-    """
+    """Tell whether the closing fingers meet nothing of an object before the faces they hold."""
     if grasp.slide is not None:
         boxes = boxes.moved(np.eye(3), grasp.slide)
+    deeper = grasp.pose.drawn_back(-_DEEPER)
     for gap in np.linspace(MAX_GAP, grasp.width + _LAST_GAP, _CLOSING_STEPS):
         fingers = scene.gripper_boxes(min(gap, MAX_GAP), hand=False)
-        if any_overlap(_gripper_at(fingers, grasp.pose, -_DEEPER), boxes):
+        if touches(fingers, [deeper], boxes):
             return False
     return True
-
-
-def _gripper_at(gripper: OrientedBoxes, pose: Pose, back: float) -> OrientedBoxes:
-    """Move the gripper's boxes to a pose, drawn back along the approach by some metres."""
-    return gripper.moved(pose.rotation, pose.position - back * pose.rotation[:, 2])
 
 
 def grasp_object(
@@ -121,8 +105,8 @@ def grasp_object(
 
     Args:
         context: The episode.
-        name: BDDL name of the object.
-        plan_grasp: Finds a grasp in the scene as it is when it is called.
+        name: The object.
+        plan_grasp: Finds a grasp in the present scene.
 
     Returns:
         The grasp that held.
@@ -152,8 +136,7 @@ def _try_grasp(
         planned_for = scene.position(name)
         grasp = plan_grasp()
         tight = tight or grasp.tight
-        back = -grasp.pose.rotation[:, 2]
-        pre_grasp = grasp.pose.shifted(_APPROACH * back)
+        pre_grasp = grasp.pose.drawn_back(_APPROACH)
         yield from travel(context, pre_grasp, pass_by=not tight)
         if tight:  # arrive without momentum
             yield from arm.hold(3)
@@ -163,7 +146,8 @@ def _try_grasp(
         tolerance = 0.002 if tight else 0.004
         yield from arm.move([grasp.pose], tolerance=tolerance, noisy=False)
         error = scene.hand_pose().position - grasp.pose.position
-        if error @ back < _ARRIVED and np.linalg.norm(error) < 1.5 * _ARRIVED:
+        short = error @ -grasp.pose.rotation[:, 2]
+        if short < _ARRIVED and np.linalg.norm(error) < 1.5 * _ARRIVED:
             break
         tight = True  # a finger stands on something, or the arm swings: again, more exactly
         yield from arm.move([pre_grasp], tolerance=0.015, noisy=False)

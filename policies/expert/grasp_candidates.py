@@ -1,7 +1,4 @@
-"""Grasp candidates: pairs of opposite faces that the fingers can close on, and their costs.
-
-Poses are those of the grip site in the world frame: x is the closing axis, z the approach.
-"""
+"""Grasp candidates: pairs of opposite faces that the fingers can close on, and their costs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,19 +8,17 @@ from typing import NamedTuple
 import numpy as np
 
 from policies.expert.geometry import OrientedBoxes, Surface, sample_surface
-from policies.expert.pose import Pose, angle_between, hand_rotation
+from policies.expert.pose import DOWN, Pose, angle_between, closest_rotation
 from tasks.observation import FloatArray
 
-DOWN = np.array([0.0, 0.0, -1.0])
-
 TIP_LENGTH = 0.010
-"""How far the finger tips reach past the grip site, metres (a little over the mesh's 9.2 mm)."""
+"""Reach of the finger tips past the grip site (a little over the mesh's 9.2 mm)."""
 
 MAX_GAP = 0.0774
-"""Distance between the open finger pads, metres."""
+"""Distance between the open finger pads."""
 
 CLEARANCES = ((0.010, 0.2), (0.007, 0.1), (0.005, 0.06), (0.003, 0.06))
-"""Distances to other objects, metres, and to joint limits, rad, from generous to tight."""
+"""Distances to other objects and to joint limits, from generous to tight."""
 
 _DEPTHS = (0.012, 0.018, 0.024, 0.030, 0.036)
 _BEST_DEPTH = 0.030
@@ -46,12 +41,12 @@ class Grasp:
     """A grasp of an object.
 
     Attributes:
-        pose: Pose of the grip site when the fingers close.
-        cost: Smaller is better; see ``_cost``.
-        width: Distance between the two faces, metres.
-        depth: How far the tips reach past the nearest surface between them, metres.
-        clearance: Distance to other objects on the approach, metres; 0 where it is not known.
-        slide: (3,) displacement of the object by the closing fingers, metres; None for none.
+        pose: Pose of the hand when the fingers close.
+        cost: Smaller is better.
+        width: Distance between the two faces.
+        depth: Reach of the tips past the nearest surface between them.
+        clearance: Distance to other objects on the approach; 0 if unknown.
+        slide: (3,) displacement of the object by the closing fingers, if any.
     """
 
     pose: Pose
@@ -69,12 +64,12 @@ class Grasp:
 
 @dataclass(frozen=True, kw_only=True)
 class GraspPreferences:
-    """What makes one grasp cheaper than another, apart from how well it holds.
+    """Preferences among grasps that hold equally well.
 
     Attributes:
-        home: (3, 3) orientation the hand should stay close to, world frame.
-        drop: (3,) where the object's origin will go, metres, or None.
-        base: (3,) position of the robot's base, metres; a drop farther from it costs more.
+        home: Turns from this orientation cost more.
+        drop: (3,) destination of the object's origin, or None.
+        base: The farther the hand at the drop is from the base, the more it costs.
         tilted: Whether a tilted hand may grasp where a vertical one cannot.
     """
 
@@ -87,52 +82,38 @@ class GraspPreferences:
 def candidate_grasps(
     boxes: OrientedBoxes, origin: FloatArray, preferences: GraspPreferences
 ) -> Iterator[Grasp]:
-    """Enumerate grasps from straight above.
+    """Enumerate grasps of an object from straight above.
 
     Args:
-        boxes: Boxes of the object, world frame.
-        origin: (3,) origin of its body, metres.
-        preferences: What makes one grasp cheaper than another.
+        boxes: Boxes of the object.
+        origin: (3,) origin of its body.
+        preferences: Preferences among the grasps.
     """
-    surface = sample_surface(boxes)
-    middle = boxes.middle()
+    surface, middle = sample_surface(boxes), boxes.middle()
     for yaw in _yaws(boxes, preferences.home):
         closing = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-        rotation = _closest_rotation(closing, preferences.home)
+        rotation = closest_rotation(closing, DOWN, preferences.home)
         for grip in antipodal_grips(surface, middle, closing, DOWN):
-            pose = Pose(grip.position, rotation)
-            yield Grasp(pose, _cost(pose, grip, origin, preferences), grip.width, grip.depth)
+            yield _grasp(grip, rotation, origin, preferences)
 
 
 def tilted_grasps(
     boxes: OrientedBoxes, origin: FloatArray, preferences: GraspPreferences
 ) -> Iterator[Grasp]:
-    """Enumerate grasps of a tilted hand, for objects with something above them.
-
-    Args:
-        boxes: Boxes of the object, world frame.
-        origin: (3,) origin of its body, metres.
-        preferences: What makes one grasp cheaper than another.
-    """
+    """Enumerate grasps of a tilted hand, for objects under others; see ``candidate_grasps``."""
     surface, middle = sample_surface(boxes), boxes.middle()
     for tilt, azimuth in product(_TILTS, np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS):
         rotation = tilted_hand_rotation(tilt, azimuth, preferences.home)
         for grip in antipodal_grips(surface, middle, rotation[:, 0], rotation[:, 2]):
-            pose = Pose(grip.position, rotation)
-            yield Grasp(pose, _cost(pose, grip, origin, preferences), grip.width, grip.depth)
+            yield _grasp(grip, rotation, origin, preferences)
 
 
 def sliding_grasps(
     boxes: OrientedBoxes, origin: FloatArray, preferences: GraspPreferences
 ) -> Iterator[Grasp]:
-    """Enumerate grasps from above beside the object, for objects close to something else.
+    """Enumerate grasps from above beside an object, for objects close to others.
 
-    The finger that meets the object first pushes it under the hand.
-
-    Args:
-        boxes: Boxes of the object, world frame.
-        origin: (3,) origin of its body, metres.
-        preferences: What makes one grasp cheaper than another.
+    The finger that meets the object first pushes it under the hand. See ``candidate_grasps``.
     """
     for grasp in candidate_grasps(boxes, origin, preferences):
         room = (MAX_GAP - grasp.width) / 2 - CLEARANCES[-1][0]
@@ -146,29 +127,24 @@ def tilted_hand_rotation(tilt: float, azimuth: float, home: FloatArray) -> Float
     """Give an orientation whose fingers point down and aside and close horizontally.
 
     Args:
-        tilt: Angle of the fingers from straight down, rad.
-        azimuth: Direction in which they tilt, about the vertical, rad.
-        home: (3, 3) orientation to stay close to.
-
-    Returns:
-        (3, 3) rotation matrix.
+        tilt: Angle of the fingers from straight down.
+        azimuth: Direction of the tilt, about the vertical.
+        home: Of the two options, the one closer to it is taken.
     """
     aside = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
     closing = np.array([-aside[1], aside[0], 0.0])
-    approach = np.sin(tilt) * aside + np.cos(tilt) * DOWN
-    options = [hand_rotation(sign * closing, approach) for sign in (1.0, -1.0)]
-    return min(options, key=lambda rotation: angle_between(home, rotation))
+    return closest_rotation(closing, np.sin(tilt) * aside + np.cos(tilt) * DOWN, home)
 
 
 class AntipodalGrip(NamedTuple):
     """Two opposite faces between the fingers.
 
     Attributes:
-        position: (3,) of the grip site, metres, world frame.
-        width: Distance between the faces, metres.
-        tilt: Mean angle between their normals and the closing axis, rad.
-        depth: How far the tips reach past the nearest surface between them, metres.
-        away: Distance of the site from the object's middle, across the approach, metres.
+        position: (3,) of the grip site.
+        width: Distance between the faces.
+        tilt: Mean angle between their normals and the closing axis.
+        depth: Reach of the tips past the nearest surface between them.
+        away: Distance of the site from the object's middle, across the approach.
     """
 
     position: FloatArray
@@ -184,10 +160,10 @@ def antipodal_grips(
     """Enumerate pairs of opposite faces that fingers of one orientation can close on.
 
     Args:
-        surface: Surface of the object, world frame.
-        middle: (3,) middle of the object, metres.
+        surface: Surface of the object.
+        middle: (3,) middle of the object.
         closing: (3,) unit vector along which the fingers close.
-        approach: (3,) unit vector the fingers point to, across the closing axis.
+        approach: (3,) unit vector of the fingers, across the closing axis.
     """
     side = np.cross(-approach, closing)
     useful = np.abs(surface.normals @ closing) > np.cos(_MAX_TILT)
@@ -217,8 +193,7 @@ def face_pairs(faces: FloatArray) -> Iterator[tuple[float, float, float, float, 
 
     Args:
         faces: (4, P) rows of the samples between the fingers: coordinate along the closing axis,
-            height against the approach (both metres), cosine between normal and closing axis, area
-            (square metres).
+            height against the approach, cosine between normal and closing axis, area.
     """
     if not faces.shape[1]:
         return
@@ -253,7 +228,7 @@ def _walls(faces: FloatArray) -> list[tuple[float, float]]:
 
 
 def _yaws(boxes: OrientedBoxes, home: FloatArray) -> list[float]:
-    """Directions to try: the home closing axis, 16 more, and the object's larger faces."""
+    """List directions to try: the home closing axis, 15 more, and the object's larger faces."""
     start = float(np.arctan2(home[1, 0], home[0, 0]))
     yaws = [start + step * np.pi / 16 for step in range(16)]
     largest = np.argsort(-np.prod(boxes.half, axis=1))[:3]
@@ -265,36 +240,25 @@ def _yaws(boxes: OrientedBoxes, home: FloatArray) -> list[float]:
     return yaws
 
 
-def _closest_rotation(closing: FloatArray, home: FloatArray) -> FloatArray:
-    """Return the one of the two equivalent closing directions that is nearer to home."""
-    options = [hand_rotation(sign * closing, DOWN) for sign in (1.0, -1.0)]
-    return min(options, key=lambda rotation: angle_between(home, rotation))
-
-
-def _cost(
-    pose: Pose, grip: AntipodalGrip, origin: FloatArray, preferences: GraspPreferences
-) -> float:
-    """Weigh a grasp: skewed faces, off centre, shallow, turned, far at the drop."""
-    cost = grip_cost(grip) + 0.35 * angle_between(preferences.home, pose.rotation)
+def _grasp(
+    grip: AntipodalGrip, rotation: FloatArray, origin: FloatArray, preferences: GraspPreferences
+) -> Grasp:
+    """Make a grasp, with costs for a poor hold, a turned hand and a drop far from the base."""
+    cost = grip_cost(grip) + 0.35 * angle_between(preferences.home, rotation)
     if preferences.drop is not None:
-        hand = preferences.drop + (pose.position - origin)
+        hand = preferences.drop + (grip.position - origin)
         cost += 1.0 * float(np.hypot(*(hand - preferences.base)[:2]))
-    return cost
+    return Grasp(Pose(grip.position, rotation), cost, grip.width, grip.depth)
 
 
 def grip_cost(grip: AntipodalGrip) -> float:
-    """Weigh how well a grip holds: skewed faces, off centre, shallow or deep."""
+    """Give the cost of skewed faces, of a grip off centre, and of a shallow or deep one."""
     cost = 1.5 * grip.tilt + 6.0 * grip.away + 12.0 * max(0.0, _BEST_DEPTH - grip.depth)
     return cost + 8.0 * max(0.0, grip.depth - _BEST_DEPTH)
 
 
 def within_gripper_reach(boxes: OrientedBoxes, around: OrientedBoxes) -> OrientedBoxes:
-    """Keep the boxes that a gripper at an object could touch.
-
-    Args:
-        boxes: Boxes of the scene.
-        around: Boxes of the object, in the same frame.
-    """
+    """Keep the boxes that a gripper at an object, given by its boxes, could touch."""
     low, high = around.bounds()
     middle, reach = (low + high) / 2, float(np.linalg.norm(high - low)) / 2 + _GRIPPER_REACH
     gap = np.linalg.norm(boxes.center - middle, axis=1) - np.linalg.norm(boxes.half, axis=1)

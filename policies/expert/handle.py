@@ -1,4 +1,4 @@
-"""Opening drawers and doors by their handles and turning knobs: how to hold and move them."""
+"""Opening drawers and doors by their handles, and turning knobs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import numpy as np
 
 from policies.expert.articulation import Articulation, find_articulation
 from policies.expert.context import SkillContext, Subgoal, close_fingers, travel
-from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
+from policies.expert.geometry import OrientedBoxes, sample_surface
 from policies.expert.grasp_candidates import (
-    DOWN,
     MAX_GAP,
     TIP_LENGTH,
     face_pairs,
     within_gripper_reach,
 )
-from policies.expert.motion import CLOSE, OPEN, Actions
-from policies.expert.pose import Pose, angle_between, axis_rotation, hand_rotation
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import CLOSE, OPEN, Actions, touches
+from policies.expert.pose import DOWN, Pose, angle_between, axis_rotation, hand_rotation
+from policies.expert.scene import Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
@@ -36,9 +36,8 @@ _PASSES = (
     (0.0, 0.06, True, 2.4),
     (0.0, 0.06, True, 4.0),
 )
-"""Distance to other objects, metres, and to joint limits, rad, whether free objects may be nudged,
-and the largest turn from home, rad; from generous to tight. Turned far, the arm may lock on the
-way."""
+"""Distance to other objects and to joint limits, whether free objects may be nudged, and largest
+turn from home; from generous to tight. Turned far, the arm may lock on the way."""
 
 _CHECKS = 4
 _LEAD_SLIDE = 0.03
@@ -49,12 +48,7 @@ _PROGRESS = 0.001
 
 @dataclass(frozen=True)
 class HandleGrasp:
-    """A grasp of a moving part.
-
-    Attributes:
-        pose: Pose of the grip site when the fingers close, world frame.
-        cost: Smaller is better.
-    """
+    """The pose in which the fingers close on a moving part, and its cost; smaller is better."""
 
     pose: Pose
     cost: float
@@ -62,19 +56,13 @@ class HandleGrasp:
     @property
     def pre_grasp(self) -> Pose:
         """Pose of the hand before it reaches in."""
-        return self.pose.shifted(-_RETREAT * self.pose.rotation[:, 2])
+        return self.pose.drawn_back(_RETREAT)
 
 
 def find_handle_grasp(
     scene: Scene, kinematics: InverseKinematics, part: Articulation, home: FloatArray
 ) -> HandleGrasp:
     """Find the cheapest grasp of a part that the arm can keep until the part is at its target.
-
-    Args:
-        scene: The scene as it is now.
-        kinematics: Of its robot.
-        part: The part to move.
-        home: (3, 3) orientation the hand should stay close to, world frame.
 
     Raises:
         PlanningError: There is none.
@@ -87,13 +75,11 @@ def find_handle_grasp(
         obstacles = within_gripper_reach(scene.obstacles(without=without), moving).inflated(
             clearance
         )
-        blocks = OrientedBoxes.concatenate([moving, obstacles])
+        obstacles = OrientedBoxes.concatenate([moving, obstacles])
         for grasp in grasps:
-            pose = grasp.pose
-            if angle_between(home, pose.rotation) > turn:
+            if angle_between(home, grasp.pose.rotation) > turn:
                 continue
-            poses = [pose.shifted(-back * pose.rotation[:, 2]) for back in (0, 0.03, _RETREAT)]
-            if any(any_overlap(gripper.moved(p.rotation, p.position), blocks) for p in poses):
+            if touches(gripper, map(grasp.pose.drawn_back, (0, 0.03, _RETREAT)), obstacles):
                 continue
             if _stays_reachable(scene, kinematics, part, grasp, margin):
                 return grasp
@@ -120,13 +106,7 @@ def _stays_reachable(
 def handle_grasp_candidates(
     moving: OrientedBoxes, part: Articulation, home: FloatArray
 ) -> Iterator[HandleGrasp]:
-    """Enumerate grasps across the thin boxes of a part.
-
-    Args:
-        moving: Boxes of the part, world frame.
-        part: How it moves.
-        home: (3, 3) orientation the hand should stay close to, world frame.
-    """
+    """Enumerate grasps across the thin boxes of a part, given with all its boxes."""
     thin = np.flatnonzero(np.sort(moving.half, axis=1)[:, 1] < _BAR_HALF)
     low, high = moving.bounds()
     middle = (low + high) / 2
@@ -163,17 +143,17 @@ def handle_grasp_candidates(
 def _cost(
     pose: Pose, part: Articulation, home: FloatArray, tilt: float, depth: float, aside: float
 ) -> float:
-    """Weigh a grasp: skewed, off centre, shallow, turned, pulling out of the fingers."""
+    """Give the cost of a grasp that is skewed, off centre, shallow, turned, or held by friction."""
     way = part.direction(pose.position)
     cost = 1.5 * tilt + 6.0 * aside + 6.0 * abs(depth - 0.02)
     turn = angle_between(home, pose.rotation)
     cost += 0.35 * turn + 1.0 * max(0.0, turn - _MAX_TURN)
-    # A pull along the fingers is held by friction alone, one across them by their shape.
+    # A pull along the fingers is held by friction, one across them by their shape.
     return cost + 0.6 * max(0.0, float(-(way @ pose.rotation[:, 2])))
 
 
 def _rotations(axis: FloatArray, home: FloatArray) -> Iterator[FloatArray]:
-    """Hand orientations whose fingers close across an axis, none from below."""
+    """Enumerate hand orientations whose fingers close across an axis, none from below."""
     for tilt, azimuth in product(_TILTS, np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS):
         if tilt == 0.0 and azimuth > 0:
             continue
@@ -200,9 +180,7 @@ def move_part(context: SkillContext, subgoal: Subgoal) -> Actions:
         context.failed_grasp = True
     arm.gripper = OPEN
     yield from arm.hold(4)
-    hand = scene.hand_pose()
-    away = hand.shifted(-_RETREAT * hand.rotation[:, 2])
-    yield from arm.move([away], tolerance=0.015, noisy=False)
+    yield from arm.move([scene.hand_pose().drawn_back(_RETREAT)], tolerance=0.015, noisy=False)
 
 
 def _follow(context: SkillContext, part: Articulation) -> Actions:

@@ -6,14 +6,15 @@ from itertools import product
 
 import numpy as np
 
-from policies.expert.context import UP, SkillContext, travel
+from policies.expert.context import SkillContext, travel
 from policies.expert.drop_simulation import DropSimulation
 from policies.expert.geometry import OrientedBoxes, any_overlap
 from policies.expert.grasp_candidates import MAX_GAP, within_gripper_reach
-from policies.expert.motion import OPEN, Actions
-from policies.expert.placement import aligning_yaws
-from policies.expert.pose import Pose, axis_rotation
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import OPEN, Actions, touches
+from policies.expert.placement import aligning_yaws, level_directions
+from policies.expert.pose import UP, Pose, axis_rotation
+from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
 _RETREAT = 0.08
@@ -31,23 +32,13 @@ _VERTICAL = 0.98
 
 @dataclass(frozen=True)
 class ObjectPose:
-    """The pose in which an object is let go, world frame.
-
-    Attributes:
-        position: (3,) of its origin, metres.
-        rotation: (3, 3) of its body.
-    """
+    """Position (3,) of an object's origin and orientation of its body when it is let go."""
 
     position: FloatArray
     rotation: FloatArray
 
     def hand_pose(self, scene: Scene, name: str) -> Pose:
-        """Give the hand's pose that brings the held object here.
-
-        Args:
-            scene: The scene; the object is held.
-            name: BDDL name of the object.
-        """
+        """Give the pose of the hand that brings the held object into this pose."""
         hand, turn = scene.hand_pose(), self.rotation @ scene.rotation(name).T
         return Pose(
             self.position + turn @ (hand.position - scene.position(name)), turn @ hand.rotation
@@ -70,28 +61,18 @@ def lay_down(context: SkillContext, name: str, pose: ObjectPose) -> Actions:
     # A tilted hand must not swing while it lets go; a vertical one gives way to what settles.
     tilted = abs(float(hand.rotation[2, 2])) < _VERTICAL
     yield from arm.keep(hand, 8) if tilted else arm.hold(8)
-    hand = scene.hand_pose()
-    back = hand.shifted(-_RETREAT * hand.rotation[:, 2])
-    yield from arm.move([back], tolerance=0.015, noisy=False)
+    yield from arm.move([scene.hand_pose().drawn_back(_RETREAT)], tolerance=0.015, noisy=False)
 
 
 def find_tilted_pose(
     scene: Scene, kinematics: InverseKinematics, name: str, predicate: str, region: str
 ) -> ObjectPose | None:
-    """Find a tilted pose from which a held object comes to rest in a region.
+    """Find a tilted pose from which a held object comes to rest ``on`` or ``in`` a region.
 
-    Args:
-        scene: The scene; the object is held.
-        kinematics: Of its robot.
-        name: BDDL name of the object.
-        predicate: ``on`` or ``in``.
-        region: BDDL name of the region.
-
-    Returns:
-        None if no pose ends in the region when the drop is simulated.
+    None if no simulated drop ends there.
     """
     simulation = DropSimulation(scene)
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
+    others = scene.surroundings(name)
     middle, _ = scene.region(region)
     boxes = scene.object_boxes(name)
     near = within_gripper_reach(others, boxes.moved(np.eye(3), middle - scene.position(name)))
@@ -104,10 +85,9 @@ def find_tilted_pose(
         if lowered is None or np.linalg.norm(lowered.position - pose.position) > _FAR:
             continue
         hand = lowered.hand_pose(scene, name)
-        back = hand.shifted(-_RETREAT * hand.rotation[:, 2])
-        if any_overlap(gripper.moved(hand.rotation, hand.position), near):
+        if touches(gripper, [hand], near):
             continue
-        solutions = [kinematics.solve(pose) for pose in (hand, back)]
+        solutions = [kinematics.solve(pose) for pose in (hand, hand.drawn_back(_RETREAT))]
         if not all(s.reached and s.margin > _MARGIN for s in solutions):
             continue
         if simulation.stays(name, lowered.position, lowered.rotation, predicate, region):
@@ -116,14 +96,13 @@ def find_tilted_pose(
 
 
 def _tilted_poses(scene: Scene, name: str, region: str) -> Iterator[ObjectPose]:
-    """Poses with the object's sides along the region's, tilted along them."""
+    """Enumerate poses with the object's sides along the region's, tilted along them."""
     middle, extent = scene.region(region)
-    frame = scene.region_axes(region)
-    level = [axis * [1.0, 1.0, 0.0] for axis in frame.T if np.hypot(axis[0], axis[1]) > 0.4]
-    directions = [sign * axis / np.linalg.norm(axis) for axis in level for sign in (1.0, -1.0)]
+    axes = scene.region_axes(region)
+    directions = level_directions(axes, 0.4)
     yaws = [yaw for yaw in aligning_yaws(scene, name, region) if abs(yaw) < _MAX_YAW]
     # On a slope the object lies along it; in a narrow compartment it leans.
-    steep = [t for t in frame[2] if 0.1 < abs(t) < 0.95]
+    steep = [t for t in axes[2] if 0.1 < abs(t) < 0.95]
     tilts: tuple[float, ...] = _TILTS
     if steep:
         slope = float(np.arccos(min(abs(t) for t in steep)))

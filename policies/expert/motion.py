@@ -1,7 +1,7 @@
 """Moving the hand: servoing to poses, and collision-free paths of waypoints."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, product
 
 import numpy as np
@@ -34,10 +34,16 @@ _STEP_ANGLE = 0.15
 
 
 class Arm:
-    """Servos the hand to poses.
+    """Servos the hand to poses during one episode.
+
+    Args:
+        scene: The episode's scene.
+        speed: Largest length of the position part (and of the rotation part) of an action.
+        noise: Standard deviation of the noise on positions in action units; half on rotation.
+            A draw lasts a few steps, so that it pushes the hand off its path.
+        rng: Source of the noise.
 
     Attributes:
-        scene: The episode's scene.
         gripper: Gripper command of every action, −1 open to +1 closed.
         intended: The latest servo action without its noise, (7,); None before the first.
     """
@@ -45,15 +51,6 @@ class Arm:
     def __init__(
         self, scene: Scene, *, speed: float, noise: float, rng: np.random.Generator
     ) -> None:
-        """Prepare for one episode.
-
-        Args:
-            scene: The episode's scene.
-            speed: Largest length of the position part (and of the rotation part) of an action.
-            noise: Standard deviation of the noise on positions in action units; half on rotation.
-                A draw lasts a few steps, so that it pushes the hand off its path.
-            rng: Source of the noise.
-        """
         self.scene = scene
         self.gripper = OPEN
         self._speed = speed
@@ -65,21 +62,18 @@ class Arm:
         self.intended: FloatArray | None = None
 
     def toward(self, target: Pose, *, noisy: bool = False, damping: float = 0.0) -> FloatArray:
-        """Compute the action that servos to a pose.
+        """Compute the action, (7,), that servos to a pose.
 
         Args:
-            target: Pose of the grip site, world frame.
+            target: Pose of the hand.
             noisy: Whether noise may be added; none is close to the target.
-            damping: How far ahead the hand's present motion is extrapolated, seconds.
-
-        Returns:
-            (7,) action.
+            damping: Seconds by which the hand's present motion is extrapolated.
         """
         now = self.scene.hand_pose()
         error = target.position - now.position
         turn = rotation_vector(target.rotation @ now.rotation.T)
         if damping > 0:
-            # The latest velocity alone would be answered too late, step by step the other way.
+            # Answering the latest velocity alone would come too late and swing to and fro.
             self._velocities.append(self.scene.hand_velocity())
             velocity = np.mean(self._velocities, axis=0)
             error, turn = error - damping * velocity[:3], turn - damping * velocity[3:]
@@ -95,8 +89,8 @@ class Arm:
     def _disturbance(self) -> FloatArray:
         """Return the present push, (7,); a new one is drawn every few steps.
 
-        Noise of single steps averages out before the hand has moved: the states from which a
-        learner must find back would never be seen.
+        Noise of single steps averages out before the hand has moved, so a learner would never see
+        the states from which it must recover.
         """
         if self._push_left == 0:
             self._push[:3] = self._rng.normal(0.0, self._noise, 3)
@@ -133,8 +127,8 @@ class Arm:
 
         Args:
             waypoints: Poses in order.
-            tolerance: Distance at which the last one is reached, metres.
-            turn_tolerance: The same for the orientation, rad.
+            tolerance: Distance at which the last one is reached.
+            turn_tolerance: Angle at which it is reached.
             noisy: Whether noise may be added on the way. Without it, an arm that swings about the
                 last waypoint, as a stretched one does, is given time to calm down.
         """
@@ -165,6 +159,11 @@ class Arm:
         return int(1.6 * max(travel, turn) / self._speed) + 12
 
 
+def touches(shape: OrientedBoxes, poses: Iterable[Pose], obstacles: OrientedBoxes) -> bool:
+    """Tell whether a shape in the hand's frame overlaps obstacles in any of some poses."""
+    return any(any_overlap(shape.moved(p.rotation, p.position), obstacles) for p in poses)
+
+
 def plan_path(
     start: Pose,
     goal: Pose,
@@ -175,15 +174,15 @@ def plan_path(
 ) -> list[Pose]:
     """Find the first of a few simple paths that keeps clear of the obstacles.
 
-    Straight; or over a height, the lowest that works; or, where something is above the start or the
+    Straight; or over the lowest height that works; or, where something is above the start or the
     goal, sideways from under it.
 
     Args:
-        start: Pose of the hand now, world frame.
-        goal: Pose to go to, world frame.
-        shape: Boxes of the gripper and of what it holds, in the grip site's frame.
-        obstacles: Boxes that must not be touched, world frame.
-        clearances: Distances to keep, metres; each is tried where the one before leaves no path.
+        start: Present pose of the hand.
+        goal: Pose to go to.
+        shape: Boxes of the gripper and the held object, in the hand's frame.
+        obstacles: Boxes that must not be touched.
+        clearances: Distances to keep, each tried if the one before leaves no path.
 
     Returns:
         Waypoints after the start, the goal last.
@@ -192,16 +191,16 @@ def plan_path(
         PlanningError: No path is clear.
     """
     for clearance in clearances:
-        fat = obstacles.inflated(clearance)
+        inflated = obstacles.inflated(clearance)
         for routes in (_overhead_routes, _sidestep_routes):
             for route in routes(start, goal):
-                if _clear([start, *route], shape, fat):
+                if _is_clear([start, *route], shape, inflated):
                     return route
     raise PlanningError("No clear path for the hand was found; the scene is too crowded.")
 
 
 def _overhead_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
-    """Straight, or over things: lowest first."""
+    """Enumerate routes: straight, then over things, the lowest first."""
     base = max(float(start.position[2]), float(goal.position[2]))
     yield [goal]
     for rise in np.arange(0.0, 0.42, 0.02):
@@ -213,7 +212,7 @@ def _overhead_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
 
 
 def _sidestep_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
-    """Sideways from the start or to the goal, and over things in between."""
+    """Enumerate routes sideways from the start or to the goal, and over things in between."""
     base = max(float(start.position[2]), float(goal.position[2]))
     for distance, rise, angle in product(_SIDESTEPS, (0.0, 0.1, 0.2), np.arange(8) * np.pi / 4):
         aside = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -223,7 +222,7 @@ def _sidestep_routes(start: Pose, goal: Pose) -> Iterator[list[Pose]]:
         yield [start.at_height(base + rise), before.at_height(base + rise), before, goal]
 
 
-def _clear(path: Sequence[Pose], shape: OrientedBoxes, obstacles: OrientedBoxes) -> bool:
+def _is_clear(path: Sequence[Pose], shape: OrientedBoxes, obstacles: OrientedBoxes) -> bool:
     """Tell whether a shape can move along a path; close to the ends touching is allowed."""
     for first, second in pairwise(path):
         step = second.position - first.position

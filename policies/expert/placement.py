@@ -1,4 +1,4 @@
-"""Where an object may go, and where the hand lets go of it: turn, offset and height."""
+"""Destinations of objects, and the turn, offset and height at which the hand lets go of them."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -8,8 +8,9 @@ import numpy as np
 from policies.expert.drop_simulation import DropSimulation
 from policies.expert.geometry import OrientedBoxes, support_height, support_heights
 from policies.expert.grasp_candidates import MAX_GAP
-from policies.expert.pose import Pose, axis_rotation
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.pose import UP, Pose, axis_rotation
+from policies.expert.scene import Scene
 from tasks.observation import FloatArray
 
 _DROP = 0.005
@@ -18,24 +19,23 @@ _YAWS = np.arange(-4, 5) * np.pi / 8
 _SHARES = (0.0, -0.2, 0.2, -0.4, 0.4, -0.8, 0.8)
 _EDGE = 0.012
 _ON_TOP = 0.10
-_UPRIGHT = 0.95
+UPRIGHT = 0.95
 _MAX_TRIES = 8
 _SURROUNDINGS = 0.02
 _MAX_RISE = 0.25
-_UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an object's origin may come to rest, world frame.
+    """Positions in which an object's origin may come to rest.
 
     Attributes:
-        target: (3,) best position, metres; its height only says what lies below.
-        spread: (2,) largest offset from the target along x and y, metres.
-        low: Lowest height of the origin, metres.
-        high: Highest height of the origin, metres.
+        target: (3,) best position; of its height, only what lies below matters.
+        spread: (2,) largest offset from the target along x and y.
+        low: Lowest height of the origin.
+        high: Highest height of the origin.
         predicate: ``on`` or ``in``.
-        region: BDDL name of the region; empty for an object.
+        region: Name of the region; empty if the support is an object.
     """
 
     target: FloatArray
@@ -48,12 +48,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Placement:
-    """A position and a turn with which an object can be put down.
-
-    Attributes:
-        target: (3,) position of its origin, metres; the height does not matter.
-        yaw: Turn about the vertical from how the object is held, rad.
-    """
+    """Position (3,) of an object's origin, its height ignored, and turn from how it is held."""
 
     target: FloatArray
     yaw: float = 0.0
@@ -61,12 +56,12 @@ class Placement:
 
 @dataclass(frozen=True)
 class Release:
-    """How low a held object can be brought before it is let go.
+    """The lowest pose to which a held object can be brought before it is let go.
 
     Attributes:
         pose: Pose of the hand when it lets go.
-        fall: How far the object falls then, metres.
-        rest: Height of its origin afterwards, metres.
+        fall: Distance that the object falls then.
+        rest: Height of its origin afterwards.
     """
 
     pose: Pose
@@ -75,13 +70,7 @@ class Release:
 
 
 def find_destination(scene: Scene, predicate: str, support: str) -> Destination:
-    """Find where an object must come to rest for ``on`` or ``in`` to hold.
-
-    Args:
-        scene: The scene.
-        predicate: ``on`` or ``in``.
-        support: BDDL name of a region or an object.
-    """
+    """Find where an object must come to rest to be ``on`` or ``in`` a region, or on an object."""
     if support not in scene.env.object_sites_dict:
         return Destination(scene.position(support), np.zeros(2))
     middle, extent = scene.region(support)
@@ -99,10 +88,10 @@ def share_region(
     """Leave room for another object on the same region: each goes to the side it comes from.
 
     Args:
-        position: (3,) of the object now, metres.
-        other: (3,) of the other object now, metres.
-        size: (3,) extents of the object along the world's axes, metres; the objects lie side by
-            side along the narrower one.
+        position: (3,) of the object now.
+        other: (3,) of the other object now.
+        size: (3,) extents of the object along the world's axes; the objects are put side by side
+            along the narrower one.
         destination: The whole region.
     """
     axis = int(np.argmin(size[:2]))
@@ -114,15 +103,9 @@ def share_region(
 def find_release(
     scene: Scene, name: str, placement: Placement, others: OrientedBoxes | None = None
 ) -> Release:
-    """Find how low a held object can be brought at a placement before it is let go.
+    """Find the lowest release of a held object in which it and the opened fingers touch nothing.
 
-    Both the object and the opened fingers must stay clear of what is under them.
-
-    Args:
-        scene: The scene; the object is held.
-        name: BDDL name of the object.
-        placement: Where it is put down.
-        others: Everything but the object and the robot; computed where it is not given.
+    ``others``, if not given, are computed.
     """
     hand, origin = scene.hand_pose(), scene.position(name)
     turn = _turn(placement)
@@ -130,14 +113,13 @@ def find_release(
     shift[:2] = (placement.target - origin)[:2]
     move = origin - turn @ origin + shift
     if others is None:
-        others = scene.obstacles(without=scene.subtree(scene.body(name)))
+        others = scene.surroundings(name)
     fingers = scene.gripper_boxes(MAX_GAP).moved(hand.rotation, hand.position)
     rises = []
     for shape in (scene.object_boxes(name), fingers):
         moved = shape.moved(turn, move)
         below = support_heights(others, moved, default=0.0)
-        rise = float((below + _DROP - moved.corners()[:, :, 2].min(1)).max())
-        rises.append(rise)
+        rises.append(float((below + _DROP - moved.corners()[:, :, 2].min(1)).max()))
     shift[2] = max(rises)
     pose = Pose(turn @ (hand.position - origin) + origin + shift, turn @ hand.rotation)
     return Release(pose, shift[2] - rises[0], float(origin[2]) + rises[0] - _DROP)
@@ -152,35 +134,23 @@ def resting_pose(
 
 
 def clearance_rise(scene: Scene, name: str, release: Pose) -> float:
-    """Find how far above its release a held object is clear of what surrounds it, metres.
-
-    Args:
-        scene: The scene; the object is held.
-        name: BDDL name of the object.
-        release: Pose of the hand when it lets go.
-    """
+    """Find the height above its release in which a held object is clear of its surroundings."""
     hand = scene.hand_pose()
     turn = release.rotation @ hand.rotation.T
     move = release.position - turn @ hand.position
     moved = scene.object_boxes(name).moved(turn, move)
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
+    others = scene.surroundings(name)
     around = support_height(others, moved.inflated(_SURROUNDINGS), default=0.0)
     return min(_MAX_RISE, around + _DROP - float(moved.bounds()[0][2]))
 
 
 def is_sloped(scene: Scene, region: str) -> bool:
     """Tell whether a region is not level, so that an object must lie along it."""
-    return float(np.abs(scene.region_axes(region)[2]).max()) < _UPRIGHT
+    return float(np.abs(scene.region_axes(region)[2]).max()) < UPRIGHT
 
 
 def aligning_yaws(scene: Scene, name: str, region: str) -> list[float]:
-    """Give the turns that align an object's sides with a region's, smallest first, rad.
-
-    Args:
-        scene: The scene.
-        name: BDDL name of the object; its largest box defines its sides.
-        region: BDDL name of the region.
-    """
+    """Give the turns that align the sides of an object's largest box with a region's, sorted."""
     boxes = scene.object_boxes(name)
     largest = boxes.axes[int(np.argmax(np.prod(boxes.half, axis=1)))]
     side, axis = (
@@ -193,14 +163,20 @@ def aligning_yaws(scene: Scene, name: str, region: str) -> list[float]:
     return sorted((least + turn * quarter for turn in (-1, 0, 1)), key=abs)
 
 
+def level_directions(axes: FloatArray, least: float) -> list[FloatArray]:
+    """Give the unit vectors along and against the axes whose horizontal length is at least so."""
+    level = [axis * [1.0, 1.0, 0.0] for axis in axes.T if np.hypot(*axis[:2]) > least]
+    return [sign * axis / np.linalg.norm(axis) for axis in level for sign in (1.0, -1.0)]
+
+
 @dataclass(frozen=True)
 class UprightPlacement:
-    """How a held object can be put down upright.
+    """The result of a search for an upright placement.
 
     Attributes:
-        placement: Where; None if it would come to rest outside its destination everywhere.
-        is_default: Whether that is over the middle, as it is held.
-        too_low: Whether it would come to rest below its destination somewhere.
+        placement: None if the object would come to rest outside its destination everywhere.
+        is_default: Whether the placement is over the middle, as the object is held.
+        too_low: Whether the object would come to rest below its destination somewhere.
     """
 
     placement: Placement | None
@@ -211,22 +187,16 @@ class UprightPlacement:
 def find_upright_placement(
     scene: Scene, kinematics: InverseKinematics, name: str, destination: Destination
 ) -> UprightPlacement:
-    """Find how to put a held object down so that it comes to rest at its destination.
+    """Find a placement of a held object from which it comes to rest at its destination.
 
     Over the middle, as it is held, if that works; otherwise with the least turn and offset for
     which a simulated drop ends there.
-
-    Args:
-        scene: The scene; the object is held.
-        kinematics: Of its robot.
-        name: BDDL name of the object.
-        destination: Where its origin may come to rest.
     """
     default = Placement(destination.target)
     region = destination.region
     if not region or _rests_inside(find_release(scene, name, default), destination):
         return UprightPlacement(default, is_default=True)
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
+    others = scene.surroundings(name)
     simulation, tries, too_low = DropSimulation(scene), 0, False
     chosen = None
     for candidate in _placements(destination, aligning_yaws(scene, name, region)):
@@ -246,7 +216,7 @@ def find_upright_placement(
 
 
 def _placements(destination: Destination, aligning: list[float]) -> list[Placement]:
-    """Turns and offsets to try, the smallest first."""
+    """List turns and offsets to try, the smallest first."""
     options = []
     for yaw, x, y in product([*_YAWS, *aligning], _SHARES, _SHARES):
         offset = np.array([x * destination.spread[0], y * destination.spread[1], 0.0])
@@ -260,4 +230,4 @@ def _rests_inside(release: Release, destination: Destination) -> bool:
 
 
 def _turn(placement: Placement) -> FloatArray:
-    return axis_rotation(_UP, placement.yaw) if placement.yaw else np.eye(3)
+    return axis_rotation(UP, placement.yaw) if placement.yaw else np.eye(3)

@@ -7,12 +7,12 @@ import numpy as np
 
 from policies.expert.carry import place_object
 from policies.expert.context import SkillContext, Subgoal
-from policies.expert.grasp_candidates import DOWN
 from policies.expert.handle import move_part
+from policies.expert.kinematics import InverseKinematics
 from policies.expert.motion import OPEN, Actions, Arm
-from policies.expert.pose import hand_rotation
+from policies.expert.pose import DOWN, hand_rotation
 from policies.expert.push import push_shut
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.scene import Scene
 from policies.interface import PlanningError, PlanRequest, PolicySpec, UnsupportedGoalError
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray
@@ -27,7 +27,7 @@ SKILLS: dict[str, Skill] = {
     "turnon": move_part,
     "turnoff": move_part,
 }
-"""The skill that makes a BDDL predicate true; a new predicate is a line here."""
+"""The skill for each BDDL predicate."""
 
 _PLACEMENTS = frozenset({"on", "in"})
 _FIRST = ("open", "turnon")
@@ -36,22 +36,18 @@ _SETTLING_STEPS = 15
 
 
 def order_goals(goals: Sequence[Sequence[str]], supported: frozenset[str]) -> list[Subgoal]:
-    """Order goals so that none is in the way of a later one.
+    """Order parsed BDDL goals, predicate first, so that none is in the way of a later one.
 
     Opening and turning on come first, then the closing of empty containers, then placements (a
     support before the object on it), then the closing of filled containers.
 
-    Args:
-        goals: Parsed BDDL goals, predicate first.
-        supported: Predicates that have a skill.
-
     Raises:
-        UnsupportedGoalError: A predicate has no skill.
+        UnsupportedGoalError: A predicate is not in ``supported``.
     """
     subgoals = [Subgoal(str(g[0]).lower(), tuple(map(str, g[1:]))) for g in goals]
     for subgoal in subgoals:
         if subgoal.predicate not in supported:
-            raise UnsupportedGoalError(subgoal.expression, supported)
+            raise UnsupportedGoalError.of(subgoal.expression, supported)
     placements = [s for s in subgoals if s.predicate in _PLACEMENTS]
     containers = {s.arguments[1] for s in placements}
     opening = [s for p in _FIRST for s in subgoals if s.predicate == p]
@@ -64,12 +60,7 @@ def order_goals(goals: Sequence[Sequence[str]], supported: frozenset[str]) -> li
 def with_openings(
     goals: Sequence[Sequence[str]], is_shut: Callable[[str], bool]
 ) -> list[list[str]]:
-    """Add the opening of every closed container that something is put into.
-
-    Args:
-        goals: Parsed BDDL goals, predicate first.
-        is_shut: Tells whether a region can be opened and is not open.
-    """
+    """Add the opening of every container that something is put into and that ``is_shut``."""
     plain = [list(map(str, goal)) for goal in goals]
     regions = {goal[2] for goal in plain if goal[0].lower() in _PLACEMENTS}
     opened = {goal[1] for goal in plain if goal[0].lower() == "open"}
@@ -125,23 +116,21 @@ class ExpertPolicy:
     One object serves one episode at a time; ``begin`` starts the next. The same simulator state
     and seed give the same actions.
 
+    Args:
+        speed: Largest action, in (0, 1]; 0.7 is close to a human's pace.
+        noise: Standard deviation of the noise on position actions, in action units, half of it on
+            rotation actions; none close to waypoints and while gripping or pushing.
+
     Attributes:
         failure: Why the expert gave up in this episode, or None.
-        intended: The latest action as it would be without noise, (7,): what a learner should do
-            in that state (DART, Laskey et al. 2017, arXiv 1703.09327).
+        intended: The latest action without its noise, (7,): the one for a learner to imitate
+            (DART, Laskey et al. 2017, arXiv 1703.09327).
+
+    Raises:
+        ConfigError: A value is out of range.
     """
 
     def __init__(self, *, speed: float = 1.0, noise: float = 0.0) -> None:
-        """Choose the pace and the noise.
-
-        Args:
-            speed: Largest action, in (0, 1]; 0.7 is close to a human's pace.
-            noise: Standard deviation of the noise on position actions, in action units, half of
-                it on rotation actions; none close to waypoints and while gripping or pushing.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
         if not 0.0 < speed <= 1.0:
             raise ConfigError(f"The expert's speed is {speed}; it must lie in (0, 1].")
         if not 0.0 <= noise <= 1.0:
@@ -178,15 +167,15 @@ class ExpertPolicy:
             seed: Seed of the noise.
 
         Raises:
-            UnsupportedGoalError: If the task needs a skill that does not exist.
+            UnsupportedGoalError: The task needs a skill that does not exist.
         """
         scene = Scene(simulator.env)
         rng = np.random.default_rng(seed)
-        arm = self._arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
+        self._arm = Arm(scene, speed=self._speed, noise=self._noise, rng=rng)
         base = scene.model.body("robot0_base").id
         self._context = SkillContext(
             scene=scene,
-            arm=arm,
+            arm=self._arm,
             kinematics=InverseKinematics(scene),
             home=hand_rotation(scene.hand_pose().rotation[:, 0] * [1.0, 1.0, 0.0], DOWN),
             base=np.array(scene.data.xpos[base]),
@@ -216,25 +205,22 @@ class ExpertPolicy:
             yield from context.arm.hold(1)
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
-        """Give the next action from the simulator's present state.
+        """Give the next action, one (1, 7) plan, from the simulator's present state.
 
         Args:
             requests: Exactly one; its contents do not matter.
 
-        Returns:
-            One (1, 7) plan.
-
         Raises:
-            ConfigError: If no episode was begun or more than one request came.
+            ConfigError: No episode was begun or more than one request came.
         """
         if self._actions is None:
             raise ConfigError("The expert has no episode; call begin(simulator, seed) first.")
         if len(requests) != 1:
             raise ConfigError(f"The expert got {len(requests)} requests; it serves exactly one.")
-        arm = self._arm
-        arm.intended = None
+        self._arm.intended = None
         action = next(self._actions)
-        self.intended = action if arm.intended is None else arm.intended
+        intended = self._arm.intended
+        self.intended = action if intended is None else intended
         return [action[None]]
 
 

@@ -6,29 +6,34 @@ import numpy as np
 
 from tasks.observation import FloatArray
 
+UP, DOWN = np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0])
+"""Unit vectors, world frame."""
+
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the grip site is and how it is turned.
+    """Position (3,) and orientation (3, 3) of the grip site.
 
-    Attributes:
-        position: (3,) metres, world frame.
-        rotation: (3, 3) matrix; its columns are the closing axis, the side and the approach.
+    The columns of the orientation are the closing axis, the side and the approach.
     """
 
     position: FloatArray
     rotation: FloatArray
 
     def at(self, position: FloatArray) -> "Pose":
-        """Give the same orientation at another position, (3,) metres."""
+        """Give the same orientation at another position."""
         return Pose(np.asarray(position, dtype=float), self.rotation)
 
     def shifted(self, offset: FloatArray) -> "Pose":
-        """Give the pose moved by (3,) metres in the world frame."""
+        """Give the pose moved by a (3,) offset in the world frame."""
         return Pose(self.position + offset, self.rotation)
 
+    def drawn_back(self, distance: float) -> "Pose":
+        """Give the pose moved against its approach."""
+        return self.shifted(-distance * self.rotation[:, 2])
+
     def at_height(self, z: float) -> "Pose":
-        """Give the pose at another height, metres."""
+        """Give the pose at another height."""
         return Pose(np.array([self.position[0], self.position[1], z]), self.rotation)
 
 
@@ -60,14 +65,11 @@ def axis_rotation(axis: FloatArray, angle: float) -> FloatArray:
 
 
 def hand_rotation(closing: FloatArray, approach: FloatArray) -> FloatArray:
-    """Build a hand orientation from two directions.
+    """Build a hand orientation from two (3,) directions.
 
     Args:
-        closing: (3,) wished closing axis; made orthogonal to the approach.
-        approach: (3,) direction the fingers point to.
-
-    Returns:
-        (3, 3) rotation matrix.
+        closing: The closing axis, made orthogonal to the approach.
+        approach: Direction of the fingers.
     """
     z = approach / np.linalg.norm(approach)
     x = closing - z * float(closing @ z)
@@ -76,5 +78,11 @@ def hand_rotation(closing: FloatArray, approach: FloatArray) -> FloatArray:
 
 
 def angle_between(first: FloatArray, second: FloatArray) -> float:
-    """Give the angle of the turn from one (3, 3) orientation to another, rad."""
+    """Give the angle of the turn from one orientation to another, rad."""
     return float(np.linalg.norm(rotation_vector(second @ first.T)))
+
+
+def closest_rotation(closing: FloatArray, approach: FloatArray, home: FloatArray) -> FloatArray:
+    """Give the one of two equivalent hand orientations that is closer to home."""
+    options = [hand_rotation(sign * closing, approach) for sign in (1.0, -1.0)]
+    return min(options, key=lambda rotation: angle_between(home, rotation))

@@ -1,4 +1,4 @@
-"""Pushing a drawer or door shut: where the hand touches it, and the push itself."""
+"""Pushing a drawer or door shut."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -6,12 +6,13 @@ from itertools import product
 import numpy as np
 
 from policies.expert.articulation import Articulation, find_articulation
-from policies.expert.context import UP, SkillContext, Subgoal, travel
-from policies.expert.geometry import OrientedBoxes, any_overlap, sample_surface
-from policies.expert.grasp_candidates import DOWN, MAX_GAP
-from policies.expert.motion import Actions
-from policies.expert.pose import Pose, angle_between, axis_rotation
-from policies.expert.scene import InverseKinematics, Scene
+from policies.expert.context import SkillContext, Subgoal, travel
+from policies.expert.geometry import OrientedBoxes, sample_surface
+from policies.expert.grasp_candidates import MAX_GAP
+from policies.expert.kinematics import InverseKinematics
+from policies.expert.motion import Actions, touches
+from policies.expert.pose import DOWN, UP, Pose, angle_between, axis_rotation
+from policies.expert.scene import Scene
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
@@ -27,12 +28,7 @@ _PRESS_STEPS = 10
 
 @dataclass(frozen=True)
 class Push:
-    """Where a push starts and where it touches the part, world frame.
-
-    Attributes:
-        start: Hand pose before the touch.
-        touch: Hand pose at the touch.
-    """
+    """Poses of the hand at the start of a push, and where it touches the part."""
 
     start: Pose
     touch: Pose
@@ -42,12 +38,6 @@ def find_push(
     scene: Scene, kinematics: InverseKinematics, part: Articulation, home: FloatArray
 ) -> Push:
     """Find a hand pose that pushes the outermost spot of a part without touching anything else.
-
-    Args:
-        scene: The scene as it is now.
-        kinematics: Of its robot.
-        part: The part to push.
-        home: (3, 3) orientation the hand should stay close to, world frame.
 
     Raises:
         PlanningError: Every pose is blocked or out of reach.
@@ -70,26 +60,25 @@ def find_push(
             touch = Pose(position, rotation)
             start = touch.shifted(-_BEFORE * direction)
             ends = [part.pose_after(touch, share * part.remaining(scene)) for share in shares]
-            shapes = [gripper.moved(p.rotation, p.position) for p in (start, touch, *ends)]
-            clear = not any(any_overlap(shape, fixed) for shape in shapes[:2])
-            clear = clear and not any(any_overlap(shape, immovable) for shape in shapes[2:])
+            if touches(gripper, [start, touch], fixed) or touches(gripper, ends, immovable):
+                continue
             # Pulled back by 8 mm the hand must be free of the part as well.
-            free = gripper.moved(rotation, position - 0.008 * direction)
-            clear = clear and not any_overlap(free, moving)
-            if clear and all(kinematics.solve(p).reached for p in (start, *ends)):
+            if touches(gripper, [touch.shifted(-0.008 * direction)], moving):
+                continue
+            if all(kinematics.solve(pose).reached for pose in (start, *ends)):
                 return Push(start, touch)
     raise PlanningError("No hand pose was found that can push the part shut.")
 
 
 def _farthest(boxes: OrientedBoxes, part: Articulation) -> FloatArray:
-    """Middle of the edge that moves fastest when a part turns, (3,) metres."""
+    """Give the middle of the edge that moves fastest when a part turns, (3,)."""
     corners = boxes.corners().reshape(-1, 3)
     arms = np.linalg.norm(np.cross(corners - part.anchor, part.axis), axis=1)
     return np.asarray(corners[arms > arms.max() - 0.02].mean(0))
 
 
 def _outermost(boxes: OrientedBoxes, direction: FloatArray) -> FloatArray:
-    """Middle of the surface that sticks out farthest against a direction, (3,) metres."""
+    """Give the middle of the surface that sticks out farthest against a direction, (3,)."""
     surface = sample_surface(boxes)
     points = surface.points[surface.normals @ direction < -0.9]
     depth = points @ direction
@@ -98,10 +87,7 @@ def _outermost(boxes: OrientedBoxes, direction: FloatArray) -> FloatArray:
 
 
 def _orientations(home: FloatArray, direction: FloatArray) -> list[FloatArray]:
-    """Hand orientations to try, the least turn from home first.
-
-    The hand leans back from the push, so that the fingers go ahead of it.
-    """
+    """List hand orientations to try, leaning back from the push, the least turn from home first."""
     yaw = float(np.arctan2(home[1, 0], home[0, 0]))
     lean = np.cross(DOWN, direction)
     orientations = []
@@ -115,7 +101,7 @@ def _orientations(home: FloatArray, direction: FloatArray) -> list[FloatArray]:
 def push_shut(context: SkillContext, subgoal: Subgoal) -> Actions:
     """Push a drawer or door shut with the open hand, press on for a moment, and step back.
 
-    A learner that imitates a hand turning back at once does so a step early and leaves it ajar.
+    A learner that imitates a hand without the pause turns back a step early and leaves it ajar.
     """
     scene, arm = context.scene, context.arm
     part = find_articulation(scene, "close", subgoal.arguments[0], context.supported)
@@ -129,11 +115,11 @@ def push_shut(context: SkillContext, subgoal: Subgoal) -> Actions:
             target = part.pose_after(push.touch, first - part.remaining(scene) + _LEAD)
             untouched = part.remaining(scene) == first
         else:
-            past = hand.position - push.touch.position
+            offset = hand.position - push.touch.position
             direction = part.direction(hand.position)
-            ahead = float(past @ direction)
-            aside = past - ahead * direction
-            # The touch lifts the fingers off the handle unless the hand is held on its line firmly.
+            ahead = float(offset @ direction)
+            aside = offset - ahead * direction
+            # The touch lifts the fingers off the handle unless the hand is held firmly on its line.
             target = push.touch.at(hand.position + 0.025 * direction - _FIRM * aside)
             untouched = ahead < -0.01
         yield arm.toward(target)

@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from policies.expert.context import UP, SkillContext, travel
+from policies.expert.context import SkillContext, travel
 from policies.expert.drop_simulation import MAX_LEAN
 from policies.expert.geometry import OrientedBoxes, any_overlap
-from policies.expert.grasp_candidates import DOWN, TIP_LENGTH
+from policies.expert.grasp_candidates import TIP_LENGTH
 from policies.expert.motion import CLOSE, Actions
 from policies.expert.placement import Destination
-from policies.expert.pose import Pose, angle_between, hand_rotation
+from policies.expert.pose import DOWN, UP, Pose, closest_rotation
 from policies.interface import PlanningError
 from tasks.observation import FloatArray
 
@@ -48,14 +48,14 @@ def draggable(context: SkillContext, name: str, destination: Destination) -> boo
 def drag(context: SkillContext, name: str, destination: Destination) -> Actions:
     """Drag a flat object until its origin is at its destination.
 
-    The fingers press on the rim from inside, ahead of the middle: the object follows them without
-    turning away.
+    The fingers press on the rim from inside, ahead of the middle, so that the object follows them
+    without turning away.
     """
     scene, arm = context.scene, context.arm
     arm.gripper = CLOSE
     waypoints = _waypoints(context, name, destination)
     for waypoint in waypoints:
-        # At a bend the fingers are set down again, because another part of the rim leads.
+        # At a bend, where another part of the rim leads, the fingers are set down again.
         height = _pressing_height(context, name)
         start = Pose(np.append(scene.position(name)[:2], height + _ABOVE), context.home)
         yield from travel(context, start, pass_by=True)
@@ -78,32 +78,33 @@ def _drag_straight(
     for _ in range(_SETTLING):
         yield arm.toward(Pose(np.append(middle, height - _PRESS), context.home))
     for _ in range(_DRAG_STEPS):
-        way = (waypoint - scene.position(name))[:2]
-        left = float(np.linalg.norm(way))
+        offset = (waypoint - scene.position(name))[:2]
+        distance = float(np.linalg.norm(offset))
         off = float(np.linalg.norm((scene.hand_pose().position - scene.position(name))[:2]))
-        if left < tolerance or off > _SLIPPED:
+        if distance < tolerance or off > _SLIPPED:
             return
-        ahead = scene.hand_pose().position[:2] + min(_DRAG_LEAD, 0.02 + left) * way / left
-        # Without weight the fingers would slide up the slanting rim and over it.
+        lead = min(_DRAG_LEAD, 0.02 + distance)
+        ahead = scene.hand_pose().position[:2] + lead * offset / distance
+        # Without pressure the fingers would slide up the slanting rim and over it.
         yield arm.toward(Pose(np.append(ahead, height - _PRESS), context.home))
 
 
 def _waypoints(context: SkillContext, name: str, destination: Destination) -> list[FloatArray]:
-    """Find waypoints to a free spot of a destination, each (3,) metres, without a collision."""
+    """Find waypoints (3,) to a free spot of a destination without a collision."""
     scene = context.scene
     start = scene.position(name)
     boxes = scene.object_boxes(name).inflated(_CLEARANCE)
     boxes = OrientedBoxes(boxes.center + 1.5 * _CLEARANCE * UP, boxes.axes, boxes.half)  # lifted
-    others = scene.obstacles(without=scene.subtree(scene.body(name)))
+    others = scene.surroundings(name)
     offsets = [np.array([x, y, 0.0]) for x in _OFFSETS for y in _OFFSETS]
     spread = np.append(destination.spread, 0.0)
     for offset in sorted(offsets, key=lambda offset: float(np.linalg.norm(offset))):
         target = destination.target + offset * spread
         if not _slides_freely(boxes, start, target, target, others):
             continue
-        way = (target - start) * [1.0, 1.0, 0.0]
-        side = np.cross(UP, way / (np.linalg.norm(way) + 1e-9))
-        detours = [start + share * way + aside * side for aside in _ASIDES for share in _SHARES]
+        level = (target - start) * [1.0, 1.0, 0.0]
+        side = np.cross(UP, level / (np.linalg.norm(level) + 1e-9))
+        detours = [start + share * level + aside * side for aside in _ASIDES for share in _SHARES]
         for points in ([target], *([detour, target] for detour in detours)):
             legs = pairwise([start, *points])
             if all(_slides_freely(boxes, start, a, b, others) for a, b in legs):
@@ -126,7 +127,7 @@ def _slides_freely(
 
 
 def _pressing_height(context: SkillContext, name: str) -> float:
-    """Height of the grip site with the finger tips just above the object's middle, metres."""
+    """Give the height of the grip site with the finger tips just above the object's middle."""
     boxes = context.scene.object_boxes(name)
     middle = context.scene.position(name)
     near = np.linalg.norm((boxes.center - middle)[:, :2], axis=1) < 0.02
@@ -135,13 +136,7 @@ def _pressing_height(context: SkillContext, name: str) -> float:
 
 
 def is_leaning(context: SkillContext, name: str, upright: FloatArray) -> bool:
-    """Tell whether an object leans.
-
-    Args:
-        context: The episode.
-        name: BDDL name of the object.
-        upright: (3,) unit vector in the object's frame that was vertical when it stood.
-    """
+    """Tell whether an object leans; ``upright`` is the vertical, in its frame, when it stood."""
     cosine = float((context.scene.rotation(name) @ upright)[2])
     return bool(np.arccos(np.clip(cosine, -1.0, 1.0)) > MAX_LEAN)
 
@@ -152,14 +147,13 @@ def nudge(context: SkillContext, name: str, destination: Destination) -> Actions
     An object that leans on the front of a drawer keeps it from being shut.
     """
     scene, arm = context.scene, context.arm
-    way = (destination.target - scene.position(name)) * [1.0, 1.0, 0.0]
-    way = way / (np.linalg.norm(way) + 1e-9)
+    direction = (destination.target - scene.position(name)) * [1.0, 1.0, 0.0]
+    direction = direction / (np.linalg.norm(direction) + 1e-9)
     boxes = scene.object_boxes(name)
-    options = [hand_rotation(sign * np.cross(UP, way), DOWN) for sign in (1.0, -1.0)]
-    rotation = min(options, key=lambda option: angle_between(context.home, option))
-    rear = boxes.extent_along(-way) + float(scene.position(name) @ way)
+    rotation = closest_rotation(np.cross(UP, direction), DOWN, context.home)
+    rear = boxes.extent_along(-direction) + float(scene.position(name) @ direction)
     height = float(boxes.bounds()[1][2]) - _BELOW_TOP + TIP_LENGTH
-    start = Pose(scene.position(name) - (rear + _BEFORE) * way, rotation).at_height(height)
+    start = Pose(scene.position(name) - (rear + _BEFORE) * direction, rotation).at_height(height)
     arm.gripper = CLOSE
     try:
         yield from travel(context, start)
@@ -167,10 +161,10 @@ def nudge(context: SkillContext, name: str, destination: Destination) -> Actions
         return
     for _ in range(_NUDGE_STEPS):
         hand = scene.hand_pose().position
-        ahead = float((hand - start.position) @ way)
-        left = float((destination.target - scene.position(name)) @ way)
-        if left < _NUDGE_ARRIVED or ahead > _LONGEST_NUDGE:
+        ahead = float((hand - start.position) @ direction)
+        distance = float((destination.target - scene.position(name)) @ direction)
+        if distance < _NUDGE_ARRIVED or ahead > _LONGEST_NUDGE:
             break
-        yield arm.toward(start.shifted((ahead + _NUDGE_LEAD) * way))
+        yield arm.toward(start.shifted((ahead + _NUDGE_LEAD) * direction))
     up = scene.hand_pose().shifted(0.1 * UP)
     yield from arm.move([up], tolerance=0.03, noisy=False)

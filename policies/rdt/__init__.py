@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from policies.rdt.model.config import RDTConfig
     from policies.rdt.model.presets import build_network
     from policies.rdt.model.transformer import RDTInputs, RDTModel
-    from policies.rdt.options import RDTOptions
-    from policies.rdt.policy import RDTPolicy
+    from policies.rdt.policy import RDTOptions, RDTPolicy
 
 __all__ = [
     "LoadingOptions",
@@ -36,8 +35,7 @@ _MODULES = {
     "model.config": ("RDTConfig",),
     "model.presets": ("build_network",),
     "model.transformer": ("RDTInputs", "RDTModel"),
-    "options": ("RDTOptions",),
-    "policy": ("RDTPolicy",),
+    "policy": ("RDTOptions", "RDTPolicy"),
 }
 
 load_triton_after_mesa()  # before torch does it

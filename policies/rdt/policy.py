@@ -1,4 +1,4 @@
-"""RDT as a policy: observations to tensors, plans back."""
+"""RDT as a policy: its options, observations to tensors, vectors to plans."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,8 @@ from torch import Tensor
 from policies.interface import PlanRequest, PolicySpec
 from policies.rdt.actions.slots import SIZE
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
+from policies.rdt.checkpoint.hub import find_source
+from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
 from policies.rdt.model.sampling import (
@@ -18,6 +20,7 @@ from policies.rdt.model.sampling import (
     SamplingOptions,
     stack_previous_plans,
 )
+from policies.rdt.model.torch_runtime import resolve_device
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import (
     FloatArray,
@@ -27,23 +30,36 @@ from tasks.observation import (
     robot_state_at,
     stack_robot_states,
 )
+from tasks.settings import settings
 
 EXEC_HORIZON = 16
 """Steps of a plan executed unless the user says otherwise."""
+
+_BATCH_ON_CPU, _BATCH = 1, 8
 
 _SEED_BITS = (1 << 64) - 1
 
 
 class RDTPolicy:
-    """Plans with an RDT network; an implementation of ``policies.interface.Policy``.
+    """Plans with an RDT network.
 
-    A plan depends on its request alone. Its noise comes from a generator seeded by the request, and
-    every forward pass has the same number of rows, so that no row's arithmetic depends on how many
-    others there are. Plans made with different ``batch_size`` may differ in the last bits.
+    A plan depends on its request alone: its noise comes from a generator seeded by the request, and
+    every forward pass has the same number of rows. Plans made with different ``batch_size`` may
+    differ in the last bits.
 
-    Attributes:
-        files: Where the checkpoint is on this machine; None for a network made in memory.
+    Args:
+        network: Moved to ``device`` and put into evaluation mode.
+        contract: The contract of the network.
+        device: Device of the network.
+        batch_size: Rows of every forward pass; unused ones repeat the first.
+        sampling: Sampling options.
+        files: The checkpoint on this machine; None for a network made in memory.
         more_files: Other files that determine the weights: an adapter's base, a separate config.
+
+    Raises:
+        ConfigError: The batch size is not positive, or a way of sampling is not possible with
+            this layout or on this device.
+        SpecMismatchError: Network and contract do not belong together.
     """
 
     def __init__(
@@ -57,22 +73,6 @@ class RDTPolicy:
         files: Path | None = None,
         more_files: tuple[Path, ...] = (),
     ) -> None:
-        """Wrap a network.
-
-        Args:
-            network: Weights; moved to ``device`` and put into evaluation mode.
-            contract: What the weights need.
-            device: Where to compute.
-            batch_size: Rows of every forward pass; unused ones repeat the first.
-            sampling: How to sample.
-            files: See the class.
-            more_files: See the class.
-
-        Raises:
-            ConfigError: The batch size is not positive, or a way of sampling is not possible with
-                this layout or on this device.
-            SpecMismatchError: Network and contract do not belong together.
-        """
         if batch_size < 1:
             raise ConfigError(
                 f"batch_size {batch_size} is not allowed. Allowed: 1 or more. Fix: give 8."
@@ -91,7 +91,7 @@ class RDTPolicy:
 
     @property
     def spec(self) -> PolicySpec:
-        """What the policy needs and gives."""
+        """The policy's inputs and outputs."""
         return PolicySpec(
             name="rdt",
             horizon=self.contract.horizon,
@@ -103,9 +103,6 @@ class RDTPolicy:
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan for several episodes at once.
-
-        Args:
-            requests: One per episode.
 
         Returns:
             One plan per request, (horizon, 7) float64 in [−1, 1], or (horizon, 10) for layouts of
@@ -150,7 +147,7 @@ class RDTPolicy:
     def _previous_plans(
         self, rows: Sequence[PlanRequest], state: RobotState
     ) -> PreviousPlans | None:
-        """Encode what the previous plans say of the steps from now on, from where the robot is."""
+        """Encode the remaining steps of the previous plans, relative to the present state."""
         if self.sampling.guidance == "none":
             return None
         remainders = [
@@ -171,7 +168,7 @@ class RDTPolicy:
         text, text_mask = self.network.text_encoder.prepare([row.instruction for row in rows])
         mask_BV = torch.from_numpy(self.layout.mask).expand(len(rows), -1)
         return {
-            # Left on the CPU: an encoder that knows an image already need not move it.
+            # Left on the CPU: an image that the encoder has cached need not be moved.
             "images": self.network.image_encoder.prepare(frames),
             "token_ids": text.to(self.device),
             "token_mask": text_mask.to(self.device),
@@ -181,7 +178,7 @@ class RDTPolicy:
         }
 
     def _frames(self, rows: Sequence[PlanRequest]) -> Image:
-        """Stack (B, history, cameras, H, W, 3) and fill up histories that are too short."""
+        """Stack (B, history, cameras, H, W, 3), filling up histories that are too short."""
         history, cameras = self.contract.history, self.contract.shown_cameras
         windows = [list(row.window[-history:]) for row in rows]
         if not all(windows):
@@ -210,9 +207,9 @@ class RDTPolicy:
         )
 
     def _frame_shape(self, observation: Observation) -> tuple[int, ...]:
-        side = self.contract.render_size
-        if side != ANY_SIZE:
-            return side, side, 3
+        size = self.contract.render_size
+        if size != ANY_SIZE:
+            return size, size, 3
         return _shape(observation, self.contract.shown_cameras[0])
 
 
@@ -232,3 +229,45 @@ def _check_images(
                 f"{needed or '(height, width, 3)'}. "
                 f"Fix: render the policy's history{size}."
             )
+
+
+@settings
+class RDTOptions(LoadingOptions, SamplingOptions):
+    """Plans with RDT, from a checkpoint of ours or an official one."""
+
+    checkpoint: str | None = None
+    """Folder of a checkpoint of ours or in the official layout, or a hub name."""
+
+    device: str = "auto"
+    """``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``."""
+
+    batch_size: int | None = None
+    """Rows of every forward pass; if not given, 1 on a CPU, where unused rows cost as much as used
+    ones, and 8 elsewhere."""
+
+    def build(self) -> RDTPolicy:
+        """Load the checkpoint as a policy.
+
+        Raises:
+            ConfigError: There is no checkpoint, or an option is not allowed or does not apply.
+            SpecMismatchError: Parts of the checkpoint do not belong together.
+            PrerequisiteError: A device is missing, or the hub cannot be reached.
+        """
+        if self.checkpoint is None:
+            raise ConfigError(
+                "Policy 'rdt' has no checkpoint. Needed: the folder of a trained one. "
+                "Fix: give --checkpoint FOLDER, or train one with 'libero-bench train'."
+            )
+        device = resolve_device(self.device)
+        usual = _BATCH_ON_CPU if device == "cpu" else _BATCH
+        files = find_source(self.checkpoint, ema=self.weights == "ema")
+        network, contract = load_network(files, self, device=device)
+        return RDTPolicy(
+            network,
+            contract,
+            device=device,
+            batch_size=usual if self.batch_size is None else self.batch_size,
+            sampling=self,
+            files=files,
+            more_files=tuple(find_source(p) for p in (self.base, self.config) if p is not None),
+        )

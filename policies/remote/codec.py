@@ -1,8 +1,8 @@
 """MessagePack with NumPy arrays, as openpi's client and server write them.
 
-What is read comes from another machine. A message of a few bytes can claim billions of elements or
-grow a hundredfold as Python objects, so claims and the number of containers are bounded, an array
-must have exactly the bytes that its shape and dtype need, and extension types are refused.
+Messages come from another machine. One of a few bytes can claim billions of elements or grow a
+hundredfold as Python objects, so claims and the number of containers are bounded, an array must
+have exactly the bytes that its shape and dtype need, and extension types are refused.
 
 An array is a map with keys of bytes: ``__ndarray__`` (true), ``data`` (its bytes in C order),
 ``dtype`` (NumPy's string, byte order included) and ``shape``; a NumPy scalar is one with
@@ -16,12 +16,12 @@ import msgpack
 import numpy as np
 
 _KINDS = "biuf"
-"""Kinds of dtype that travel: truth values, integers and floating-point numbers."""
+"""Kinds of dtype in messages: truth values, integers and floating-point numbers."""
 
-_LONGEST_DTYPE = 16
-_LONGEST = 1 << 16
+_MAX_DTYPE_CHARACTERS = 16
+_MAX_ELEMENTS = 1 << 16
 """Elements of a list or map."""
-_MOST_CONTAINERS = 20_000
+_MAX_CONTAINERS = 20_000
 """Lists and maps in a message."""
 _UNREADABLE = (
     ValueError,
@@ -30,7 +30,7 @@ _UNREADABLE = (
     OverflowError,
     msgpack.exceptions.UnpackException,
 )
-"""What reading raises of bytes that are no message."""
+"""Errors from reading bytes that are no message."""
 
 
 class CodecError(ValueError):
@@ -38,10 +38,10 @@ class CodecError(ValueError):
 
 
 def pack(message: Any) -> bytes:
-    """Write a message of maps, lists, text, numbers and NumPy arrays.
+    """Write a message of maps, lists, text, numbers and NumPy arrays of numbers.
 
     Raises:
-        CodecError: It holds something else, or an array of no numbers.
+        CodecError: It holds something else.
     """
     try:
         packed: bytes = msgpack.packb(message, default=_encode)
@@ -63,8 +63,8 @@ def unpack(data: bytes) -> Any:
             object_hook=reader.read_map,
             list_hook=reader.read_list,
             ext_hook=_refuse_extension,
-            max_array_len=_LONGEST,
-            max_map_len=_LONGEST,
+            max_array_len=_MAX_ELEMENTS,
+            max_map_len=_MAX_ELEMENTS,
         )
     except _UNREADABLE as error:
         raise CodecError(f"{type(error).__name__}: {error}"[:300]) from error
@@ -74,7 +74,7 @@ class _Reader:
     """Counts the containers of one message, innermost first, and reads the arrays among them."""
 
     def __init__(self) -> None:
-        self._left = _MOST_CONTAINERS
+        self._containers = 0
 
     def read_list(self, value: list[Any]) -> list[Any]:
         self._count()
@@ -85,9 +85,9 @@ class _Reader:
         return _decode(value)
 
     def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise CodecError(f"more than {_MOST_CONTAINERS} lists and maps in a message")
+        self._containers += 1
+        if self._containers > _MAX_CONTAINERS:
+            raise CodecError(f"more than {_MAX_CONTAINERS} lists and maps in a message")
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:
@@ -127,7 +127,7 @@ def _decode(value: dict[Any, Any]) -> Any:
 
 def _dtype(value: dict[Any, Any]) -> np.dtype[Any]:
     name = value[b"dtype"]
-    if not isinstance(name, str) or len(name) > _LONGEST_DTYPE:
+    if not isinstance(name, str) or len(name) > _MAX_DTYPE_CHARACTERS:
         raise CodecError(f"an array's dtype is {name!r}"[:80])
     dtype: np.dtype[Any] = np.dtype(name)
     if dtype.kind not in _KINDS:

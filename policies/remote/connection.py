@@ -1,13 +1,12 @@
-"""One connection to a policy server: asking it, and what to do when it does not answer.
+"""A connection to a policy server: requests, time-outs and retries.
 
 Non-obvious behaviours:
 
-- A request that was not answered in time is sent again on a new connection; on the old one the
-  late answer would be taken for that of the next request.
-- The client sends no WebSocket pings: openpi's server computes in its event loop and answers none
-  meanwhile.
+- A request without an answer in time is sent again on a new connection; on the old one the late
+  answer would be taken for that of the next request.
+- The client sends no WebSocket pings: openpi's server does not answer them while it computes.
 - Proxies of the environment are not used.
-- A message that announces more than ``_LARGEST_MESSAGE`` bytes, in one frame or in many, is refused
+- A message that announces more than ``_MAX_MESSAGE_BYTES``, in one frame or in many, is refused
   before it is read, and compression is not negotiated, so that a server cannot fill the memory.
 """
 
@@ -26,13 +25,13 @@ from policies.remote.codec import CodecError, pack, unpack
 from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError
 
 _FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 _OPEN_S = 10.0
 _CLOSE_S = 1.0
 _HEALTH_S = 5.0
-_LARGEST_MESSAGE = 4 << 20
-"""Bytes of a message. A plan of 4,096 steps has 0.2 MB as an array; the rest is room for lists
-instead, and for what a server adds: times, its state, two images, what it says of itself."""
+_MAX_MESSAGE_BYTES = 4 << 20
+"""A plan of 4,096 steps has 0.2 MB as an array; the rest is room for lists instead, and for a
+server's additions: times, its state, two images, metadata."""
 _START_HINT = (
     "Fix: start it (openpi: uv run scripts/serve_policy.py --env LIBERO), name its place with "
     "--option.host and --option.port, or wait longer with --option.wait."
@@ -42,20 +41,20 @@ _log = logging.getLogger(__name__)
 
 
 class ServerError(Exception):
-    """The server broke on a request and said so; another request may go well."""
+    """The server reported that it failed on a request; another request may succeed."""
 
 
 class Connection:
-    """Asks a policy server, one request after another.
+    """Sends requests to a policy server, one after another.
 
     Args:
         uri: Such as ``ws://localhost:8000``.
         timeout: Seconds an answer may take.
-        retries: How often a request is sent again after a time-out or a lost connection.
+        retries: Repetitions of a request after a time-out or a lost connection.
         wait: Seconds to wait for a server that is not there (yet).
 
     Attributes:
-        metadata: What the server said of itself when it was last connected to.
+        metadata: The server's description of itself from the latest connection.
     """
 
     def __init__(self, uri: str, *, timeout: float, retries: int, wait: float) -> None:
@@ -69,13 +68,13 @@ class Connection:
 
         Raises:
             PrerequisiteError: The server was not there in time.
-            SpecMismatchError: Something is there that does not speak this protocol.
-            ConfigError: The address is none.
+            SpecMismatchError: The server does not speak this protocol.
+            ConfigError: The address is invalid.
         """
         if self._socket is not None:
             return
         deadline = time.monotonic() + self._wait
-        for tried, pause in enumerate(_pauses(), start=1):
+        for attempt, pause in enumerate(_pauses(), start=1):
             try:
                 self._connect()
                 return
@@ -83,24 +82,24 @@ class Connection:
                 raise ConfigError(f"'{self.uri}' is no address of a server ({error}).") from error
             except (OSError, InvalidHandshake, InvalidMessage, ConnectionClosed) as error:
                 self._refuse_too_large(error)
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise self._absent(tried, error) from error
-                if tried == 1:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise self._absent(attempt, error) from error
+                if attempt == 1:
                     _log.warning(
                         "The policy server at %s is not there (%s); waiting up to %g s.",
                         self.uri,
-                        _why(error),
+                        _reason(error),
                         self._wait,
                     )
-                time.sleep(min(pause, left))
+                time.sleep(min(pause, remaining))
 
     def ask(self, request: dict[str, Any]) -> Any:
         """Send a request and return the answer.
 
         Raises:
-            ServerError: The server broke on it.
-            PrerequisiteError: It was not answered, however often it was sent.
+            ServerError: The server failed on it.
+            PrerequisiteError: It was not answered, retries included.
             SpecMismatchError: The answer is not of this protocol.
         """
         data = pack(request)
@@ -116,7 +115,7 @@ class Connection:
                 failures.append(f"no answer within {self._timeout:g} s")
             except (ConnectionClosed, OSError) as error:
                 self._refuse_too_large(error)
-                failures.append(_why(error))
+                failures.append(_reason(error))
             self.close()
             if len(failures) > self._retries:
                 break
@@ -129,7 +128,7 @@ class Connection:
         )
 
     def close(self) -> None:
-        """Let go of the connection; the next request opens another."""
+        """Close the connection; the next request opens another."""
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close()
@@ -138,7 +137,7 @@ class Connection:
         socket = connect(
             self.uri,
             compression=None,
-            max_size=_LARGEST_MESSAGE,
+            max_size=_MAX_MESSAGE_BYTES,
             max_queue=2,
             open_timeout=_OPEN_S,
             close_timeout=_CLOSE_S,
@@ -153,7 +152,7 @@ class Connection:
         self._socket = socket
 
     def _check_silent(self) -> None:
-        """Refuse a server that said something unasked: every answer would be the one before."""
+        """Refuse a server that sent an extra message: its answers would be one request late."""
         assert self._socket is not None
         try:
             self._socket.recv(timeout=0)
@@ -167,13 +166,13 @@ class Connection:
         )
 
     def _refuse_too_large(self, error: Exception) -> None:
-        """End it where this side closed the connection as a message was too large."""
+        """Refuse a server whose message was so large that this side closed the connection."""
         if not isinstance(error, ConnectionClosed) or error.rcvd_then_sent:
             return
         if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
             self.close()
             raise SpecMismatchError(
-                f"The server at {self.uri} sent a message of more than {_LARGEST_MESSAGE >> 20} "
+                f"The server at {self.uri} sent a message of more than {_MAX_MESSAGE_BYTES >> 20} "
                 "MiB, far above what a plan can be. Fix: have it answer with actions alone, "
                 "without images or features."
             ) from error
@@ -196,38 +195,36 @@ class Connection:
                 f"protocol ({error}). Fix: name a server that speaks it."
             ) from error
 
-    def _absent(self, tried: int, error: Exception) -> PrerequisiteError | SpecMismatchError:
+    def _absent(self, attempts: int, error: Exception) -> PrerequisiteError | SpecMismatchError:
+        reason = _reason(error)
         if isinstance(error, InvalidHandshake | InvalidMessage):
             return SpecMismatchError(
-                f"What answers at {self.uri} is no WebSocket server ({_why(error)}). {_START_HINT}"
+                f"What answers at {self.uri} is no WebSocket server ({reason}). {_START_HINT}"
             )
         return PrerequisiteError(
-            f"There is no policy server at {self.uri}: tried {_times(tried)} in {self._wait:g} s, "
-            f"at last: {_why(error)}. {_START_HINT}"
+            f"There is no policy server at {self.uri}: tried {_times(attempts)} in "
+            f"{self._wait:g} s, at last: {reason}. {_START_HINT}"
         )
 
     def _health(self) -> str:
-        """Say what the server's health check answers."""
+        """Report the answer of the server's health check."""
         address = urlsplit(self.uri)
         kind = (
             http.client.HTTPSConnection if address.scheme == "wss" else http.client.HTTPConnection
         )
-        request = kind(address.hostname or "", address.port, timeout=_HEALTH_S)
+        connection = kind(address.hostname or "", address.port, timeout=_HEALTH_S)
         try:
-            request.request("GET", "/healthz")
-            answer = request.getresponse().read(80).decode(errors="replace").strip()
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse().read(80).decode(errors="replace").strip()
             return f"Its /healthz answers '{answer}'."
         except (OSError, http.client.HTTPException) as error:
-            return f"Its /healthz does not answer ({_why(error)})."
+            return f"Its /healthz does not answer ({_reason(error)})."
         finally:
-            request.close()
+            connection.close()
 
 
 def shorten_traceback(text: str) -> str:
-    """Return the last place and the message of a Python traceback; other text on one line.
-
-    Args:
-        text: What the server sent.
+    """Shorten a Python traceback to its message and last frame, other text to one line.
 
     Returns:
         Such as ``KeyError: 'state' (policy.py, line 72, in infer)``, at most 400 characters.
@@ -235,11 +232,11 @@ def shorten_traceback(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return "it did not say why"
-    places = [line for line in lines if line.startswith('File "')]
-    if not places:
+    frames = [line for line in lines if line.startswith('File "')]
+    if not frames:
         return " ".join(lines)[:400]
-    path, _, rest = places[-1].removeprefix('File "').partition('"')
-    return f"{lines[-1][:300]} ({path.rsplit('/', 1)[-1]}{rest})"[:400]
+    path, _, position = frames[-1].removeprefix('File "').partition('"')
+    return f"{lines[-1][:300]} ({path.rsplit('/', 1)[-1]}{position})"[:400]
 
 
 def _pauses() -> Iterator[float]:
@@ -247,15 +244,15 @@ def _pauses() -> Iterator[float]:
     pause = _FIRST_PAUSE_S
     while True:
         yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
+        pause = min(2 * pause, _MAX_PAUSE_S)
 
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _why(error: Exception) -> str:
-    """Say on one line why a connection failed."""
+def _reason(error: Exception) -> str:
+    """Give the reason of a failed connection on one line."""
     if isinstance(error, ConnectionClosed):
         return f"the connection was lost ({' '.join(str(error).split())})"
     if isinstance(error, TimeoutError):

@@ -1,11 +1,11 @@
-"""Images and states in the forms that policy servers want.
+"""Images and states in the forms that policy servers expect.
 
 openpi's own script for LIBERO (examples/libero/main.py) sends:
 
-- images upright, made to fit a square by bilinear scaling, black where they do not fill it;
+- images upright, scaled bilinearly to fit a square, with black borders;
 - the hand's position, its orientation as axis times angle, and both fingers. The orientation keeps
   the sign of the simulator's quaternion, so its angle lies in [0, 2π]: a policy trained on such
-  data must not get the shorter rotation instead, however equal the two are.
+  data must not get the equivalent shorter rotation.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ from tasks.rotations import quat_to_axisangle, quat_to_rot6d, xyzw_to_wxyz
 from tasks.settings import settings
 
 Turn = Literal["rotate180", "raw", "flip"]
-"""How an image is turned against what the renderer gives, as ``rotate180`` and ``raw`` of
-``tasks.protocols``; ``flip`` reverses its rows, so that it is upright and not mirrored."""
+"""Orientation of an image relative to the renderer's: ``rotate180`` and ``raw`` as in
+``tasks.protocols``; ``flip`` reverses the rows, so that the image is upright and not mirrored."""
 
 Resize = Literal["pad", "stretch", "none"]
 
@@ -41,11 +41,11 @@ STATE_PARTS: Mapping[str, Callable[[Observation], FloatArray]] = {
     "width": lambda now: now["gripper_qpos"][:1] - now["gripper_qpos"][1:],
     "joints": lambda now: now["joint_pos"],
 }
-"""What a state may consist of, each from an observation: metres, radians, unit quaternions."""
+"""Parts of a state, from an observation: metres, radians, unit quaternions."""
 
 
 def turned(frame: Image, turn: Turn) -> Image:
-    """Turn an image (H, W, 3) that was turned by 180° as a policy saw it in training."""
+    """Turn an upright image (H, W, 3) as in the policy's training."""
     match turn:
         case "rotate180":
             return frame
@@ -56,7 +56,7 @@ def turned(frame: Image, turn: Turn) -> Image:
 
 
 def fit(frame: Image, size: int, how: Resize) -> Image:
-    """Make an image (H, W, 3) fit a square, (size, size, 3) uint8, unless it stays as it is."""
+    """Make an image (H, W, 3) fit a square, (size, size, 3) uint8; ``none`` leaves it as it is."""
     match how:
         case "pad":
             return resize_with_pad(frame, size)
@@ -68,15 +68,7 @@ def fit(frame: Image, size: int, how: Resize) -> Image:
 
 
 def resize_with_pad(frame: Image, size: int) -> Image:
-    """Scale an image to fit a square, bilinear, centred on black; the aspect ratio stays.
-
-    Args:
-        frame: (H, W, 3) uint8.
-        size: Height and width to give.
-
-    Returns:
-        (size, size, 3) uint8.
-    """
+    """Scale an image (H, W, 3) bilinearly, keeping its aspect ratio, centred on a black square."""
     height, width = frame.shape[:2]
     if (height, width) == (size, size):
         return frame
@@ -92,7 +84,7 @@ def resize_with_pad(frame: Image, size: int) -> Image:
 ServerKind = Literal["openpi", "starvla", "vla-eval"]
 
 NOTHING = "none"
-"""Instead of a key or a state: it is not sent."""
+"""A key or state that is not sent."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "openpi": {},
@@ -108,7 +100,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "gripper_threshold": 0.0,
     },
 }
-"""By kind of server, where its conventions differ from the defaults of ``ServerMapping``."""
+"""Differences from the defaults of ``ServerMapping``, by kind of server."""
 
 _PROBED_SIZE = 256
 
@@ -160,16 +152,16 @@ class ServerMapping:
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, given: ArgsKwargs) -> ArgsKwargs:
-        """Fill in the conventions of the kind of server; what the user gives comes first."""
-        options = dict(given.kwargs or {})
+    def _preset(cls, arguments: ArgsKwargs) -> ArgsKwargs:
+        """Fill in the conventions of the kind of server; the user's options come first."""
+        options = dict(arguments.kwargs or {})
         preset = dict(PRESETS.get(options.get("server", "openpi"), {}))
         if options.get("resize") == "none" and "image_size" in options:
             raise ConfigError(
                 f"image_size {options['image_size']} given with resize none, which sends images as "
                 "rendered. Fix: leave out one of them; eval's --resolution sets what is rendered."
             )
-        return ArgsKwargs(given.args, {**preset, **options})
+        return ArgsKwargs(arguments.args, {**preset, **options})
 
     @model_validator(mode="after")
     def _check_state(self) -> Self:
@@ -183,7 +175,7 @@ class ServerMapping:
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """Every convention in plain words and numbers, for a record."""
+        """All conventions as plain data, for a record."""
         names = ServerMapping.__dataclass_fields__
         return {name: value for name, value in asdict(self).items() if name in names}
 
@@ -194,7 +186,7 @@ class ServerMapping:
         return tuple(camera for camera, key in keys.items() if key != NOTHING)
 
     def request(self, request: PlanRequest) -> dict[str, Any]:
-        """Turn a request into the message that is sent.
+        """Turn a request into a message.
 
         Args:
             request: Its window's last observation holds the images of ``cameras``, upright (see
@@ -203,15 +195,15 @@ class ServerMapping:
         Returns:
             Images (H, W, 3) uint8, the state (n,), and the instruction, by their keys.
         """
-        now = request.window[-1]
+        observation = request.window[-1]
         message: dict[str, Any] = {}
         if self.image_key != NOTHING:
-            message[self.image_key] = self._image(now["agentview"], self.image_turn)
+            message[self.image_key] = self._image(observation["agentview"], self.image_turn)
         if self.wrist_key != NOTHING:
             turn = self.image_turn if self.wrist_turn == "same" else self.wrist_turn
-            message[self.wrist_key] = self._image(now["wrist"], turn)
+            message[self.wrist_key] = self._image(observation["wrist"], turn)
         if NOTHING not in (self.state_key, self.state):
-            parts = [STATE_PARTS[part](now) for part in self.state.split("+")]
+            parts = [STATE_PARTS[part](observation) for part in self.state.split("+")]
             state = np.concatenate(parts).astype(np.float64)
             message[self.state_key] = state.astype(self.state_dtype)
         if self.prompt_key != NOTHING:
@@ -220,9 +212,9 @@ class ServerMapping:
         return message
 
     def blank_request(self) -> dict[str, Any]:
-        """Return a message of black images and zeros, to learn what a server's plans are like."""
-        side = _PROBED_SIZE if self.resize == "none" else self.image_size
-        black = np.zeros((side, side, 3), np.uint8)
+        """Return a message of black images and zeros, to probe a server's plans."""
+        size = _PROBED_SIZE if self.resize == "none" else self.image_size
+        black = np.zeros((size, size, 3), np.uint8)
         observation = Observation(
             agentview=black,
             wrist=black,
@@ -237,19 +229,19 @@ class ServerMapping:
         """Turn a server's actions into LIBERO's, clipped to [−1, 1] as its controller does.
 
         Args:
-            actions: (steps, 7) finite; deltas of position and axis-angle, and the gripper as the
-                server has it.
+            actions: (steps, 7) finite; deltas of position and axis-angle, and the gripper in the
+                server's convention.
 
         Returns:
             (steps, 7); gripper −1 open and +1 close.
         """
         commands = np.array(actions, dtype=np.float64)
-        grips = commands[:, -1]
+        gripper = commands[:, -1]
         if not isinstance(self.gripper_threshold, str):
-            grips = np.where(grips >= self.gripper_threshold, 1.0, -1.0)
+            gripper = np.where(gripper >= self.gripper_threshold, 1.0, -1.0)
         elif self.gripper_range == "unit":
-            grips = 2 * grips - 1
-        commands[:, -1] = -grips if self.gripper_high == "open" else grips
+            gripper = 2 * gripper - 1
+        commands[:, -1] = -gripper if self.gripper_high == "open" else gripper
         clipped: FloatArray = commands.clip(-1.0, 1.0)
         return clipped
 

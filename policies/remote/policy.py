@@ -20,26 +20,26 @@ from tasks.settings import settings
 _EXEC_HORIZON = 5
 """Steps that openpi's script for LIBERO executes of each plan."""
 
-_LONGEST_PLAN = 4096
+_MAX_HORIZON = 4096
 
-_DEEPEST = 16
-_MOST_KEYS = 12
+_MAX_DEPTH = 16
+_MAX_KEYS = 12
 
 
 class RemotePolicy:
-    """Asks a policy server for plans.
+    """Gets its plans from a policy server.
 
     The protocol has no batches and no seeds: requests of several episodes are sent one after
-    another, and two runs against a server that samples are not the same.
+    another, and two runs against a server that samples differ.
 
     Args:
-        connection: To the server.
-        mapping: What it is shown, and what its answers mean.
-        horizon: Steps in its plans.
+        connection: Connection to the server.
+        mapping: Conventions of requests and answers.
+        horizon: Steps in a plan.
     """
 
     resumable_options: ClassVar[tuple[str, ...]] = ("host", "port", "timeout", "retries", "wait")
-    """Options that a run may be resumed with other values of: they are about the connection."""
+    """Options of the connection, whose values may change when a run is resumed."""
 
     remedies: ClassVar[Mapping[Suspicion, str]] = {
         "gripper-range": "--option.gripper-range unit, and --option.gripper-high open if 1 opens",
@@ -52,7 +52,7 @@ class RemotePolicy:
         "saturated": "have the server undo its normalisation with the statistics of LIBERO, or "
         "see what it is shown: --option.state, --option.image-turn, --option.wrist-turn",
     }
-    """What to do about suspicious plans, by what is suspected; see ``policies.plan_checks``."""
+    """Remedies for suspicious plans; see ``policies.plan_checks``."""
 
     def __init__(self, connection: Connection, *, mapping: ServerMapping, horizon: int) -> None:
         self._connection, self._mapping, self._horizon = connection, mapping, horizon
@@ -70,7 +70,7 @@ class RemotePolicy:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the server is, what it says of itself, and what it is shown."""
+        """The server's address and metadata, and the conventions of requests and answers."""
         return {
             "policy_server": {
                 "uri": self._connection.uri,
@@ -80,10 +80,10 @@ class RemotePolicy:
         }
 
     def check_protocol(self, protocol: Protocol) -> None:
-        """Refuse images that are upside down; how they are sent is the mapping's.
+        """Refuse a protocol with images upside down: the mapping turns upright ones.
 
         Raises:
-            SpecMismatchError: They are under this protocol.
+            SpecMismatchError: The protocol's images are upside down.
         """
         if protocol.orientation != "rotate180":
             raise SpecMismatchError(
@@ -93,10 +93,10 @@ class RemotePolicy:
             )
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
-        """Ask for one plan after another.
+        """Request one plan after another.
 
         Raises:
-            ServerError: The server broke on a request, or gave NaN or infinity.
+            ServerError: The server failed on a request, or gave NaN or infinity.
             PrerequisiteError: It does not answer any more.
             SpecMismatchError: An answer is no plan, or of another length than before.
         """
@@ -126,7 +126,7 @@ class RemoteOptions(ServerMapping):
     """How often a request is sent again after a time-out or a lost connection."""
     wait: Annotated[float, Field(ge=0)] = 60.0
     """Seconds to wait for a server that is not there, at the start and later."""
-    horizon: Annotated[int, Field(ge=1, le=_LONGEST_PLAN)] | None = None
+    horizon: Annotated[int, Field(ge=1, le=_MAX_HORIZON)] | None = None
     """Steps in the server's plans. Without it, a request of black images is sent to see, which
     also has the server compile before an episode waits for it."""
 
@@ -134,10 +134,9 @@ class RemoteOptions(ServerMapping):
         """Connect to the server.
 
         Raises:
-            ConfigError: The address is none.
+            ConfigError: The address is invalid.
             PrerequisiteError: There is no server, or it does not answer.
-            SpecMismatchError: What is there does not speak the protocol, or gives no plans for
-                LIBERO.
+            SpecMismatchError: It does not speak the protocol, or gives no plans for LIBERO.
         """
         scheme, separator, name = self.host.rpartition("://")
         if separator and scheme not in ("ws", "wss"):
@@ -156,7 +155,7 @@ class RemoteOptions(ServerMapping):
         return RemotePolicy(connection, mapping=self, horizon=horizon)
 
     def _probe(self, connection: Connection) -> int:
-        """Return how long the server's plans are."""
+        """Return the length of the server's plans."""
         request = self.blank_request()
         try:
             return len(read_plan(connection.ask(request), self))
@@ -174,7 +173,7 @@ def read_plan(answer: Any, mapping: ServerMapping) -> FloatArray:
 
     Args:
         answer: A map that holds it under ``actions_key``, as an array or lists of numbers.
-        mapping: What its numbers mean.
+        mapping: Conventions of its numbers.
 
     Raises:
         SpecMismatchError: There is none.
@@ -182,10 +181,11 @@ def read_plan(answer: Any, mapping: ServerMapping) -> FloatArray:
     """
     key = mapping.actions_key
     if not isinstance(answer, dict) or key not in answer:
-        keys = [str(name)[:40] for name in answer][:_MOST_KEYS]
-        given = sorted(keys) if isinstance(answer, dict) else type(answer).__name__
+        contents: Any = type(answer).__name__
+        if isinstance(answer, dict):
+            contents = sorted(str(name)[:40] for name in list(answer)[:_MAX_KEYS])
         raise SpecMismatchError(
-            f"The policy server's answer has no array '{key}', but {given}. Fix: serve a policy "
+            f"The policy server's answer has no array '{key}', but {contents}. Fix: serve a policy "
             "that answers as openpi's do, or name the plan's key with --option.actions-key."
         )
     try:
@@ -195,26 +195,22 @@ def read_plan(answer: Any, mapping: ServerMapping) -> FloatArray:
             f"The policy server's '{key}' cannot be read ({error}). Needed: an array or lists of "
             f"numbers, (steps, {ACTION_DIM}). Fix: serve a policy that answers as openpi's do."
         ) from error
-    if (
-        actions.ndim != 2
-        or not 1 <= len(actions) <= _LONGEST_PLAN
-        or actions.shape[1] != ACTION_DIM
-    ):
+    if actions.ndim != 2 or not 1 <= len(actions) <= _MAX_HORIZON or actions.shape[1] != ACTION_DIM:
         raise SpecMismatchError(
             f"The policy server gave actions of shape {actions.shape}. Needed: (steps, "
-            f"{ACTION_DIM}), position and axis-angle deltas and gripper, 1 to {_LONGEST_PLAN} "
+            f"{ACTION_DIM}), position and axis-angle deltas and gripper, 1 to {_MAX_HORIZON} "
             "steps. Fix: serve a policy that was trained for LIBERO."
         )
     try:
         check_finite(actions, "The policy server's actions")
     except ConfigError as error:
-        raise ServerError(str(error)) from error  # of one episode; the next answer may be well
+        raise ServerError(str(error)) from error  # the next answer may be finite
     return mapping.commands(actions)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """Turn what a server says of itself into plain data for a record."""
-    if depth > _DEEPEST:
+    """Turn a server's metadata into plain data for a record."""
+    if depth > _MAX_DEPTH:
         return "…"
     if isinstance(value, dict):
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}

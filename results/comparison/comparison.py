@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from results.comparison.pairs import (
     LatestRecords,
@@ -16,8 +15,8 @@ from results.comparison.pairs import (
     shared_keys,
 )
 from results.differences import RunConditions, conditions_of, describe_values
-from results.folder import load_run
-from results.records import EpisodeKey, EpisodeRecord, RunInfo
+from results.folder import LoadedRun, load_run
+from results.records import EpisodeKey
 from results.statistics.intervals import Estimate, rate_interval
 from tasks.errors import ResultsError
 
@@ -77,15 +76,7 @@ class Comparison:
     """How the runs were made."""
 
     warnings: tuple[str, ...]
-    """All that a reader must know first, the conditions' warnings included."""
-
-
-class LoadedRun(NamedTuple):
-    """A run folder and what it holds."""
-
-    folder: Path
-    info: RunInfo
-    records: Sequence[EpisodeRecord]
+    """Warnings for the reader, those of the conditions included."""
 
 
 def compare_runs(folders: Sequence[Path | str], *, force: bool = False) -> list[Comparison]:

@@ -1,4 +1,4 @@
-"""What people read of a comparison, laid out once for the terminal and for Markdown."""
+"""A comparison laid out for readers, the same in the terminal and in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from results.comparison.comparison import ComparedRun, Comparison
 from results.comparison.pairs import Flip, PairComparison
 from results.formatting import short, spans
 from results.statistics.intervals import Estimate
-from results.statistics.significance import ALPHA, POWER
+from results.statistics.power import ALPHA, POWER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Grid:
     """A table."""
 
     title: str
-    """What it shows; empty where that is plain."""
+    """Its heading; empty without one."""
 
     header: tuple[str, ...]
     """Names of the columns."""

@@ -7,21 +7,16 @@ from pathlib import Path
 
 from results.records import EpisodeKey, EpisodeRecord
 from results.statistics.intervals import Estimate, difference_interval
-from results.statistics.significance import (
-    PairCounts,
-    compact_letters,
+from results.statistics.power import (
+    ALPHA,
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
-    holm,
-    mcnemar,
 )
+from results.statistics.significance import PairCounts, compact_letters, holm, mcnemar
 
 Outcomes = Mapping[EpisodeKey, bool]
 """Whether each episode that counts succeeded."""
-
-ALPHA = 0.05
-"""Level at which runs are told apart, all pairs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,19 +40,16 @@ class Contrast:
 
     @property
     def different(self) -> bool:
-        """Whether the two are told apart."""
+        """Whether they differ at level ``ALPHA``, all pairs taken together."""
         return self.adjusted <= ALPHA
 
 
 def outcomes_of(records: Iterable[EpisodeRecord], suite: str) -> dict[EpisodeKey, bool]:
-    """Return the outcomes that count, errors left out.
+    """Return the outcomes of a suite's episodes, True for a success, errors left out.
 
     Args:
         records: The last attempt of each episode.
-        suite: Only its episodes.
-
-    Returns:
-        By key, True for a success.
+        suite: Name of the suite.
     """
     return {
         record.key: record.outcome == "success"
@@ -96,14 +88,7 @@ def total(counts: Iterable[PairCounts]) -> PairCounts:
 
 
 def contrasts_of(runs: Sequence[Outcomes]) -> list[Contrast]:
-    """Compare every run with every other on the episodes that all of them share.
-
-    Args:
-        runs: Outcomes in one suite.
-
-    Returns:
-        A contrast for each pair.
-    """
+    """Compare each pair of runs, given their outcomes in one suite, on the shared episodes."""
     keys = shared_keys(runs)
     pairs = list(combinations(range(len(runs)), 2))
     counts = [total(counts_by_task(runs[a], runs[b], keys).values()) for a, b in pairs]
@@ -119,7 +104,7 @@ def letters_of(runs: Sequence[Outcomes], contrasts: Iterable[Contrast]) -> list[
 
     Args:
         runs: Outcomes in one suite.
-        contrasts: What ``contrasts_of`` says of them.
+        contrasts: Their contrasts.
 
     Returns:
         The letters of each run, a for the best.
@@ -178,7 +163,7 @@ class PairComparison:
     """Two of the runs on one suite."""
 
     contrast: Contrast
-    """Who they are, what they won, and whether they are told apart."""
+    """Their counts, and whether they are told apart."""
 
     interval: Estimate
     """95 % interval of the difference of the rates, B less A."""
@@ -190,7 +175,7 @@ class PairComparison:
     """Shared episodes that would show the observed difference; None if it is 0 or hopeless."""
 
     needed_independent: int | None
-    """Episodes of each run that would, were they not the same episodes."""
+    """Episodes that each of two independent runs would need for it."""
 
     tasks: tuple[TaskComparison, ...]
     """The breakdown by task."""
@@ -206,17 +191,14 @@ def compare_pair(
     folders: Sequence[Path],
     keys: Sequence[EpisodeKey],
 ) -> PairComparison:
-    """Look at two of several runs.
+    """Compare two of several runs in detail.
 
     Args:
-        contrast: Which two, and what they won.
+        contrast: The two runs and their counts.
         outcomes: Outcomes of every run.
         latest: Records of every run.
         folders: Folder of every run.
         keys: Episodes that all runs have; at least one.
-
-    Returns:
-        What there is to say of the two.
     """
     by_task = counts_by_task(outcomes[contrast.a], outcomes[contrast.b], keys)
     names = {key.task: latest[contrast.a][key].task_name for key in keys}

@@ -1,7 +1,7 @@
-"""What others have published, kept apart from what was run here.
+"""Published results of others, kept apart from the runs of this machine.
 
-Their simulators, protocols, demos and episodes differ and mostly cannot be checked, so they have no
-rank and stand in a table of their own, each with its source.
+Their simulators, protocols, demos and episodes differ and mostly cannot be checked. So they have no
+rank and a table of their own, each with its source.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ class PublishedResult:
     """Episodes per suite; None where they are not known."""
 
     note: str = ""
-    """What a reader must know besides."""
+    """A remark for readers."""
 
     @property
     def remark(self) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
 from results.records import EpisodeRecord, RunInfo, most_frequent_error
 from results.statistics.intervals import rate_interval
-from results.statistics.significance import detectable_difference
+from results.statistics.power import detectable_difference
 
-LoadedRun = tuple[RunInfo, Sequence[EpisodeRecord]]
+RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
 """A run as ``load_run`` returns it."""
 
 
@@ -70,8 +70,8 @@ class LeaderboardRow:
     """How the interval was made: ``Wilson`` or ``bootstrap by task``."""
 
     detectable: float | None
-    """Smallest difference that shows against an independent run of as many episodes; None if no
-    difference would."""
+    """Smallest difference that shows against an independent run of as many episodes; None if none
+    does."""
 
     steps_to_success: float | None
     """Mean control steps over successes."""
@@ -83,10 +83,10 @@ class LeaderboardRow:
     """Episodes whose last attempt broke."""
 
     error: str | None
-    """What broke most of them, on one line; None if none broke."""
+    """The most frequent error, on one line; None if none broke."""
 
     error_count: int
-    """How many it broke."""
+    """How many episodes it broke."""
 
     demos: str | None
     """Which demonstrations the policy was trained on."""
@@ -108,7 +108,7 @@ class LeaderboardRow:
     there is no other such run. Episodes of another protocol or mujoco are not the same."""
 
     notes: tuple[str, ...] = ()
-    """What a reader must know before comparing this row with another."""
+    """Remarks that matter when this row is compared with others."""
 
     @property
     def complete(self) -> bool:
@@ -116,15 +116,11 @@ class LeaderboardRow:
         return self.episodes >= self.expected
 
 
-def rows_from_runs(runs: Iterable[LoadedRun]) -> list[LeaderboardRow]:
-    """Make the leaderboard's rows, one for each run and suite, best first.
+def rows_from_runs(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
+    """Return a row for each run and suite.
 
-    Args:
-        runs: Runs as ``load_run`` returns them.
-
-    Returns:
-        The rows: groups of the same suite and tasks in the order of their first run, in each the
-        ranked rows best first and then the incomplete ones.
+    Groups of the same suite and tasks come in the order of their first run; in each the ranked
+    rows come best first, then the incomplete ones.
     """
     rows = [
         (
@@ -137,15 +133,8 @@ def rows_from_runs(runs: Iterable[LoadedRun]) -> list[LeaderboardRow]:
     return _ranked(_lettered(rows))
 
 
-def rows_by_task(runs: Iterable[LoadedRun]) -> list[LeaderboardRow]:
-    """Make the breakdown by task, one row for each run and task.
-
-    Args:
-        runs: Runs as ``load_run`` returns them.
-
-    Returns:
-        The rows, in the order of the tasks, for each task best first.
-    """
+def rows_by_task(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
+    """Return a row for each run and task, in the order of the tasks, for each task best first."""
     rows = [
         _row(info, records, suite, (task,), info.expected_of(suite) // len(info.tasks[suite]))
         for info, records in runs

@@ -10,7 +10,7 @@ from results.report.runs import ReportRun, suites_of, task_names, tasks_of
 from results.report.success import instruction
 
 MARKS = {"success": "✓", "failure": "✕", "error": "!"}
-"""A sign for each outcome, so that it is not told by colour alone."""
+"""A sign for each outcome, so that colour is not all that distinguishes them."""
 
 _LEVELS = 4
 
@@ -37,7 +37,7 @@ class StateLine:
     """A row of a heat map."""
 
     head: str
-    """What the row is: a task's index, or a run's name."""
+    """Index of the task, or name of the run."""
 
     about: str
     """A task's name."""
@@ -57,13 +57,13 @@ class StateMap:
     """Its identifier in the page."""
 
     name: str
-    """Name of the run, or what the map is of."""
+    """Name of the run, or of the map."""
 
     suite: str
     """Name of the suite."""
 
     corner: str
-    """What the rows are."""
+    """Heading of the rows."""
 
     states: tuple[int, ...]
     """The initial states, its columns."""
@@ -72,7 +72,7 @@ class StateMap:
     """Its rows."""
 
     together: bool = False
-    """Whether a cell tells how many of several runs succeeded."""
+    """Whether a cell counts the successes of several runs."""
 
 
 Anchors = dict[tuple[int, int], str]
@@ -91,16 +91,18 @@ def state_maps(runs: Sequence[ReportRun], anchors: Anchors) -> list[StateMap]:
     """
     maps: list[StateMap] = []
     for suite in suites_of(runs):
-        mine = [run for run in runs if suite in run.info.tasks]
-        states = sorted({record.init_state for run in mine for record in run.of_suite(suite)})
+        runs_of_suite = [run for run in runs if suite in run.info.tasks]
+        states = sorted(
+            {record.init_state for run in runs_of_suite for record in run.of_suite(suite)}
+        )
         if not states:
             continue
-        if len(tasks_of(mine, suite)) == 1:
-            maps.append(_of_one_task(mine, suite, states, anchors))
+        if len(tasks_of(runs_of_suite, suite)) == 1:
+            maps.append(_of_one_task(runs_of_suite, suite, states, anchors))
             continue
-        if len(mine) > 1:
-            maps.append(_together(mine, suite, states))
-        maps += [_of_run(run, suite, states, anchors) for run in mine]
+        if len(runs_of_suite) > 1:
+            maps.append(_together(runs_of_suite, suite, states))
+        maps += [_of_run(run, suite, states, anchors) for run in runs_of_suite]
     return maps
 
 
@@ -241,7 +243,7 @@ class MatchedRun(TypedDict):
 
 
 class MatchedEpisodes(TypedDict):
-    """What the page's script needs."""
+    """Episodes and runs for the page's script."""
 
     episodes: list[EpisodeKey]
     """The episodes: suite, task, initial state and seed of each."""

@@ -44,7 +44,7 @@ class HeaderCell:
     """The column's key, for the style sheet."""
 
     title: str
-    """What is written."""
+    """The text."""
 
     numeric: bool
     """Whether it is set to the right and sorted by number."""
@@ -61,10 +61,10 @@ class OverviewCell:
     """The column's key."""
 
     text: str
-    """What is written; empty where there is nothing to say."""
+    """The text; may be empty."""
 
     value: str
-    """What it is sorted by; empty sorts last."""
+    """The value to sort by; empty sorts last."""
 
     numeric: bool
     """Whether it is set to the right."""
@@ -81,10 +81,10 @@ class Overview:
     """The rows with their cells."""
 
     common: tuple[tuple[str, str], ...]
-    """What is the same in every row: header and text."""
+    """Header and text of columns with the same text in every row."""
 
     footnotes: tuple[str, ...]
-    """What to know of the statistics."""
+    """Remarks on the statistics."""
 
 
 def overview_of(rows: Sequence[LeaderboardRow]) -> Overview:
@@ -122,7 +122,8 @@ def _cell(column: Column, row: LeaderboardRow) -> OverviewCell:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGE = "index.html"
-_SIGNATURE = "Made by libero-bench"
+SIGNATURE = "Made by libero-bench"
+"""By which a page of this program is known."""
 
 
 def write_page(
@@ -147,16 +148,16 @@ def write_page(
     """
     folder = Path(folder)
     loaded = load_runs([Path(run) for run in runs])
-    _refuse_foreign(folder)
+    refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     clips = link_videos(folder, loaded)
     anchors = {(clip.run.index, clip.number): clip.anchor for clip in clips}
     recorded = sum(bool(record.video) for run in loaded for record in run.records)
     rows = rows_from_runs([run.loaded for run in loaded])
-    html = _template().render(
+    html = page_template("page.html.j2").render(
         title=title,
         recipe=recipe,
-        signature=_SIGNATURE,
+        signature=SIGNATURE,
         marks=MARKS,
         rows=rows,
         overview=overview_of(rows),
@@ -179,18 +180,19 @@ def write_page(
     return folder / _PAGE
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
     """Refuse to replace a page that this program did not write."""
     if folder.exists() and not folder.is_dir():
         raise ResultsError(f"'{folder}' is a file: give a folder for the page.")
     page = folder / _PAGE
-    if page.is_file() and _SIGNATURE not in page.read_text(encoding="utf-8", errors="replace"):
+    if page.is_file() and SIGNATURE not in page.read_text(encoding="utf-8", errors="replace"):
         raise ResultsError(
             f"'{page}' was not made by libero-bench and would be lost: give another folder."
         )
 
 
-def _template() -> Any:
+def page_template(name: str) -> Any:
+    """Return a template of ``results/report/templates``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -201,4 +203,4 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"instruction": instruction, "as_text": as_text}
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from results.differences import RunConditions, conditions_of, flatten
 from results.folder import link_file, load_run
 from results.formatting import spans
-from results.leaderboard.rows import LoadedRun
+from results.leaderboard.rows import RunRecords
 from results.records import EpisodeRecord, RunInfo
 
 
@@ -32,7 +32,7 @@ class ReportRun:
     """The run folder."""
 
     info: RunInfo
-    """What ``run.json`` says."""
+    """The content of ``run.json``."""
 
     records: tuple[EpisodeRecord, ...]
     """The last attempt of each episode."""
@@ -41,7 +41,7 @@ class ReportRun:
     """The run's name, made longer where another run of the page has the same."""
 
     @property
-    def loaded(self) -> LoadedRun:
+    def loaded(self) -> RunRecords:
         """The run as ``load_run`` returns it, under its name on the page."""
         return dataclasses.replace(self.info, name=self.name), self.records
 
@@ -114,10 +114,10 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
             if len({parts[index][kind] for index in indices}) > 1:
                 for index in indices:
                     names[index] += f" · {parts[index][kind]}" if parts[index][kind] else ""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for index, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        names[index] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        counts[name] = counts.get(name, 0) + 1
+        names[index] = name if counts[name] == 1 else f"{name} ({counts[name]})"
     return names
 
 
@@ -125,11 +125,7 @@ _PARTS = ("policy", "protocol", "demos", "config", "provenance")
 
 
 def entries_of(info: RunInfo) -> dict[str, str]:
-    """Return what is known of a run as text, by dotted names.
-
-    Args:
-        info: The run.
-    """
+    """Return the facts about a run as text, by dotted names."""
     entries = {name: as_text(value) for name, value in flatten(info, _PARTS).items()}
     for again in info.resumed:
         entries[f"resumed.{again.at.isoformat()}"] = as_text(again.changed or "same provenance")
@@ -144,11 +140,7 @@ def as_text(value: Any) -> str:
 
 
 def errors_of(run: ReportRun) -> list[str]:
-    """Say which episodes broke, and why.
-
-    Args:
-        run: The run.
-    """
+    """Return a line for each broken episode, with its error."""
     return [
         f"{r.suite} task {r.task}, init state {r.init_state}, seed {r.seed}, "
         f"attempt {r.attempt}: {r.error}"
@@ -158,17 +150,10 @@ def errors_of(run: ReportRun) -> list[str]:
 
 
 def shared_conditions(runs: Sequence[ReportRun]) -> RunConditions:
-    """Compare the conditions under which the runs were made.
-
-    Args:
-        runs: The runs.
-
-    Returns:
-        What differs, and what to be warned of.
-    """
+    """Compare the conditions under which the runs were made."""
     infos = [run.info for run in runs]
     if any(info.tasks != infos[0].tasks for info in infos):
-        # Other tasks have other initial states, which explains nothing.
+        # Other tasks have other initial states, as they must.
         infos = [_without_init_states(info) for info in infos]
     return conditions_of(infos, [run.name for run in runs])
 
@@ -229,12 +214,12 @@ def link_videos(folder: Path, runs: Sequence[ReportRun]) -> list[Video]:
 
 def _reachable(folder: Path, run: Path, video: str) -> Path:
     """Return the video's path relative to the page, linking it into the folder if need be."""
-    source, home = (run / video).resolve(), folder.resolve()
-    if source.is_relative_to(home):
-        return source.relative_to(home)
+    source, page = (run / video).resolve(), folder.resolve()
+    if source.is_relative_to(page):
+        return source.relative_to(page)
     # Two runs may have the same folder name; the digest of the whole path tells them apart.
     digest = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:6]
     name = re.sub(r"[^\w.-]+", "-", video.removeprefix("videos/"))
-    target = home / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / name
+    target = page / "videos" / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}-{digest}" / name
     link_file(source, target)
-    return target.relative_to(home)
+    return target.relative_to(page)

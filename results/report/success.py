@@ -68,38 +68,31 @@ def instruction(name: str | None) -> str:
 
 
 def success_by_task(runs: Sequence[ReportRun]) -> list[SuiteTasks]:
-    """Draw the success of each run on each task.
-
-    Args:
-        runs: The runs, those of most interest first.
-
-    Returns:
-        A chart with its table for each suite.
-    """
+    """Draw the success of each run on each task: a chart with its table for each suite."""
     return [_suite(runs, suite) for suite in suites_of(runs)]
 
 
 def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
-    mine = [run for run in runs if suite in run.info.tasks]
-    drawn = mine[:DRAWN_RUNS]
+    runs_of_suite = [run for run in runs if suite in run.info.tasks]
+    drawn = runs_of_suite[:DRAWN_RUNS]
     names = task_names(runs)
     numbers = {
         (run.index, row.tasks[0]): row
-        for run in mine
-        # Rows do not say of which run they are, so they are made for one at a time.
+        for run in runs_of_suite
+        # A row does not name its run, so rows are made for one run at a time.
         for row in rows_by_task([run.loaded])
         if row.suite == suite
     }
     tasks = []
-    for task in tasks_of(mine, suite):
-        rows = tuple(numbers.get((run.index, task)) for run in mine)
+    for task in tasks_of(runs_of_suite, suite):
+        rows = tuple(numbers.get((run.index, task)) for run in runs_of_suite)
         picture = _draw_task(f"{suite} task {task}", drawn, rows[: len(drawn)])
         tasks.append(
             TaskLine(index=task, name=names.get((suite, task)), picture=picture, rows=rows)
         )
     return SuiteTasks(
         suite=suite,
-        runs=tuple(mine),
+        runs=tuple(runs_of_suite),
         legend=tuple((swatch(style), run.name) for style, run in enumerate(drawn)),
         tasks=tuple(tasks),
         axis=axis((_x(per_cent / 100), f"{per_cent} %") for per_cent in _TICKS),
@@ -109,10 +102,10 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
 def _draw_task(
     title: str, runs: Sequence[ReportRun], rows: Sequence[LeaderboardRow | None]
 ) -> Markup:
-    told = [_about_run(run, row) for run, row in zip(runs, rows, strict=True)]
-    drawing = Drawing(_LINE * len(runs) + 4, f"{title}: {'; '.join(filter(None, told))}")
+    descriptions = [_about_run(run, row) for run, row in zip(runs, rows, strict=True)]
+    drawing = Drawing(_LINE * len(runs) + 4, f"{title}: {'; '.join(filter(None, descriptions))}")
     rulers(drawing, [_x(per_cent / 100) for per_cent in _TICKS])
-    for style, (row, about) in enumerate(zip(rows, told, strict=True)):
+    for style, (row, about) in enumerate(zip(rows, descriptions, strict=True)):
         if row is None or row.rate is None:
             continue
         y = _LINE * (style + 0.5) + 2
@@ -172,14 +165,7 @@ class HorizonChart:
 
 
 def horizon_charts(rows: Sequence[LeaderboardRow]) -> list[HorizonChart]:
-    """Draw a chart for each set of tasks on which a policy was run with more than one horizon.
-
-    Args:
-        rows: Rows of ``rows_from_runs``.
-
-    Returns:
-        The charts; none where there is nothing to compare.
-    """
+    """Draw a chart for each set of tasks on which a policy was run with more than one horizon."""
     groups: dict[tuple[str, tuple[int, ...]], list[LeaderboardRow]] = {}
     for row in rows:
         if row.rate is not None and row.exec_horizon:
@@ -199,12 +185,14 @@ def _series(rows: list[LeaderboardRow]) -> list[Series]:
     lines: dict[tuple[str, ...], list[LeaderboardRow]] = {}
     for row in rows:
         lines.setdefault(_identity(row), []).append(row)
-    telling = [len(set(part)) > 1 for part in zip(*lines, strict=True)]
+    differing = [len(set(part)) > 1 for part in zip(*lines, strict=True)]
     series = []
     for style, (identity, members) in enumerate(lines.items()):
-        told = [part for part, tells in zip(identity, telling, strict=True) if tells and part]
+        parts = [
+            part for part, differs in zip(identity, differing, strict=True) if differs and part
+        ]
         members.sort(key=lambda row: row.exec_horizon or 0)
-        label = " · ".join(told) or identity[0]
+        label = " · ".join(parts) or identity[0]
         series.append(Series(label=label, rows=tuple(members), swatch=swatch(style)))
     return series
 
@@ -221,7 +209,7 @@ def _draw_chart(title: str, series: Sequence[Series]) -> Markup:
     def y_of(rate: float) -> float:
         return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1.0 - rate)
 
-    drawing = Drawing(HEIGHT, f"Success by execution horizon, {title}: {_said(series)}")
+    drawing = Drawing(HEIGHT, f"Success by execution horizon, {title}: {_description(series)}")
     for per_cent in _Y_TICKS:
         y = y_of(per_cent / 100)
         drawing.line((_LEFT, y), (_RIGHT, y), "grid")
@@ -244,7 +232,7 @@ def _draw_chart(title: str, series: Sequence[Series]) -> Markup:
     return drawing.markup()
 
 
-def _said(series: Sequence[Series]) -> str:
+def _description(series: Sequence[Series]) -> str:
     return "; ".join(f"{line.label}: {', '.join(map(_about_row, line.rows))}" for line in series)
 
 

@@ -35,15 +35,12 @@ def wilson_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
     """Return Wilson's score interval of a success rate.
 
     It keeps its coverage near 0 and 1, where the normal approximation collapses. Pooled over
-    uneven tasks it is wider than it need be, never narrower.
+    uneven tasks it is wider than need be, never narrower. Without an episode it is (0, 1).
 
     Args:
         k: Successes, in [0, n].
         n: Episodes that count, errors left out.
         confidence: Coverage, in (0, 1).
-
-    Returns:
-        The interval; (0, 1) when there is no episode.
 
     Raises:
         ResultsError: ``k``, ``n`` or ``confidence`` is out of its range.
@@ -70,21 +67,18 @@ def check_confidence(confidence: float) -> None:
 
 
 Distribution = NDArray[np.float64]
-"""Probabilities of neighbouring whole numbers, the first of which is known besides."""
+"""Probabilities of consecutive whole numbers; the caller knows the first number."""
 
 
 def rate_bootstrap(tasks: Sequence[tuple[int, int]], confidence: float = 0.95) -> Interval:
-    """Return the percentile interval of a success rate over tasks.
+    """Return the percentile interval of all successes over all episodes.
 
     It collapses where no task has both outcomes, and covers too little where episodes are few;
-    ``estimates.rate_interval`` knows when not to use it.
+    ``rate_interval`` knows when not to use it.
 
     Args:
         tasks: Successes and episodes of each task.
         confidence: Coverage, in (0, 1).
-
-    Returns:
-        The interval of all successes over all episodes.
 
     Raises:
         ResultsError: There is no episode, or a number is out of its range.
@@ -100,17 +94,14 @@ def rate_bootstrap(tasks: Sequence[tuple[int, int]], confidence: float = 0.95) -
 
 
 def difference_bootstrap(tasks: Sequence[PairCounts], confidence: float = 0.95) -> Interval:
-    """Return the percentile interval of the difference of two rates on the same episodes.
+    """Return the percentile interval of B's rate less A's on the same episodes.
 
-    An episode is drawn with both its outcomes. It collapses where no outcome differs;
-    ``estimates.difference_interval`` knows when not to use it.
+    An episode is drawn with both its outcomes. The interval collapses where no outcome differs;
+    ``difference_interval`` knows when not to use it.
 
     Args:
         tasks: The counts of each task.
         confidence: Coverage, in (0, 1).
-
-    Returns:
-        The interval of B's rate less A's.
 
     Raises:
         ResultsError: There is no episode, or a number is out of its range.
@@ -154,19 +145,13 @@ def _refuse_none(episodes: int) -> None:
 
 
 def tango_interval(pairs: PairCounts, confidence: float = 0.95) -> Interval:
-    """Return the score interval of the difference of two rates on the same episodes.
+    """Return the score interval of B's rate less A's on the same episodes.
 
     Tango (1998), "Equivalence test and confidence interval for the difference in proportions for
-    the paired-sample design": all differences that the score test does not reject. For one
-    difference, 0, that test is McNemar's without a correction, so both say the same. Like Wilson's
-    it does not collapse where nothing differs, and takes all episodes for draws from one urn.
-
-    Args:
-        pairs: The counts.
-        confidence: Coverage, in (0, 1).
-
-    Returns:
-        The interval of B's rate less A's; (-1, 1) when there is no episode.
+    the paired-sample design": all differences that the score test does not reject. For the
+    difference 0 that test is McNemar's without a correction, so both agree. Like Wilson's, the
+    interval does not collapse where nothing differs, and takes all episodes for draws from one
+    urn. Without an episode it is (-1, 1).
 
     Raises:
         ResultsError: A number is out of its range.
@@ -186,14 +171,11 @@ def tango_interval(pairs: PairCounts, confidence: float = 0.95) -> Interval:
 
 
 def score(pairs: PairCounts, difference: float) -> float:
-    """Return Tango's score statistic, standard normal if the difference is the true one.
+    """Return Tango's score statistic: standard normal if the difference is the true one.
 
     Args:
         pairs: The counts, of at least one episode.
-        difference: B's rate less A's, in [-1, 1].
-
-    Returns:
-        The statistic; infinite where the difference is impossible.
+        difference: B's rate less A's, in [-1, 1]; the statistic is infinite if it is impossible.
     """
     n = pairs.episodes
     surplus = pairs.only_b - pairs.only_a - n * difference
@@ -205,14 +187,13 @@ def score(pairs: PairCounts, difference: float) -> float:
 
 
 def only_a_given(pairs: PairCounts, difference: float) -> float:
-    """Return the likeliest share of episodes that only A wins, were that the difference.
+    """Return the likeliest share of episodes that only A wins under a given difference, in [0, 1].
+
+    It is the larger root of Tango's quadratic equation.
 
     Args:
         pairs: The counts, of at least one episode.
         difference: B's rate less A's, in [-1, 1].
-
-    Returns:
-        The share, in [0, 1]: the larger root of Tango's quadratic equation.
     """
     n = pairs.episodes
     b = (2 * n - pairs.only_b + pairs.only_a) * difference - pairs.flipped
@@ -240,12 +221,11 @@ class Estimate(NamedTuple):
 def rate_interval(tasks: Sequence[tuple[int, int]]) -> Estimate:
     """Return the 95 % interval of a success rate over tasks.
 
+    It is the bootstrap stratified by task, and Wilson's for one task, for fewer than
+    ``MIN_EPISODES`` of a task, and at or near 0 and 100 %.
+
     Args:
         tasks: Successes and episodes of each task.
-
-    Returns:
-        The bootstrap stratified by task; Wilson's interval for one task, for fewer than
-        ``MIN_EPISODES`` of a task, and at or near 0 and 100 %.
     """
     tasks = [(k, n) for k, n in tasks if n]
     wins, episodes = sum(k for k, _ in tasks), sum(n for _, n in tasks)
@@ -256,14 +236,13 @@ def rate_interval(tasks: Sequence[tuple[int, int]]) -> Estimate:
 
 
 def difference_interval(tasks: Sequence[PairCounts]) -> Estimate:
-    """Return the 95 % interval of the difference of two rates on the same episodes.
+    """Return the 95 % interval of B's rate less A's on the same episodes.
+
+    It is the bootstrap stratified by task, and Tango's for one task, for fewer than
+    ``MIN_EPISODES`` of a task, and where few outcomes differ either way.
 
     Args:
         tasks: The counts of each task.
-
-    Returns:
-        The interval of B's rate less A's: the bootstrap stratified by task; Tango's for one task,
-        for fewer than ``MIN_EPISODES`` of a task, and where few outcomes differ either way.
     """
     tasks = [pairs for pairs in tasks if pairs.episodes]
     total = PairCounts(*(sum(counts) for counts in zip(*tasks, strict=True)) if tasks else (0,) * 4)

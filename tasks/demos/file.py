@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,13 +71,13 @@ class DemoFile:
         """Return the error that says why this file cannot be used, and what to do."""
         return _refusal(self.path, why, fix)
 
-    def refuse_missing(self, place: str) -> ConfigError:
+    def refuse_missing(self, name: str) -> ConfigError:
         """Return the error that says what of a demonstration is missing, and how to get it."""
-        demo = "/".join(place.split("/")[:2])
+        demo = "/".join(name.split("/")[:2])
         source = (f"{demo}/actions", f"{demo}/states")
-        if place in source or not all(self.has(each) for each in source):
-            return self.refuse(f"{place} is missing")
-        why = f"{place} is missing"
+        if name in source or not all(self.has(each) for each in source):
+            return self.refuse(f"{name} is missing")
+        why = f"{name} is missing"
         if not self.has(f"{demo}/obs"):
             why = "it holds states and actions without observations, as teleoperation records them"
         return self.refuse(
@@ -98,60 +98,60 @@ class DemoFile:
             raise self.refuse("it holds no demonstration (data/demo_0)")
         return names
 
-    def group(self, place: str) -> "h5py.Group":
+    def group(self, name: str) -> "h5py.Group":
         """Return a group.
 
         Args:
-            place: Its path in the file, such as ``data/demo_0``.
+            name: Its path in the file, such as ``data/demo_0``.
         """
-        node = self._node(place)
+        node = self._node(name)
         if not _is_group(node):
-            raise self.refuse(f"{place} is {'missing' if node is None else 'no group'}")
+            raise self.refuse(f"{name} is {'missing' if node is None else 'no group'}")
         return node
 
-    def has(self, place: str) -> bool:
+    def has(self, name: str) -> bool:
         """Whether a group or dataset is in the file."""
-        return self._node(place) is not None
+        return self._node(name) is not None
 
-    def dataset(self, place: str, row: Shape, *, steps: int | None = None) -> "h5py.Dataset":
+    def dataset(self, name: str, row: Shape, *, steps: int | None = None) -> "h5py.Dataset":
         """Return a dataset of one row per control step, its declared size checked.
 
         Args:
-            place: Its path in the file.
+            name: Its path in the file.
             row: Shape of one row; None stands for any size.
             steps: How many rows it must have, if known.
         """
         import h5py
 
-        dataset = self._node(place)
+        dataset = self._node(name)
         if not isinstance(dataset, h5py.Dataset):
             raise (
-                self.refuse_missing(place)
+                self.refuse_missing(name)
                 if dataset is None
-                else self.refuse(f"{place} is no dataset")
+                else self.refuse(f"{name} is no dataset")
             )
-        with self._reading(place):
+        with self._reading(name):
             shape: tuple[int, ...] = tuple(dataset.shape or ())
             if not _fits(shape, row) or not 2 <= shape[0] <= _MAX_STEPS:
                 wanted = ", ".join("any" if size is None else str(size) for size in row)
                 rows = f"T from 2 to {_MAX_STEPS}"
                 named = f"(T, {wanted}), {rows}" if wanted else f"(T,), {rows}"
-                raise self.refuse(f"{place} has shape {shape}, not {named}")
+                raise self.refuse(f"{name} has shape {shape}, not {named}")
             if steps is not None and shape[0] != steps:
-                raise self.refuse(f"{place} has {shape[0]} rows, actions has {steps}")
-            self._check_storage(place, dataset)
+                raise self.refuse(f"{name} has {shape[0]} rows, actions has {steps}")
+            self._check_storage(name, dataset)
         return dataset
 
-    def numbers(self, place: str, row: Shape, *, steps: int | None = None, rows: Any = ...) -> Any:
+    def numbers(self, name: str, row: Shape, *, steps: int | None = None, rows: Any = ...) -> Any:
         """Read a dataset of finite floating-point numbers, (T, *row), or some rows of it."""
-        dataset = self.dataset(place, row, steps=steps)
+        dataset = self.dataset(name, row, steps=steps)
         if dataset.dtype.kind != "f":
-            raise self.refuse(f"{place} is {dataset.dtype}, not floating point")
-        with self._reading(place):
+            raise self.refuse(f"{name} is {dataset.dtype}, not floating point")
+        with self._reading(name):
             array = dataset[rows]
         if not np.isfinite(array).all():
             where = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise self.refuse(f"{place} holds NaN or infinity, first at {where}")
+            raise self.refuse(f"{name} holds NaN or infinity, first at {where}")
         return array
 
     def robot_states(self, demo: str, *, steps: int | None = None) -> Any:
@@ -164,23 +164,23 @@ class DemoFile:
             demo: The demonstration, ``demo_0``.
             steps: How many rows there must be, if known.
         """
-        place = f"data/{demo}/robot_states"
+        name = f"data/{demo}/robot_states"
         parts = [f"data/{demo}/obs/{key}" for key in ("gripper_states", "ee_states")]
-        if self.has(place) or not all(self.has(part) for part in parts):
-            return self.numbers(place, (9,), steps=steps)
+        if self.has(name) or not all(self.has(part) for part in parts):
+            return self.numbers(name, (9,), steps=steps)
         fingers = self.numbers(parts[0], (2,), steps=steps)
         hand = self.numbers(parts[1], (6,), steps=len(fingers)).astype(np.float64)
         return np.concatenate([fingers, hand[:, :3], axisangle_to_quat(hand[:, 3:])], axis=1)
 
-    def pictures(self, place: str, *, steps: int | None = None) -> "h5py.Dataset":
-        """Return a dataset of pictures, (T, H, W, 3) uint8, unread."""
-        dataset = self.dataset(place, (None, None, 3), steps=steps)
+    def images(self, name: str, *, steps: int | None = None) -> "h5py.Dataset":
+        """Return a dataset of images, (T, H, W, 3) uint8, unread."""
+        dataset = self.dataset(name, (None, None, 3), steps=steps)
         if dataset.dtype != np.uint8 or not 1 <= max(dataset.shape[1:3]) <= 2048:
-            raise self.refuse(f"{place} is {dataset.dtype} {dataset.shape}, not uint8")
+            raise self.refuse(f"{name} is {dataset.dtype} {dataset.shape}, not uint8")
         return dataset
 
     def refuse_blank(self, dataset: "h5py.Dataset") -> None:
-        """Refuse pictures that show nothing, as a broken renderer leaves them; a few are read.
+        """Refuse images that show nothing, as a broken renderer leaves them; a few are read.
 
         Raises:
             ConfigError: All those looked at have one colour.
@@ -195,7 +195,7 @@ class DemoFile:
             )
 
     def read(self, dataset: "h5py.Dataset", rows: Any = ...) -> Any:
-        """Read rows of a dataset that ``dataset`` or ``pictures`` returned."""
+        """Read rows of a dataset that ``dataset`` or ``images`` returned."""
         with self._reading(dataset.name):
             return dataset[rows]
 
@@ -241,44 +241,44 @@ class DemoFile:
             return None
         return words.strip().strip('"')
 
-    def _node(self, place: str) -> Any:
+    def _node(self, name: str) -> Any:
         """Return what lies at a path, None where nothing does; links are not followed."""
         import h5py
 
         node: Any = self._file
-        with self._reading(place):
-            for part in place.split("/"):
+        with self._reading(name):
+            for part in name.split("/"):
                 link = node.get(part, getlink=True) if _is_group(node) else None
                 if link is None:
                     return None
                 if not isinstance(link, h5py.HardLink):
-                    raise self.refuse(f"{place} is a link; a demo file must hold its data itself")
+                    raise self.refuse(f"{name} is a link; a demo file must hold its data itself")
                 node = node[part]
         return node
 
-    def _check_storage(self, place: str, dataset: "h5py.Dataset") -> None:
+    def _check_storage(self, name: str, dataset: "h5py.Dataset") -> None:
         """Refuse data that lies elsewhere, or of which there is less than is declared."""
         if dataset.is_virtual or dataset.external:
-            raise self.refuse(f"{place} refers to other files; it must hold its data itself")
+            raise self.refuse(f"{name} refers to other files; it must hold its data itself")
         declared = math.prod(dataset.shape) * dataset.dtype.itemsize
         stored = int(dataset.id.get_storage_size())
         chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
         if declared > _MAX_BYTES or chunk > _MAX_CHUNK:
-            raise self.refuse(f"{place} declares {declared:,} bytes; {_MAX_BYTES:,} are allowed")
+            raise self.refuse(f"{name} declares {declared:,} bytes; {_MAX_BYTES:,} are allowed")
         ratio = _MAX_RATIO if dataset.chunks else 1
         if stored > self._bytes or (declared > _SMALL and declared > ratio * stored):
             raise self.refuse(
-                f"{place} declares {declared:,} bytes and stores {stored:,}; it was never written, "
+                f"{name} declares {declared:,} bytes and stores {stored:,}; it was never written, "
                 "or is made to fill memory"
             )
 
     @contextmanager
-    def _reading(self, place: str) -> Iterator[None]:
+    def _reading(self, name: str) -> Iterator[None]:
         try:
             yield
         except _DAMAGED as error:
             words = " ".join(str(error).split())[:200]
-            raise self.refuse(f"its contents are damaged at {place} ({words})") from error
+            raise self.refuse(f"its contents are damaged at {name} ({words})") from error
 
 
 def _is_group(node: Any) -> bool:
@@ -300,44 +300,3 @@ def _number(name: str) -> tuple[int, str]:
 
 def _refusal(path: Path, why: str, fix: str = _FIX) -> ConfigError:
     return ConfigError(f"The demo file '{path}' cannot be used: {why}. {fix}")
-
-
-OBSERVATIONS = {
-    "agentview_rgb": (None, None, 3),
-    "eye_in_hand_rgb": (None, None, 3),
-    "gripper_states": (2,),
-    "joint_states": (7,),
-    "ee_states": (6,),
-    "ee_pos": (3,),
-    "ee_ori": (3,),
-}
-"""Datasets under ``obs`` and the shape of one row; None stands for any size."""
-
-PICTURES = {"agentview": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
-"""Camera names of this project and their dataset."""
-
-TAG = "libero-v1"
-
-INTENDED = "intended_actions"
-"""Dataset that official files lack: the actions without the demonstrator's noise. ``actions`` is
-what was executed and leads through ``states``."""
-
-Targets = Literal["executed", "intended"]
-"""Which of the two a policy learns."""
-
-CONVENTION_ATTRIBUTE = "obs_convention"
-"""Attribute of ``data`` that official files lack: see ``Convention``."""
-
-Convention = Literal["before_action", "after_action"]
-"""Whether ``obs[t]`` was seen before or after ``actions[t]``. In the official files it is after,
-``states[t]`` being before; regenerated sets and ours record both before."""
-
-PHASES_ATTRIBUTE = "phases"
-"""Attribute of a demonstration that official files lack: its phases as JSON (``phases``)."""
-
-SEED_ATTRIBUTE = "scene_seed"
-"""Attribute of a demonstration that official files lack: what LIBERO sampled its start with."""
-
-START_ATTRIBUTE = "start"
-"""Attribute of a demonstration that official files lack: how its episode begins where no seed says
-so, as JSON (``demo_start``)."""

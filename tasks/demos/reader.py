@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import (
-    INTENDED,
-    PHASES_ATTRIBUTE,
-    PICTURES,
-    Convention,
-    DemoFile,
-    Targets,
-    open_demo_file,
-)
+from tasks.demos.file import DemoFile, open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import Phase, motion_phases, phases_from
+from tasks.demos.schema import IMAGE_DATASETS, INTENDED, PHASES_ATTRIBUTE, Convention, Targets
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray, Image, RobotState
@@ -40,7 +33,7 @@ class Demo:
         ee_pos: (T, 3) float64, metres.
         ee_quat: (T, 4) float64, xyzw.
         gripper_qpos: (T, 2) float64, metres.
-        pictures: Per camera (T, H, W, 3) uint8, turned as ``rotate180`` does; empty if not wanted.
+        images: Per camera (T, H, W, 3) uint8, turned as ``rotate180`` does; empty if not wanted.
         phases: The steps at which something changes, in order: those the file notes (with what
             only the simulator knows), otherwise those its motion shows.
         phases_noted: Whether the file notes them.
@@ -56,7 +49,7 @@ class Demo:
     ee_pos: FloatArray
     ee_quat: FloatArray
     gripper_qpos: FloatArray
-    pictures: dict[str, Image]
+    images: dict[str, Image]
     phases: tuple[Phase, ...]
     phases_noted: bool
 
@@ -84,8 +77,8 @@ def read_demos(
     path: Path,
     *,
     convention: Convention | None = None,
-    pictures: bool = True,
-    cameras: Sequence[str] = tuple(PICTURES),
+    images: bool = True,
+    cameras: Sequence[str] = tuple(IMAGE_DATASETS),
     instructions: Instructions = "name",
 ) -> Iterator[Demo]:
     """Read one file, a demonstration at a time.
@@ -94,8 +87,8 @@ def read_demos(
         path: An HDF5 file in LIBERO's format.
         convention: Whether rows were seen before or after their action; by default what
             ``observation_timing`` finds.
-        pictures: Whether to read them.
-        cameras: Whose pictures; others need not be there.
+        images: Whether to read them.
+        cameras: Whose images; others need not be there.
         instructions: Which sentence is the instruction; see ``demo_instruction``.
 
     Raises:
@@ -106,9 +99,7 @@ def read_demos(
         instruction = demo_instruction(file, instructions)
         convention = convention or observation_timing(file).convention
         for name in file.demos():
-            yield read_demo(
-                file, name, instruction, convention, cameras=cameras if pictures else ()
-            )
+            yield read_demo(file, name, instruction, convention, cameras=cameras if images else ())
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -127,7 +118,7 @@ def read_demo(
     instruction: str,
     convention: Convention,
     *,
-    cameras: Sequence[str] = tuple(PICTURES),
+    cameras: Sequence[str] = tuple(IMAGE_DATASETS),
 ) -> Demo:
     """Read one demonstration of an open file.
 
@@ -136,7 +127,7 @@ def read_demo(
         name: The demonstration, ``demo_0``.
         instruction: The task in words.
         convention: Whether rows were seen before or after their action.
-        cameras: Whose pictures to read.
+        cameras: Whose images to read.
 
     Raises:
         ConfigError: Something is missing or impossible.
@@ -149,10 +140,10 @@ def read_demo(
     seen, acted = _paired_rows(convention)
     robot = file.robot_states(name, steps=steps)[seen].astype(np.float64)
     joints = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
-    pictures = {}
+    images = {}
     for camera in cameras:
-        dataset = file.pictures(f"{place}/obs/{PICTURES[camera]}", steps=steps)
-        pictures[camera] = np.ascontiguousarray(file.read(dataset)[seen][:, ::-1, ::-1])
+        dataset = file.images(f"{place}/obs/{IMAGE_DATASETS[camera]}", steps=steps)
+        images[camera] = np.ascontiguousarray(file.read(dataset)[seen][:, ::-1, ::-1])
     actions = np.clip(actions[acted].astype(np.float64), -1.0, 1.0)
     noted = file.json(file.group(place), PHASES_ATTRIBUTE)
     shift = steps - len(actions)
@@ -167,7 +158,7 @@ def read_demo(
         gripper_qpos=robot[:, 0:2],
         ee_pos=robot[:, 2:5],
         ee_quat=robot[:, 5:9],
-        pictures=pictures,
+        images=images,
         phases=_phases(file, name, noted, actions, robot[:, 2:5], shift=shift),
         phases_noted=noted is not None,
     )

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import SEED_ATTRIBUTE, START_ATTRIBUTE, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import SEED_ATTRIBUTE, START_ATTRIBUTE
 from tasks.demos.timing import check_states
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import IndexedStart, SampledStart, Start, StoredStart

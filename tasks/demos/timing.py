@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tasks.demos.file import CONVENTION_ATTRIBUTE, Convention, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import CONVENTION_ATTRIBUTE, Convention
 from tasks.observation import ACTION_DIM, FloatArray
 
 _PAST = 2
@@ -84,7 +85,7 @@ def observation_timing(
     """Say when the rows of a file were seen.
 
     Args:
-        file: The open file; its pictures are not read.
+        file: The open file; its images are not read.
         given: What the user says; taken as it is, with a doubt where the numbers show the opposite.
         trusting: Whether what the file says is taken so, too: for whoever looks for its faults.
 

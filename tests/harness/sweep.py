@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.evaluation.rollout import StepEvent
-from harness.video import VideoWriter
+from harness.evaluation.video import VideoWriter
 from results.records import EpisodeKey, EpisodeRecord, Outcome, RunInfo
 from results.store import RunStore
 from tasks.observation import Observation

@@ -102,3 +102,10 @@ def test_the_tightest_group_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         capacity, "own_groups", lambda: iter([tmp_path / "outer", tmp_path / "inner"])
     )
     assert cpu_quota() == 3.0
+
+
+@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None)])
+def test_the_quota_of_a_container_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
+    (tmp_path / "cpu.max").write_text(f"{text}\n")
+    assert cpu_quota(tmp_path / "cpu.max") == cores
+    assert cpu_quota(tmp_path / "missing") is None

@@ -112,7 +112,7 @@ def test_an_interruption_says_that_work_is_kept(
     def end(*_: object) -> None:
         raise ending
 
-    monkeypatch.setattr("harness.commands.stages.sweep_with_bars", end)
+    monkeypatch.setattr("harness.stages.sweep_with_bars", end)
     assert main(eval_arguments(tmp_path)) == code
     said = capsys.readouterr().err
     assert said == f"libero-bench: {words} Finished work is kept; the same command goes on.\n"

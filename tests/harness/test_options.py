@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.commands import stages
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig, SweepConfig
 from harness.options import read_numbers
@@ -24,8 +23,8 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> Any:
         asked.append(settings)
         return []
 
-    monkeypatch.setattr(stages, "sweep_with_bars", sweep)
-    monkeypatch.setattr(stages, "print_leaderboard", lambda *_, **__: None)
+    monkeypatch.setattr("harness.stages.sweep_with_bars", sweep)
+    monkeypatch.setattr("harness.leaderboard.print_leaderboard", lambda *_, **__: None)
 
     def read(*words: str) -> tuple[Any, ...]:
         assert main([*EVALUATE, *words]) == 0

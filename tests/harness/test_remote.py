@@ -10,6 +10,7 @@ from websockets.sync.server import ServerConnection
 
 from harness.cli import main
 from harness.evaluation import plan as evaluation_plan
+from harness.evaluation import workload
 from results.folder import load_run
 from tests.harness.doubles import EchoSpec
 from tests.policies.remote.server import (
@@ -27,7 +28,7 @@ from tests.policies.remote.server import (
 @pytest.fixture(autouse=True)
 def _no_libero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_plan, "collect_provenance", lambda renderer: {})
-    monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: EchoSpec())
+    monkeypatch.setattr(workload, "LiberoSpec", lambda **_: EchoSpec())
 
 
 def words(out: Path, port: int, **changes: str) -> list[str]:

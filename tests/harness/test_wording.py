@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli import main
 from harness.wording import check_wording, trained_sentences
-from policies.rdt.checkpoint.storage import CONTRACT
+from policies.rdt.checkpoint.location import CONTRACT
 from tasks.errors import SpecMismatchError
 from tasks.protocols import get_protocol
 from tasks.suites import suite_tasks

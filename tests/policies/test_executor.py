@@ -137,15 +137,15 @@ def test_a_plan_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_the_rest_is_what_the_latest_plan_says_from_now_on() -> None:
     executor = PlanExecutor(8, 3)
-    assert executor.rest is None
+    assert executor.remaining is None
     first, second = plans(2, 8)
     executor.add(first)
-    np.testing.assert_array_equal(executor.rest, first[3:])
+    np.testing.assert_array_equal(executor.remaining, first[3:])
     executor.add(second)
-    np.testing.assert_array_equal(executor.rest, second[3:])
+    np.testing.assert_array_equal(executor.remaining, second[3:])
     whole = PlanExecutor(8, 8)
     whole.add(first)
-    assert whole.rest is None
+    assert whole.remaining is None
 
 
 def test_rows_are_as_wide_as_the_policy_says() -> None:

@@ -23,12 +23,13 @@ import sys
 
 sys.path.insert(0, {root!r})
 from harness.evaluation import plan as evaluation_plan
+from harness.evaluation import workload
 from harness.cli import main
 from tests.harness.doubles import EchoSpec
 
 if __name__ == "__main__":
     evaluation_plan.collect_provenance = lambda renderer: {{}}
-    evaluation_plan.LiberoSpec = lambda **_: EchoSpec()
+    workload.LiberoSpec = lambda **_: EchoSpec()
     sys.exit(main(sys.argv[1:]))
 """
 

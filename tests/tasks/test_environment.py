@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium
@@ -54,7 +55,12 @@ def test_bad_arguments_are_refused_before_anything_is_built(arguments, words: st
 
 @pytest.mark.sim
 def test_gymnasium_accepts_it(env) -> None:
-    check_env(env.unwrapped, skip_render_check=False)  # raises what it finds
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        check_env(env.unwrapped, skip_render_check=False)  # raises what it finds
+    unbounded = ("minimum value is -infinity", "maximum value is infinity")
+    messages = [str(w.message) for w in warned if w.category is not DeprecationWarning]
+    assert [text for text in messages if not any(words in text for words in unbounded)] == []
     observation, _ = env.reset()
     assert env.observation_space.contains(observation)
 

@@ -1,4 +1,4 @@
-"""A judge that needs no simulator."""
+"""An evaluator that needs no simulator."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from training.monitoring.evaluation import (
 
 
 class ScriptedEvaluator:
-    """Says what it is told to, by the update; of 4 episodes one succeeds if nothing is.
+    """Returns successes of 4 episodes, or raises, by a script; 1 where that has no entry.
 
     It uses up random numbers, as evaluating a policy may, and leaves a note of each call.
     """
@@ -43,10 +43,10 @@ class ScriptedEvaluator:
         candidate.folder.mkdir(parents=True, exist_ok=True)
         with (candidate.folder / "calls").open("a") as file:
             file.write("x")
-        said = self.script.get(candidate.update, 1)
-        if isinstance(said, BaseException):
-            raise said
-        rate = SuccessRate(k=said, n=4 - self.errors, low=0.0, high=1.0)
+        result = self.script.get(candidate.update, 1)
+        if isinstance(result, BaseException):
+            raise result
+        rate = SuccessRate(k=result, n=4 - self.errors, low=0.0, high=1.0)
         return EvaluationResult(
             overall=rate,
             per_task={"libero_object 0": rate},
@@ -59,5 +59,5 @@ class ScriptedEvaluator:
 
 
 def calls(folder: Path) -> int:
-    """Return how often the checkpoint of an evaluation's folder was judged."""
+    """Return how often the checkpoint of an evaluation's folder was evaluated."""
     return len((folder / "calls").read_text())

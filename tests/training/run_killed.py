@@ -1,4 +1,4 @@
-"""Trains as told, judged by a double; killed after some update without a word, as machines fail.
+"""Trains as told, evaluated by a double; killed after some update without a word, as machines fail.
 
 python -m tests.training.run_killed SETTINGS.json UPDATE, 0 for never.
 """

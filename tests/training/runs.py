@@ -23,9 +23,19 @@ def run_apart(
     launch: tuple[str, ...] = (),
     program: str = "tests.training.run_killed",
 ) -> int:
+    """Run a program on settings and an update, and return its exit status."""
     note = Path(str(settings["out"])).with_suffix(".json")
     note.write_text(json.dumps(settings))
-    words = [sys.executable, "-m", *launch, program, str(note), str(last)]
+    return run_module(program, str(note), str(last), launch=launch)
+
+
+def run_module(program: str, *arguments: str, launch: tuple[str, ...] = ()) -> int:
+    """Run a module in a process, and return its exit status, negative for a signal.
+
+    Raises:
+        AssertionError: It ended with an error, which the message holds.
+    """
+    words = [sys.executable, "-m", *launch, program, *arguments]
     # A group of its own: where it hangs, what a launcher started must not outlive it.
     group = subprocess.Popen(
         words,
@@ -36,12 +46,12 @@ def run_apart(
         start_new_session=True,
     )
     try:
-        said = group.communicate(timeout=LONGEST)[1]
+        errors = group.communicate(timeout=LONGEST)[1]
     except subprocess.TimeoutExpired:
         os.killpg(group.pid, signal.SIGKILL)
         raise
     if group.returncode > 0:
-        raise AssertionError(said)
+        raise AssertionError(errors)
     return group.returncode
 
 

@@ -10,7 +10,7 @@ from policies.rdt.checkpoint.storage import load_contract
 from tasks.errors import SpecMismatchError
 from tests.training.demo_files import write_file
 from training.config import TrainingConfig
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 from training.trainer import train
 
 

@@ -8,10 +8,10 @@ from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.encoders.base import EncodersConfig
 from policies.rdt.encoders.factory import build_encoders
 from tasks.demos.reader import Demo
-from training.config_sections import DataSettings
 from training.data.demo_files import LoadedDemos, load_demos
 from training.data.images import CameraSlots
 from training.data.windows import DemoWindows
+from training.data_settings import DataSettings
 
 LAYOUT = get_layout("eef-velocity")
 

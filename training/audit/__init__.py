@@ -1,5 +1,5 @@
 """The audit: reads how a policy is trained and evaluated and says what is wrong with it, and why.
 
-``sources`` turns commands, scripts, configurations, checkpoints and runs into ``facts``; ``rules``
-judge the facts; ``auditing`` puts the two together.
+``sources`` turns commands, scripts, configurations, checkpoints and runs into ``facts``, whose
+fields are those of ``sections``; ``rules`` judge the facts; ``audit`` puts the two together.
 """

@@ -1,14 +1,16 @@
 """An audit: facts are extracted from the inputs, and the rules applied to them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from policies.rdt.actions.layout_file import get_layout
 from tasks.errors import SEVERITIES, Severity
 from training.audit.facts import Facts, MissingFact
 from training.audit.rules import RULES
 from training.audit.rules.rule import AuditFinding
+from training.audit.sections import SECTIONS
 from training.audit.sources.contract import describe_layout
 from training.audit.sources.extracted import ExtractedFacts, combine
 from training.audit.sources.inputs import read_input
@@ -20,11 +22,10 @@ class AuditResult:
 
     Attributes:
         sources: The inputs that were read.
-        facts: What is known.
         findings: The worst first; among equals, in the order of the rules.
         passed: Rules that had the facts they need and found nothing.
         skipped: Missing facts, with the rules that need them.
-        notes: How inputs were read, and where they contradict one another.
+        notes: On how inputs were read, and on their contradictions.
     """
 
     sources: tuple[str, ...]
@@ -37,6 +38,24 @@ class AuditResult:
     def count(self, severity: Severity) -> int:
         """Return how many findings are so severe."""
         return sum(finding.status == severity for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data; facts that no input states are left out."""
+        facts = asdict(self.facts)
+        return {
+            "inputs": list(self.sources),
+            "summary": {severity: self.count(severity) for severity in SEVERITIES},
+            "findings": [finding.as_dict() for finding in self.findings],
+            "passed": list(self.passed),
+            "unjudged": {what: list(rules) for what, rules in self.skipped.items()},
+            "notes": list(self.notes),
+            "facts": {
+                section: {
+                    name: value for name, value in facts[section].items() if value is not None
+                }
+                for section in SECTIONS
+            },
+        }
 
 
 def audit(
@@ -64,7 +83,7 @@ def audit(
         HarnessError: A checkpoint cannot be used.
     """
     extractions = [
-        extracted for given in inputs for extracted in read_input(given, environment, options)
+        extracted for name in inputs for extracted in read_input(name, environment, options)
     ]
     sources = tuple(extracted.source for extracted in extractions)
     extractions += _named_checkpoints(extractions)

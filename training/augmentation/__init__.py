@@ -1,1 +1,1 @@
-"""Changing pictures during training, alike for all frames that one camera shows in a sample."""
+"""Augmentation of images: all frames that a camera shows in a sample change alike."""

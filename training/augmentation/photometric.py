@@ -1,7 +1,4 @@
-"""Changes of colour and sharpness, each picture (frames, 3, S, S) in [0, 1] by numbers of its own.
-
-The frames of one picture are what one camera shows in one sample; they change alike.
-"""
+"""Operations on the frames (frames, 3, S, S) in [0, 1] of one camera in one sample, all alike."""
 
 import math
 
@@ -14,8 +11,8 @@ JITTER = {"brightness": 0.3, "contrast": 0.4, "saturation": 0.5, "hue": 0.03}
 """Ranges of RDT's colour jitter."""
 
 _FULL_SIZE = 128
-"""RDT's code blurs before it resizes, so sizes are in pixels of LIBERO's own pictures and go along
-with the picture's size."""
+"""Height and width, in pixels, of the images that sizes of blurs refer to: LIBERO's own. RDT's code
+blurs before it resizes."""
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -39,11 +36,11 @@ def jitter(frames: Tensor, strength: float) -> Tensor:
     """Change brightness, contrast, saturation and hue, in random order, as torchvision does."""
     for which in torch.randperm(4).tolist():
         name = tuple(JITTER)[which]
-        reach = JITTER[name] * strength
+        most = JITTER[name] * strength
         if name == "hue":
-            frames = turn_hue(frames, uniform(-reach, reach))
+            frames = turn_hue(frames, uniform(-most, most))
             continue
-        factor = uniform(max(1.0 - reach, 0.0), 1.0 + reach)
+        factor = uniform(max(1.0 - most, 0.0), 1.0 + most)
         if name == "brightness":
             other = torch.zeros_like(frames)
         else:
@@ -63,7 +60,7 @@ def turn_hue(frames: Tensor, share: float) -> Tensor:
 
 
 def gaussian_blur(frames: Tensor, sigma: float) -> Tensor:
-    """Blur by a deviation in pixels of a picture of 128."""
+    """Blur with a standard deviation in pixels of 128."""
     scaled = sigma * frames.shape[-1] / _FULL_SIZE
     if scaled < 0.05:
         return frames
@@ -73,30 +70,30 @@ def gaussian_blur(frames: Tensor, sigma: float) -> Tensor:
 
 
 def average_blur(frames: Tensor, size: int) -> Tensor:
-    """Average over a square of so many pixels of a picture of 128."""
-    odd = _odd(size, frames)
-    blurred: Tensor = kornia.filters.box_blur(frames, (odd, odd))
+    """Average over a square with a side in pixels of 128."""
+    side = _odd(size, frames)
+    blurred: Tensor = kornia.filters.box_blur(frames, (side, side))
     return blurred
 
 
 def median_blur(frames: Tensor, size: int) -> Tensor:
-    """Take medians over a square of so many pixels of a picture of 128."""
-    odd = _odd(size, frames)
-    blurred: Tensor = kornia.filters.median_blur(frames, (odd, odd))
+    """Take medians over a square with a side in pixels of 128."""
+    side = _odd(size, frames)
+    blurred: Tensor = kornia.filters.median_blur(frames, (side, side))
     return blurred
 
 
 def motion_blur(frames: Tensor, size: int, angle: float, direction: float) -> Tensor:
-    """Smear along a line of so many pixels of a picture of 128.
+    """Blur along a line, its length in pixels of 128.
 
     Args:
         frames: (frames, 3, S, S).
         size: Length of the line.
         angle: Degrees.
-        direction: −1 to 1, towards which end it is strongest.
+        direction: The end of the line with the largest weight, −1 to 1.
     """
-    odd = max(_odd(size, frames), 3)
-    blurred: Tensor = kornia.filters.motion_blur(frames, odd, angle, direction)
+    length = max(_odd(size, frames), 3)
+    blurred: Tensor = kornia.filters.motion_blur(frames, length, angle, direction)
     return blurred
 
 
@@ -107,7 +104,7 @@ def add_noise(frames: Tensor, kind: str, scale: float, *, per_channel: bool) -> 
         frames: (frames, 3, S, S).
         kind: ``gaussian``, ``laplace`` or ``poisson``.
         scale: Deviation, scale or rate, grey levels.
-        per_channel: Whether each colour has its own.
+        per_channel: Draw for each colour anew.
     """
     shape = (3 if per_channel else 1, *frames.shape[2:])
     if kind == "gaussian":
@@ -121,7 +118,7 @@ def add_noise(frames: Tensor, kind: str, scale: float, *, per_channel: bool) -> 
 
 
 def crop_resize(frames: Tensor, most: float) -> Tensor:
-    """Cut up to a share of the side off, anywhere, and enlarge the rest to the full size."""
+    """Crop at random, by up to a share of the side, and enlarge the rest to the full size."""
     share = 1.0 - uniform(0.0, most)
     down, right = uniform(share - 1, 1 - share), uniform(share - 1, 1 - share)
     theta = torch.tensor([[share, 0.0, right], [0.0, share, down]], device=frames.device)
@@ -135,29 +132,27 @@ def _grey(frames: Tensor) -> Tensor:
 
 
 def _odd(size: int, frames: Tensor) -> int:
-    """Shrink a size with the picture and make it odd."""
+    """Shrink a size with the image and make it odd."""
     return 2 * round((size * frames.shape[-1] / _FULL_SIZE - 1) / 2) + 1 if size > 1 else 1
 
 
 def shift_images(images: Tensor, pixels: int) -> Tensor:
-    """Shift every camera's pictures by up to some pixels, repeating the border.
+    """Shift the images of each camera and sample at random, repeating the border.
 
     All frames of one camera in one sample shift alike, so motion between them stays. Random shifts
-    are the pad-and-crop augmentation of DrQ (Kostrikov et al. 2020, arXiv 2004.13649).
+    are the pad-and-crop augmentation of DrQ (Kostrikov et al. 2020, arXiv 2004.13649). They are
+    drawn from torch's global generator.
 
     Args:
         images: (B, history, cameras, 3, S, S).
-        pixels: Largest shift in each direction; 0 returns the pictures as they are.
-
-    Returns:
-        The same shape and dtype. Shifts come from torch's global generator.
+        pixels: Largest shift in each direction; 0 returns the images as they are.
     """
     if pixels == 0:
         return images
     batch, _, cameras, _, size, _ = images.shape
-    reach = torch.arange(size, device=images.device)
+    positions = torch.arange(size, device=images.device)
     shifts = torch.randint(-pixels, pixels + 1, (2, batch, cameras), device=images.device)
-    rows, columns = (reach + shifts[..., None]).clamp(0, size - 1)  # each (B, cameras, S)
+    rows, columns = (positions + shifts[..., None]).clamp(0, size - 1)  # each (B, cameras, S)
     sample = torch.arange(batch, device=images.device)[:, None, None, None]
     camera = torch.arange(cameras, device=images.device)[None, :, None, None]
     # (B, cameras, S, S, history, 3): indices beside slices come first.

@@ -1,4 +1,4 @@
-"""All that is done to the pictures of a batch."""
+"""Augmentation of a batch's images, and a preview of it."""
 
 from pathlib import Path
 
@@ -24,23 +24,24 @@ from training.augmentation.photometric import (
     shift_images,
     uniform,
 )
-from training.config_sections import AugmentationSettings
+from training.data_settings import AugmentationSettings
 
 _MOST_NOISE = 12.75
 _NOISES = ("gaussian", "laplace", "poisson")
 _SIGMA = 3.0
-_SMEAR = (3, 36)
+_MOTION_LENGTHS = (3, 36)
+"""Ranges of RDT's noise (grey levels) and blurs (pixels of 128)."""
 
 
 def augment_images(images: Tensor, settings: AugmentationSettings) -> Tensor:
-    """Change pictures at random; every camera of every sample by itself, its frames alike.
+    """Augment images at random: each camera of each sample by itself, its frames alike.
 
     Args:
         images: (B, history, cameras, 3, S, S) uint8.
-        settings: What to do.
+        settings: The augmentation; it draws from torch's global generator.
 
     Returns:
-        The same shape and dtype. Draws come from torch's global generator.
+        Images of the same shape and dtype.
     """
     images = shift_images(images, settings.image_shift)
     if not (settings.crop or settings.photometric or settings.augment != "none"):
@@ -54,16 +55,15 @@ def augment_images(images: Tensor, settings: AugmentationSettings) -> Tensor:
             if settings.augment == "official":
                 frames = official_mix(frames)
             else:
-                frames = _chosen(frames, settings)
+                frames = _apply_chosen(frames, settings)
             changed[sample, :, camera] = (frames * 255.0).round().clamp(0, 255).to(torch.uint8)
     return changed
 
 
 def official_mix(frames: Tensor) -> Tensor:
-    """Do as RDT's ``--image_aug`` does to a picture: with probability 1/2, colour, corrupt or both.
+    """Augment frames (frames, 3, S, S) in [0, 1] as RDT's ``--image_aug`` does.
 
-    Args:
-        frames: (frames, 3, S, S) in [0, 1].
+    With probability 1/2 it jitters colours, adds noise and blur, or both.
     """
     if not chance(0.5):
         return frames
@@ -72,38 +72,38 @@ def official_mix(frames: Tensor) -> Tensor:
         frames = jitter(frames, 1.0)
     if kind != 1:
         for stage in torch.randperm(2).tolist():
-            frames = _noisy(frames) if stage == 0 else _blurred(frames)
+            frames = _add_noise(frames) if stage == 0 else _blur(frames)
     return frames
 
 
-def _noisy(frames: Tensor) -> Tensor:
+def _add_noise(frames: Tensor) -> Tensor:
     kind = _NOISES[choice(len(_NOISES))]
     return add_noise(frames, kind, uniform(0.0, _MOST_NOISE), per_channel=chance(0.5))
 
 
-def _blurred(frames: Tensor) -> Tensor:
+def _blur(frames: Tensor) -> Tensor:
     if not chance(0.5):
         return frames
     if chance(0.5):
-        return _smeared(frames)
+        return _motion_blur(frames)
     kind = choice(3)
     if kind == 0:
         return gaussian_blur(frames, uniform(0.0, _SIGMA))
     return average_blur(frames, 2 + choice(6)) if kind == 1 else median_blur(frames, 3 + choice(9))
 
 
-def _smeared(frames: Tensor) -> Tensor:
-    length = _SMEAR[0] + choice(_SMEAR[1] - _SMEAR[0] + 1)
+def _motion_blur(frames: Tensor) -> Tensor:
+    length = _MOTION_LENGTHS[0] + choice(_MOTION_LENGTHS[1] - _MOTION_LENGTHS[0] + 1)
     return motion_blur(frames, length, uniform(0.0, 360.0), uniform(-1.0, 1.0))
 
 
-def _chosen(frames: Tensor, settings: AugmentationSettings) -> Tensor:
+def _apply_chosen(frames: Tensor, settings: AugmentationSettings) -> Tensor:
     if settings.colour:
         frames = jitter(frames, settings.colour)
     if settings.blur and chance(settings.blur):
         frames = gaussian_blur(frames, uniform(0.0, _SIGMA))
     if settings.motion_blur and chance(settings.motion_blur):
-        frames = _smeared(frames)
+        frames = _motion_blur(frames)
     if settings.pixel_noise:
         frames = add_noise(frames, "gaussian", uniform(0.0, settings.pixel_noise), per_channel=True)
     return frames
@@ -117,26 +117,25 @@ _GAP = 2
 def draw_preview(
     demos: Path, out: Path, settings: AugmentationSettings, *, size: int, rows: int, seed: int = 0
 ) -> Path:
-    """Draw pictures of a demonstration: a row as recorded, then augmented ones.
+    """Draw a sheet of a demonstration's images: a row as recorded, then augmented ones.
 
-    Columns are moments of the demonstration; each shows, camera by camera, the frame before and
-    the current one.
+    A column is a moment of the demonstration: of each camera the previous frame and the current.
 
     Args:
         demos: An HDF5 file, or a folder of them.
         out: The PNG to write.
-        settings: What is done.
-        size: Pixels of a picture.
-        rows: Rows in all.
+        settings: The augmentation.
+        size: Height and width of an image, pixels.
+        rows: Number of rows.
         seed: Of the draws.
 
     Raises:
         ConfigError: There is no demonstration.
     """
-    # Only pictures are shown, whichever action belongs to them.
+    # Images only: which action belongs to them does not matter.
     demo = next(read_demos(find_demo_files(demos)[0], convention="before_action"))
     steps = np.linspace(1, demo.steps - 1, _MOMENTS).round().astype(int)
-    cameras = [resize_frames(frames, size) for frames in demo.pictures.values()]
+    cameras = [resize_frames(frames, size) for frames in demo.images.values()]
     history = [torch.stack([camera[[step - 1, step]] for camera in cameras], 1) for step in steps]
     images = torch.stack(history)  # (moments, 2, cameras, 3, S, S)
     with torch.random.fork_rng(devices=[]):
@@ -150,7 +149,7 @@ def draw_preview(
 
 
 def _strip(images: torch.Tensor, scale: int) -> Picture:
-    """Lay the pictures of a row side by side, with gaps of white."""
+    """Lay the images of a row side by side, with white gaps."""
     flat = images.transpose(1, 2).flatten(0, 2).permute(0, 2, 3, 1).numpy()
     large = flat.repeat(scale, axis=1).repeat(scale, axis=2)
     framed = np.pad(large, ((0, 0), (_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=255)

@@ -1,4 +1,4 @@
-"""The demo files of a run, each opened once: their demonstrations and what describes them."""
+"""The demo files of a run, each opened once: their demonstrations and descriptions."""
 
 import resource
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from tasks.demos.reader import Demo, read_demo
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.files import sha256
-from training.config_sections import DataSettings
 from training.data.images import (
     CameraSlots,
     DemoImages,
@@ -25,9 +24,10 @@ from training.data.images import (
     Prepare,
     scan_images,
 )
+from training.data_settings import DataSettings
 
 _MEMORY_BYTES = 2 << 30
-"""Images kept in memory unless --pictures says otherwise."""
+"""Images kept in memory unless --images says otherwise."""
 
 _OTHER_FILES = 256
 """Files that a process may have open beside demo files."""
@@ -35,12 +35,11 @@ _OTHER_FILES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedDemo:
-    """A demonstration in memory.
+    """A demonstration, whose images may stay in the file.
 
     Attributes:
         demo: The demonstration without its images.
-        images: Its images, in memory or not.
-        rank: Its index among the demonstrations of its file that are used alike.
+        rank: Its index among the training, or held-out, demonstrations of its file.
         of: The number of these.
     """
 
@@ -55,14 +54,11 @@ class LoadedFile:
     """A demo file that was read.
 
     Attributes:
-        path: Its path.
         digest: The first 16 hexadecimal digits of its SHA-256.
         provenance: How it was made; empty if it does not say so.
         timing: When its rows were observed.
         instruction: The instruction that is learnt.
         noted_instruction: Another instruction that it notes, if any.
-        training: Demonstrations to train on.
-        held_out: Demonstrations that are held out.
     """
 
     path: Path
@@ -77,10 +73,9 @@ class LoadedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedDemos:
-    """All demo files of a run.
+    """All demo files of a run, ordered by their paths.
 
     Attributes:
-        files: The files, ordered by their paths.
         render_size: Height and width of their images, pixels.
     """
 
@@ -103,7 +98,7 @@ def load_demos(
 ) -> LoadedDemos:
     """Read the demonstrations of a run.
 
-    All files are open at a time: only the images of all of them tell whether memory holds them.
+    All files are open at once, as their images together decide whether memory holds them.
 
     Args:
         paths: HDF5 files, or folders of them.
@@ -170,7 +165,7 @@ def _load_file(
                 images = LazyImages(demo, file.path, slots, prepare)
             else:
                 images = MemoryImages(demo, slots, prepare)
-            demo = replace(demo, pictures={})
+            demo = replace(demo, images={})
             loaded.append(LoadedDemo(demo=demo, images=images, rank=rank, of=len(indices)))
         return tuple(loaded)
 
@@ -187,16 +182,10 @@ def _load_file(
 
 
 def choose_demos(path: Path, count: int, settings: DataSettings, *, held_out: bool) -> range:
-    """Return the indices of the demonstrations of a file that are trained on, or held out.
-
-    Args:
-        path: The file, for messages.
-        count: How many demonstrations it has.
-        settings: How many are wanted.
-        held_out: Return the held-out ones.
+    """Return the indices of the demonstrations of a file to train on, or of the held-out ones.
 
     Raises:
-        ConfigError: There are too few.
+        ConfigError: The file has too few; ``count`` is their number.
     """
     first = count - settings.held_out
     wanted = settings.demos_per_task or max(first, 1)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from policies.rdt.encoders.images import BACKGROUND
-from tasks.demos.file import PICTURES, DemoFile
+from tasks.demos.file import DemoFile
 from tasks.demos.reader import Demo
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.errors import ConfigError
 
 Prepare = Callable[[Any], Tensor]
@@ -30,12 +31,7 @@ class DemoImages(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSlots:
-    """The camera slots of an image encoder.
-
-    Attributes:
-        cameras: Cameras of the slots, in their order.
-        missing: Those whose slot always shows the background.
-    """
+    """The cameras of an image encoder's slots; slots of missing ones show the background."""
 
     cameras: tuple[str, ...]
     missing: tuple[str, ...] = ()
@@ -59,7 +55,7 @@ class MemoryImages:
 
     def __init__(self, demo: Demo, slots: CameraSlots, prepare: Prepare) -> None:
         self._slots = slots
-        self._images = torch.stack([prepare(demo.pictures[name]) for name in slots.shown], dim=1)
+        self._images = torch.stack([prepare(demo.images[name]) for name in slots.shown], dim=1)
 
     def at(self, steps: Sequence[int]) -> Tensor:
         """Return the images of some control steps, (steps, cameras, 3, S, S) uint8."""
@@ -67,7 +63,7 @@ class MemoryImages:
 
 
 class LazyImages:
-    """Images read for every sample; each process opens the files for itself."""
+    """Images read for every sample; each process opens the files itself."""
 
     def __init__(self, demo: Demo, path: Path, slots: CameraSlots, prepare: Prepare) -> None:
         self._path, self._slots, self._prepare = path, slots, prepare
@@ -86,7 +82,7 @@ class LazyImages:
         try:
             group = _open_in_process(self._path)[f"data/{self._name}/obs"]
             for camera in self._slots.shown:
-                frames = group[PICTURES[camera]][unique][inverse][:, ::-1, ::-1]
+                frames = group[IMAGE_DATASETS[camera]][unique][inverse][:, ::-1, ::-1]
                 stacked.append(self._prepare(np.ascontiguousarray(frames)))
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(
@@ -98,12 +94,7 @@ class LazyImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScan:
-    """What the images of a demo file are.
-
-    Attributes:
-        count: Images of all demonstrations and cameras.
-        sizes: Their heights, pixels.
-    """
+    """The number of a demo file's images, over all cameras, and their heights in pixels."""
 
     count: int
     sizes: frozenset[int]
@@ -119,7 +110,7 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
     for name in file.demos():
         _check_cameras(file, f"data/{name}/obs", cameras)
         for camera in cameras:
-            dataset = file.pictures(f"data/{name}/obs/{PICTURES[camera]}")
+            dataset = file.images(f"data/{name}/obs/{IMAGE_DATASETS[camera]}")
             file.refuse_blank(dataset)
             count += dataset.shape[0]
             sizes.add(int(dataset.shape[1]))
@@ -127,13 +118,13 @@ def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
 
 
 def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
-    present = [camera for camera, key in PICTURES.items() if file.has(f"{group}/{key}")]
-    lacking = [camera for camera in cameras if camera not in present]
+    present = [camera for camera, key in IMAGE_DATASETS.items() if file.has(f"{group}/{key}")]
+    missing = [camera for camera in cameras if camera not in present]
     usable = [camera for camera in cameras if camera in present]
-    if lacking and usable:
+    if missing and usable:
         raise ConfigError(
-            f"The demo file '{file.path}' has no pictures of the camera {', '.join(lacking)} "
-            f"({group}/{PICTURES[lacking[0]]}). There: {', '.join(present)}. Fix: --cameras "
+            f"The demo file '{file.path}' has no pictures of the camera {', '.join(missing)} "
+            f"({group}/{IMAGE_DATASETS[missing[0]]}). There: {', '.join(present)}. Fix: --cameras "
             f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
         )
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.normalisation import Normalisation, SlotScales, action_slots, state_slots
 from policies.rdt.actions.slots import Method
-from tasks.demos.file import Targets
 from tasks.demos.reader import Demo
+from tasks.demos.schema import Targets
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 
 LEAST_SCALE = 1e-2
 """Smallest scale of a slot, in its own units: metres, radians, LIBERO's numbers for a delta. A slot
@@ -32,7 +32,7 @@ def choose_normalisation(
     """Return the normalisation of a run.
 
     Args:
-        settings: What the user wants.
+        settings: The method and the targets.
         layout: Mapping to the unified vector.
         demos: Demonstrations to train on.
         start: Normalisation of the checkpoint to start from; None for a fresh network.
@@ -68,8 +68,8 @@ def measure(method: Method, layout: Layout, demos: Iterable[Demo], which: Target
     Args:
         method: Any but none.
         layout: Mapping to the unified vector.
-        demos: Demonstrations whose states and targets are measured.
-        which: Which of their actions are the targets.
+        demos: The demonstrations.
+        which: The actions that are the targets.
     """
     states, actions = [], []
     for demo in demos:

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
-from training.config_sections import DataSettings
 from training.data.windows import DemoWindows, Window
+from training.data_settings import DataSettings
 
 Weights = npt.NDArray[np.float64]
 
@@ -31,10 +31,6 @@ class WindowWeights:
 
     def __init__(self, data: DemoWindows, settings: DataSettings) -> None:
         """Compute the weights.
-
-        Args:
-            data: The windows.
-            settings: The way of sampling and the curriculum.
 
         Raises:
             ConfigError: No window could be drawn.
@@ -79,11 +75,7 @@ class WindowWeights:
         return weights * np.where(late, settings.late_weight, 1.0)
 
     def at(self, progress: float) -> Weights:
-        """Return (windows,) probabilities.
-
-        Args:
-            progress: Share of the run's updates done.
-        """
+        """Return (windows,) probabilities when a share of the run's updates is done."""
         if self._settings.curriculum == "none":
             return self._base
         reached = min(progress / self._settings.curriculum_share, 1.0)
@@ -108,7 +100,7 @@ class DrawnBatches(Sampler[list[int]]):
         seed: int,
         start: int,
         stop: int,
-        together: int,
+        per_update: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -120,21 +112,21 @@ class DrawnBatches(Sampler[list[int]]):
             seed: Of the draws.
             start: First batch of all processes.
             stop: One past the last batch of the whole run.
-            together: Batches of all processes in an update.
+            per_update: Batches of all processes in an update.
             rank: Number of this process.
-            processes: How many there are.
+            processes: Number of processes.
         """
         self._weights, self._batch_size, self._seed = weights, batch_size, seed
-        self._together, self._updates = together, stop // together
-        self._mine = range(start + rank, stop, processes)
+        self._per_update, self._updates = per_update, stop // per_update
+        self._batches = range(start + rank, stop, processes)
 
     def __len__(self) -> int:
-        return len(self._mine)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         known, cumulative = -1, np.empty(0)
-        for batch in self._mine:
-            update = batch // self._together
+        for batch in self._batches:
+            update = batch // self._per_update
             if update != known:
                 known = update
                 cumulative = np.cumsum(self._weights.at(update / self._updates))
@@ -148,8 +140,8 @@ class EndlessBatches(Sampler[list[int]]):
     """Batches of sample indices, every sample once per epoch.
 
     Epoch ``e`` is a permutation drawn from ``(seed, e)`` and batches run across epochs, so batch
-    ``k`` is the same whether the run was interrupted before it or not. Of N processes each gets
-    every N-th batch: together they see the batches of one process.
+    ``k`` is the same after an interruption. Of N processes each gets every N-th batch: together
+    they see the batches of one process.
     """
 
     def __init__(
@@ -163,36 +155,26 @@ class EndlessBatches(Sampler[list[int]]):
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        """Choose the batches ``start + rank``, ``start + rank + processes``, … below ``stop``.
-
-        Args:
-            size: Number of samples.
-            batch_size: Samples in a batch.
-            seed: Of the shuffling.
-            start: First batch of all processes.
-            stop: One past the last batch.
-            rank: Number of this process.
-            processes: How many there are.
-        """
+        """Choose batches of ``size`` samples as ``DrawnBatches`` does."""
         self._size, self._batch_size, self._seed = size, batch_size, seed
-        self._mine = range(start + rank, stop, processes)
+        self._batches = range(start + rank, stop, processes)
 
     def __len__(self) -> int:
-        return len(self._mine)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         orders: dict[int, list[int]] = {}
-        for batch in self._mine:
+        for batch in self._batches:
             chosen: list[int] = []
-            place, missing = batch * self._batch_size, self._batch_size
+            position, missing = batch * self._batch_size, self._batch_size
             while missing:
-                epoch, offset = divmod(place, self._size)
+                epoch, offset = divmod(position, self._size)
                 if epoch not in orders:
                     orders = {e: o for e, o in orders.items() if e == epoch - 1}
                     orders[epoch] = self._permutation(epoch)
                 taken = orders[epoch][offset : offset + missing]
                 chosen += taken
-                place, missing = place + len(taken), missing - len(taken)
+                position, missing = position + len(taken), missing - len(taken)
             yield chosen
 
     def _permutation(self, epoch: int) -> list[int]:
@@ -203,13 +185,7 @@ class EndlessBatches(Sampler[list[int]]):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchShare:
-    """Which batches of a run a process gets.
-
-    Attributes:
-        batches_per_update: Batches of all processes in an update.
-        rank: Number of this process.
-        processes: How many there are.
-    """
+    """A process's share of the batches; ``batches_per_update`` are those of all processes."""
 
     batches_per_update: int
     rank: int = 0
@@ -230,7 +206,7 @@ def load_batches(
     Args:
         config: The run.
         windows: Its windows.
-        share: Which batches are this process's.
+        share: This process's share of the batches.
         start: Updates done before.
         pin_memory: Whether batches are copied to a GPU.
 
@@ -263,8 +239,8 @@ def _outlast_signals(_: int) -> None:
 def batch_order(
     config: TrainingConfig, windows: DemoWindows, share: BatchShare, *, start: int
 ) -> Sampler[list[int]]:
-    """Return the sampler of a process; see ``load_batches``."""
-    place = {
+    """Return the sampler of a process's batches; see ``load_batches``."""
+    options = {
         "seed": config.seed,
         "start": start * share.batches_per_update,
         "stop": config.updates * share.batches_per_update,
@@ -272,6 +248,6 @@ def batch_order(
         "processes": share.processes,
     }
     if config.sampling == "uniform" and config.curriculum == "none":
-        return EndlessBatches(len(windows), config.batch_size, **place)
+        return EndlessBatches(len(windows), config.batch_size, **options)
     weights = WindowWeights(windows, config)
-    return DrawnBatches(weights, config.batch_size, together=share.batches_per_update, **place)
+    return DrawnBatches(weights, config.batch_size, per_update=share.batches_per_update, **options)

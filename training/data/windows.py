@@ -16,19 +16,19 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import Batch
 from tasks.demos.reader import Demo
 from tasks.observation import CONTROL_HZ
-from training.config_sections import DataSettings
 from training.data.demo_files import LoadedDemo
+from training.data_settings import DataSettings
 
 _MOTION_RAD = 0.01
 
 
 class Window(Batch):
-    """A sample, or a batch of them.
+    """A sample, or a batch of samples.
 
     Keys:
         valid: (B, T) bool, True before the demonstration's end; only where the tail is masked.
-        shown: (B, history) bool, False where images are hidden as in RDT's loader, which hides
-            those before a demonstration's first usable step; only under official sampling.
+        shown: (B, history) bool, False for images before a demonstration's first usable step, which
+            RDT's loader hides; only under official sampling.
         state_std: (B, V) deviations of the state within the demonstration.
     """
 
@@ -39,13 +39,15 @@ class Window(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexedDemo:
-    """The numbers of a demonstration by which its windows are sampled.
+    """Numbers of a demonstration that the sampling of its windows needs.
 
     Attributes:
         rank: Its index among the used demonstrations of its file.
-        of: How many of that file are used.
+        of: The number of these.
         steps: T.
         transitions: Steps at which its phases begin, in order.
+        first_goal: Step at which the first predicate of the goal is reached; its number of steps
+            where the file does not say.
         first_motion: First step at which a joint has moved.
     """
 
@@ -53,6 +55,7 @@ class IndexedDemo:
     of: int
     steps: int
     transitions: tuple[int, ...]
+    first_goal: int
     first_motion: int
 
     @property
@@ -64,17 +67,16 @@ class IndexedDemo:
 class DemoWindows(Dataset[Window]):
     """All windows of some demonstrations.
 
-    Sample ``i`` starts at one control step of one demonstration: the images of that step and of
-    the ``history − 1`` before it, the state, and the next ``horizon`` actions.
+    Each starts at one control step of one demonstration: the images of that step and of the
+    ``history − 1`` before it, the state, and the next ``horizon`` actions.
 
     Attributes:
         demos: Number of demonstrations.
-        entries: The demonstrations' numbers.
+        entries: A demonstration's numbers for sampling.
         index: (windows, 2) demonstration and control step of each window.
         instructions: All instructions, sorted.
         no_text: Tokens and mask of the empty instruction, where instructions are hidden.
-        without_intended: Demonstrations that have no intended actions.
-        normalisation: The normalisation of states and actions.
+        without_intended: Number of demonstrations without intended actions.
         mean_state: (V,) mean of all states.
         action_std: (V,) standard deviation of the actions within demonstrations.
     """
@@ -100,8 +102,8 @@ class DemoWindows(Dataset[Window]):
             history: Images per camera in a sample.
             horizon: Actions in a sample.
             settings: Targets, tail and sampling.
-            normalisation: Normalisation of the layout's values; none by default.
-            held_out: Whether nothing is hidden, as in an evaluation.
+            normalisation: Of states and actions; none by default.
+            held_out: Hide no images, as in an evaluation.
         """
         self._settings = settings or DataSettings()
         self.normalisation = normalisation or Normalisation()
@@ -170,9 +172,14 @@ class DemoWindows(Dataset[Window]):
         return sample
 
     def before_end(self, rows: Sequence[int], horizon: int) -> Tensor:
-        """Return (rows, horizon) bool: which actions of these windows a demonstration has."""
-        left = [self.entries[demo].steps - step for demo, step in self.index[list(rows)]]
-        return torch.arange(horizon) < torch.tensor(left)[:, None]
+        """Return (rows, horizon) bool, True for actions before a demonstration's end."""
+        remaining = [self.entries[demo].steps - step for demo, step in self.index[list(rows)]]
+        return torch.arange(horizon) < torch.tensor(remaining)[:, None]
+
+    def after_goal(self, rows: Sequence[int]) -> Tensor:
+        """Return (rows,) bool, True for windows from the first predicate of the goal on."""
+        begun = [step >= self.entries[demo].first_goal for demo, step in self.index[list(rows)]]
+        return torch.tensor(begun)
 
 
 def _index(loaded: LoadedDemo) -> IndexedDemo:
@@ -184,6 +191,7 @@ def _index(loaded: LoadedDemo) -> IndexedDemo:
         of=loaded.of,
         steps=demo.steps,
         transitions=tuple(sorted({phase.step for phase in demo.phases})),
+        first_goal=min((p.step for p in demo.phases if p.kind == "goal"), default=demo.steps),
         first_motion=int(moved.argmax()),
     )
 
@@ -197,11 +205,11 @@ def _deviations(states: Tensor) -> Tensor:
 
 
 def add_state_noise(batch: Window, decibels: float | None) -> None:
-    """Add noise to the state: normal, by deviation / 10^(dB/20), as RDT's training does.
+    """Add normal noise to the state, in place, as RDT's training does.
 
     Args:
-        batch: Changed in place.
-        decibels: Signal-to-noise ratio; None for none.
+        batch: The batch.
+        decibels: Signal-to-noise ratio: the noise has deviation / 10^(dB/20); None for no noise.
     """
     if decibels is None:
         return
@@ -218,14 +226,14 @@ def mask_conditions(
     *,
     missing: Sequence[str] = (),
 ) -> None:
-    """Hide conditions at random, each independently, as in RDT's own training.
+    """Hide conditions at random, each independently and in place, as in RDT's own training.
 
     A hidden image becomes the uniform background, a hidden state the mean state, a hidden frequency
-    0, a hidden instruction the empty one, and a hidden slot mask zeros. Targets stay. Images that
-    are not ``shown`` in a window are always hidden.
+    0, a hidden instruction the empty one, and a hidden slot mask zeros. Images that are not
+    ``shown`` in a window are always hidden.
 
     Args:
-        batch: Changed in place.
+        batch: The batch.
         settings: The probabilities.
         cameras: Names, in the order of the images.
         mean_state: (V,) mean of the training data's states.
@@ -233,8 +241,8 @@ def mask_conditions(
         missing: Cameras that are always hidden, as augmentation may have changed their background.
     """
     if "shown" in batch:
-        unseen = ~batch["shown"][:, :, None, None, None, None]
-        batch["images"] = batch["images"].masked_fill(unseen, BACKGROUND)
+        hidden = ~batch["shown"][:, :, None, None, None, None]
+        batch["images"] = batch["images"].masked_fill(hidden, BACKGROUND)
     images, state = batch["images"], batch["state"]
     device, count = images.device, len(state)
     probabilities = torch.tensor(

@@ -1,4 +1,4 @@
-"""What a demo file does not say, read off its data: signs and flips."""
+"""The gripper's sign and the camera's orientation, measured on a demo file's data."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -8,49 +8,49 @@ import numpy as np
 from tasks.observation import FloatArray
 
 View = Literal["raw", "upright", "rotated", "mirrored"]
-"""How pictures are stored: ``raw``, as rendered, which is upside down; ``upright``, as one sees the
-scene; ``rotated``, raw turned by 180°, so upright but mirrored; ``mirrored``: raw mirrored."""
+"""Orientation of stored images: ``raw``: as rendered, upside down; ``upright``: as one sees the
+scene; ``rotated``: raw turned by 180°, so upright but mirrored; ``mirrored``: raw mirrored."""
 
 _CLEAR = 5.0
 
 
 def gripper_agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> float | None:
-    """Tell whether the fingers close when the gripper's command is positive.
+    """Measure whether the fingers close when the gripper's command is positive.
 
     Args:
         pairs: Per demonstration the commands (T,) and the fingers' distance (T,) metres.
 
     Returns:
-        The share of moments with moving fingers at which they move as told, less the share at
-        which they do not: 1 where all agrees. None if command or fingers never change.
+        Of the moments with moving fingers, the share at which these follow the command less the
+        share at which they do not: 1 for full agreement. None if command or fingers never change.
     """
     commands: list[FloatArray] = []
-    shrinking: list[FloatArray] = []
+    closings: list[FloatArray] = []
     for command, gap in pairs:
         # Fingers lag, and observations are noted before or after the action of their row: the
         # command at the later of two rows fits what happened between them either way.
         commands.append(command[1:])
-        shrinking.append(gap[:-1] - gap[1:])
+        closings.append(gap[:-1] - gap[1:])
     if not commands:
         return None
-    given, seen = np.concatenate(commands), np.concatenate(shrinking)
-    middle = (given.max() + given.min()) / 2
-    moving = np.abs(seen) > 5e-4
-    if given.max() == given.min() or moving.sum() < 2:
+    command, closing = np.concatenate(commands), np.concatenate(closings)
+    middle = (command.max() + command.min()) / 2
+    moving = np.abs(closing) > 5e-4
+    if command.max() == command.min() or moving.sum() < 2:
         return None
-    agree = np.sign(given[moving] - middle) * np.sign(seen[moving])
+    agree = np.sign(command[moving] - middle) * np.sign(closing[moving])
     return float(agree.mean())
 
 
 def camera_view(pairs: Sequence[tuple[Any, FloatArray]]) -> View | None:
-    """Tell how the fixed camera's pictures are turned, from where they change as the hand moves.
+    """Infer the orientation of the fixed camera's images from their changes as the hand moves.
 
-    The camera looks at the robot from the front. What changes between two pictures is the moving
-    arm; seen upright, the changes lie higher the higher the hand is and the nearer to the robot, as
-    the camera looks down, and further right the further the hand is to the robot's left.
+    The camera looks at the robot from the front and down, and the moving arm is what changes
+    between two images. In upright ones the changes lie higher the higher the hand is and the nearer
+    to the robot, and further right the further the hand is to the robot's left.
 
     Args:
-        pairs: Per demonstration pictures (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
+        pairs: Per demonstration images (T, H, W, 3) uint8 and the hand's positions (T, 3) metres,
             world frame (x away from the robot, y to its left, z up).
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a demo file holds, in numbers."""
+"""Statistics of a demo file."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -7,39 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import PICTURES, Convention, open_demo_file
+from tasks.demos.file import open_demo_file
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import gripper_phases, noops
 from tasks.demos.reader import read_demos
+from tasks.demos.schema import IMAGE_DATASETS, Convention
 from tasks.demos.timing import stated_convention, timing_evidence
 from tasks.observation import ACTION_DIM, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoStatistics:
-    """Statistics of one file.
+    """Statistics of one file; those of actions are (7,) over all steps, in LIBERO's [−1, 1].
 
     Attributes:
-        path: The file.
-        megabytes: Its size, 10⁶ bytes.
+        megabytes: Size, 10⁶ bytes.
         instruction: The task in words.
-        instruction_noted: The sentence that the file notes, where it is another.
-        demos: Demonstrations.
+        instruction_noted: Another sentence that the file notes, if any.
+        demos: Number of demonstrations.
         steps: Control steps of each.
-        action_min: (7,) over all steps; in LIBERO's units, [−1, 1].
-        action_max: (7,).
-        action_mean: (7,).
-        action_std: (7,).
         gripper_switches: Mean number of changes of the gripper's command in a demonstration.
-        noops: Share of the steps whose action changes nothing, as OpenVLA's filter sees it.
-        pictures: Per camera that is there (height, width).
+        noops: Share of the steps whose action changes nothing by OpenVLA's filter.
+        images: (height, width) by camera.
         convention: Whether observations were recorded before or after the action of their index;
-            None where it cannot be told.
-        convention_stated: Whether the file says so; official files do not.
-        convention_evidence: What its numbers show of that, or why they do not.
-        intended: Whether the actions without the demonstrator's noise are there.
-        phases: How many phases of each kind.
-        phases_noted: Whether the file notes them.
+            None where that is not known.
+        convention_stated: Whether the file states the convention; official files do not.
+        convention_evidence: The numbers' evidence of the convention.
+        intended: Whether the file has actions without the demonstrator's noise.
+        phases: Number of phases by kind.
+        phases_noted: Whether the file notes phases.
         provenance: How the file was made; empty for official ones.
     """
 
@@ -70,7 +66,7 @@ class DemoStatistics:
 
 
 def demo_statistics(path: Path) -> DemoStatistics:
-    """Compute a file's statistics; pictures are not read.
+    """Compute a file's statistics; images are not read.
 
     Raises:
         ConfigError: The file cannot be used.
@@ -79,15 +75,15 @@ def demo_statistics(path: Path) -> DemoStatistics:
         stated, evidence = stated_convention(file), timing_evidence(file)
         names = file.demos()
         sizes = {
-            camera: file.pictures(f"data/{names[0]}/obs/{key}").shape[1:3]
-            for camera, key in PICTURES.items()
+            camera: file.images(f"data/{names[0]}/obs/{key}").shape[1:3]
+            for camera, key in IMAGE_DATASETS.items()
             if file.has(f"data/{names[0]}/obs/{key}")
         }
         provenance = file.provenance()
         instruction = demo_instruction(file)
         noted = noted_otherwise(file, instruction)
-    # All rows count, so none is given away to pair actions with what was seen before.
-    demos = list(read_demos(path, convention="before_action", pictures=False))
+    # Under before_action all rows count: none is dropped to pair actions with observations.
+    demos = list(read_demos(path, convention="before_action", images=False))
     actions: FloatArray = np.concatenate([demo.actions for demo in demos])
     kinds = Counter(phase.kind for demo in demos for phase in demo.phases)
     return DemoStatistics(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.demos.file import CONVENTION_ATTRIBUTE, INTENDED, PICTURES, TAG, DemoFile
+from tasks.demos.file import DemoFile
+from tasks.demos.schema import CONVENTION_ATTRIBUTE, IMAGE_DATASETS, INTENDED, TAG
 from tasks.files import atomic_file
 from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
@@ -37,10 +38,10 @@ def write_demo(
         path: The file.
         observations: T observations, each seen before the action of the same index.
         actions: (T, 7) in [−1, 1], as executed.
-        intended: (T, 7), the same without the demonstrator's noise; None where nobody knows it.
+        intended: (T, 7), the same without the demonstrator's noise; None where it is not known.
         states: (T, D) flattened simulator states before each action.
         model_xml: MJCF of the scene.
-        orientation: How the observations' pictures are turned; they are stored as rendered.
+        orientation: Of the observations' images, which are stored as rendered.
         attributes: More attributes of the demonstration, such as its seed.
     """
     steps = len(actions)
@@ -64,7 +65,7 @@ def write_demo(
     }
     if intended is not None:
         datasets[INTENDED] = np.asarray(intended, dtype=np.float64)
-    for camera, name in PICTURES.items():
+    for camera, name in IMAGE_DATASETS.items():
         pictures = np.stack([o[camera] for o in observations])  # type: ignore[literal-required]
         if orientation == "rotate180":
             pictures = pictures[:, ::-1, ::-1]
@@ -110,12 +111,12 @@ def merge_demos(
 
 
 def split_demo(file: DemoFile, name: str, path: Path) -> int:
-    """Write one demonstration of a file that ``merge_demos`` made as it was before, atomically.
+    """Write one demonstration of a file of ``merge_demos`` as ``write_demo`` does, atomically.
 
     Args:
         file: The open file.
         name: The demonstration, ``demo_0``.
-        path: The file to write, as of ``write_demo``.
+        path: The file to write.
 
     Returns:
         Its length in control steps.
@@ -196,5 +197,5 @@ def _hdf5_file(path: Path) -> "Iterator[h5py.File]":
 
 
 def _without_hdf5_trace(error: OSError, path: Path) -> OSError:
-    """Return what the system said, without HDF5's many lines about where it was said."""
+    """Return the system's error without HDF5's many lines of its call stack."""
     return OSError(error.errno, os.strerror(error.errno), str(path)) if error.errno else error

@@ -15,26 +15,20 @@ from policies.rdt.checkpoint.storage import load_extra, save_extra
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.monitoring.evaluation import (
-    NOT_EVALUATED,
-    SUCCESS,
     Candidate,
     EvaluationOutcome,
     Evaluator,
     is_better,
 )
 from training.monitoring.log import Log
-from training.run_folder import RunFolder
+from training.run_folder import NOT_EVALUATED, SUCCESS, RunFolder
 
 _TIMEOUT = timedelta(days=30)
-"""How long other processes wait for an evaluation; by default backends give up in minutes."""
+"""How long other processes wait for an evaluation; the default of backends is minutes."""
 
 
 def check_evaluator(config: TrainingConfig, evaluator: Evaluator | None) -> None:
-    """Refuse a run whose checkpoints are to be evaluated without an evaluator.
-
-    Raises:
-        ConfigError: There is none.
-    """
+    """Raise ConfigError if checkpoints are to be evaluated without an evaluator."""
     if config.eval_every and evaluator is None:
         raise ConfigError(
             f"eval_every {config.eval_every} needs an evaluator, and train() was given none. "
@@ -43,10 +37,10 @@ def check_evaluator(config: TrainingConfig, evaluator: Evaluator | None) -> None
 
 
 class BestCheckpoint:
-    """Evaluates checkpoints when it is time, and keeps the best.
+    """Evaluates checkpoints when that is due, and keeps the best.
 
     Attributes:
-        outcome: The outcome of the latest evaluation, in the main process.
+        outcome: The latest evaluation's, in the main process.
     """
 
     def __init__(
@@ -75,7 +69,7 @@ class BestCheckpoint:
             self._evaluator.check(contract)
 
     def restore(self) -> None:
-        """Find the best of the remaining checkpoints if a roll-back removed the best one."""
+        """Mark the best of the remaining checkpoints if a roll-back removed the best one."""
         checkpoints, best = self._folder.checkpoints, None
         if not self._config.eval_every or checkpoints.best is not None:
             return

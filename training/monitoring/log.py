@@ -19,12 +19,7 @@ class Log:
     """Writes ``train.jsonl`` and feeds the tracker."""
 
     def __init__(self, folder: RunFolder, config: TrainingConfig, done: int = 0) -> None:
-        """Open the log of a run.
-
-        Args:
-            folder: Of the run.
-            config: The run.
-            done: Updates done before.
+        """Open the log of a run of which some updates are done.
 
         Raises:
             PrerequisiteError: The tracker is not installed.
@@ -132,12 +127,12 @@ class _TensorBoard:
 def _wait_for_next_second(folder: Path) -> None:
     """Wait until the name of a new file sorts after those in a folder.
 
-    TensorBoard reads files in the order of their names, which contain the second of their creation:
-    of two in one second, the later one's purge might be read first.
+    TensorBoard reads files in the order of their names, which hold the second of their creation; of
+    two files of one second it might read the purge in the later one first.
     """
     seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
-    begun = [int(second) for second in seconds if second.isdigit()]
-    while int(time.time()) in begun:
+    taken = [int(second) for second in seconds if second.isdigit()]
+    while int(time.time()) in taken:
         time.sleep(0.05)
 
 
@@ -199,17 +194,17 @@ class FallibleTracker:
 def open_tracker(
     name: str, folder: Path, settings: Mapping[str, Any], *, done: int = 0, restarted: bool = False
 ) -> Tracker | None:
-    """Open a tracker.
+    """Open the tracker ``tensorboard`` or ``wandb``; none for ``none``.
 
     Args:
-        name: ``tensorboard``, ``wandb``, or ``none``.
-        folder: Of the run.
-        settings: Of the run.
-        done: Updates done before; what is tracked goes on from there.
+        name: The tracker.
+        folder: Folder of the run.
+        settings: Settings of the run.
+        done: Updates done before; tracking continues from there.
         restarted: Whether the run was rolled back, so that a new run is tracked.
 
     Raises:
-        PrerequisiteError: It is not installed.
+        PrerequisiteError: The tracker is not installed.
         ConfigError: It does not start.
     """
     if name == "none":

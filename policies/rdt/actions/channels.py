@@ -1,4 +1,4 @@
-"""What states and actions are made of, and the slots of the unified vector each part fills."""
+"""Parts of states and actions, and the slots of the unified vector that each fills."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -53,9 +53,9 @@ ActionSource = Literal[
     "gripper_closing",
 ]
 """Parts of an action. ``delta_pos`` and ``delta_rot`` are LIBERO's own numbers in [−1, 1];
-``future_…`` is where the hand or the joints are one control step later, in the world; ``goal_…`` is
-where the controller is told to pull the hand, as a delta counts from where it is; the gripper's
-command is kept as an opening (1−g)/2, as LIBERO's g (−1 open, +1 close), or as (g+1)/2."""
+``future_…`` is the pose of the hand, world frame, or the joints one control step later; ``goal_…``
+is the pose to which the controller pulls the hand; the gripper's command is stored as an opening
+(1−g)/2, as LIBERO's g (−1 open, +1 close), or as (g+1)/2."""
 
 WIDTHS: dict[StateSource | ActionSource, int] = {
     "joint_pos": 7,
@@ -89,24 +89,24 @@ ROTATION_FORMS: dict[str, tuple[Callable[[Doubles], Doubles], Callable[[Doubles]
     "future_axis_angle": (matrix_to_axisangle, axisangle_to_matrix),
     "future_quat": (matrix_to_quat, quat_to_matrix),
 }
-"""From matrices and back."""
+"""Conversions from rotation matrices and back, by source."""
 
 GRIPPERS: dict[str, tuple[float, float]] = {
     "gripper_opening": (1.0, 0.0),
     "gripper_command": (-1.0, 1.0),
     "gripper_closing": (0.0, 1.0),
 }
-"""What each convention writes for LIBERO's −1 (open) and +1 (close)."""
+"""Values of each gripper source for LIBERO's −1 (open) and +1 (close)."""
 
 Config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True, config=Config)
 class StateChannel:
-    """One part of a state and where it goes: slot = (source − offset) / scale."""
+    """One part of a state and its slots: slot = (source − offset) / scale."""
 
     source: StateSource
-    """What is written."""
+    """The part."""
     slots: tuple[Slot, ...]
     """Slots, in the order of the source's numbers."""
     offset: Numbers = 0.0
@@ -122,10 +122,10 @@ class StateChannel:
 
 @dataclass(frozen=True, kw_only=True, config=Config)
 class ActionChannel:
-    """One part of an action and where it goes: slot = (source − offset) / scale."""
+    """One part of an action and its slots: slot = (source − offset) / scale."""
 
     source: ActionSource
-    """What is written."""
+    """The part."""
     slots: tuple[Slot, ...]
     """Slots, in the order of the source's numbers."""
     offset: Numbers = 0.0
@@ -155,10 +155,10 @@ Channel = StateChannel | ActionChannel
 
 
 def check_together(state: Sequence[StateChannel], action: Sequence[ActionChannel]) -> None:
-    """Refuse channels that do not make a state and an action.
+    """Refuse channels that do not make one state and one action.
 
     Raises:
-        ValueError: A source or slot comes twice, or the action is not one, or is two.
+        ValueError: A source or slot comes twice, or the sources are not those of one action.
     """
     for what, channels in (("state", state), ("action", action)):
         sources: list[str] = [channel.source for channel in channels]
@@ -167,21 +167,21 @@ def check_together(state: Sequence[StateChannel], action: Sequence[ActionChannel
             twice = [item for item in dict.fromkeys(items) if items.count(item) > 1]
             if twice:
                 raise ValueError(f"the {what} has {kind} {', '.join(twice)} twice; allowed: once")
-    named = [channel.source for channel in action]
-    arms: set[str] = {source for source in named if source not in GRIPPERS}
+    action_sources = [channel.source for channel in action]
+    arm_sources: set[str] = {source for source in action_sources if source not in GRIPPERS}
     poses = ({"future_pos", form} for form in ROTATION_FORMS)
     goals = {"goal_pos", "goal_rot6d"}
     allowed = [{"delta_pos", "delta_rot"}, {"future_joint_pos"}, goals, *poses]
-    if arms not in allowed or len(named) != len(arms) + 1:
+    if arm_sources not in allowed or len(action_sources) != len(arm_sources) + 1:
         raise ValueError(
             "an action needs one gripper source, and either delta_pos with delta_rot, goal_pos "
             "with goal_rot6d, future_pos with one future rotation, or future_joint_pos; "
-            f"given {', '.join(named) or 'nothing'}"
+            f"given {', '.join(action_sources) or 'nothing'}"
         )
 
 
 def scaled(values: FloatArray, channel: Channel) -> FloatArray:
-    """Give what a channel's slots hold for values of its source."""
+    """Turn values of a channel's source into those of its slots."""
     if channel.offset == 0.0 and channel.scale == 1.0:
         return values
     result: Doubles = (values - np.asarray(channel.offset)) / np.asarray(channel.scale)
@@ -189,7 +189,7 @@ def scaled(values: FloatArray, channel: Channel) -> FloatArray:
 
 
 def unscaled(slots: Doubles, channel: Channel) -> Doubles:
-    """Give a channel's source for what its slots hold."""
+    """Turn values of a channel's slots into those of its source."""
     if channel.offset == 0.0 and channel.scale == 1.0:
         return slots
     result: Doubles = slots * np.asarray(channel.scale) + np.asarray(channel.offset)
@@ -214,13 +214,13 @@ def state_values(source: StateSource, state: RobotState) -> npt.NDArray[Any]:
 
 
 def pose_values(positions: FloatArray, matrices: Doubles) -> dict[str, FloatArray]:
-    """Give poses as the sources name them: positions (..., 3), and rotations in every form."""
-    forms = {name: there(matrices) for name, (there, _) in ROTATION_FORMS.items()}
+    """Give poses by source: positions (..., 3), and rotations in every form."""
+    forms = {name: from_matrix(matrices) for name, (from_matrix, _) in ROTATION_FORMS.items()}
     return {"future_pos": positions, **forms}
 
 
 def gripper_values(source: str, commands: FloatArray) -> FloatArray:
-    """Give what a convention writes for gripper commands in [−1, 1], of the same shape."""
+    """Turn gripper commands in [−1, 1] into values of a gripper source, of the same shape."""
     if source == "gripper_opening":
         return (1.0 - commands) / 2
     return commands if source == "gripper_command" else (commands + 1.0) / 2
@@ -230,18 +230,15 @@ def gripper_decisions(slots: Doubles, channel: ActionChannel) -> Doubles:
     """Decide gripper commands: −1 on the open side of the channel's threshold, +1 elsewhere."""
     opened, closed = scaled(np.array(GRIPPERS[channel.source]), channel)
     assert channel.threshold is not None, "checked when the channel was made"
-    opens = slots > channel.threshold if opened > closed else slots < channel.threshold
-    return np.where(opens, -1.0, 1.0)
+    is_open = slots > channel.threshold if opened > closed else slots < channel.threshold
+    return np.where(is_open, -1.0, 1.0)
 
 
 def gripper_opening(gripper_qpos: FloatArray) -> Doubles:
-    """Give the opening of the Panda gripper.
+    """Give the opening of the gripper, (...) in [0, 1], 1 = open.
 
     Args:
         gripper_qpos: (..., 2) metres, the two fingers with opposite signs.
-
-    Returns:
-        (...) float64 in [0, 1], 1 = open.
     """
     fingers = np.asarray(gripper_qpos, dtype=np.float64)
     opening: Doubles = (fingers[..., 0] - fingers[..., 1]) / (2 * FINGER_TRAVEL)

@@ -1,9 +1,9 @@
-"""LIBERO's Panda under its controller: where commands lead, and where joints put the hand.
+"""Poses of LIBERO's Panda under its controller: after commands, and of its joints.
 
-The controller (robosuite's OSC_POSE) takes deltas from where the hand *is*, in units of 0.05 m and
-0.5 rad. Within a control step the hand covers only part of a delta: as a critically damped
-oscillator of stiffness k = 150 and damping d = 2·√k that is given a new goal every T = 0.05 s, it
-moves, once under way, by v·T with k·(delta − v·T/2) = d·v, which is 0.265 of the delta.
+The controller (robosuite's OSC_POSE) takes deltas from the present pose of the hand, in units of
+0.05 m and 0.5 rad. Within a control step the hand covers only part of a delta: as a critically
+damped oscillator of stiffness k = 150 and damping d = 2·√k that is given a new goal every
+T = 0.05 s, it moves, once under way, by v·T with k·(delta − v·T/2) = d·v: 0.265 of the delta.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ RESPONSE = 0.265
 """Share of a delta that the hand covers in one control step; see above."""
 
 _HALF_PI = np.pi / 2
-# robosuite's models/assets/robots/panda/robot.xml: where each link is fixed in the one before, as
-# a translation and a turn about x. Joints turn about their own z.
+# robosuite's models/assets/robots/panda/robot.xml: the frame of each link in the one before, as a
+# translation and a turn about x. Joints turn about their own z.
 _LINKS: tuple[tuple[tuple[float, float, float], float], ...] = (
     ((0.0, 0.0, 0.333), 0.0),
     ((0.0, 0.0, 0.0), -_HALF_PI),
@@ -40,8 +40,8 @@ def commands_to(
 ) -> Doubles:
     """Give the deltas under which the hand passes through poses, one per control step.
 
-    Each delta is from where the deltas before have led, so what one could not cover, being
-    clipped, is left to the next.
+    Each delta starts from the pose that the deltas before lead to, so the part of one that is cut
+    off by clipping is left to the next.
 
     Args:
         positions: (..., T, 3) metres, world frame.
@@ -57,22 +57,17 @@ def commands_to(
     reach, turn = POSITION_UNIT * response, ROTATION_UNIT * response
     deltas = np.empty((*positions.shape[:-1], 6))
     for step in range(positions.shape[-2]):
-        moved = ((positions[..., step, :] - position) / reach).clip(-1.0, 1.0)
-        wanted = matrix_to_axisangle(matrices[..., step, :, :] @ matrix.swapaxes(-1, -2))
-        turned = (wanted / turn).clip(-1.0, 1.0)
-        position = position + moved * reach
-        matrix = axisangle_to_matrix(turned * turn) @ matrix
-        deltas[..., step, :3], deltas[..., step, 3:] = moved, turned
+        translation = ((positions[..., step, :] - position) / reach).clip(-1.0, 1.0)
+        axisangle = matrix_to_axisangle(matrices[..., step, :, :] @ matrix.swapaxes(-1, -2))
+        rotation = (axisangle / turn).clip(-1.0, 1.0)
+        position = position + translation * reach
+        matrix = axisangle_to_matrix(rotation * turn) @ matrix
+        deltas[..., step, :3], deltas[..., step, 3:] = translation, rotation
     return deltas
 
 
 def poses_after(deltas: FloatArray, state: RobotState, response: float) -> tuple[Doubles, Doubles]:
-    """Give the poses through which deltas lead; what ``commands_to`` inverts.
-
-    Args:
-        deltas: (..., T, 6) in [−1, 1].
-        state: The robot before the first step, (..., n) each.
-        response: Share of a delta covered in one step.
+    """Give the poses to which deltas lead; the inverse of ``commands_to``, arguments as there.
 
     Returns:
         Positions (..., T, 3) and matrices (..., T, 3, 3) after each step.
@@ -90,14 +85,13 @@ def poses_after(deltas: FloatArray, state: RobotState, response: float) -> tuple
 
 
 def hand_pose(joint_pos: FloatArray) -> tuple[Doubles, Doubles]:
-    """Give where joints put the hand, in the frame of the robot's base.
+    """Give the pose of the hand, ``ee_pos`` and ``ee_quat``, in the frame of the robot's base.
 
     Args:
         joint_pos: (..., 7) rad.
 
     Returns:
-        Position (..., 3) of the point between the fingers and orientation (..., 3, 3) of the hand:
-        what ``ee_pos`` and ``ee_quat`` are, but for where the base stands.
+        Position (..., 3) of the point between the fingers and orientation (..., 3, 3) of the hand.
     """
     joints = np.asarray(joint_pos, dtype=np.float64)
     position = np.zeros((*joints.shape[:-1], 3))
@@ -111,9 +105,9 @@ def hand_pose(joint_pos: FloatArray) -> tuple[Doubles, Doubles]:
 
 
 def hand_poses(joints: FloatArray, state: RobotState) -> tuple[Doubles, Doubles]:
-    """Give where joints would put the hand in the world.
+    """Give the poses of the hand in the world frame for joints.
 
-    Where the base stands follows from the joints and the hand's pose in ``state``.
+    The pose of the base follows from the joints and the hand's pose in ``state``.
 
     Args:
         joints: (..., T, 7) rad.
@@ -122,15 +116,15 @@ def hand_poses(joints: FloatArray, state: RobotState) -> tuple[Doubles, Doubles]
     Returns:
         Positions (..., T, 3) and matrices (..., T, 3, 3).
     """
-    here, turned = hand_pose(state["joint_pos"])
-    base = quat_to_matrix(state["ee_quat"]) @ turned.swapaxes(-1, -2)
-    origin = np.asarray(state["ee_pos"]) - (base @ here[..., None])[..., 0]
+    in_base, turn_in_base = hand_pose(state["joint_pos"])
+    base = quat_to_matrix(state["ee_quat"]) @ turn_in_base.swapaxes(-1, -2)
+    origin = np.asarray(state["ee_pos"]) - (base @ in_base[..., None])[..., 0]
     positions, matrices = hand_pose(joints)
     world = (base[..., None, :, :] @ positions[..., None])[..., 0] + origin[..., None, :]
     return world, base[..., None, :, :] @ matrices
 
 
 def _turns_about_z(angles: FloatArray) -> Doubles:
-    given = np.asarray(angles, dtype=np.float64)
-    zero = np.zeros_like(given)
-    return axisangle_to_matrix(np.stack([zero, zero, given], axis=-1))
+    z = np.asarray(angles, dtype=np.float64)
+    zero = np.zeros_like(z)
+    return axisangle_to_matrix(np.stack([zero, zero, z], axis=-1))

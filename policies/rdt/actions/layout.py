@@ -1,4 +1,4 @@
-"""Where a LIBERO state and action go in RDT's unified vector, as data."""
+"""Layouts: the mapping of LIBERO's states and actions to RDT's unified vector, as data."""
 
 import dataclasses
 import hashlib
@@ -35,17 +35,17 @@ from tasks.rotations import quat_to_matrix
 Vectors = npt.NDArray[np.float32]
 
 MaskRule = Literal["union", "state", "action"]
-"""The slot mask that RDT is given: slots of the state and of an action, of the state, of an action.
+"""Slots in the mask that RDT is given: of the state and an action, of the state, of an action.
 
-One mask serves the state token, the action tokens and the result, so ``union`` is what makes sense:
-under ``state`` every slot of an action alone comes out as zero.
+One mask serves the state token, the action tokens and the result, so ``union`` makes sense: under
+``state`` every slot that only an action fills comes out as zero.
 """
 
 DEFAULT_LAYOUT = "eef-velocity"
-"""Of official weights that do not say theirs."""
+"""Layout of official weights that do not say theirs."""
 
 FRESH_LAYOUT = "eef-goal"
-"""Of networks that are trained from fresh weights."""
+"""Layout of networks that are trained from fresh weights."""
 
 _GRIPPER = ACTION_DIM - 1
 
@@ -55,9 +55,9 @@ class Masks:
     """The slot masks of training and of evaluation, which should be the same."""
 
     training: MaskRule = "union"
-    """While training."""
+    """Mask of training."""
     evaluation: MaskRule = "union"
-    """While acting."""
+    """Mask of evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True, config=Config)
@@ -65,20 +65,20 @@ class Layout:
     """A mapping from LIBERO to the unified vector and back."""
 
     name: str = Field(min_length=1, pattern=r"^[\w.@-]+$")
-    """Its name in contracts."""
+    """Name in contracts."""
     description: str = ""
-    """What it is for."""
+    """Purpose of the layout."""
     origin: str = ""
-    """Where it comes from."""
+    """Source of the layout."""
     state: tuple[StateChannel, ...]
-    """What a state is made of."""
+    """Parts of a state."""
     action: tuple[ActionChannel, ...]
-    """What an action is made of: deltas, a future pose or future joints; and the gripper."""
+    """Parts of an action: deltas, a goal, a future pose or future joints; and the gripper."""
     masks: Masks = dataclasses.field(default_factory=Masks)
     """Slot masks."""
     response: FiniteFloat = Field(default=RESPONSE, gt=0, le=1)
-    """Share of a delta that the hand covers in one control step; it turns future poses and joints
-    into deltas, and means nothing to layouts of deltas."""
+    """Share of a delta that the hand covers in one control step; turns future poses and joints
+    into deltas. Layouts of deltas do not use it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -97,7 +97,7 @@ class Layout:
 
     @property
     def needs_state(self) -> bool:
-        """Whether decoding needs to know where the robot is."""
+        """Whether decoding needs the state of the robot."""
         return any(channel.source.startswith("future_") for channel in self.action)
 
     @property
@@ -122,12 +122,12 @@ class Layout:
 
     @cached_property
     def action_mask(self) -> Vectors:
-        """(128,) of 0 and 1: slots of an action alone, to weight a loss or read an error."""
+        """(128,) of 0 and 1: slots of an action, to weight a loss or an error."""
         return self._mask("action")
 
     @cached_property
     def hash(self) -> str:
-        """Twelve hexadecimal digits of what the layout does; its name and texts do not enter."""
+        """Twelve hexadecimal digits of everything but the name and the texts."""
         texts = ("name", "description", "origin")
         rules = {key: value for key, value in self.as_dict().items() if key not in texts}
         if not self.needs_state:
@@ -156,8 +156,8 @@ class Layout:
         Args:
             actions: (..., 7), or (..., T, 7) where a state is needed, in [−1, 1]; gripper −1 open,
                 +1 close. For layouts of goals also goals, (..., 10).
-            state: The robot before the first action, (..., n) each. Layouts of future poses need it
-                to predict where the actions lead; layouts of goals need it for actions.
+            state: The robot before the first action, (..., n) each. Layouts of future poses need
+                it to predict the poses; layouts of goals need it for actions.
 
         Returns:
             (..., 128) or (..., T, 128) float32.
@@ -174,7 +174,7 @@ class Layout:
             parts = {"delta_pos": actions[..., :3], "delta_rot": actions[..., 3:_GRIPPER]}
             return self._encode(parts, actions[..., _GRIPPER])
         self.check_encodes_actions()
-        state = self._require(state)
+        state = self._required(state)
         poses = poses_after(actions[..., :_GRIPPER], state, self.response)
         return self._encode(pose_values(*poses), actions[..., _GRIPPER])
 
@@ -192,7 +192,7 @@ class Layout:
             )
 
     def targets(self, actions: FloatArray, state: RobotState, *, tail: int = 0) -> Vectors:
-        """Give what a policy should predict along a demonstration.
+        """Give the training targets of a demonstration.
 
         Args:
             actions: (T, 7) in [−1, 1].
@@ -200,9 +200,8 @@ class Layout:
             tail: Rows to add, in which the robot stands still with the gripper as it last was.
 
         Returns:
-            (T + tail, 128) float32: the actions, where they pull the hand, or for layouts of future
-            poses and joints what the robot measured one control step later, with the gripper's
-            command.
+            (T + tail, 128) float32: the deltas, their goals, or the poses or joints measured one
+            control step later; each with the gripper's command.
         """
         still: FloatArray = np.zeros((tail, ACTION_DIM))
         still[:, _GRIPPER] = actions[-1, _GRIPPER]
@@ -228,12 +227,12 @@ class Layout:
         Args:
             vectors: (..., 128), or (..., T, 128) where a state is needed.
             state: The robot before the first action, (..., n) each; layouts of future poses and
-                joints need it. Joints are executed by where they put the hand: LIBERO's controller
-                takes nothing else, so the elbow is the controller's own.
+                joints need it. Of joints only the pose of the hand is executed, as LIBERO's
+                controller takes nothing else; the elbow is the controller's own.
 
         Returns:
             (..., width) float64: deltas clipped to [−1, 1], or goals; gripper −1 or +1. Rows with a
-            NaN or infinity are all NaN, which neither clipping nor a threshold would show.
+            NaN or infinity are all NaN, which clipping and the threshold would hide.
 
         Raises:
             ConfigError: A state is needed and missing.
@@ -246,18 +245,18 @@ class Layout:
         for channel in self.action:
             values = numbers[..., list(channel.slots)]
             if channel.source in GRIPPERS:
-                grips = gripper_decisions(values[..., 0], channel)
-                actions[..., _GRIPPER] = np.where(broken, np.nan, grips)
+                commands = gripper_decisions(values[..., 0], channel)
+                actions[..., _GRIPPER] = np.where(broken, np.nan, commands)
             else:
                 parts[channel.source] = unscaled(values, channel)
         if self.holds_goals:
-            grips = actions[..., _GRIPPER:]
-            return np.concatenate([parts["goal_pos"], parts["goal_rot6d"], grips], axis=-1)
+            commands = actions[..., _GRIPPER:]
+            return np.concatenate([parts["goal_pos"], parts["goal_rot6d"], commands], axis=-1)
         if not self.needs_state:
             actions[..., :3] = parts["delta_pos"].clip(-1.0, 1.0)
             actions[..., 3:_GRIPPER] = parts["delta_rot"].clip(-1.0, 1.0)
             return actions
-        state = self._require(state)
+        state = self._required(state)
         if "future_joint_pos" in parts:
             poses = hand_poses(parts["future_joint_pos"], state)
         else:
@@ -273,7 +272,7 @@ class Layout:
         mask[list(slots)] = 1.0
         return mask
 
-    def _require(self, state: RobotState | None) -> RobotState:
+    def _required(self, state: RobotState | None) -> RobotState:
         if state is None:
             raise ConfigError(
                 f"Layout '{self.name}' says where the robot should be, so where it is must be "
@@ -282,8 +281,8 @@ class Layout:
         return state
 
     def _predict_goals(self, actions: FloatArray, state: RobotState | None) -> FloatArray:
-        """Give the goals of actions, from the poses that the actions before each have led to."""
-        state = self._require(state)
+        """Give the goals of actions, each from the pose to which the actions before it lead."""
+        state = self._required(state)
         positions, matrices = poses_after(actions[..., :_GRIPPER], state, self.response)
         position = np.asarray(state["ee_pos"])[..., None, :]
         matrix = quat_to_matrix(np.asarray(state["ee_quat"]))[..., None, :, :]
@@ -296,11 +295,11 @@ class Layout:
         parts = {"goal_pos": goals[..., :3], "goal_rot6d": goals[..., 3:9]}
         return self._encode(parts, goals[..., -1])
 
-    def _encode(self, parts: dict[str, FloatArray], grips: FloatArray) -> Vectors:
-        vectors = _zeros(grips.shape)
+    def _encode(self, parts: dict[str, FloatArray], gripper_commands: FloatArray) -> Vectors:
+        vectors = _zeros(gripper_commands.shape)
         for channel in self.action:
             if channel.source in GRIPPERS:
-                values = gripper_values(channel.source, grips)[..., None]
+                values = gripper_values(channel.source, gripper_commands)[..., None]
             else:
                 values = parts[channel.source]
             vectors[..., list(channel.slots)] = scaled(values, channel)

@@ -16,7 +16,7 @@ from tasks.errors import ConfigError, first_mistake, unknown_name
 
 _SUFFIX = ".toml"
 _FIX = "Fix: start from one of those in policies/rdt/layouts."
-# What each table may hold; and, of tables that name a source, which there are.
+# The class of each table's entries and, of tables whose entries name a source, the sources.
 _TABLES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "state": (StateChannel, get_args(StateSource)),
     "action": (ActionChannel, get_args(ActionSource)),
@@ -35,12 +35,15 @@ def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
     """Return a shipped layout by its name, or a user's own by the path of its file.
 
     Raises:
-        ConfigError: There is no such layout, the file is not one, or it has the name of a shipped
-            layout but does something else.
+        ConfigError: There is no such layout, the file is not one, or it is another layout under the
+            name of a shipped one.
     """
     if not isinstance(name, Path) and not name.endswith(_SUFFIX) and "/" not in name:
         if name not in shipped_layouts():
-            raise _unknown(name)
+            error = unknown_name("layout", name, shipped_layouts())
+            raise ConfigError(
+                f"{error} A layout of your own is given as a path ending in {_SUFFIX}."
+            )
         return _shipped(name)
     path = Path(name)
     try:
@@ -59,11 +62,7 @@ def get_layout(name: str | Path = DEFAULT_LAYOUT) -> Layout:
 
 
 def parse_layout(plain: Mapping[str, Any], where: str) -> Layout:
-    """Make a layout of plain data, as TOML, JSON and ``Layout.as_dict`` give it.
-
-    Args:
-        plain: The data.
-        where: What it was read from, for messages.
+    """Make a layout of plain data, as ``Layout.as_dict`` gives it; ``where`` names its source.
 
     Raises:
         ConfigError: It is not a layout.
@@ -117,8 +116,3 @@ def _check_keys(what: str, entry: Mapping[str, Any], kind: Any) -> None:
     for key in entry:
         if key not in allowed:
             raise unknown_name(what, key, allowed)
-
-
-def _unknown(name: str) -> ConfigError:
-    error = unknown_name("layout", name, shipped_layouts())
-    return ConfigError(f"{error} A layout of your own is given as a path ending in {_SUFFIX}.")

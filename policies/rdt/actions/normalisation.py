@@ -1,8 +1,8 @@
-"""Giving states and actions the spread that a network learns best from, and taking it back.
+"""Normalisation of states and actions.
 
-A normalisation is laid over a layout: what a slot holds under the layout alone, less an offset and
-divided by a scale. Laid over it, it is part of the mapping, so that whoever encodes with the
-contract's mapping has normalised, and whoever decodes has undone it.
+A normalisation is applied to a layout: it subtracts an offset from each slot and divides by a
+scale. The result is a layout again, so encoding with a contract's mapping normalises and decoding
+with it denormalises.
 """
 
 import dataclasses
@@ -26,14 +26,14 @@ C = TypeVar("C", StateChannel, ActionChannel)
 
 @dataclass(frozen=True, kw_only=True, config=Config)
 class SlotScales:
-    """What is done to some slots: normalised = (value − offset) / scale."""
+    """Offsets and scales of slots: normalised = (value − offset) / scale."""
 
     slots: tuple[Slot, ...] = ()
     """Slots of the unified vector."""
     offset: tuple[FiniteFloat, ...] = ()
-    """Of each slot, in what it holds under the layout alone."""
+    """One per slot, in the units of the layout."""
     scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = ()
-    """Likewise."""
+    """One per slot, in the units of the layout."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -47,18 +47,18 @@ class SlotScales:
 
 @dataclass(frozen=True, kw_only=True, config=Config)
 class Normalisation:
-    """How states and actions are normalised, with the numbers; states and actions each by theirs.
+    """The normalisation of states and of actions.
 
-    A gripper's slots stay as the layout has them: its action is a decision, which is read by a
-    threshold, and the state says in the same slot how far it came.
+    A gripper's slots are not normalised: its action is a decision, read by a threshold, and the
+    state holds the opening in the same slot.
     """
 
     method: Method = "none"
-    """How the numbers were chosen."""
+    """Statistics from which offsets and scales were chosen."""
     state: SlotScales = dataclasses.field(default_factory=SlotScales)
-    """Of a state."""
+    """Scales of a state."""
     action: SlotScales = dataclasses.field(default_factory=SlotScales)
-    """Of an action."""
+    """Scales of an action."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,7 +73,7 @@ class Normalisation:
         """Return the layout with this normalisation in its offsets and scales.
 
         Raises:
-            SpecMismatchError: It is of slots that the layout does not fill, or a gripper's.
+            SpecMismatchError: It has slots that the layout does not fill, or a gripper's.
         """
         if self.method == "none":
             return layout
@@ -89,19 +89,19 @@ class Normalisation:
                 )
         return dataclasses.replace(
             layout,
-            state=tuple(_laid_over(channel, self.state) for channel in layout.state),
-            action=tuple(_laid_over(channel, self.action) for channel in layout.action),
+            state=tuple(_normalised(channel, self.state) for channel in layout.state),
+            action=tuple(_normalised(channel, self.action) for channel in layout.action),
         )
 
     @property
     def action_units(self) -> npt.NDArray[np.float32]:
-        """(128,) what 1 in each slot of a normalised action is in the layout's own units."""
+        """(128,) the size of 1 in each slot of a normalised action, in the layout's units."""
         units = np.ones(SIZE, dtype=np.float32)
         units[list(self.action.slots)] = self.action.scale
         return units
 
     def as_plain(self) -> Any:
-        """Return plain data: the word ``none``, as older contracts have it, or all numbers."""
+        """Return plain data: the word ``none``, as in older contracts, or all numbers."""
         return "none" if self.method == "none" else dataclasses.asdict(self)
 
 
@@ -117,29 +117,29 @@ def action_slots(layout: Layout) -> Slots:
     return tuple(slot for channel in arm for slot in channel.slots)
 
 
-def _of_older(plain: Any) -> Any:
+def _read_none(plain: Any) -> Any:
     return Normalisation() if plain == "none" else plain
 
 
-StoredNormalisation = Annotated[Normalisation, BeforeValidator(_of_older)]
-"""A normalisation as a contract has it: older ones say ``none`` and nothing else."""
+StoredNormalisation = Annotated[Normalisation, BeforeValidator(_read_none)]
+"""A normalisation in a contract; older contracts hold just ``none``."""
 
 
-def _laid_over(channel: C, scales: SlotScales) -> C:
+def _normalised(channel: C, scales: SlotScales) -> C:
     offset = _by_slot(channel, dict(zip(scales.slots, scales.offset, strict=True)), 0.0)
     scale = _by_slot(channel, dict(zip(scales.slots, scales.scale, strict=True)), 1.0)
     if not offset.any() and (scale == 1.0).all():
         return channel
     # ((source − o) / s − offset) / scale, with the channel's own o and s.
-    within = np.broadcast_to(channel.scale, offset.shape)
+    channel_scale = np.broadcast_to(channel.scale, offset.shape)
     return dataclasses.replace(
         channel,
-        offset=tuple((channel.offset + within * offset).tolist()),
-        scale=tuple((within * scale).tolist()),
+        offset=tuple((channel.offset + channel_scale * offset).tolist()),
+        scale=tuple((channel_scale * scale).tolist()),
     )
 
 
 def _by_slot(
-    channel: StateChannel | ActionChannel, numbers: Mapping[int, float], other: float
+    channel: StateChannel | ActionChannel, numbers: Mapping[int, float], default: float
 ) -> npt.NDArray[np.float64]:
-    return np.array([numbers.get(slot, other) for slot in channel.slots])
+    return np.array([numbers.get(slot, default) for slot in channel.slots])

@@ -8,8 +8,8 @@ from typing import Literal
 Slots = tuple[int, ...]
 
 Method = Literal["none", "meanstd", "minmax", "quantile"]
-"""How slots are normalised: mean and one standard deviation become 0 and 1; the smallest and the
-largest value, or the 1 % and 99 % quantiles, become −1 and 1. Nothing is clipped."""
+"""Statistics for normalising slots: mean and one standard deviation become 0 and 1; the smallest
+and the largest value, or the 1 % and 99 % quantiles, become −1 and 1. Nothing is clipped."""
 
 SIZE = 128
 """Length V of the vector."""

@@ -27,15 +27,6 @@ ANY_SIZE = 0
 SIZES = (16, 2048)
 """The smallest and the largest images that an evaluation renders, pixels."""
 
-OFFICIAL_IMAGE_ENCODER = "siglip-so400m-patch14-384"
-OFFICIAL_TEXT_ENCODER = "t5-v1_1-xxl"
-OFFICIAL_IMAGE_SIZE = 384
-"""Identities of the frozen encoders of the published weights, and the images they take."""
-
-OFFICIAL_CAMERAS: tuple[str | None, ...] = (*CAMERAS, None)
-"""What fills the camera slots of the published weights (external, right wrist, left wrist); a slot
-without a camera is shown the background."""
-
 Orientation = Literal["rotate180", "raw"]
 
 _FASTEST = 1000.0
@@ -64,7 +55,7 @@ _FIXES = {
 
 @settings
 class Contract:
-    """Everything that must be the same in training and evaluation. Saved with every checkpoint."""
+    """The conditions that training and evaluation must share, saved with every checkpoint."""
 
     image_encoder: str
     """Identity of the image encoder, such as ``conv64-16x128-v1``."""
@@ -76,7 +67,7 @@ class Contract:
     """The camera slots of the encoder, in order."""
 
     missing_cameras: tuple[str, ...] = ()
-    """Those of them whose slot shows the background, in training and in evaluation."""
+    """Cameras whose slot shows the background, in training and in evaluation."""
 
     orientation: Orientation = "rotate180"
     """``rotate180``: upright images; ``raw``: as the simulator renders them."""
@@ -85,7 +76,7 @@ class Contract:
     """Height and width at which images are rendered, pixels; 0 (``ANY_SIZE``) for any."""
 
     image_size: int = Field(default=64, ge=1)
-    """Height and width of what the encoder takes, pixels."""
+    """Height and width of the encoder's input, pixels."""
 
     history: int = Field(default=2, ge=1)
     """Control steps of images, the current one included."""
@@ -97,17 +88,17 @@ class Contract:
     """Name of the mapping to the unified vector."""
 
     layout_rules: dict[str, Any] = field(default_factory=dict)
-    """That mapping as data, so that a user's layout travels with the checkpoint; empty in older
+    """The layout as data, so that a user's own travels with the checkpoint; empty in older
     contracts, whose layout is a shipped one. Compared by its hash."""
 
     normalisation: StoredNormalisation = field(default_factory=Normalisation)
-    """How states and actions were normalised, on top of the layout."""
+    """Normalisation of states and actions, applied to the layout."""
 
     control_hz: float = Field(default=CONTROL_HZ, gt=0, le=_FASTEST)
     """Control frequency, Hz."""
 
     norm: Norm = "variance"
-    """What RDT's norms divide by."""
+    """Divisor of RDT's norms."""
 
     format_version: int = FORMAT_VERSION
     """Version of the checkpoint folder."""
@@ -139,19 +130,19 @@ class Contract:
             SpecMismatchError: Its name is another, or it does something else.
         """
         self.check({"layout": layout.name})
-        if layout.hash != (known := self.plain_layout.hash):
+        if layout.hash != (expected := self.plain_layout.hash):
             raise SpecMismatchError(
                 f"The layout '{layout.name}' does something else ({layout.hash}) than the one of "
-                f"that name in the checkpoint ({known}). Fix: leave the layout out; the checkpoint "
-                "brings its own."
+                f"that name in the checkpoint ({expected}). Fix: leave the layout out; the "
+                "checkpoint brings its own."
             )
 
-    def check(self, given: Mapping[str, object]) -> None:
-        """Refuse an evaluation that differs from training in a field of the contract.
+    def check(self, conditions: Mapping[str, object]) -> None:
+        """Refuse an evaluation that differs from training.
 
         Args:
-            given: Values of the evaluation by the names of this record's fields; fields that are
-                left out are not compared.
+            conditions: Values of the evaluation by the names of the contract's fields; fields left
+                out are not compared.
 
         Raises:
             ConfigError: A name is not a field of a contract.
@@ -160,7 +151,7 @@ class Contract:
         differences = [
             f"{name} is {_show(value)}, needed {_show(needed := getattr(self, name))} "
             f"(fix: {_FIXES[name].format(needed=needed)})"
-            for name, value in self._differing(given).items()
+            for name, value in self._differing(conditions).items()
         ]
         if differences:
             raise SpecMismatchError(
@@ -168,11 +159,7 @@ class Contract:
             )
 
     def check_network(self, network: RDTPolicyNetwork) -> None:
-        """Refuse a network that does not fit this contract.
-
-        Raises:
-            SpecMismatchError: Something differs.
-        """
+        """Refuse a network that does not fit, with ``SpecMismatchError``."""
         self.check(_describe(network))
 
     def check_parts(self, config: RDTConfig, encoders: AnyEncodersConfig) -> None:
@@ -191,16 +178,15 @@ class Contract:
                 f"The contract is not that of the checkpoint: {'; '.join(differences)}. {_FIX}"
             )
 
-    def _differing(self, given: Mapping[str, object]) -> dict[str, object]:
-        """Give those of the values that differ from this contract's."""
+    def _differing(self, conditions: Mapping[str, object]) -> dict[str, object]:
         differing = {}
-        for name, value in given.items():
+        for name, value in conditions.items():
             if name not in _FIXES:
                 raise unknown_name("contract field", name, _FIXES)
             needed = getattr(self, name)
-            same = tuple(value) if isinstance(value, list) else value
-            free = name == "render_size" and needed == ANY_SIZE
-            if same != needed and not free:
+            comparable = tuple(value) if isinstance(value, list) else value
+            any_value = name == "render_size" and needed == ANY_SIZE
+            if comparable != needed and not any_value:
                 differing[name] = value
         return differing
 
@@ -251,13 +237,10 @@ class Contract:
         """Make the contract of a network.
 
         Args:
-            network: What is going to be trained.
-            layout: Mapping to the unified vector, by its name or file, or itself.
+            network: The network to be trained.
+            layout: Mapping to the unified vector, or its name or file.
             **others: Fields that the network does not know: ``render_size``, ``orientation``,
                 ``control_hz``, ``missing_cameras``, ``normalisation``, ``demos``.
-
-        Returns:
-            The contract.
 
         Raises:
             ConfigError: There is no such layout.
@@ -267,48 +250,9 @@ class Contract:
             **_describe(network), layout=mapping.name, layout_rules=mapping.as_dict(), **others
         )
 
-    @classmethod
-    def official(
-        cls,
-        config: RDTConfig,
-        *,
-        norm: Norm = "variance",
-        layout: str = DEFAULT_LAYOUT,
-        control_hz: float = CONTROL_HZ,
-        orientation: Orientation = "rotate180",
-    ) -> "Contract":
-        """Make the contract of a checkpoint in the official layout, which carries none.
-
-        Args:
-            config: The shape of RDT.
-            norm: What its norms divide by.
-            layout: Mapping to the unified vector that it was trained with.
-            control_hz: Control frequency it is told, Hz.
-            orientation: Of the images it was trained on.
-
-        Returns:
-            The contract: the published encoders, LIBERO's two cameras, images of any size.
-
-        Raises:
-            ConfigError: The layout is not known.
-        """
-        return cls(
-            image_encoder=OFFICIAL_IMAGE_ENCODER,
-            text_encoder=OFFICIAL_TEXT_ENCODER,
-            orientation=orientation,
-            render_size=ANY_SIZE,
-            image_size=OFFICIAL_IMAGE_SIZE,
-            history=_history(config),
-            horizon=config.pred_horizon,
-            layout=(mapping := get_layout(layout)).name,
-            layout_rules=mapping.as_dict(),
-            control_hz=control_hz,
-            norm=norm,
-        )
-
 
 def _inconsistency(contract: Contract) -> str:
-    """Say which field contradicts the others or its range, and how; empty if none does."""
+    """Name the field that contradicts the others or its range, and how; empty if none does."""
     if 0 < contract.render_size < SIZES[0]:
         return (
             f"render_size is {contract.render_size}. Allowed: {ANY_SIZE} for any, or {SIZES[0]} to "
@@ -325,12 +269,6 @@ def _inconsistency(contract: Contract) -> str:
             f"{_show(contract.cameras)}, not all."
         )
     return ""
-
-
-def _history(config: RDTConfig) -> int:
-    """Read the history from the axes (history, cameras, patches); the published ones have 2."""
-    axes = config.img_pos_embed_config[0][1] if config.img_pos_embed_config else ()
-    return abs(axes[0]) if isinstance(axes, tuple) and len(axes) == 3 else 2
 
 
 def _describe(network: RDTPolicyNetwork) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.loading import NORMALISATION, find_parts
-from policies.rdt.checkpoint.location import is_own_checkpoint
+from policies.rdt.checkpoint.location import CONTRACT, is_own_checkpoint
 from policies.rdt.checkpoint.official import FileFormat, export_official, load_official
 from policies.rdt.checkpoint.storage import (
-    CONTRACT,
     ENCODERS,
     ENCODERS_CONFIG,
     load_rdt,
@@ -27,27 +26,27 @@ def export_checkpoint(
 
     Args:
         source: A checkpoint of ours or an official one, or an adapter for either.
-        out: Where to; a new or an empty folder.
+        out: A new or an empty folder.
         file_format: See ``export_official``.
-        base: What an adapter is merged into.
+        base: The checkpoint that an adapter is merged into.
 
     Returns:
-        The folder, and the contract that lies there, which an official checkpoint does not have.
-        Of ours, the folder holds RDT in fp32 and what makes it a checkpoint of ours: the contract
-        and the encoders. The official code pays no heed to these.
+        The folder, and its contract; None for an official checkpoint. A checkpoint of ours is
+        written with RDT in fp32, the contract and the encoders; the official code ignores the
+        last two.
 
     Raises:
         ConfigError: There is no whole checkpoint there, or ``out`` holds something.
         SpecMismatchError: Its parts do not belong together, or a weight is not finite.
         PrerequisiteError: Something is on the hub and the hub cannot be reached.
     """
-    place, adapter = find_parts(source, base)
-    if not is_own_checkpoint(place):
-        rdt = load_official(place, adapter=adapter)
+    path, adapter = find_parts(source, base)
+    if not is_own_checkpoint(path):
+        rdt = load_official(path, adapter=adapter)
         return export_official(Path(out), rdt, file_format=file_format), None
-    parts = read_parts(place)
+    parts = read_parts(path)
     copied = (CONTRACT, ENCODERS_CONFIG, ENCODERS)
-    beside = {name: (place / name).read_bytes() for name in copied}
+    beside = {name: (path / name).read_bytes() for name in copied}
     if parts.contract.normalisation.method != "none":
         numbers = json.dumps(parts.contract.normalisation.as_plain(), indent=2) + "\n"
         beside[NORMALISATION] = numbers.encode()

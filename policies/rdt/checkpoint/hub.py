@@ -23,21 +23,18 @@ _EMA: tuple[tuple[str, ...], ...] = (("ema/model.safetensors",),)
 
 
 def is_hub_name(source: Path | str) -> bool:
-    """Whether what a user named is nothing on this machine, but may be on the hub."""
-    there = Path(source).expanduser().exists()
-    return not there and _HUB_NAME.fullmatch(str(source)) is not None
+    """Whether a source does not exist on this machine, but has the form of a hub name."""
+    exists = Path(source).expanduser().exists()
+    return not exists and _HUB_NAME.fullmatch(str(source)) is not None
 
 
 def find_source(source: Path | str, *, ema: bool = False) -> Path:
-    """Give the place on this machine of what the user named, downloading it where needed.
+    """Give the local path of a source, downloading it where needed.
 
     Args:
         source: A folder, a weight file, or a hub name: ``owner/name`` or ``owner/name@revision``.
-            What exists here is taken as it is.
+            A path that exists is given back.
         ema: Download averaged weights instead of the raw ones.
-
-    Returns:
-        A folder or file that exists.
 
     Raises:
         ConfigError: It is neither here nor a name a hub could have, or the hub has no such model.
@@ -55,13 +52,13 @@ def find_source(source: Path | str, *, ema: bool = False) -> Path:
     return _download(match["repo"], match["revision"], _EMA if ema else _RAW)
 
 
-def _download(repo: str, revision: str | None, wanted: Sequence[Sequence[str]]) -> Path:
+def _download(repo: str, revision: str | None, weights: Sequence[Sequence[str]]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     folder = Path()
     try:
-        for patterns in wanted:  # one form of the weights is enough
+        for patterns in weights:  # one form is enough
             folder = Path(
                 snapshot_download(repo, revision=revision, allow_patterns=[*_CONFIGS, *patterns])
             )
@@ -74,7 +71,7 @@ def _download(repo: str, revision: str | None, wanted: Sequence[Sequence[str]]) 
             "Fix: correct the name, or log in with 'hf auth login' if it is private."
         ) from error
     except Exception as error:  # without network each layer below has its own way to fail
-        if not _unreachable(error):
+        if not _is_network_error(error):
             raise
         raise PrerequisiteError(
             f"There is no folder '{repo}' here, and the Hugging Face hub cannot be reached for a "
@@ -85,17 +82,14 @@ def _download(repo: str, revision: str | None, wanted: Sequence[Sequence[str]]) 
     return folder
 
 
-def _unreachable(error: BaseException) -> bool:
-    """Whether an error comes from the network or from what manages downloads."""
-    homes = {type(part).__module__.split(".")[0] for part in _chain(error)}
+def _is_network_error(error: BaseException) -> bool:
+    """Whether an error or a cause of it comes from the network or a download library."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    packages = {type(link).__module__.split(".")[0] for link in chain}
     return isinstance(error, OSError) or bool(
-        homes & {"huggingface_hub", "httpx", "httpx2", "httpcore", "requests", "urllib3"}
+        packages & {"huggingface_hub", "httpx", "httpx2", "httpcore", "requests", "urllib3"}
     )
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    parts: list[BaseException] = []
-    while error is not None and error not in parts:
-        parts.append(error)
-        error = error.__cause__ or error.__context__
-    return parts

@@ -1,16 +1,14 @@
-"""What a checkpoint is, read from its headers; the numbers are only looked through for NaN."""
+"""Facts about a checkpoint, read from its headers; the numbers are only searched for NaN."""
 
 import dataclasses
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from policies.rdt.actions.layout import DEFAULT_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.checkpoint.contract import OFFICIAL_CAMERAS, Contract
+from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.loading import find_parts, read_older_normalisation
 from policies.rdt.checkpoint.location import (
     OfficialFiles,
@@ -18,7 +16,12 @@ from policies.rdt.checkpoint.location import (
     find_official,
     is_own_checkpoint,
 )
-from policies.rdt.checkpoint.official import find_mismatch, open_fitting
+from policies.rdt.checkpoint.official import (
+    OFFICIAL_CAMERAS,
+    find_mismatch,
+    official_contract,
+    open_fitting,
+)
 from policies.rdt.checkpoint.storage import open_encoders, read_parts
 from policies.rdt.checkpoint.weights import StoredWeights, nonfinite_tensors, read_json
 from policies.rdt.model.config import RDTConfig
@@ -41,27 +44,21 @@ class Inspection:
     """Facts about a checkpoint.
 
     Attributes:
-        source: What was looked at.
-        folder: Its folder on this machine.
-        kind: Who wrote it.
+        source: The checkpoint as the user named it.
         weights: The weight file, or the index of several.
-        which: Raw or averaged weights.
-        ema: Where averaged weights are, if anywhere.
-        disk_bytes: Size of the whole folder; of the files of the weights where they were named.
-        config: The shape of RDT.
-        preset: The published shape that it has, if any.
-        tensors: How many there are.
-        parameters: How many numbers they hold.
-        dtypes: Numbers by dtype.
+        which: ``raw`` or ``ema``.
+        ema: Averaged weights, if there are any.
+        disk_bytes: Size of the folder, or of the weight file that was named.
+        preset: Name of the published shape, if it has one.
+        dtypes: Number of parameters by dtype.
         encoder_parameters: Numbers in the encoders saved along; 0 where none are.
-        mismatch: How the tensors differ from the config; empty if they do not.
-        notes: How the weights were read, where that is not plain.
-        nonfinite: Tensors that hold NaN or infinity; None if that was not looked for.
-        norm: What the norms divide by, where the checkpoint says so.
-        norm_hint: What is known about it.
-        contract: What it needs; for official checkpoints, what is assumed where nothing is said.
-        needs: What must be given beside it to evaluate it.
-        given: The options under which it was looked at and must be evaluated, by their names.
+        mismatch: Differences between tensors and config; empty if there are none.
+        notes: Peculiarities of reading the weights.
+        nonfinite: Tensors that hold NaN or infinity; None if not searched for.
+        norm: None for official checkpoints, which do not say.
+        contract: For official checkpoints, the assumed one.
+        needs: Encoders that an evaluation must be given.
+        given: Options of this inspection that an evaluation must be given too, by name.
     """
 
     source: str
@@ -88,7 +85,7 @@ class Inspection:
 
     @property
     def healthy(self) -> bool:
-        """Whether the weights fit the config and none of them was found to be NaN or infinite."""
+        """Whether the weights fit the config and no NaN or infinity was found."""
         return not self.mismatch and not self.nonfinite
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,13 +106,13 @@ def inspect_checkpoint(
     config: str | None = None,
     layout: str | None = None,
 ) -> Inspection:
-    """Look at a checkpoint without building a model.
+    """Inspect a checkpoint without building a model.
 
     Args:
         source: Folder, weight file or hub name; see ``location.find_official``.
-        weights: Which weights to look at.
+        weights: Which weights to inspect.
         check_numbers: Read all numbers once, in search of NaN and infinity.
-        base: What an adapter is merged into.
+        base: The checkpoint that an adapter is merged into.
         config: The ``config.json`` of weights that have none beside them, or its folder.
         layout: Mapping to the unified vector, where the checkpoint does not say it.
 
@@ -125,8 +122,8 @@ def inspect_checkpoint(
             belong together.
         PrerequisiteError: It is on the hub and the hub cannot be reached.
     """
-    place, adapter = find_parts(source, base, weights)
-    files = find_official(place, weights=weights, config=config)
+    path, adapter = find_parts(source, base, weights)
+    files = find_official(path, weights=weights, config=config)
     own = is_own_checkpoint(files.folder)
     parts = read_parts(files.folder) if own else None
     shape = RDTConfig.from_hub(read_json(files.config)) if parts is None else parts.config
@@ -135,10 +132,14 @@ def inspect_checkpoint(
     if adapter is not None and not mismatch:
         stored = adapter.merged_into(stored)
     encoders = None if parts is None else open_encoders(parts)
-    contract = parts.contract if parts is not None else _official(place, shape, layout)
-    if parts is not None and layout is not None:
-        contract.check_layout(get_layout(layout))
-    looked_through = [stored] if encoders is None else [stored, encoders]
+    mapping = None if layout is None else get_layout(layout)
+    if parts is None:
+        contract = official_contract(shape, mapping, read_older_normalisation(path, mapping))
+    else:
+        contract = parts.contract
+        if mapping is not None:
+            contract.check_layout(mapping)
+    inspected = [stored] if encoders is None else [stored, encoders]
     options = {"base": base, "config": config, "layout": None if own else layout}
     return Inspection(
         source=str(source),
@@ -152,11 +153,11 @@ def inspect_checkpoint(
         preset=next((name for name, p in PRESETS.items() if _same_shape(p.rdt, shape)), None),
         tensors=len(stored.shapes),
         parameters=element_count(stored.shapes),
-        dtypes=_dtypes(stored),
+        dtypes=stored.parameters_by_dtype,
         encoder_parameters=0 if encoders is None else element_count(encoders.shapes),
         mismatch=mismatch,
-        notes=tuple(note for each in looked_through for note in each.notes),
-        nonfinite=sorted(key for each in looked_through for key in nonfinite_tensors(each))
+        notes=tuple(note for tensors in inspected for note in tensors.notes),
+        nonfinite=sorted(key for tensors in inspected for key in nonfinite_tensors(tensors))
         if check_numbers
         else None,
         norm=contract.norm if own else None,
@@ -165,14 +166,6 @@ def inspect_checkpoint(
         needs=() if encoders is not None and encoders.shapes else _needs(contract),
         given={name: value for name, value in options.items() if value is not None},
     )
-
-
-def _official(place: Path, config: RDTConfig, layout: str | None) -> Contract:
-    """Say what is assumed of a checkpoint that brings no contract."""
-    mapping = None if layout is None else get_layout(layout)
-    normalisation = read_older_normalisation(place, mapping)
-    contract = Contract.official(config, layout=layout or DEFAULT_LAYOUT)
-    return dataclasses.replace(contract, normalisation=normalisation)
 
 
 def _kind(files: OfficialFiles, stored: StoredWeights, own: bool) -> Kind:
@@ -191,12 +184,12 @@ def _needs(contract: Contract) -> tuple[str, ...]:
     )
 
 
-def _camera_slots(seen: Inspection) -> tuple[str | None, ...]:
-    """List what fills RDT's image slots of one control step; None shows the background."""
-    if seen.kind != "libero-bench":
+def _camera_slots(inspection: Inspection) -> tuple[str | None, ...]:
+    """List the cameras in RDT's image slots of one control step; None shows the background."""
+    if inspection.kind != "libero-bench":
         return OFFICIAL_CAMERAS
-    missing = seen.contract.missing_cameras
-    return tuple(None if camera in missing else camera for camera in seen.contract.cameras)
+    contract = inspection.contract
+    return tuple(None if c in contract.missing_cameras else c for c in contract.cameras)
 
 
 def _same_shape(preset: RDTConfig, config: RDTConfig) -> bool:
@@ -204,13 +197,6 @@ def _same_shape(preset: RDTConfig, config: RDTConfig) -> bool:
         dataclasses.replace(config, noise_scheduler=preset.noise_scheduler, ema=preset.ema)
         == preset
     )
-
-
-def _dtypes(stored: StoredWeights) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for key, dtype in stored.dtypes.items():
-        counts[dtype] += element_count({key: stored.shapes[key]})
-    return dict(counts.most_common())
 
 
 def _size(files: OfficialFiles, source: Path) -> int:

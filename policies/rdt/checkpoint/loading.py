@@ -1,4 +1,4 @@
-"""A network ready to act, from our own checkpoints, official ones, and adapters for either."""
+"""Loading a network with its contract from our checkpoints, official ones, and adapters."""
 
 import shlex
 from pathlib import Path
@@ -27,10 +27,10 @@ from tasks.settings import settings
 
 DtypeName = Literal["float32", "bfloat16"]
 
-_CAMERA_SLOTS = 3
+_PUBLISHED_CAMERAS = 3
 
 NORMALISATION = "normalisation.json"
-"""The numbers alone, for the official code; exports of older versions have no contract beside."""
+"""The normalisation alone, for the official code; exports of older versions lack a contract."""
 
 
 @settings
@@ -76,16 +76,13 @@ def load_network(
     *,
     device: str | torch.device = "cpu",
 ) -> tuple[RDTPolicyNetwork, Contract]:
-    """Load a network with its encoders, and the contract it was or must have been trained under.
+    """Load a network with its encoders, in evaluation mode, and its contract.
 
     Args:
-        source: A folder that ``save_checkpoint`` wrote, or official weights: see
-            ``official.load_official``; the hub name of either; or an adapter for one.
+        source: A folder that ``save_checkpoint`` wrote, official weights (see
+            ``location.find_official``), the hub name of either, or an adapter for one.
         options: What the checkpoint does not say.
-        device: Where frozen encoders are loaded to.
-
-    Returns:
-        The network in evaluation mode, and the contract.
+        device: Device of frozen encoders.
 
     Raises:
         ConfigError: There is no whole checkpoint there, or an option does not apply to it.
@@ -113,13 +110,10 @@ def load_network(
         config=options.config,
         adapter=adapter,
     )
-    shape = rdt.config
-    # Published positions say (history, cameras, patches); without them, three cameras as published.
-    axes = shape.img_pos_embed_config[0][1] if shape.img_pos_embed_config else ()
     frozen = load_frozen_encoders(
         options,
-        slots=abs(axes[1]) if isinstance(axes, tuple) and len(axes) == 3 else _CAMERA_SLOTS,
-        max_words=shape.max_lang_cond_len,
+        slots=rdt.config.image_axes[1] if rdt.config.image_axes else _PUBLISHED_CAMERAS,
+        max_words=rdt.config.max_lang_cond_len,
         form=options.form,
         dtype=next(rdt.parameters()).dtype,
         device=device,
@@ -137,7 +131,7 @@ def load_network(
 
 
 def _refuse_unused(network: RDTPolicyNetwork, options: LoadingOptions) -> None:
-    """Refuse options that a checkpoint of ours would quietly leave unused."""
+    """Refuse options that a checkpoint of ours would silently ignore."""
     sources = (options.siglip, options.t5, options.language_cache)
     if any(source is not None for source in sources) and isinstance(
         network.encoders_config, EncodersConfig
@@ -161,16 +155,11 @@ def _refuse_unused(network: RDTPolicyNetwork, options: LoadingOptions) -> None:
 def find_parts(
     source: Path | str, base: str | None, weights: Weights = "auto"
 ) -> tuple[Path, Adapter | None]:
-    """Find a checkpoint, or an adapter and its base.
-
-    Args:
-        source: See ``load_network``.
-        base: See ``LoadingOptions``.
-        weights: See ``LoadingOptions``.
+    """Find a checkpoint, or an adapter and its base; see ``load_network`` and ``LoadingOptions``.
 
     Returns:
-        Where the weights are: a folder of ours, or what ``find_official`` takes. And the adapter
-        that is to be merged into them, if there is one.
+        The path of the weights, a folder of ours or a source for ``find_official``, and the adapter
+        to merge into them, if there is one.
 
     Raises:
         ConfigError: An adapter lacks its base, or a base was given for something else.
@@ -205,18 +194,18 @@ def _checkpoint_folder(path: Path) -> Path:
     return path.parent if path.is_file() and is_own_checkpoint(path.parent) else path
 
 
-def read_older_normalisation(place: Path, layout: Layout | None) -> Normalisation:
+def read_older_normalisation(checkpoint: Path, layout: Layout | None) -> Normalisation:
     """Read the normalisation beside an export of an older version, which has no contract.
 
     Args:
-        place: A checkpoint in the official layout.
-        layout: What the user says that it was trained with.
+        checkpoint: A checkpoint in the official layout.
+        layout: The layout of its training, as the user states it.
 
     Raises:
-        ConfigError: The numbers are there, but not the layout that they are of.
-        SpecMismatchError: They are of another layout.
+        ConfigError: There is a normalisation, but no layout was stated.
+        SpecMismatchError: The normalisation is of another layout.
     """
-    path = (place.parent if place.is_file() else place) / NORMALISATION
+    path = (checkpoint.parent if checkpoint.is_file() else checkpoint) / NORMALISATION
     if not path.is_file():
         return Normalisation()
     try:

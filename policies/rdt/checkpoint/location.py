@@ -1,4 +1,4 @@
-"""Where the parts of a checkpoint are, and what a folder holds that has no usable weights."""
+"""Locating the parts of a checkpoint; explaining what a folder without usable weights holds."""
 
 import re
 import shlex
@@ -11,29 +11,49 @@ from policies.rdt.checkpoint.hub import find_source
 from policies.rdt.checkpoint.untrusted_files import is_training_state
 from tasks.errors import ConfigError, unknown_name
 
+Weights = Literal["auto", "raw", "ema"]
+"""Choice among a checkpoint's weights; ``auto`` takes the raw ones, or else the averaged ones."""
+
+CONFIG, CONTRACT = "config.json", "contract.json"
+_DEEPSPEED = "mp_rank_00_model_states.pt"
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    f"pytorch_model/{_DEEPSPEED}",
+    _DEEPSPEED,
+)
+"""Names of weight files, by preference; the official code, too, tries safetensors first."""
+
 SPLIT_PREFIX = ("zero_pp_rank_", "bf16_zero_pp_rank_", "fp16_zero_pp_rank_")
 """Prefixes of DeepSpeed's files that hold one process' part."""
+
+_EMA_FOLDER = "ema"
+_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_NOT_RDT = ("encoders.", "adapter_model.", "mp_rank_", *SPLIT_PREFIX)
+"""Prefixes of files that hold no RDT or a part of one."""
+
+_LEVELS_UP = 2
+"""Folders up from a weight file to its config: checkpoint-N/pytorch_model/mp_rank_00….pt."""
 
 
 def numbered_folders(folder: Path, prefix: str) -> list[Path]:
     """List folders such as ``checkpoint-2000``, in the order of their numbers."""
-    found = (
-        (int(match[1]), place)
-        for place in folder.glob(f"{prefix}*")
-        if (match := re.fullmatch(rf"{re.escape(prefix)}(\d{{1,18}})", place.name))
-        and place.is_dir()
+    numbered = (
+        (int(match[1]), path)
+        for path in folder.glob(f"{prefix}*")
+        if (match := re.fullmatch(rf"{re.escape(prefix)}(\d{{1,18}})", path.name)) and path.is_dir()
     )
-    return [place for _, place in sorted(found)]
+    return [path for _, path in sorted(numbered)]
 
 
-def explain_missing_weights(
-    folder: Path, weights: Literal["auto", "raw", "ema"], *, raw: bool, ema: bool
-) -> str:
+def explain_missing_weights(folder: Path, weights: Weights, *, raw: bool, ema: bool) -> str:
     """Explain what a folder holds instead of the requested weights, and the fix.
 
     Args:
         folder: The folder that was searched.
-        weights: Which were requested.
+        weights: The request.
         raw: Whether raw weights are there.
         ema: Whether averaged weights are there.
     """
@@ -59,20 +79,14 @@ def explain_missing_weights(
 
 
 def explain_split_weights(folder: Path) -> str:
-    """Explain how to join weights that DeepSpeed has split over processes.
-
-    Args:
-        folder: Where the parts are; the script that joins them is there or one above.
-    """
+    """Explain how to join weights that DeepSpeed has split over processes, found in ``folder``."""
     above = folder.parent
-    root = (
-        above if (above / "zero_to_fp32.py").is_file() or (above / "latest").is_file() else folder
-    )
-    place = shlex.quote(str(root))
+    has_script = (above / "zero_to_fp32.py").is_file() or (above / "latest").is_file()
+    root = shlex.quote(str(above if has_script else folder))
     return (
         f"'{folder}' holds DeepSpeed's parts of the weights, one file per process (ZeRO-3, or "
         "optimizer shards alone), and no whole ones. Fix: join them where DeepSpeed is installed: "
-        f"python zero_to_fp32.py {place} OUT (the script lies in the checkpoint; before DeepSpeed "
+        f"python zero_to_fp32.py {root} OUT (the script lies in the checkpoint; before DeepSpeed "
         "0.15.3 OUT is a file, pytorch_model.bin), put config.json into OUT and give that."
     )
 
@@ -110,43 +124,16 @@ def _first(folder: Path, *patterns: str) -> Path | None:
     return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
 
 
-Weights = Literal["auto", "raw", "ema"]
-"""Which weights of a checkpoint: ``auto`` takes the raw ones, and averaged ones where those are
-alone."""
-
-CONFIG, CONTRACT = "config.json", "contract.json"
-_DEEPSPEED = "mp_rank_00_model_states.pt"
-WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    f"pytorch_model/{_DEEPSPEED}",
-    _DEEPSPEED,
-)
-"""Names of weight files; the official code, too, tries safetensors first."""
-
-_EMA_FOLDER = "ema"
-_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-_NOT_RDT = ("encoders.", "adapter_model.", "mp_rank_", *SPLIT_PREFIX)
-"""Prefixes of files that hold no RDT or a part of one."""
-
-_LEVELS_UP = 2
-"""How far above a weight file its config may be: checkpoint-N/pytorch_model/mp_rank_00….pt."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class OfficialFiles:
-    """Where the parts of a checkpoint are.
+    """Paths of the parts of a checkpoint.
 
     Attributes:
-        folder: The checkpoint's folder.
-        config: The flat ``config.json``.
         weights: The weight file, or the index of several.
-        spare: More weight files of the same kind, in case that one cannot be used.
-        which: Whether those are the raw or the averaged weights.
-        raw: The raw weights, if they are there.
-        ema: The averaged weights, if they are there.
+        spare: More weight files of the same kind, in case ``weights`` cannot be used.
+        which: The kind of ``weights``.
+        raw: The raw weights, if there are any.
+        ema: The averaged weights, if there are any.
     """
 
     folder: Path
@@ -171,8 +158,8 @@ def find_official(
     Args:
         source: The checkpoint's folder (``checkpoint-N`` or the finished one), its ``ema`` or
             ``pytorch_model`` folder, a weight file, or a hub name; see ``hub.find_source``.
-        weights: Which weights to take.
-        config: Its ``config.json``, or the folder of one, where it has none itself.
+        weights: The weights to take.
+        config: A ``config.json`` or its folder, for a checkpoint without one.
 
     Raises:
         ConfigError: It is no checkpoint, or it lacks those weights.
@@ -184,14 +171,14 @@ def find_official(
     folder = path.parent if path.is_file() else path
     if path.is_file() and path.name.startswith(SPLIT_PREFIX):
         raise ConfigError(explain_split_weights(folder))
-    weights_here: Sequence[Path] = (path,) if path.is_file() else weight_files(folder)
+    files: Sequence[Path] = (path,) if path.is_file() else weight_files(folder)
     averaged = folder.absolute().name == _EMA_FOLDER
-    raws = () if averaged else weights_here
-    emas = weights_here if averaged else weight_files(folder / _EMA_FOLDER)
+    raws = () if averaged else files
+    emas = files if averaged else weight_files(folder / _EMA_FOLDER)
     chosen = {"raw": raws, "ema": emas, "auto": raws or emas}[weights]
     if not chosen:
         raise ConfigError(explain_missing_weights(folder, weights, raw=bool(raws), ema=bool(emas)))
-    config_file = _config_of(folder, chosen[0]) if config is None else _given_config(config)
+    config_file = _config_of(folder, chosen[0]) if config is None else _named_config(config)
     return OfficialFiles(
         folder=config_file.parent if config is None else folder,
         config=config_file,
@@ -204,7 +191,7 @@ def find_official(
 
 
 def weight_files(folder: Path) -> Sequence[Path]:
-    """List a folder's weight files by preference; all are taken to hold the same weights.
+    """List a folder's weight files by preference; all are assumed to hold the same weights.
 
     Raises:
         ConfigError: None has a usual name, and several might hold weights.
@@ -229,7 +216,7 @@ def _deepspeed_tag(folder: Path) -> str | None:
 
 
 def _of_any_name(folder: Path) -> Sequence[Path]:
-    found = sorted(
+    candidates = sorted(
         path
         for path in folder.iterdir()
         if path.suffix in _ENDINGS
@@ -238,32 +225,31 @@ def _of_any_name(folder: Path) -> Sequence[Path]:
         and not is_training_state(path.name)
         and path.is_file()
     )
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found[:4])
+    if len(candidates) > 1:
+        names = ", ".join(path.name for path in candidates[:4])
         raise ConfigError(
-            f"'{folder}' holds {len(found)} files that may be weights ({names}"
-            f"{', …' if len(found) > 4 else ''}), none under a usual name. Fix: give one of them, "
-            f"such as '{found[0]}'."
+            f"'{folder}' holds {len(candidates)} files that may be weights ({names}"
+            f"{', …' if len(candidates) > 4 else ''}), none under a usual name. Fix: give one of "
+            f"them, such as '{candidates[0]}'."
         )
-    return found
+    return candidates
 
 
-def _given_config(config: Path | str) -> Path:
+def _named_config(config: Path | str) -> Path:
     path = Path(config).expanduser()
-    found = path / CONFIG if path.is_dir() else path
-    if not found.is_file():
+    path = path / CONFIG if path.is_dir() else path
+    if not path.is_file():
         raise ConfigError(
-            f"There is no '{found}'. Needed: the {CONFIG} of an RDT, or the folder of one. "
+            f"There is no '{path}'. Needed: the {CONFIG} of an RDT, or the folder of one. "
             "Fix: correct the path."
         )
-    return found
+    return path
 
 
 def _config_of(folder: Path, weights: Path) -> Path:
-    tried = [folder, *weights.parents[: _LEVELS_UP + 1]]
-    for place in tried:
-        if (place / CONFIG).is_file():
-            return place / CONFIG
+    for parent in (folder, *weights.parents[: _LEVELS_UP + 1]):
+        if (parent / CONFIG).is_file():
+            return parent / CONFIG
     raise ConfigError(
         f"'{weights}' has no {CONFIG}: not beside it and not {_LEVELS_UP} folders above it. The "
         f"number of heads and what the network predicts are not in the weights. Fix: copy the "

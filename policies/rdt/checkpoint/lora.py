@@ -52,10 +52,9 @@ class Adapter:
     """A LoRA adapter: low-rank updates of a base's weights, and tensors that replace some.
 
     Attributes:
-        folder: Where it is.
-        base: What its config calls the base; empty if it does not.
-        settings: Its config.
-        stored: Its tensors, without peft's prefix.
+        base: Name of the base in the adapter's config; empty if it has none.
+        settings: The adapter's config.
+        stored: The adapter's tensors, without peft's prefix.
     """
 
     folder: Path
@@ -64,34 +63,35 @@ class Adapter:
     stored: StoredWeights
 
     def describe(self) -> str:
-        """Say what it is and what it belongs to."""
+        """Describe the adapter and its base, as part of a sentence."""
         base = f"its base is '{one_line(self.base)}'" if self.base else "it does not name its base"
         rank, alpha = self.settings["r"], self.settings["lora_alpha"]
         return f"a LoRA adapter (rank {rank}, alpha {alpha}); {base}"
 
     def merged_into(self, base: StoredWeights) -> StoredWeights:
-        """Give the weights of the base with the adapter in them.
+        """Merge the adapter into a base.
 
-        A layer's weight W becomes W + s·B·A with s = alpha / rank, or alpha / √rank (rslora). What
-        the adapter holds whole (``modules_to_save``, trained biases) takes the place of the base's.
+        A layer's weight W becomes W + s·B·A with s = alpha / rank, or alpha / √rank (rslora).
+        Tensors that the adapter holds whole (``modules_to_save``, trained biases) replace the
+        base's.
 
         Args:
-            base: Under the names of ``RDTModel``. That it is the one that the adapter was trained
-                on, the tensors cannot show.
+            base: Weights under the names of ``RDTModel``. Whether the adapter was trained on them
+                cannot be told from the tensors.
 
         Raises:
-            SpecMismatchError: A tensor of the adapter has no place in the base.
+            SpecMismatchError: A tensor of the adapter has no counterpart in the base.
         """
         layers = self._layers()
         whole = {k: _WITHIN.sub(".", k) for k in self.stored.shapes if not _FACTOR.fullmatch(k)}
-        placed = _placing(base, [f"{layer}.weight" for layer in layers] + list(whole.values()))
-        added = {placed(f"{name}.weight"): layer for name, layer in layers.items()}
-        shifted = {placed(f"{name}.bias"): layer for name, layer in layers.items() if layer.bias}
-        replaced = {placed(new): old for old, new in whole.items()}
+        to_base = _name_map(base, [f"{layer}.weight" for layer in layers] + list(whole.values()))
+        added = {to_base(f"{name}.weight"): layer for name, layer in layers.items()}
+        shifted = {to_base(f"{name}.bias"): layer for name, layer in layers.items() if layer.bias}
+        replaced = {to_base(new): old for old, new in whole.items()}
         self._check_shapes(base, added, shifted, replaced)
 
         def read(key: str) -> Tensor:
-            total = kept = base.read(key)
+            total = original = base.read(key)
             if key in replaced:
                 total = self.stored.read(replaced[key])
             if layer := added.get(key):
@@ -99,9 +99,9 @@ class Adapter:
                 total = total.float() + layer.scale * product
             if (layer := shifted.get(key)) and layer.bias:
                 total = total.float() + layer.scale * self.stored.read(layer.bias).float()
-            return total.to(kept.dtype)
+            return total.to(original.dtype)
 
-        note = f"'{self.folder}' is {self.describe()}. It is merged into {base.place}."
+        note = f"'{self.folder}' is {self.describe()}. It is merged into {base.quoted}."
         return dataclasses.replace(base, read=read, notes=(*base.notes, *self.stored.notes, note))
 
     def _layers(self) -> dict[str, _Layer]:
@@ -112,13 +112,16 @@ class Adapter:
                 part = match["factor"] if match["leaf"] == "weight" else f"{match['factor']} bias"
                 if tensors.setdefault(match["layer"], {}).setdefault(part, key) != key:
                     raise SpecMismatchError(
-                        f"{self.stored.place} holds several adapters for {one_line(match['layer'])}"
-                        f". {_FIX}"
+                        f"{self.stored.quoted} holds several adapters for "
+                        f"{one_line(match['layer'])}. {_FIX}"
                     )
-        odd = [name for name, parts in tensors.items() if set(parts) - {"B bias"} != {"A", "B"}]
-        if odd or not tensors:
-            what = list_some("layers without both lora_A and lora_B", odd) or "no lora_A and lora_B"
-            raise SpecMismatchError(f"{self.stored.place} holds {what}. Fix: fetch it again.")
+        partial = [name for name, parts in tensors.items() if set(parts) - {"B bias"} != {"A", "B"}]
+        if partial or not tensors:
+            listed = list_some("layers without both lora_A and lora_B", partial)
+            raise SpecMismatchError(
+                f"{self.stored.quoted} holds {listed or 'no lora_A and lora_B'}. "
+                "Fix: fetch it again."
+            )
         return {
             name: _Layer(
                 scale=self._scale(name, self.stored.shapes[parts["A"]][0]),
@@ -130,14 +133,15 @@ class Adapter:
         }
 
     def _scale(self, layer: str, rank: int) -> float:
-        expected = _of_layer(layer, self.settings.get("rank_pattern"), self.settings["r"])
-        alpha = _of_layer(layer, self.settings.get("alpha_pattern"), self.settings["lora_alpha"])
+        settings = self.settings
+        expected = _layer_setting(layer, settings.get("rank_pattern"), settings["r"])
+        alpha = _layer_setting(layer, settings.get("alpha_pattern"), settings["lora_alpha"])
         if rank != expected or rank < 1:
             raise SpecMismatchError(
-                f"Layer {one_line(layer)} in {self.stored.place} has rank {rank}, its config says "
+                f"Layer {one_line(layer)} in {self.stored.quoted} has rank {rank}, its config says "
                 f"{expected}. Fix: keep weights and {_CONFIG} of one adapter together."
             )
-        return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
+        return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
     def _check_shapes(
         self,
@@ -147,39 +151,36 @@ class Adapter:
         replaced: Mapping[str, str],
     ) -> None:
         shapes = self.stored.shapes
-        odd = []
+        misfits = []
         for key, layer in added.items():
             a, b = shapes[layer.a], shapes[layer.b]
             if len(a) != 2 or len(b) != 2 or (b[0], a[1], b[1]) != (*base.shapes[key], a[0]):
-                odd.append(f"{key} {b}·{a} for {base.shapes[key]}")
+                misfits.append(f"{key} {b}·{a} for {base.shapes[key]}")
         for key, layer in shifted.items():
             if layer.bias is None or shapes[layer.bias] != base.shapes.get(key):
-                odd.append(f"{key} for {base.shapes.get(key)}")
-        odd += [
+                misfits.append(f"{key} for {base.shapes.get(key)}")
+        misfits += [
             f"{key} {shapes[old]} for {base.shapes[key]}"
             for key, old in replaced.items()
             if shapes[old] != base.shapes[key]
         ]
-        if odd:
+        if misfits:
             raise SpecMismatchError(
-                f"The adapter {self.stored.place} does not fit its base: "
-                f"{list_some('wrong shape', odd)}. Fix: give the base that it was trained on."
+                f"The adapter {self.stored.quoted} does not fit its base: "
+                f"{list_some('wrong shape', misfits)}. Fix: give the base that it was trained on."
             )
 
 
-def find_adapter(place: Path) -> Path | None:
-    """Give the folder of an adapter, None where there is something else.
-
-    Args:
-        place: A folder, or a file in it.
+def find_adapter(path: Path) -> Path | None:
+    """Give the folder of an adapter from a path to it or to its weights; None if it is none.
 
     Raises:
         ConfigError: Whole weights lie beside it.
     """
-    folder = place.parent if place.name in _FILES else place
+    folder = path.parent if path.name in _FILES else path
     if not (folder / _CONFIG).is_file():
         return None
-    if place == folder and (whole := weight_files(folder)):
+    if path == folder and (whole := weight_files(folder)):
         raise ConfigError(
             f"'{folder}' holds an adapter ({_CONFIG}) and whole weights ({whole[0].name}). Fix: "
             f"give '{whole[0]}' for these; or keep the adapter in a folder of its own."
@@ -188,10 +189,10 @@ def find_adapter(place: Path) -> Path | None:
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Read an adapter's config, and its tensors' names.
+    """Read an adapter's config and the names of its tensors.
 
     Raises:
-        ConfigError: A file is missing or damaged, or the adapter is of a kind that is not merged.
+        ConfigError: A file is missing or damaged, or the adapter is of an unsupported kind.
     """
     settings = read_json(folder / _CONFIG)
     _check_settings(folder, settings)
@@ -240,11 +241,10 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _of_layer(layer: str, patterns: Mapping[str, float] | None, usual: float) -> float:
+def _layer_setting(layer: str, patterns: Mapping[str, float] | None, default: float) -> float:
     """Give a setting for one layer; a pattern is a name or the end of one.
 
-    Raises:
-        ConfigError: A pattern is a regular expression, which a stranger's file is not trusted with.
+    Regular expressions are refused: they may run for ever, and a stranger wrote them.
     """
     for pattern, value in (patterns or {}).items():
         name = pattern.removeprefix("^").removesuffix("$").replace("\\.", ".")
@@ -255,21 +255,21 @@ def _of_layer(layer: str, patterns: Mapping[str, float] | None, usual: float) ->
             )
         if layer == name or (layer.endswith(f".{name}") and not pattern.startswith("^")):
             return value
-    return usual
+    return default
 
 
-def _placing(base: StoredWeights, names: list[str]) -> Callable[[str], str]:
+def _name_map(base: StoredWeights, names: list[str]) -> Callable[[str], str]:
     """Give the map from an adapter's names to the base's: peft may have wrapped the trunk alone."""
-    ways: tuple[Callable[[str], str], ...] = (
+    maps: tuple[Callable[[str], str], ...] = (
         lambda name: name,
         lambda name: f"model.{name}",
         lambda name: name.removeprefix("rdt."),
     )
-    for way in ways:
-        if all(way(name) in base.shapes for name in names):
-            return way
-    foreign = [name for name in names if all(way(name) not in base.shapes for way in ways)]
+    for to_base in maps:
+        if all(to_base(name) in base.shapes for name in names):
+            return to_base
+    foreign = [name for name in names if all(to_base(name) not in base.shapes for to_base in maps)]
     raise SpecMismatchError(
         f"The adapter does not fit its base: {list_some('no such tensors', foreign or names)} in "
-        f"{base.place}. Fix: give the base that it was trained on."
+        f"{base.quoted}. Fix: give the base that it was trained on."
     )

@@ -1,10 +1,9 @@
 """Checkpoints as folders: weights in safetensors, the rest in JSON.
 
-A folder that ``exporting.export_checkpoint`` wrote is one too: there the weights of RDT may have a
-name of the official code.
+``save_checkpoint`` writes them, and ``export.export_checkpoint``, which names the weights of RDT as
+the official code does.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.location import find_official, weight_files
+from policies.rdt.checkpoint.location import CONFIG, CONTRACT, find_official, weight_files
 from policies.rdt.checkpoint.lora import Adapter
 from policies.rdt.checkpoint.official import build_model, open_fitting
 from policies.rdt.checkpoint.weights import (
@@ -41,12 +40,7 @@ from policies.rdt.model.transformer import RDTModel
 from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 from tasks.files import atomic_folder, write_json
 
-CONFIG, ENCODERS_CONFIG, CONTRACT, EXTRA = (
-    "config.json",
-    "encoders.json",
-    "contract.json",
-    "extra.json",
-)
+ENCODERS_CONFIG, EXTRA = "encoders.json", "extra.json"
 MODEL, ENCODERS = "model.safetensors", "encoders.safetensors"
 NEEDED = (CONFIG, ENCODERS_CONFIG, CONTRACT, MODEL, ENCODERS)
 """Files of a checkpoint; ``extra.json`` may be there too."""
@@ -56,14 +50,7 @@ _FIX = "Fix: give the folder of a finished checkpoint."
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointParts:
-    """What a checkpoint of ours says besides its numbers, every part fitting the others.
-
-    Attributes:
-        folder: Where it is.
-        config: The shape of RDT.
-        encoders: Its encoders.
-        contract: What it needs.
-    """
+    """The configs and the contract of a checkpoint of ours, each fitting the others."""
 
     folder: Path
     config: RDTConfig
@@ -81,13 +68,10 @@ def save_checkpoint(
     """Write a checkpoint; a reader sees all of it or nothing.
 
     Args:
-        folder: Where to; an earlier checkpoint there is replaced.
+        folder: The folder to write, which is given back; an earlier checkpoint is replaced.
         network: The weights.
-        contract: What they need.
-        extra: Anything JSON can say, such as the training step.
-
-    Returns:
-        The folder.
+        contract: The contract of the network.
+        extra: Anything JSON can hold, such as the training step.
 
     Raises:
         ConfigError: The folder holds something that is not a checkpoint.
@@ -103,13 +87,12 @@ def save_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     encoders: TypeAdapter[AnyEncodersConfig] = TypeAdapter(AnyEncodersConfig)
     with atomic_folder(folder) as draft:
-        _write_json(draft / CONFIG, network.config.to_hub())
-        _write_json(
-            draft / ENCODERS_CONFIG, encoders.dump_python(network.encoders_config, mode="json")
-        )
+        write_json(draft / CONFIG, network.config.to_hub())
+        encoders_config = encoders.dump_python(network.encoders_config, mode="json")
+        write_json(draft / ENCODERS_CONFIG, encoders_config)
         (draft / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
         if extra is not None:
-            _write_json(draft / EXTRA, extra)
+            write_json(draft / EXTRA, extra)
         save_file(_tensors(network.rdt), draft / MODEL)
         save_file(_tensors(_encoders_of(network)), draft / ENCODERS)
     return folder
@@ -125,10 +108,10 @@ def load_checkpoint(
     """Read a checkpoint, strictly.
 
     Args:
-        folder: What ``save_checkpoint`` or ``exporting.export_checkpoint`` wrote.
-        sources: Where frozen encoders come from, if it was trained with such; it holds none.
-        device: Where frozen encoders are loaded to.
-        adapter: Is merged into RDT.
+        folder: The folder of a checkpoint of ours.
+        sources: Frozen encoders, if it was trained with such; it holds none.
+        device: Device of frozen encoders.
+        adapter: An adapter to merge into RDT.
 
     Returns:
         The network, on the CPU in fp32 and in evaluation mode, and its contract.
@@ -151,14 +134,7 @@ def load_checkpoint(
 
 
 def load_rdt(parts: CheckpointParts, adapter: Adapter | None = None) -> RDTModel:
-    """Read RDT alone from a checkpoint, whatever its encoders are.
-
-    Args:
-        parts: What else the checkpoint says.
-        adapter: Is merged into it.
-
-    Returns:
-        RDT, on the CPU in fp32 and in evaluation mode.
+    """Read RDT without its encoders, on the CPU in fp32 and in evaluation mode.
 
     Raises:
         ConfigError: No weight file can be read.
@@ -171,17 +147,13 @@ def load_rdt(parts: CheckpointParts, adapter: Adapter | None = None) -> RDTModel
 
 
 def read_parts(folder: Path | str) -> CheckpointParts:
-    """Read the configs and the contract of a checkpoint.
-
-    Args:
-        folder: What ``save_checkpoint`` or ``exporting.export_checkpoint`` wrote.
+    """Read the configs and the contract of a checkpoint of ours.
 
     Raises:
         ConfigError: There is no whole checkpoint there.
         SpecMismatchError: They do not belong together, or a newer version wrote them.
     """
-    folder = Path(folder)
-    _check_files(folder)
+    folder = _checked(folder)
     parts = CheckpointParts(
         folder=folder,
         config=RDTConfig.from_hub(read_json(folder / CONFIG)),
@@ -193,69 +165,59 @@ def read_parts(folder: Path | str) -> CheckpointParts:
 
 
 def open_encoders(parts: CheckpointParts) -> StoredWeights:
-    """Open the tensors of the encoders that a checkpoint brings; frozen ones are in none.
+    """Open the tensors of a checkpoint's encoders; those of frozen ones are not saved.
 
     Raises:
-        ConfigError: The file is damaged, or holds something else than floating-point numbers.
+        ConfigError: The file is damaged.
         SpecMismatchError: They are not those of its config.
     """
     stored = unwrapped(open_weights(parts.folder / ENCODERS))
-    wanted: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     if isinstance(parts.encoders, EncodersConfig):
         with torch.device("meta"):
             built = build_encoders(parts.encoders)
             modules = nn.ModuleDict({"image": built.image, "text": built.text})
-        wanted = {key: tuple(value.shape) for key, value in modules.state_dict().items()}
-    if mismatch := shape_differences(wanted, stored.shapes) or list_odd_dtypes(stored):
+        shapes = {key: tuple(value.shape) for key, value in modules.state_dict().items()}
+    if mismatch := shape_differences(shapes, stored.shapes) or list_odd_dtypes(stored):
         raise SpecMismatchError(
-            f"The tensors in {stored.place} are not those of its config: {mismatch}. "
+            f"The tensors in {stored.quoted} are not those of its config: {mismatch}. "
             f"Fix: keep {ENCODERS} and {ENCODERS_CONFIG} of one checkpoint together."
         )
     return stored
 
 
 def load_contract(folder: Path | str) -> Contract:
-    """Read what a checkpoint needs.
-
-    Args:
-        folder: What ``save_checkpoint`` wrote.
+    """Read the contract of a checkpoint of ours.
 
     Raises:
         ConfigError: There is no whole checkpoint there.
         SpecMismatchError: A newer version wrote it.
     """
-    folder = Path(folder)
-    _check_files(folder)
-    return Contract.from_json(_read_text(folder / CONTRACT))
+    return Contract.from_json(_read_text(_checked(folder) / CONTRACT))
 
 
 def load_extra(folder: Path | str) -> dict[str, Any]:
-    """Read what was saved as ``extra``; empty if nothing was.
+    """Read the ``extra`` of a checkpoint of ours; empty if there is none.
 
     Raises:
         ConfigError: The folder is not a whole checkpoint.
     """
-    folder = Path(folder)
-    _check_files(folder)
-    return read_json(folder / EXTRA) if (folder / EXTRA).exists() else {}
+    path = _checked(folder) / EXTRA
+    return read_json(path) if path.exists() else {}
 
 
 def save_extra(folder: Path | str, extra: Mapping[str, Any]) -> None:
-    """Replace what a checkpoint says besides its weights; a reader sees the old or the new.
-
-    Args:
-        folder: What ``save_checkpoint`` wrote.
-        extra: Anything JSON can say.
+    """Replace the ``extra`` of a checkpoint of ours; a reader sees the old or the new.
 
     Raises:
         ConfigError: The folder is not a whole checkpoint.
     """
+    write_json(_checked(folder) / EXTRA, extra)
+
+
+def _checked(folder: Path | str) -> Path:
+    """Return a folder that holds the files of a checkpoint; refuse others."""
     folder = Path(folder)
-    _check_files(folder)
-    write_json(folder / EXTRA, extra)
-
-
-def _check_files(folder: Path) -> None:
     if not folder.exists():
         raise ConfigError(f"There is no checkpoint '{folder}'. {_FIX}")
     if not folder.is_dir():
@@ -268,6 +230,7 @@ def _check_files(folder: Path) -> None:
             f"'{folder}' is not a checkpoint: {', '.join(missing)} missing. "
             f"It must hold {', '.join(NEEDED)}. {_FIX}"
         )
+    return folder
 
 
 def _read_text(path: Path) -> str:
@@ -299,7 +262,3 @@ def _replaceable(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     return not any(folder.iterdir()) or all((folder / name).is_file() for name in NEEDED)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

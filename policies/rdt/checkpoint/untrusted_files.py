@@ -1,7 +1,7 @@
-"""Weight files of unknown origin: what they are by their first bytes, and what a pickle asks for.
+"""Weight files of unknown origin: their kind by the first bytes, and PyTorch files read safely.
 
-A PyTorch file holds a pickle, which is a program. Nothing of it is run: its instructions are listed
-first, and torch's restricted reader then follows only those that build tensors.
+A PyTorch file holds a pickle, which is a program. It is not run: its instructions are listed first,
+and torch's restricted reader then follows only those that build tensors.
 """
 
 import pickletools
@@ -41,7 +41,7 @@ def brief(error: BaseException) -> str:
 
 
 def is_training_state(name: str) -> bool:
-    """Whether a file's name is that of an optimizer, a scheduler or the like."""
+    """Whether a file's name is that of the state of an optimizer, a scheduler or the like."""
     return name.startswith(_OPTIMIZER_NAMES) or name.endswith(OPTIMIZER_ENDING)
 
 
@@ -93,11 +93,11 @@ DTYPES: dict[str, torch.dtype] = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-"""What weights may be made of."""
+"""Dtypes of weights, by name."""
 
 DEEPSPEED_ENTRY = "module"
 _ENTRIES = (DEEPSPEED_ENTRY, "state_dict", "model_state_dict", "model")
-"""Under which names training code keeps the weights in a file of more."""
+"""Names under which training code keeps the weights in a file with other entries."""
 
 _MAX_PICKLE_BYTES = 64 << 20
 
@@ -115,7 +115,7 @@ _HARMLESS = {
     ),
     "torch BoolStorage",
 }
-"""Everything a pickle may name: parts of tensors, and a DeepSpeed file's plain records."""
+"""Names that a pickle may import: parts of tensors, and a DeepSpeed file's plain records."""
 
 
 def read_pickle(path: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -126,10 +126,10 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], str | None]:
             (DeepSpeed's ``module``, ``state_dict``, ``model_state_dict``, ``model``).
 
     Returns:
-        The tensors, sharing memory with the file, and the entry they were under, if under any.
+        The tensors, sharing memory with the file, and the name of their entry, if they have one.
 
     Raises:
-        ConfigError: The file is damaged, is something else, or asks for anything to be run.
+        ConfigError: The file is damaged, is something else, or asks for code to be run.
     """
     _check_archive(path)
     try:
@@ -138,7 +138,7 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], str | None]:
         raise ConfigError(
             f"'{path}' is damaged or not a file of weights ({brief(error)}). {FETCH_AGAIN}"
         ) from error
-    tensors, entry = _weights_in(loaded, path)
+    tensors, entry = _find_weights(loaded, path)
     size = path.stat().st_size
     # Strides of 0 make a table of any size from one number; storages may be shared, though.
     claimed = [v for v in tensors.values() if v.nbytes > v.untyped_storage().nbytes()]
@@ -159,11 +159,11 @@ def _load(path: Path) -> Any:
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _weights_in(loaded: Any, path: Path) -> tuple[dict[str, Tensor], str | None]:
-    if _is_state(loaded):
+def _find_weights(loaded: Any, path: Path) -> tuple[dict[str, Tensor], str | None]:
+    if _is_state_dict(loaded):
         return loaded, None
     entries = loaded if isinstance(loaded, dict) else {}
-    names = [entry for entry in _ENTRIES if _is_state(entries.get(entry))]
+    names = [entry for entry in _ENTRIES if _is_state_dict(entries.get(entry))]
     if len(names) == 1:
         return entries[names[0]], names[0]
     twice = f"weights under {' and '.join(names)}" if names else ""
@@ -174,19 +174,19 @@ def _weights_in(loaded: Any, path: Path) -> tuple[dict[str, Tensor], str | None]
     )
 
 
-def _is_state(given: Any) -> bool:
+def _is_state_dict(value: Any) -> bool:
     return (
-        isinstance(given, dict)
-        and bool(given)
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in given.items())
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
     )
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that would unpack to more than itself, or whose pickle names anything odd.
+    """Refuse an archive that would unpack to more than itself, or whose pickle imports other names.
 
-    torch's restricted reader refuses most of this too; looked at first, nothing at all is built
-    from what is refused, and the message can say what the file asked for.
+    torch's restricted reader refuses most of this too. Checked before, nothing is built from a
+    refused file, and the message can name the imports.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -199,22 +199,22 @@ def _check_archive(path: Path) -> None:
                 )
             if len(program) != 1 or program[0].file_size > _MAX_PICKLE_BYTES:
                 raise ConfigError(f"'{path}' is an archive, but not one of weights. {FETCH_AGAIN}")
-            wanted = _named(archive.read(program[0]))
+            imports = _pickle_imports(archive.read(program[0]))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise ConfigError(
             f"'{path}' is damaged or not a PyTorch file ({brief(error)}). Weights that torch "
             "before 1.6 wrote are not read. Fix: fetch the file again, or save it anew with torch."
         ) from error
-    if odd := list_some("it asks for", wanted - _HARMLESS):
+    if unknown := list_some("it asks for", imports - _HARMLESS):
         raise ConfigError(
-            f"'{path}' is refused, nothing in it was run: {odd}. Weights need "
+            f"'{path}' is refused, nothing in it was run: {unknown}. Weights need "
             "tensors only. Fix: do not trust this file; get the checkpoint elsewhere, best as "
             "safetensors."
         )
 
 
-def _named(program: bytes) -> set[str]:
-    """List everything a pickle would import, without running it."""
+def _pickle_imports(program: bytes) -> set[str]:
+    """List the names that a pickle would import, without running it."""
     names: set[str] = set()
     for code, argument, _ in pickletools.genops(program):
         if code.name in ("GLOBAL", "INST"):

@@ -1,11 +1,12 @@
-"""Tensors from weight files of unknown origin: read one at a time, and nothing in a file is run.
+"""Tensors from weight files of unknown origin, read one at a time; no code in a file is run.
 
 The format of a file follows from its first bytes, not from its name.
 """
 
 import dataclasses
 import json
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,38 +34,32 @@ WRAPPERS = {
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
 }
-"""Under which name a wrapper holds the module that it wraps, and what the wrapper is."""
+"""Wrappers by the name under which they hold the module that they wrap."""
 
-_DEEPEST = 64
-"""Parts of a name that are looked at; a stranger's names may have millions."""
+_MAX_DEPTH = 64
+"""Parts of a name that are checked; a stranger's names may have millions."""
 
 
 def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
-    """Give the names that tensors have in the model itself.
+    """Map the names of all tensors to their names in the model itself.
 
-    A wrapper stands in the place of a module, so it is part of the names of all tensors below that
-    place. It may wrap the whole model or a part of it, and wrappers may be nested in any order.
-
-    Args:
-        names: Of all tensors.
-
-    Returns:
-        The names in the model, by the given ones.
+    A wrapper takes the place of a module, so its name is part of the names of all tensors below.
+    It may wrap the whole model or a part of it, and wrappers may be nested in any order.
 
     Raises:
-        SpecMismatchError: Some names below a place have a wrapper's and some do not.
+        SpecMismatchError: Some names below a module have a wrapper's and some do not.
     """
     below: dict[tuple[str, ...], set[str]] = defaultdict(set)
     parts = {name: tuple(name.split(".")) for name in names}
     if not any(part in WRAPPERS for path in parts.values() for part in path):
         return {name: name for name in parts}
     for path in parts.values():
-        for depth, part in enumerate(path[:_DEEPEST]):
+        for depth, part in enumerate(path[:_MAX_DEPTH]):
             below[path[:depth]].add(part)
-    for place, children in below.items():
+    for module, children in below.items():
         wrapped = sorted(children & WRAPPERS.keys())
         if wrapped and len(children) > 1:
-            where = f"below '{'.'.join(place)}'" if place else "at the beginning"
+            where = f"below '{'.'.join(module)}'" if module else "at the beginning"
             others = list_some("others", children - {wrapped[0]})
             raise SpecMismatchError(
                 f"Some tensors' names have '{wrapped[0]}.' {where} ({WRAPPERS[wrapped[0]]}) and "
@@ -77,10 +72,10 @@ def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def wrappers_in(names: Iterable[str]) -> str:
-    """Say which wrappers' names are in tensors' names, such as ``module. (DataParallel)``."""
-    seen = {part for name in names for part in name.split(".") if part in WRAPPERS}
-    return " and ".join(f"{part}. ({WRAPPERS[part]})" for part in sorted(seen))
+def list_wrappers(names: Iterable[str]) -> str:
+    """List the wrappers in tensors' names, such as ``module. (DataParallel)``."""
+    wrappers = {part for name in names for part in name.split(".") if part in WRAPPERS}
+    return " and ".join(f"{part}. ({WRAPPERS[part]})" for part in sorted(wrappers))
 
 
 FileKind = Literal["safetensors", "pytorch", "deepspeed"]
@@ -90,20 +85,20 @@ _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF
 _MAX_JSON_BYTES = 16 << 20
 
 _ZIP = b"PK\x03\x04"
-"""How an archive begins, and so what torch saves."""
+"""First bytes of an archive, in which torch saves."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredWeights:
-    """What weight files hold; numbers are read when asked for.
+    """The tensors of weight files; their numbers are read on demand.
 
     Attributes:
-        kind: How they are stored.
+        kind: Format of the files.
         source: The file that was opened; of several, their index.
         shapes: Shapes by name.
         dtypes: Dtypes by name, such as ``bfloat16``.
         read: Gives one tensor, on the CPU; it may share memory with the file.
-        notes: What the user should know of how they were read, in whole sentences.
+        notes: Peculiarities for the user to know, in whole sentences.
     """
 
     kind: FileKind
@@ -114,23 +109,28 @@ class StoredWeights:
     notes: tuple[str, ...] = ()
 
     @property
-    def place(self) -> str:
-        """The file that was opened, quoted."""
+    def quoted(self) -> str:
+        """The file that was opened, in quotation marks."""
         return f"'{self.source}'"
+
+    @property
+    def parameters_by_dtype(self) -> dict[str, int]:
+        """Number of parameters of each dtype, the most frequent dtype first."""
+        counts: Counter[str] = Counter()
+        for key, dtype in self.dtypes.items():
+            counts[dtype] += math.prod(self.shapes[key])
+        return dict(counts.most_common())
 
 
 def open_weights(path: Path) -> StoredWeights:
-    """Look into a weight file, or into all that an index names.
+    """Open a weight file, or all files that an index names.
 
     Args:
         path: ``*.safetensors``; a PyTorch file (``.bin``, ``.pt``) of tensors by name or of
             DeepSpeed with them under ``module``; or an index of several (``*.index.json``).
 
-    Returns:
-        Names, shapes and dtypes, and a way to the numbers.
-
     Raises:
-        ConfigError: The file is damaged, is something else, or asks for anything to be run.
+        ConfigError: The file is damaged, is something else, or asks for code to be run.
     """
     if path.name.endswith(".index.json"):
         return _open_shards(path)
@@ -140,13 +140,9 @@ def open_weights(path: Path) -> StoredWeights:
 
 
 def unwrapped(stored: StoredWeights) -> StoredWeights:
-    """Give weights the names that they have in the model itself; see ``unwrapped_names``.
-
-    Raises:
-        SpecMismatchError: Some names have what a wrapper adds and some have not.
-    """
+    """Give weights the names of the model itself; see ``unwrapped_names``, also for errors."""
     names = unwrapped_names(stored.shapes)
-    if not (wrappers := wrappers_in(names)):
+    if not (wrappers := list_wrappers(names)):
         return stored
     saved = {new: old for old, new in names.items()}
     note = f"{stored.source.name}: {wrappers} taken out of the tensors' names."
@@ -188,12 +184,7 @@ def nonfinite_tensors(stored: StoredWeights) -> list[str]:
 def read_finite(
     stored: StoredWeights, dtype: torch.dtype, *, copy: bool = False
 ) -> dict[str, Tensor]:
-    """Read all numbers; such that are NaN or infinite give no plan and are refused.
-
-    Args:
-        stored: The weights.
-        dtype: Of the result.
-        copy: Whether nothing may be shared with the file.
+    """Read all tensors in a dtype; with ``copy``, no memory is shared with the file.
 
     Raises:
         SpecMismatchError: Some numbers are not finite.
@@ -207,14 +198,14 @@ def read_finite(
     if broken:
         what = f"NaN or infinity (as {str(dtype).removeprefix('torch.')}) in"
         raise SpecMismatchError(
-            f"{stored.place} holds {list_some(what, broken)}"
+            f"{stored.quoted} holds {list_some(what, broken)}"
             ". Such weights give no plan. Fix: take an earlier checkpoint, or another dtype."
         )
     return tensors
 
 
 def list_odd_dtypes(stored: StoredWeights) -> str:
-    """Name the tensors that are no floating-point numbers; empty if there are none."""
+    """List the tensors that are no floating-point numbers; empty if there are none."""
     return list_some(
         "not weights",
         (f"{key} {dtype}" for key, dtype in stored.dtypes.items() if dtype not in DTYPES),

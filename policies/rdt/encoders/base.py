@@ -1,8 +1,8 @@
-"""The interface of the encoders of images and instructions, their configs, and their cache.
+"""The interfaces of image and text encoders, their configs, and their cache.
 
-Two kinds exist. Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and
-T5, are frozen: they are loaded from elsewhere and are in no checkpoint. A new encoder implements
-``ImageEncoder`` or ``TextEncoder`` and gets its line in ``build_encoders``.
+Small encoders are trained along with RDT and saved with it. Large ones, SigLIP and T5, are frozen:
+they are loaded from elsewhere and are in no checkpoint. A new encoder implements ``ImageEncoder``
+or ``TextEncoder`` and is added to ``factory.build_encoders``.
 """
 
 import hashlib
@@ -22,18 +22,18 @@ from tasks.observation import CAMERAS
 from tasks.settings import settings
 
 Form = Literal["official", "plain"]
-"""How an instruction is written for T5: capitalised and with a period, or as it is."""
+"""Form of an instruction for T5: capitalised and with a period, or unchanged."""
 
 VOCABULARY = "words-v1"
 """Names the word list in ``small``; change it whenever a number changes its meaning."""
 
 MissingHistory = Literal["first", "background"]
-"""What stands for frames before an episode's start: its first frame, or a uniform image."""
+"""Replacement of frames before an episode's start: its first frame, or a uniform image."""
 
 
 @settings
 class EncoderSources:
-    """Where the large frozen encoders come from. Small built-in ones need none of this."""
+    """Sources of the large frozen encoders; small built-in ones need none."""
 
     siglip: str | None = None
     """Folder or hub name of a SigLIP checkpoint, whole or its vision tower alone."""
@@ -86,7 +86,7 @@ class EncodersConfig:
 
     @property
     def missing_history(self) -> MissingHistory:
-        """What stands for frames before an episode's start."""
+        """Replacement of frames before an episode's start."""
         return "first"
 
 
@@ -122,10 +122,10 @@ class FrozenEncodersConfig:
     """Names the text encoder and its weights."""
 
     form: Form = "official"
-    """How instructions are written for T5."""
+    """Form of instructions for T5."""
 
     missing_history: MissingHistory = "background"
-    """What stands for frames before an episode's start."""
+    """Replacement of frames before an episode's start."""
 
     @property
     def tokens_per_step(self) -> int:
@@ -141,10 +141,10 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
-        """Give frames the size that the encoder takes; training and inference both come here.
+        """Resize camera frames for the encoder, in training and inference alike.
 
         Args:
-            frames: (..., H, W, 3) uint8 as the cameras gave them.
+            frames: (..., H, W, 3) uint8.
 
         Returns:
             (..., 3, S, S) uint8 on the CPU.
@@ -163,37 +163,31 @@ class ImageEncoder(nn.Module, ABC):
 
 
 class TextEncoder(nn.Module, ABC):
-    """Instructions to tokens."""
+    """Instructions to tokens.
+
+    Methods raise ``ConfigError`` for an instruction that is too long or not in the cache.
+    """
 
     @abstractmethod
     def padded_length(self, instruction: str) -> int:
-        """Give the length to which this instruction is padded.
+        """Give the length to which this instruction is padded, whatever else is asked.
 
-        It depends on nothing else: instructions that share a forward pass must have the same, so
-        that no plan's arithmetic depends on its neighbours.
-
-        Raises:
-            ConfigError: The instruction is too long, or not in the cache.
+        Instructions that share a forward pass must have the same padded length, so that no plan's
+        arithmetic depends on its neighbours.
         """
 
     @abstractmethod
     def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Give what ``forward`` takes.
-
-        Args:
-            instructions: B tasks in words, to be padded to the most of their ``padded_length``.
+        """Turn B instructions into inputs of ``forward``, padded to the longest padded length.
 
         Returns:
             (B, L) int64 numbers or (B, L, width) embeddings, and (B, L) bool, True where there is a
             word; on the CPU.
-
-        Raises:
-            ConfigError: An instruction is too long, or not in the cache.
         """
 
     @abstractmethod
     def forward(self, text: Tensor) -> Tensor:
-        """Encode what ``prepare`` gave as (B, L, width)."""
+        """Encode prepared instructions as (B, L, width)."""
 
 
 @plain_dataclass(frozen=True, kw_only=True)
@@ -205,55 +199,55 @@ class Encoders:
     text: TextEncoder
 
 
-Make = Callable[[list[int]], Sequence[Tensor]]
+Compute = Callable[[list[int]], Sequence[Tensor]]
 
 
 class LRUCache:
-    """The latest values by key; those unused for longest are dropped.
+    """A cache that drops the values least recently used.
 
     Args:
-        limit: Values kept between calls; all of the latest call are kept, be they more.
+        limit: Values kept between calls; those of the latest call are kept even if there are more.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._values: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._values)
 
     def __deepcopy__(self, memory: dict[int, Any]) -> "LRUCache":
         return LRUCache(self.limit)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
+        """Drop all values."""
+        self._values.clear()
 
-    def look_up(self, keys: Sequence[Hashable], make: Make) -> list[Tensor]:
-        """Give the value of every key, computing each that is not there once.
+    def look_up(self, keys: Sequence[Hashable], compute: Compute) -> list[Tensor]:
+        """Give the value of every key, computing each missing one once.
 
         Args:
-            keys: What to look up; a key may come several times.
-            make: Gets positions in ``keys``, the first of each unknown key, and gives their values
-                in that order.
+            keys: A key may come several times.
+            compute: Maps positions in ``keys``, the first of each missing key, to their values.
 
         Returns:
             One value per key. They are shared: do not write into them.
         """
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
-        values = {key: self._kept[key] for key in first if key in self._kept}
-        new = sorted(index for key, index in first.items() if key not in values)
-        if new:
-            values |= {keys[index]: made for index, made in zip(new, make(new), strict=True)}
+        values = {key: self._values[key] for key in first if key in self._values}
+        missing = sorted(index for key, index in first.items() if key not in values)
+        if missing:
+            computed = zip(missing, compute(missing), strict=True)
+            values |= {keys[index]: value for index, value in computed}
         for key in first:
-            self._kept[key] = values[key]
-            self._kept.move_to_end(key)
-        while len(self._kept) > max(self.limit, len(first)):
-            self._kept.popitem(last=False)
+            self._values[key] = values[key]
+            self._values.move_to_end(key)
+        while len(self._values) > max(self.limit, len(first)):
+            self._values.popitem(last=False)
         return [values[key] for key in keys]
 
 
 def content_key(array: npt.NDArray[Any]) -> Hashable:
-    """Give a key that two arrays share only if shape, dtype and every element are the same."""
+    """Give a key that is the same only for arrays of equal shape, dtype and elements."""
     data = np.ascontiguousarray(array)
     return data.shape, data.dtype.str, hashlib.blake2b(data.data, digest_size=16).digest()

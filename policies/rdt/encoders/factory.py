@@ -1,6 +1,7 @@
-"""The encoders that a config describes: small ones made here, frozen ones loaded."""
+"""Building the encoders that a config describes: small ones fresh, frozen ones loaded."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import torch
 
@@ -31,10 +32,10 @@ def build_encoders(
     """Build the encoders that a config describes.
 
     Args:
-        config: Of a preset or a checkpoint.
-        sources: Where frozen encoders come from.
-        dtype: In which frozen image encoders compute.
-        device: Where frozen encoders compute.
+        config: The config of a preset or a checkpoint.
+        sources: Sources of frozen encoders.
+        dtype: Of frozen image encoders.
+        device: Of frozen encoders.
 
     Raises:
         ConfigError: A source is missing or wrong.
@@ -43,8 +44,6 @@ def build_encoders(
     """
     if isinstance(config, EncodersConfig):
         return Encoders(config=config, image=ConvImageEncoder(config), text=WordEncoder(config))
-    from dataclasses import asdict
-
     encoders = load_frozen_encoders(
         sources or EncoderSources(),
         cameras=config.cameras,
@@ -74,17 +73,17 @@ def load_frozen_encoders(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Encoders:
-    """Load SigLIP, and T5 or a cache.
+    """Load SigLIP, and T5 or a cache; settings as in ``FrozenEncodersConfig``.
 
     Args:
-        sources: Where they are; SigLIP is the official one on the hub if not given.
+        sources: Sources of both; SigLIP is by default the official one on the hub.
         cameras: Cameras, in the order of RDT's slots: external, right wrist, left wrist.
         slots: Images per control step that RDT takes.
         max_words: Most text tokens that RDT takes.
-        form: How instructions are written for T5.
-        missing_history: What stands for frames before an episode's start.
-        dtype: In which SigLIP computes.
-        device: Where both compute.
+        form: Form of the instructions.
+        missing_history: Frames before an episode's start.
+        dtype: Of SigLIP.
+        device: Of both.
 
     Raises:
         ConfigError: A source is wrong, or no text encoder is given.

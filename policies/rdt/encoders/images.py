@@ -1,4 +1,4 @@
-"""The one place where camera frames get the size that the image encoder takes."""
+"""Resizing camera frames for the image encoders."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,18 +7,16 @@ import torch.nn.functional as F
 from PIL import Image
 
 BACKGROUND = 127
-"""Grey level of an image that is not there, and around one that is not square: int(255 · mean)
-of SigLIP's processor."""
+"""Grey level of missing images and of the padding around images that are not square:
+int(255 · mean) of SigLIP's processor."""
 
 
 def resize_frames(frames: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
-    """Resize raw frames, averaging over the area that each new pixel covers.
-
-    Training and inference both go through here, so that they see the same images.
+    """Resize frames, averaging over the area that each new pixel covers.
 
     Args:
         frames: (..., H, W, 3) uint8, any height and width.
-        size: Height and width to give, pixels.
+        size: New height and width, pixels.
 
     Returns:
         (..., 3, size, size) uint8, contiguous.
@@ -41,7 +39,7 @@ def square_frame(frame: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
 
     Args:
         frame: (H, W, 3) uint8, any height and width.
-        size: Height and width to give, pixels.
+        size: New height and width, pixels.
 
     Returns:
         (3, size, size) uint8, contiguous.

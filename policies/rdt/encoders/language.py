@@ -1,7 +1,4 @@
-"""Frozen text encoders, and encoding instructions ahead of time.
-
-With a language cache, whoever evaluates needs no T5.
-"""
+"""The frozen text encoder, and encoding instructions into a cache, with which T5 is not needed."""
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -30,13 +27,13 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedInstructions:
-    """What became of some instructions.
+    """Instructions in a cache.
 
     Attributes:
-        texts: As they are given to T5, each once.
-        cache: Where they are.
-        added: How many were encoded or imported now.
-        present: How many were there already.
+        texts: Inputs of T5, each once.
+        cache: Folder of the cache.
+        added: Number encoded or imported now.
+        present: Number that was there before.
     """
 
     texts: tuple[str, ...]
@@ -46,12 +43,12 @@ class EncodedInstructions:
 
 
 def format_instruction(instruction: str, form: Form) -> str:
-    """Write an instruction as it is given to T5.
+    """Format an instruction for T5.
 
     Args:
         instruction: The task in words.
-        form: ``official``: as RDT's pre-training data has it, the first letter a capital and a
-            period at the end; ``plain``: as it is.
+        form: ``official``: with a capital and a period, as in RDT's pre-training data; ``plain``:
+            unchanged.
     """
     text = instruction.strip()
     if form == "plain" or not text:
@@ -69,32 +66,30 @@ def encode_instructions(
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> EncodedInstructions:
-    """Encode what a cache lacks; what is there stays, so a killed run goes on where it was.
+    """Encode the texts that a cache lacks, so that a killed run can be continued.
 
-    T5 is not even loaded where the cache was made from the same source and holds everything.
+    T5 is not loaded if the cache was made from the same source and holds all texts.
 
     Args:
-        texts: As they are given to T5; see ``format_instruction``.
+        texts: Inputs of T5; see ``format_instruction``.
         t5: Folder or hub name of the encoder.
-        out: The cache; made if it is not there.
-        dtype: In which T5 computes, and of the tokens.
-        device: Where T5 computes.
-        progress: Told after each text how many are done, those already there included.
+        out: The cache; created if missing.
+        dtype: Of T5 and of the tokens.
+        device: Of T5.
+        progress: Called after each text with the number of texts in the cache.
 
     Raises:
         ConfigError: A source, a text or the cache cannot be used.
         SpecMismatchError: The cache is another encoder's.
         PrerequisiteError: T5 is on the hub and the hub cannot be reached.
     """
-    texts = list(dict.fromkeys(texts))
+    texts = tuple(dict.fromkeys(texts))
     if is_cache(out):
         cache = LanguageCache.open(out)
-        known = (cache.encoder.source, cache.encoder.dtype)
         missing = [text for text in texts if cache.read(text) is None]
-        if not missing and known == (t5, str(dtype).removeprefix("torch.")):
-            return EncodedInstructions(
-                texts=tuple(texts), cache=cache.folder, added=0, present=len(texts)
-            )
+        dtype_name = str(dtype).removeprefix("torch.")
+        if not missing and (cache.encoder.source, cache.encoder.dtype) == (t5, dtype_name):
+            return EncodedInstructions(texts=texts, cache=cache.folder, added=0, present=len(texts))
     encoder = T5Encoder(t5, dtype=dtype, device=device)
     cache = LanguageCache.create(out, encoder.description)
     missing = [text for text in texts if cache.read(text) is None]
@@ -103,17 +98,15 @@ def encode_instructions(
         cache.write(text, encoder.encode(text))
         if progress is not None:
             progress(present + index)
-    return EncodedInstructions(
-        texts=tuple(texts), cache=cache.folder, added=len(missing), present=present
-    )
+    return EncodedInstructions(texts=texts, cache=cache.folder, added=len(missing), present=present)
 
 
 def import_official(source: Path | str, *, out: Path | str) -> EncodedInstructions:
-    """Take over instructions that the official single-instruction tool encoded.
+    """Import instructions that the official single-instruction tool encoded.
 
     Args:
         source: A ``.pt`` file, or a folder of them.
-        out: The cache; made if it is not there.
+        out: The cache; created if missing.
 
     Raises:
         ConfigError: There is no such file, one is something else, or the cache cannot be used.
@@ -126,16 +119,16 @@ def import_official(source: Path | str, *, out: Path | str) -> EncodedInstructio
             f"There is no .pt file at '{source}'. Needed: a file, or a folder of them, as RDT's "
             "own tool writes one per instruction. Fix: correct the path."
         )
-    given = [read_official(file) for file in files]
-    width, dtype = given[0][1].shape[1], str(given[0][1].dtype).removeprefix("torch.")
-    # The files do not say which encoder they come from, only that it was RDT's.
+    encoded = [read_official(file) for file in files]
+    width, dtype = encoded[0][1].shape[1], str(encoded[0][1].dtype).removeprefix("torch.")
+    # The files do not name their encoder; it was RDT's.
     encoder = CachedEncoder(
         identity=imported_identity(width), width=width, dtype=dtype, source=str(source)
     )
     cache = LanguageCache.create(out, encoder)
-    texts = tuple(dict.fromkeys(text for text, _ in given))
+    texts = tuple(dict.fromkeys(text for text, _ in encoded))
     present = sum(cache.read(text) is not None for text in texts)
-    for text, tokens in given:
+    for text, tokens in encoded:
         cache.write(text, tokens)
     return EncodedInstructions(
         texts=texts, cache=cache.folder, added=len(texts) - present, present=present
@@ -148,11 +141,24 @@ def imported_identity(width: int) -> str:
 
 
 _KEPT_INSTRUCTIONS = 256
-_PLACES_STEP = 32
+_PADDING_STEP = 32
 
 
 class T5TextEncoder(TextEncoder):
-    """Tokens of instructions, from a cache, from T5, or from a cache that T5 adds to."""
+    """Tokens of instructions, from a cache, from T5, or from a cache that T5 adds to.
+
+    Args:
+        cache: Folder of instructions encoded before; created if T5 is given too.
+        t5: Source of the encoder, loaded once an instruction is not in the cache.
+        form: Form of the instructions.
+        max_tokens: Most tokens that RDT takes.
+        device: Of T5.
+
+    Raises:
+        ConfigError: Neither cache nor T5 is given, or a source is wrong.
+        SpecMismatchError: The cache is another encoder's.
+        PrerequisiteError: The source is on the hub and the hub cannot be reached.
+    """
 
     def __init__(
         self,
@@ -163,20 +169,6 @@ class T5TextEncoder(TextEncoder):
         max_tokens: int = MAX_TOKENS,
         device: str | torch.device = "cpu",
     ) -> None:
-        """Choose where tokens come from.
-
-        Args:
-            cache: Folder of instructions encoded before; made if T5 is given too.
-            t5: Source of the encoder, loaded once an instruction is not in the cache.
-            form: How instructions are written for T5.
-            max_tokens: Most tokens that RDT takes.
-            device: Where a T5 that is loaded computes.
-
-        Raises:
-            ConfigError: Neither is given, or the source is wrong.
-            SpecMismatchError: The cache is another encoder's.
-            PrerequisiteError: The source is on the hub and the hub cannot be reached.
-        """
         super().__init__()
         self._source, self._form = t5, form
         self._max_tokens, self._device = max_tokens, device
@@ -202,9 +194,9 @@ class T5TextEncoder(TextEncoder):
         return self.encoder.width
 
     def padded_length(self, instruction: str) -> int:
-        """Give the number of tokens, rounded up to a multiple of 32 but not beyond the most."""
-        steps = -(-len(self._tokens([instruction])[0]) // _PLACES_STEP)
-        return min(steps * _PLACES_STEP, self._max_tokens)
+        """Give the number of tokens, rounded up to a multiple of 32, at most RDT's limit."""
+        steps = -(-len(self._tokens([instruction])[0]) // _PADDING_STEP)
+        return min(steps * _PADDING_STEP, self._max_tokens)
 
     def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Look up and pad with zeros: (B, L, width), and (B, L) bool, True where a token is."""
@@ -218,7 +210,7 @@ class T5TextEncoder(TextEncoder):
         return padded, mask
 
     def forward(self, text: Tensor) -> Tensor:
-        """Give what ``prepare`` gave: it is encoded already."""
+        """Return the prepared tokens: they are encoded already."""
         return text
 
     def _tokens(self, instructions: Sequence[str]) -> list[Tensor]:
@@ -252,8 +244,8 @@ class T5TextEncoder(TextEncoder):
                     "give --option.language_cache FOLDER (made once with 'libero-bench "
                     "encode-language --suite SUITE --t5 T5 --out FOLDER'), or --option.t5 FOLDER."
                 )
-            kept = "bfloat16" if self._cache is None else self._cache.encoder.dtype
-            self._t5 = T5Encoder(self._source, dtype=getattr(torch, kept), device=self._device)
+            dtype = "bfloat16" if self._cache is None else self._cache.encoder.dtype
+            self._t5 = T5Encoder(self._source, dtype=getattr(torch, dtype), device=self._device)
         return self._t5
 
     def _missing(self, cache: LanguageCache, instruction: str, text: str) -> ConfigError:

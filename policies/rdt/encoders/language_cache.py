@@ -16,20 +16,20 @@ from tasks.errors import ConfigError, SpecMismatchError
 from tasks.files import atomic_file, write_text
 
 ENCODER = "encoder.json"
-"""Says which encoder all files of a cache come from."""
+"""Names the encoder of all files in a cache."""
 
 _FORMAT = "1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedEncoder:
-    """The encoder that a cache's files come from.
+    """The encoder of a cache's files.
 
     Attributes:
         identity: Names the encoder, its weights and its dtype.
         width: Width of a token.
         dtype: Of the tokens, ``bfloat16`` or ``float32``.
-        source: Where it was, for messages.
+        source: Folder or hub name, for messages.
     """
 
     identity: str
@@ -49,8 +49,8 @@ class CachedEncoder:
 class LanguageCache:
     """A folder of encoded instructions, all from one encoder.
 
-    A file is named by a hash of the text and of the encoder's identity, and holds both beside the
-    tokens, (L, width) in bfloat16 or float32, without padding.
+    A file is named by a hash of the text and the encoder's identity. It holds both and the tokens,
+    (L, width) in bfloat16 or float32, without padding.
     """
 
     def __init__(self, folder: Path, encoder: CachedEncoder) -> None:
@@ -108,11 +108,7 @@ class LanguageCache:
         return cls(folder, encoder)
 
     def check(self, encoder: CachedEncoder) -> None:
-        """Refuse another encoder than the one the files come from.
-
-        Raises:
-            SpecMismatchError: It is another.
-        """
+        """Refuse an encoder other than that of the files, with ``SpecMismatchError``."""
         if (self.encoder.identity, self.encoder.width) != (encoder.identity, encoder.width):
             raise SpecMismatchError(
                 f"The language cache '{self.folder}' was made by {self.encoder.identity} (from "
@@ -147,10 +143,10 @@ class LanguageCache:
         return tokens
 
     def write(self, text: str, tokens: Tensor) -> Path:
-        """Keep the tokens of a text; a reader sees all of the file or nothing.
+        """Save the tokens of a text; a reader sees all of the file or nothing.
 
         Args:
-            text: As it was encoded.
+            text: The input of T5.
             tokens: (L, width) bfloat16 or float32, without padding.
 
         Raises:
@@ -160,7 +156,7 @@ class LanguageCache:
             raise SpecMismatchError(f"The tokens of '{text}' cannot be kept: {why}.")
         path = self.path(text)
         with atomic_file(path, several_writers=True) as draft:
-            # Not `tokens` itself: a slice would be written with all it is a slice of.
+            # A clone, because a slice would be written with the whole tensor.
             save_file({"tokens": tokens.detach().cpu().clone()}, draft, self._metadata(text))
         return path
 
@@ -192,12 +188,12 @@ def read_official(path: Path) -> tuple[str, Tensor]:
         ConfigError: It is something else.
     """
     try:
-        given: Any = torch.load(path, map_location="cpu", weights_only=True)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         why = " ".join(str(error).split())[:200]
         raise ConfigError(f"'{path}' cannot be read ({why}). Fix: give a .pt file.") from error
-    text = given.get("instruction") if isinstance(given, dict) else None
-    tokens = given.get("embeddings") if isinstance(given, dict) else None
+    text = loaded.get("instruction") if isinstance(loaded, dict) else None
+    tokens = loaded.get("embeddings") if isinstance(loaded, dict) else None
     if not isinstance(text, str) or not isinstance(tokens, Tensor):
         raise ConfigError(
             f"'{path}' does not say which instruction it holds. Needed: {{name, instruction, "

@@ -1,4 +1,4 @@
-"""Encoders trained by others, loaded through transformers: strictly, or with the fix named."""
+"""Loading pretrained encoders through transformers, strictly."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import torch
 from tasks.errors import ConfigError, PrerequisiteError, SpecMismatchError, list_some
 
 _SAMPLED = 8
-"""Numbers at each end of a tensor that go into a fingerprint."""
+"""Numbers from each end of a tensor in a fingerprint."""
 
 
 def load_pretrained(
@@ -24,15 +24,15 @@ def load_pretrained(
     dtype: torch.dtype,
     spare: tuple[str, ...] = (),
 ) -> Any:
-    """Load a model, refusing one that is not of the kind or lacks weights.
+    """Load a model, refusing one of another kind or without all weights.
 
     Args:
         source: Folder, or hub name as ``owner/name`` or ``owner/name@revision``.
         load: A model class' ``from_pretrained``.
-        what: What the model is, for messages.
+        what: Description of the model, for messages.
         kinds: ``model_type`` of acceptable configs.
         dtype: Of the weights.
-        spare: Beginnings of the names of weights that may be missing.
+        spare: Prefixes of the names of weights that may be missing.
 
     Returns:
         The model on the CPU, in evaluation mode and without gradients.
@@ -43,11 +43,11 @@ def load_pretrained(
         PrerequisiteError: It is on the hub and the hub cannot be reached.
     """
     check_kind(source, what=what, kinds=kinds)
-    place, revision = split_source(source, what)
+    repo, revision = split_source(source, what)
     with _explained(source, what), _quiet():
         # Wrong shapes are refused below, by name.
         model, info = load(
-            place,
+            repo,
             revision=revision,
             dtype=dtype,
             output_loading_info=True,
@@ -80,8 +80,11 @@ def check_kind(source: str, *, what: str, kinds: tuple[str, ...]) -> None:
         ConfigError: The folder or name is wrong, or the model is of another kind.
         PrerequisiteError: It is on the hub and the hub cannot be reached.
     """
-    place, revision = split_source(source, what)
-    kind = str(_read_config(place, revision, source, what).get("model_type"))
+    from transformers import PretrainedConfig
+
+    repo, revision = split_source(source, what)
+    with _explained(source, what), _quiet():
+        kind = str(PretrainedConfig.get_config_dict(repo, revision=revision)[0].get("model_type"))
     if kind not in kinds:
         raise ConfigError(
             f"'{source}' holds a model of type '{kind}', not {what}. Allowed: "
@@ -90,10 +93,10 @@ def check_kind(source: str, *, what: str, kinds: tuple[str, ...]) -> None:
 
 
 def split_source(source: str, what: str) -> tuple[str, str | None]:
-    """Give the folder, or the hub name and its revision.
+    """Split a source into a folder and None, or a hub name and its revision.
 
     Raises:
-        ConfigError: It is a file, or neither a folder nor a name that a hub could have.
+        ConfigError: It is a file, or neither a folder nor of the form of a hub name.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -109,7 +112,7 @@ def split_source(source: str, what: str) -> tuple[str, str | None]:
 
 
 def find_file(source: str, name: str, what: str) -> Path | None:
-    """Give one file of a model, None if it has none of that name.
+    """Give the path of a model's file, None if it has none of that name.
 
     Raises:
         ConfigError: The folder or name is wrong.
@@ -117,12 +120,12 @@ def find_file(source: str, name: str, what: str) -> Path | None:
     """
     from transformers.utils import cached_file
 
-    place, revision = split_source(source, what)
+    repo, revision = split_source(source, what)
     with _explained(source, what), _quiet():
-        found = cached_file(
-            place, name, revision=revision, _raise_exceptions_for_missing_entries=False
+        path = cached_file(
+            repo, name, revision=revision, _raise_exceptions_for_missing_entries=False
         )
-    return None if found is None else Path(found)
+    return None if path is None else Path(path)
 
 
 def read_config(source: str, name: str, what: str) -> dict[str, Any]:
@@ -141,17 +144,10 @@ def read_config(source: str, name: str, what: str) -> dict[str, Any]:
 
 
 def fingerprint(model: torch.nn.Module, *more: object) -> str:
-    """Name weights by some of their numbers.
+    """Hash some numbers of a model's weights, and ``more``, to 12 hexadecimal digits.
 
-    The numbers are rounded to bfloat16 first, so that the same weights have the same name in every
-    file format and in float32 and bfloat16.
-
-    Args:
-        model: The weights.
-        *more: What else the name depends on.
-
-    Returns:
-        12 hexadecimal digits.
+    The numbers are rounded to bfloat16 first, so that the hash is the same in every file format
+    and in float32 and bfloat16.
     """
     digest = hashlib.sha256(repr(more).encode())
     for key, value in sorted(model.state_dict().items()):
@@ -162,17 +158,9 @@ def fingerprint(model: torch.nn.Module, *more: object) -> str:
     return digest.hexdigest()[:12]
 
 
-def _read_config(place: str, revision: str | None, source: str, what: str) -> dict[str, Any]:
-    from transformers import PretrainedConfig
-
-    with _explained(source, what), _quiet():
-        config: dict[str, Any] = PretrainedConfig.get_config_dict(place, revision=revision)[0]
-    return config
-
-
 @contextmanager
 def _explained(source: str, what: str) -> Iterator[None]:
-    """Turn whatever transformers raises for a bad folder or no network into our errors."""
+    """Turn the errors of transformers for a bad folder or no network into ours."""
     from safetensors import SafetensorError
 
     try:
@@ -197,12 +185,12 @@ def _quiet() -> Iterator[None]:
     """Keep transformers from reporting weights that are left out on purpose."""
     from transformers.utils import logging
 
-    before, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, progress_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
-        if bar:
+        logging.set_verbosity(verbosity)
+        if progress_bar:
             logging.enable_progress_bar()

@@ -18,15 +18,15 @@ OFFICIAL = "google/siglip-so400m-patch14-384"
 """Hub name of the tower that the published RDT weights were trained with."""
 
 KEPT_IMAGES = 64
-"""Images whose tokens are kept between calls; 1.7 MB each for the official tower in bfloat16."""
+"""Images whose tokens are cached; 1.7 MB each for the official tower in bfloat16."""
 
 T = TypeVar("T")
 
 _WHAT = "a SigLIP vision tower"
 _HEAD = ("head.", "vision_model.head.")
-_ROWS = {"cpu": 1}
-_ROWS_ELSEWHERE = 4
-"""What one episode asks: two cameras at the current and the previous step."""
+_ROWS_CPU, _ROWS_GPU = 1, 4
+"""Images per forward pass. On a CPU, padding would cost as much as an image; elsewhere one episode
+needs four: two cameras at the current and the previous step."""
 _MANY = 8
 _PROCESSOR = {
     "do_resize": True,
@@ -40,12 +40,12 @@ _PROCESSOR = {
 
 
 class SiglipTower:
-    """A tower that is not trained. It is shared by copies and in no state dict.
+    """A frozen tower. Copies share it, and it is in no state dict.
 
     Args:
         source: Folder or hub name, of a whole SigLIP checkpoint or of its vision tower.
-        dtype: In which it computes.
-        device: Where.
+        dtype: Of the weights.
+        device: Of the weights.
 
     Raises:
         ConfigError: The source is not a SigLIP vision tower.
@@ -75,12 +75,7 @@ class SiglipTower:
 
     @classmethod
     def holding(cls, model: Any, *, device: str | torch.device = "cpu") -> "SiglipTower":
-        """Wrap a transformers ``SiglipVisionModel`` that is in memory, in its own dtype.
-
-        Args:
-            model: The model; it is put into evaluation mode and loses its head.
-            device: Where it computes.
-        """
+        """Wrap a transformers ``SiglipVisionModel``, in its own dtype; it loses its head."""
         tower = cls.__new__(cls)
         tower._hold(model.eval().requires_grad_(requires_grad=False), device)
         return tower
@@ -109,10 +104,7 @@ class SiglipTower:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Encode images.
-
-        Args:
-            images: (n, 3, S, S) uint8, on any device.
+        """Encode (n, 3, S, S) uint8 images, on any device.
 
         Returns:
             (n, patches, width) after the last norm, in the tower's dtype and on its device.
@@ -124,25 +116,23 @@ class SiglipTower:
 
 
 class SiglipImageEncoder(ImageEncoder):
-    """Tokens of images, each different image encoded once.
+    """Encodes images with a SigLIP tower.
 
     In evaluation every forward pass of the tower has the same number of rows, so an image's tokens
-    do not depend on what else is asked, and are kept: a frame that comes again (the same step as
-    the current and then as the previous one, a background) costs nothing. In training, where
-    images are augmented and never come again, all are encoded together.
+    do not depend on other images, and they are cached: a repeated frame (first as the current, then
+    as the previous step) or background costs nothing. In training, where augmented images do not
+    repeat, all are encoded together.
+
+    Args:
+        tower: The tower.
+        cameras: Images per control step in the input.
+        slots: Images per control step that RDT takes; the others show the background.
+
+    Raises:
+        SpecMismatchError: There are more cameras than slots.
     """
 
     def __init__(self, tower: SiglipTower, *, cameras: int, slots: int) -> None:
-        """Wrap a tower.
-
-        Args:
-            tower: What encodes.
-            cameras: Images per control step that are given.
-            slots: Images per control step that RDT takes; the others show the background.
-
-        Raises:
-            SpecMismatchError: There are more cameras than slots.
-        """
         super().__init__()
         if cameras > slots:
             raise SpecMismatchError(
@@ -155,7 +145,7 @@ class SiglipImageEncoder(ImageEncoder):
         self._background = torch.full((3, size, size), BACKGROUND, dtype=torch.uint8)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "SiglipImageEncoder":
-        # What moves modules moves their parameters; the tower's are not among them.
+        # Moving a module moves its parameters; the tower's are not among them.
         device = fn(torch.empty(0, device=self.tower.device)).device
         if device != self.tower.device:
             self.tower.to(device)
@@ -183,16 +173,16 @@ class SiglipImageEncoder(ImageEncoder):
                 "Fix: give the cameras of its config."
             )
         flat = images.flatten(0, 2)
-        tokens = self._encode_all(flat) if self.training else self._encode_new(flat)
+        if self.training:
+            tokens = torch.cat([self.tower.encode(rows) for rows in torch.split(flat, self._rows)])
+        else:
+            tokens = self._encode_new(flat)
         tokens_BHCPW = tokens.reshape(batch, history, cameras, *tokens.shape[1:])
         if spare := self.slots - cameras:
             background = self._encode_new(self._background[None])
             shape = (batch, history, spare, *background.shape[1:])
             tokens_BHCPW = torch.cat([tokens_BHCPW, background.expand(shape)], dim=2)
         return tokens_BHCPW.flatten(1, 3)
-
-    def _encode_all(self, images: Tensor) -> Tensor:
-        return torch.cat([self.tower.encode(part) for part in torch.split(images, self._rows)])
 
     def _encode_new(self, images: Tensor) -> Tensor:
         images = images.cpu()
@@ -201,21 +191,20 @@ class SiglipImageEncoder(ImageEncoder):
 
     def _encode_padded(self, images: Tensor) -> Sequence[Tensor]:
         encoded: list[Tensor] = []
-        for part in torch.split(images, self._rows):
-            spare = self._background.expand(self._rows - len(part), -1, -1, -1)
-            rows = self.tower.encode(torch.cat([part, spare]))
-            # Copies: a view would keep all rows' memory for as long as one of them is kept.
-            encoded += [row.clone() for row in rows[: len(part)]]
+        for rows in torch.split(images, self._rows):
+            padding = self._background.expand(self._rows - len(rows), -1, -1, -1)
+            tokens = self.tower.encode(torch.cat([rows, padding]))
+            # Copies: a view would keep the memory of all rows.
+            encoded += [row.clone() for row in tokens[: len(rows)]]
         return encoded
 
     @property
     def _rows(self) -> int:
-        """Images per forward pass: one where a spare one would cost as much as a used one."""
-        return _ROWS.get(self.tower.device.type, _ROWS_ELSEWHERE)
+        return _ROWS_CPU if self.tower.device.type == "cpu" else _ROWS_GPU
 
 
 def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any]) -> list[T]:
-    """Do the same to all items, many on torch's number of threads: PIL and hashlib free Python."""
+    """Map over items, many of them on threads: PIL and hashlib release Python's lock."""
     threads = torch.get_num_threads()
     if len(items) < _MANY or threads == 1:
         return [work(item) for item in items]
@@ -224,24 +213,25 @@ def _for_each(work: Callable[[Any], T], items: Sequence[Any] | npt.NDArray[Any])
 
 
 def _check_processor(source: str, image_size: int) -> None:
-    """Refuse a tower that wants its images prepared in another way."""
-    given = read_config(source, "preprocessor_config.json", _WHAT)
-    wanted = {**_PROCESSOR, "size": {"height": image_size, "width": image_size}}
-    other = [
-        f"{key} is {given[key]}, not {value}"
-        for key, value in wanted.items()
-        if key in given and given[key] is not None and not _same(given[key], value)
+    """Refuse a tower whose images are prepared in another way."""
+    processor = read_config(source, "preprocessor_config.json", _WHAT)
+    expected = {**_PROCESSOR, "size": {"height": image_size, "width": image_size}}
+    differences = [
+        f"{key} is {processor[key]}, not {value}"
+        for key, value in expected.items()
+        if processor.get(key) is not None and not _same(processor[key], value)
     ]
-    if other:
+    if differences:
         raise SpecMismatchError(
-            f"'{source}' prepares images in another way than RDT's encoder: {'; '.join(other)}. "
+            f"'{source}' prepares images in another way than RDT's encoder: "
+            f"{'; '.join(differences)}. "
             f"Fix: use {OFFICIAL} or another SigLIP tower with its processor."
         )
 
 
-def _same(given: object, wanted: object) -> bool:
-    if isinstance(given, list | tuple) and isinstance(wanted, list):
-        return len(given) == len(wanted) and all(map(_same, given, wanted))
-    if isinstance(given, float) or isinstance(wanted, float):
-        return isinstance(given, int | float) and abs(given - float(str(wanted))) < 1e-6
-    return given == wanted
+def _same(actual: object, expected: object) -> bool:
+    if isinstance(actual, list | tuple) and isinstance(expected, list):
+        return len(actual) == len(expected) and all(map(_same, actual, expected))
+    if isinstance(actual, float) or isinstance(expected, float):
+        return isinstance(actual, int | float) and abs(actual - float(str(expected))) < 1e-6
+    return actual == expected

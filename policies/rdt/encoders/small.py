@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,10 @@ KNOWN_WORDS: tuple[str, ...] = tuple(_WORDS.split())
 """Every word of the LIBERO suites, then common paraphrases. A checkpoint depends on the order."""
 
 PADDING, EMPTY = 0, 1
-"""The numbers of padding, and of an instruction without words."""
+"""Numbers of padding, and of an instruction without words."""
 
 UNKNOWN_BUCKETS = 64
-"""Words that are not listed share these by hash; their embeddings start at zero."""
+"""Numbers shared, by hash, by all words that are not listed; their embeddings start at zero."""
 
 _FIRST_KNOWN = 2
 _FIRST_UNKNOWN = _FIRST_KNOWN + len(KNOWN_WORDS)
@@ -40,32 +41,25 @@ _NUMBERS = {word: _FIRST_KNOWN + index for index, word in enumerate(KNOWN_WORDS)
 
 
 def word_ids(instruction: str) -> list[int]:
-    """Number the words of an instruction; case and punctuation do not matter.
-
-    Args:
-        instruction: The task in words.
+    """Number the words of an instruction, ignoring case and punctuation.
 
     Returns:
         At least one number in [1, VOCABULARY_SIZE).
     """
     words = re.findall(r"[^\W_]+", instruction.lower())
-    return [_NUMBERS.get(word, _unknown(word)) for word in words] or [EMPTY]
+    return [_NUMBERS.get(word, _unknown_id(word)) for word in words] or [EMPTY]
 
 
 def tokenize(
     instructions: Sequence[str], length: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Number and pad instructions.
-
-    Args:
-        instructions: B tasks in words.
-        length: L, the number of places.
+    """Number the words of B instructions and pad them to a length L.
 
     Returns:
         (B, L) int64 numbers, 0 where padded, and (B, L) bool, True where there is a word.
 
     Raises:
-        ConfigError: An instruction has more words than places.
+        ConfigError: An instruction has more than L words.
     """
     ids_BL = np.full((len(instructions), length), PADDING, dtype=np.int64)
     for row, instruction in zip(ids_BL, instructions, strict=True):
@@ -79,7 +73,7 @@ def tokenize(
     return ids_BL, ids_BL != PADDING
 
 
-def _unknown(word: str) -> int:
+def _unknown_id(word: str) -> int:
     return _FIRST_UNKNOWN + zlib.crc32(word.encode()) % UNKNOWN_BUCKETS
 
 
@@ -127,7 +121,7 @@ class WordEncoder(TextEncoder):
             self.embedding.weight[len(KNOWN_WORDS) + 2 :] = 0.0
 
     def padded_length(self, instruction: str) -> int:
-        """Give the same length to all."""
+        """Give the same length for all instructions."""
         return self._max_words
 
     def prepare(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -143,12 +137,10 @@ class WordEncoder(TextEncoder):
 
 def _tower(width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    before = 3
-    for channels in (*_CHANNELS, width):
+    for inputs, outputs in pairwise((3, *_CHANNELS, width)):
         layers += [
-            nn.Conv2d(before, channels, 3, stride=2, padding=1),
-            nn.GroupNorm(_GROUPS, channels),
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1),
+            nn.GroupNorm(_GROUPS, outputs),
             nn.SiLU(inplace=True),
         ]
-        before = channels
     return nn.Sequential(*layers)

@@ -26,8 +26,8 @@ class T5Encoder:
 
     Args:
         source: Folder or hub name, of a whole T5 checkpoint or of its encoder.
-        dtype: In which it computes; RDT's embeddings were made in bfloat16.
-        device: Where. The official encoder has 9.5 GB in bfloat16.
+        dtype: Of the weights; RDT's embeddings were made in bfloat16.
+        device: Of the weights. The official encoder has 9.5 GB in bfloat16.
 
     Raises:
         ConfigError: The source is not a T5 encoder, or has no tokenizer.
@@ -64,7 +64,7 @@ class T5Encoder:
 
     @property
     def description(self) -> CachedEncoder:
-        """What a cache notes of it."""
+        """The record of this encoder in a cache."""
         dtype = str(self.dtype).removeprefix("torch.")
         return CachedEncoder(
             identity=self.identity, width=self.width, dtype=dtype, source=self.source
@@ -91,7 +91,7 @@ class T5Encoder:
 
     @torch.no_grad()
     def encode(self, text: str) -> Tensor:
-        """Encode a text alone, so that no padding takes part.
+        """Encode a text alone, without padding.
 
         Returns:
             (L, width) on the CPU in the encoder's dtype, the end's token last.
@@ -113,25 +113,24 @@ Tokenize = Callable[[str], list[int]]
 def open_tokenizer(source: str) -> Tokenize:
     """Open the tokenizer beside a model: ``tokenizer.json``, or else ``spiece.model``.
 
-    Both are read by the libraries that define them. Nothing is cut off or padded.
+    It neither truncates nor pads.
 
     Raises:
         ConfigError: The model has neither, or the file is damaged.
         PrerequisiteError: A package is missing, or the hub cannot be reached.
     """
-    path = find_file(source, "tokenizer.json", _WHAT)
-    if path is not None:
-        return _fast(path)
+    if path := find_file(source, "tokenizer.json", _WHAT):
+        return _open_tokenizers(path)
     path = find_file(source, "spiece.model", _WHAT)
     if path is None:
         raise ConfigError(
             f"'{source}' has no tokenizer. Needed beside the weights: tokenizer.json or "
             f"spiece.model. Fix: copy it there from {OFFICIAL}."
         )
-    return _sentence_pieces(path)
+    return _open_sentencepiece(path)
 
 
-def _fast(path: Path) -> Tokenize:
+def _open_tokenizers(path: Path) -> Tokenize:
     from tokenizers import Tokenizer
 
     try:
@@ -140,14 +139,10 @@ def _fast(path: Path) -> Tokenize:
         raise _damaged(path, error) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-
-    def numbers(text: str) -> list[int]:
-        return list(tokenizer.encode(text).ids)
-
-    return numbers
+    return lambda text: list(tokenizer.encode(text).ids)
 
 
-def _sentence_pieces(path: Path) -> Tokenize:
+def _open_sentencepiece(path: Path) -> Tokenize:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:
@@ -158,11 +153,7 @@ def _sentence_pieces(path: Path) -> Tokenize:
         processor = SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
         raise _damaged(path, error) from error
-
-    def numbers(text: str) -> list[int]:
-        return list(processor.encode(text))
-
-    return numbers
+    return lambda text: list(processor.encode(text))
 
 
 def _damaged(path: Path, error: Exception) -> ConfigError:

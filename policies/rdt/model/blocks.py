@@ -1,25 +1,22 @@
 """The parts of an RDT block: norms, attention, feed-forward, embedders, adaptors."""
 
 import math
-import re
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from policies.rdt.model.config import Norm, PositionEntry
+from policies.rdt.model.config import Norm
+from policies.rdt.model.shapes import FREQUENCIES, adaptor_linears
 from tasks.errors import ConfigError
 
 _EPS = 1e-6
-_FREQUENCIES = 256
 
 
 def _mean_and_reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Give mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
+    """Compute mean and 1/√(var + eps) over the last axis; ``Tensor.var`` is slow on a CPU."""
     n = x.shape[-1]
     # The layer norm's kernel gives mean and 1/√(var·(n−1)/n + eps') in one stable pass.
     _, mean, rstd = torch.native_layer_norm(x, [n], None, None, _EPS * (n - 1) / n)
@@ -51,11 +48,11 @@ class _VarianceNorm(torch.autograd.Function):
 
 
 class RmsNorm(nn.Module):
-    """A norm with a weight and no bias, over the last axis, in the dtype of its input.
+    """A norm over the last axis with a weight and no bias, in the dtype of its input.
 
-    RDT's published weights were trained with ``variance``: the divisor is the root of the unbiased
-    variance, though the mean is not taken out of the result. ``mean_square`` is the textbook RMS
-    norm. Their parameters look alike; only one fits a given checkpoint.
+    ``mean_square`` is the textbook RMS norm. RDT's published weights were trained with
+    ``variance``, which divides by the root of the unbiased variance without subtracting the mean.
+    Their parameters look alike; only one fits a given checkpoint.
     """
 
     def __init__(self, dim: int, norm: Norm) -> None:
@@ -111,14 +108,7 @@ class CrossAttention(nn.Module):
         self.proj = nn.Linear(hidden_size, hidden_size)
 
     def keys_values(self, condition_BLH: Tensor) -> tuple[Tensor, Tensor]:
-        """Project a condition once; it serves every solver step.
-
-        Args:
-            condition_BLH: The adapted condition.
-
-        Returns:
-            Keys and values, each (B, A, L, d).
-        """
+        """Project an adapted condition to keys and values, (B, A, L, d), for all solver steps."""
         kv = self.kv(condition_BLH).unflatten(-1, (2, self.num_heads, -1))
         k_BLAd, v_BLAd = kv.unbind(2)
         return self.k_norm(k_BLAd).transpose(1, 2), v_BLAd.transpose(1, 2)
@@ -169,7 +159,7 @@ class Block(nn.Module):
 
         Args:
             x_BNH: The sequence before it.
-            condition: The adapted condition (B, L, H), or its keys and values if they are known.
+            condition: The adapted condition (B, L, H), or its keys and values.
             mask_BL: bool, True where the condition counts; None for everywhere.
         """
         if isinstance(condition, Tensor):
@@ -200,7 +190,7 @@ class ScalarEmbedder(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.Linear(_FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
+            nn.Linear(FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
         )
 
     @property
@@ -210,7 +200,7 @@ class ScalarEmbedder(nn.Module):
 
     def forward(self, value_B: Tensor) -> Tensor:
         """Embed (B,) numbers as (B, H): cosines, then sines, of value·exp(−ln(10⁴)·k/128)."""
-        half = _FREQUENCIES // 2
+        half = FREQUENCIES // 2
         k = torch.arange(half, dtype=torch.float32, device=value_B.device)
         angles = value_B[:, None].float() * torch.exp(-math.log(10000) * k / half)[None]
         waves = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
@@ -219,98 +209,25 @@ class ScalarEmbedder(nn.Module):
 
 
 def build_adaptor(kind: str, in_dim: int, hidden_size: int) -> nn.Module:
-    """Build the map from a modality's width to the trunk's.
+    """Build the map from a modality's width to the trunk's; linears sit at even indices.
 
     Args:
         kind: ``linear``, or ``mlpKx_gelu`` for K linears with tanh-GELU between.
-        in_dim: Width that comes in.
+        in_dim: Width of the modality.
         hidden_size: H.
-
-    Returns:
-        The module; its linears sit at even indices.
 
     Raises:
         ConfigError: The kind is not known.
     """
     if kind == "linear":
         return nn.Linear(in_dim, hidden_size)
-    match = re.fullmatch(r"mlp([1-9]\d*)x_gelu", kind)
-    if match is None:
+    count = adaptor_linears(kind)
+    if not count:
         raise ConfigError(
             f"Unknown adaptor '{kind}'. Allowed: linear, or mlpKx_gelu with a number K such as "
             "mlp2x_gelu. Fix: correct it in the RDT config."
         )
     layers: list[nn.Module] = [nn.Linear(in_dim, hidden_size)]
-    for _ in range(int(match[1]) - 1):
+    for _ in range(count - 1):
         layers += [nn.GELU(approximate="tanh"), nn.Linear(hidden_size, hidden_size)]
     return nn.Sequential(*layers)
-
-
-Table = npt.NDArray[np.float64]
-
-_MODALITIES = 4  # timestep, control frequency, state, actions
-
-
-def sincos(dim: int, positions: npt.NDArray[Any]) -> Table:
-    """Embed positions: ω_k = 10000^(−k/(dim/2)), sines first, then cosines (Vaswani et al. 2017).
-
-    Args:
-        dim: Width of the embedding, even.
-        positions: (N,) numbers.
-
-    Returns:
-        (N, dim) float64 in [−1, 1].
-    """
-    frequencies = 1.0 / 10000 ** (np.arange(dim // 2, dtype=np.float64) / (dim / 2))
-    angles = positions.astype(np.float64)[:, None] * frequencies[None, :]
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-
-
-def sequence_positions(hidden_size: int, horizon: int) -> Table:
-    """Positions of [timestep, frequency, state, actions]: one half names the modality.
-
-    Args:
-        hidden_size: H, a multiple of 4.
-        horizon: T.
-
-    Returns:
-        (T + 3, H) float64: modality in the first half, position within it in the second.
-    """
-    modality = np.concatenate([np.arange(_MODALITIES - 1), np.full(horizon, _MODALITIES - 1)])
-    within = np.concatenate([np.zeros(_MODALITIES - 1), np.arange(horizon)])
-    half = hidden_size // 2
-    return np.concatenate([sincos(half, modality), sincos(half, within)], axis=1)
-
-
-def condition_positions(
-    hidden_size: int, length: int, entries: tuple[PositionEntry, ...] | None
-) -> Table:
-    """Positions of a condition (language or images).
-
-    Args:
-        hidden_size: H.
-        length: N tokens.
-        entries: As in ``RDTConfig.lang_pos_embed_config``; None numbers the tokens 0..N−1.
-
-    Returns:
-        (N, H) float64.
-    """
-    if entries is None:
-        return sincos(hidden_size, np.arange(length))
-    return np.concatenate([_entry_positions(hidden_size, axes) for _, axes in entries])
-
-
-def _entry_positions(hidden_size: int, axes: int | tuple[int, ...]) -> Table:
-    if isinstance(axes, int):
-        rows = sincos(hidden_size, np.arange(max(axes, 1)))
-        return np.array(np.broadcast_to(rows, (abs(axes), hidden_size)))
-    grid = np.zeros((*(abs(axis) for axis in axes), hidden_size))
-    placed = [index for index, axis in enumerate(axes) if axis > 1]
-    width = hidden_size // len(placed) if placed else 0
-    width -= width % 2
-    for order, index in enumerate(placed):
-        rows = sincos(width, np.arange(axes[index]))
-        shape = [1] * len(axes) + [width]
-        shape[index] = axes[index]
-        grid[..., order * width : (order + 1) * width] = rows.reshape(shape)
-    return grid.reshape(-1, hidden_size)

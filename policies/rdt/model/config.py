@@ -1,5 +1,6 @@
 """The shape of an RDT: one frozen record that reads and writes the flat hub ``config.json``."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from typing import Any, Literal
@@ -10,10 +11,10 @@ from tasks.errors import ConfigError, first_mistake
 from tasks.settings import settings
 
 Norm = Literal["variance", "mean_square"]
-"""What a norm divides by: the root of the unbiased variance, or of the mean square."""
+"""Divisor of a norm: the root of the unbiased variance, or of the mean square."""
 
 PredictionType = Literal["sample", "epsilon"]
-"""What the network predicts: the clean actions, or the noise."""
+"""Output of the network: the clean actions, or the noise."""
 
 AxisLengths = int | tuple[int, ...]
 PositionEntry = tuple[str, AxisLengths]
@@ -36,7 +37,7 @@ class NoiseScheduleConfig:
     """Noise schedule: the squared-cosine one, betas capped at 0.999."""
 
     prediction_type: PredictionType = "sample"
-    """What the network predicts."""
+    """Output of the network."""
 
     clip_sample: Literal[False] = False
     """Present in hub files; samples are never clipped inside the solver."""
@@ -132,8 +133,8 @@ class RDTConfig:
             ("lang_pos_embed_config", self.lang_pos_embed_config, self.max_lang_cond_len),
             ("img_pos_embed_config", self.img_pos_embed_config, self.img_cond_len),
         ):
-            if entries is not None and (given := sum(entry_length(e) for e in entries)) != length:
-                raise ValueError(f"{what} describes {given} tokens, but there are {length}")
+            if entries is not None and (tokens := sum(map(entry_length, entries))) != length:
+                raise ValueError(f"{what} describes {tokens} tokens, but there are {length}")
         return self
 
     @classmethod
@@ -141,12 +142,9 @@ class RDTConfig:
         """Read the flat ``config.json`` of a hub checkpoint.
 
         Args:
-            hub: The parsed file. What it leaves out is as in the published configurations, but for
-                the three sizes under ``rdt``. Positions that are left out beside a length of their
-                own are plain ones. ``dtype`` is accepted and not used.
-
-        Returns:
-            The configuration.
+            hub: The parsed file. Values that it leaves out are those of the published
+                configurations, except the three sizes under ``rdt``, which are required, and
+                positions beside a length of their own, which are then plain. ``dtype`` is ignored.
 
         Raises:
             ConfigError: A key is missing or unknown, or a value is not allowed.
@@ -159,20 +157,20 @@ class RDTConfig:
                 "depth and num_heads. Fix: use the config.json of an RDT checkpoint."
             )
         known = {entry.name for entry in fields(cls)} - set(_TRUNK_KEYS)
-        for where, given, allowed in (
+        for where, section, allowed in (
             ("", flat, {"rdt", "dtype", "state_token_dim", *known}),
             (" under 'rdt'", trunk, set(_TRUNK_KEYS)),
         ):
-            if unknown := sorted(map(str, set(given) - allowed)):
+            if unknown := sorted(map(str, set(section) - allowed)):
                 raise ConfigError(
                     f"Unknown RDT settings {unknown}{where}. Allowed: "
                     f"{', '.join(sorted(allowed))}. Fix: remove them from config.json."
                 )
-        actions = flat.get("action_dim", cls.action_dim)
-        width = flat.pop("state_token_dim", actions)
-        if width != actions:
+        action_dim = flat.get("action_dim", cls.action_dim)
+        state_dim = flat.pop("state_token_dim", action_dim)
+        if state_dim != action_dim:
             raise ConfigError(
-                f"state_token_dim {width} and action_dim {actions} differ. State "
+                f"state_token_dim {state_dim} and action_dim {action_dim} differ. State "
                 "and actions share one adaptor. Fix: give both the same value."
             )
         for length, positions in (
@@ -189,12 +187,16 @@ class RDTConfig:
                 f"RDT config: {place}: {why}. Fix: correct it in config.json."
             ) from error
 
-    def to_hub(self) -> dict[str, Any]:
-        """Give the flat layout of the hub's ``config.json``, ready for ``json.dumps``.
+    @property
+    def image_axes(self) -> tuple[int, int, int] | None:
+        """(history, cameras, patches) of the image tokens; None where their positions are plain."""
+        axes = self.img_pos_embed_config[0][1] if self.img_pos_embed_config else ()
+        if not isinstance(axes, tuple) or len(axes) != 3:
+            return None
+        return abs(axes[0]), abs(axes[1]), abs(axes[2])
 
-        ``from_hub`` reads it back as an equal configuration. ``dtype`` is not in it, as in the
-        published files.
-        """
+    def to_hub(self) -> dict[str, Any]:
+        """Give the flat layout of the hub's ``config.json``, without ``dtype``, for JSON."""
         schedule = self.noise_scheduler
         return {
             "action_dim": self.action_dim,
@@ -230,10 +232,7 @@ class RDTConfig:
 def entry_length(entry: PositionEntry) -> int:
     """Count the tokens of one position entry: the product of its axes, signs ignored."""
     axes = entry[1] if isinstance(entry[1], tuple) else (entry[1],)
-    count = 1
-    for axis in axes:
-        count *= abs(axis)
-    return count
+    return math.prod(map(abs, axes))
 
 
 def _as_lists(entries: tuple[PositionEntry, ...] | None) -> list[list[Any]] | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from policies.rdt.model.config import PredictionType
 from tasks.errors import ConfigError
 
-Ask = Callable[[int, Tensor], Tensor]
+Predict = Callable[[int, Tensor], Tensor]
 """Maps a step's number and noisy actions (B, T, V) to the network's prediction (B, T, V)."""
 
 Blend = Callable[[int, Tensor], Tensor]
@@ -24,15 +24,9 @@ _MAX_BETA = 0.999
 
 
 def alphas_cumprod(num_timesteps: int = 1000) -> Tensor:
-    """Compute ᾱ, the share of signal variance left after each timestep.
+    """Compute ᾱ, the share of signal variance left after each of n timesteps, (n,) float32.
 
     β_i = min(1 − c((i+1)/n)/c(i/n), 0.999) with c(u) = cos²(((u + 0.008)/1.008)·π/2).
-
-    Args:
-        num_timesteps: n.
-
-    Returns:
-        (n,) float32, decreasing.
     """
 
     def signal(u: float) -> float:
@@ -66,26 +60,24 @@ def add_noise(x0_BTV: Tensor, noise_BTV: Tensor, t_B: Tensor, alphas_N: Tensor) 
 
 
 class DPMSolver:
-    """DPM-Solver++ 2M over a fixed list of timesteps. Stateless: the caller carries the memory.
+    """DPM-Solver++ 2M over a fixed list of timesteps. It keeps no state between steps.
+
+    Args:
+        alphas_N: ᾱ from ``alphas_cumprod``.
+        num_steps: Solver steps, 1 to N − 1.
+        prediction_type: The network's prediction.
 
     Attributes:
-        timesteps: Timesteps at which to ask the network, descending.
+        timesteps: Timesteps of the network's calls, descending.
         sigmas: (steps + 1,) float32, σ = √((1−ᾱ)/ᾱ) at these and a final 0.
+
+    Raises:
+        ConfigError: ``num_steps`` is out of range.
     """
 
     def __init__(
         self, alphas_N: Tensor, num_steps: int, prediction_type: PredictionType = "sample"
     ) -> None:
-        """Choose timesteps.
-
-        Args:
-            alphas_N: ᾱ from ``alphas_cumprod``.
-            num_steps: Solver steps, 1 to N − 1.
-            prediction_type: What the network predicts.
-
-        Raises:
-            ConfigError: ``num_steps`` is out of range.
-        """
         total = len(alphas_N)
         if not 1 <= num_steps < total:
             raise ConfigError(
@@ -104,29 +96,29 @@ class DPMSolver:
         self._scale = self.sigmas * self._alpha
         self._lambda = torch.log(self._alpha) - torch.log(self._scale)
 
-    def run(self, noise: Tensor, ask: Ask, blend: Blend | None = None) -> Tensor:
+    def run(self, noise: Tensor, predict: Predict, blend: Blend | None = None) -> Tensor:
         """Take all steps.
 
         Args:
             noise: (B, T, V) standard normal.
-            ask: The network.
+            predict: The network.
             blend: Changes the noisy actions before every step and after the last one.
 
         Returns:
-            (B, T, V) in the dtype of what the network says.
+            (B, T, V) in the dtype of the prediction.
         """
         x, previous = noise, None
         for index in range(len(self.timesteps)):
             x = x if blend is None else blend(index, x)
-            x, previous = self.step(index, ask(index, x), x, previous)
+            x, previous = self.step(index, predict(index, x), x, previous)
         return x if blend is None else blend(len(self.timesteps), x)
 
     def noised(self, index: int, clean: Tensor, noise: Tensor) -> Tensor:
-        """Give clean actions as noisy as they are before a step; after the last one, as they are.
+        """Noise clean actions (B, T, V) to the level before a step.
 
         Args:
-            index: Which step, from 0; the number of steps stands for after the last one.
-            clean: (B, T, V).
+            index: The step, from 0; the number of steps stands for the end, without noise.
+            clean: The clean actions.
             noise: The same shape, standard normal.
         """
         return self._alpha[index] * clean + self._scale[index] * noise
@@ -137,13 +129,13 @@ class DPMSolver:
         """Take one step.
 
         Args:
-            index: Which step, from 0.
-            output: What the network said at ``timesteps[index]``.
+            index: The step, from 0.
+            output: The prediction at ``timesteps[index]``.
             x: The current noisy actions, the same shape.
-            previous: The second value the last step returned; None at the first.
+            previous: The denoised estimate of the step before; None at the first.
 
         Returns:
-            The next noisy actions in the dtype of ``output``, and the denoised estimate to pass on.
+            The next noisy actions in the dtype of ``output``, and the denoised estimate.
         """
         alpha, scale, lam = self._alpha, self._scale, self._lambda
         if self._prediction_type == "epsilon":

@@ -1,4 +1,4 @@
-"""RDT together with its encoders: what is trained, saved and asked for plans."""
+"""The network of the policy: RDT with its encoders."""
 
 from typing import NotRequired, TypedDict
 
@@ -15,14 +15,14 @@ from tasks.observation import CONTROL_HZ
 
 
 class ConditionBatch(TypedDict):
-    """What a plan depends on. B samples, L words, V the unified vector.
+    """Conditions of plans. B samples, L words, V the unified vector.
 
     Keys:
         images: (B, history, cameras, 3, S, S) uint8 from ``ImageEncoder.prepare``, oldest first.
         token_ids: (B, L) int64 or (B, L, width) from ``TextEncoder.prepare``.
         token_mask: (B, L) bool, True where there is a word.
         state: (B, V) float32.
-        action_mask: (B, V) float32 of 0 and 1, the slots that mean something.
+        action_mask: (B, V) float32 of 0 and 1, the slots in use.
         ctrl_freqs: (B,) Hz, 0 for unknown; LIBERO's 20 if left out.
     """
 
@@ -35,11 +35,7 @@ class ConditionBatch(TypedDict):
 
 
 class Batch(ConditionBatch):
-    """A training batch.
-
-    Keys:
-        actions: (B, T, V) float32, the target, beside everything in ``ConditionBatch``.
-    """
+    """A training batch: ``ConditionBatch`` with the target actions (B, T, V) float32."""
 
     actions: Tensor
 
@@ -54,15 +50,15 @@ class RDTPolicyNetwork(nn.Module):
         *,
         norm: Norm = "variance",
     ) -> None:
-        """Put the parts together; those that are given as configs get fresh weights.
+        """Put the parts together; parts given as configs are built with fresh weights.
 
         Args:
-            rdt: RDT or its shape.
+            rdt: RDT or its config.
             encoders: The encoders, or the config of encoders that are trained along.
-            norm: What RDT's norms divide by, where it is built here.
+            norm: Divisor of the norms of an RDT that is built here.
 
         Raises:
-            SpecMismatchError: The encoders do not give the tokens that RDT takes.
+            SpecMismatchError: See ``check_tokens``.
         """
         super().__init__()
         config = rdt if isinstance(rdt, RDTConfig) else rdt.config
@@ -82,16 +78,7 @@ class RDTPolicyNetwork(nn.Module):
     def denoising_error(
         self, batch: Batch, *, noise: Tensor | None = None, timesteps: Tensor | None = None
     ) -> Tensor:
-        """Give the squared denoising error of every element.
-
-        Args:
-            batch: Samples.
-            noise: (B, T, V) standard normal; drawn if not given.
-            timesteps: (B,) int64 in [0, 1000); drawn if not given.
-
-        Returns:
-            (B, T, V), with gradients.
-        """
+        """Compute (B, T, V) squared errors, with gradients; see ``RDTModel.denoising_error``."""
         inputs = self._encode(batch)
         return self.rdt.denoising_error(inputs, batch["actions"], noise=noise, timesteps=timesteps)
 
@@ -103,18 +90,18 @@ class RDTPolicyNetwork(nn.Module):
         noise: Tensor | None = None,
         timesteps: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the training loss.
+        """Compute the training loss.
 
         Args:
             batch: Samples.
             weights: Broadcast against (B, T, V) and multiplied in before the mean over all
                 elements; None for the original plain mean.
-            noise: See ``denoising_error``.
-            timesteps: See ``denoising_error``.
+            noise: See ``RDTModel.denoising_error``.
+            timesteps: See ``RDTModel.denoising_error``.
 
         Returns:
             The loss to minimise, and 0-dim detached tensors to log: ``loss``, and ``masked_error``,
-            the unweighted mean over the slots that mean something.
+            the unweighted mean over the slots in use.
         """
         error_BTV = self.denoising_error(batch, noise=noise, timesteps=timesteps)
         loss = (error_BTV if weights is None else error_BTV * weights).mean()
@@ -124,12 +111,12 @@ class RDTPolicyNetwork(nn.Module):
             masked_error = (error_BTV * mask_B1V).sum() / elements.clamp(min=1.0)
         return loss, {"loss": loss.detach(), "masked_error": masked_error}
 
-    # The name `forward` lets data-parallel wrappers see the loss.
+    # Data-parallel wrappers call `forward`.
     forward = loss
 
     @torch.no_grad()
     def condition(self, batch: ConditionBatch) -> Conditioning:
-        """Encode what plans depend on, once for all steps of the sampler."""
+        """Encode the conditions of plans, once for all solver steps."""
         return self.rdt.condition(self._encode(batch))
 
     @torch.no_grad()
@@ -140,12 +127,12 @@ class RDTPolicyNetwork(nn.Module):
         *,
         solver_steps: int | None = None,
     ) -> Tensor:
-        """Sample plans as an evaluation does without further options, by ``PlanSampler``.
+        """Sample plans as an evaluation does by default, with ``PlanSampler``.
 
         Args:
-            batch: What plans depend on; a training batch will do.
+            batch: Conditions of plans, or a training batch.
             noise: (B, T, V) standard normal to start from; drawn if not given.
-            solver_steps: Instead of the configured number.
+            solver_steps: Replaces the configured number.
 
         Returns:
             (B, T, V) in the unified vector, zero outside the mask.
@@ -159,15 +146,19 @@ class RDTPolicyNetwork(nn.Module):
         return PlanSampler(self.rdt, options, state.device).sample(conditions, noise[:, None])
 
     def _encode(self, batch: ConditionBatch) -> RDTInputs:
-        """Encode images and text; what RDT's adaptors take gets the dtype they compute in."""
+        """Encode images and text, in the dtype of RDT's adaptors."""
         dtype = next(self.rdt.state_adaptor.parameters()).dtype
+        state = batch["state"]
+        frequencies = batch.get("ctrl_freqs")
+        if frequencies is None:
+            frequencies = torch.full((len(state),), CONTROL_HZ, device=state.device)
         return RDTInputs(
             lang_tokens=self.text_encoder(batch["token_ids"]).to(dtype),
             lang_mask=batch["token_mask"],
             img_tokens=self.image_encoder(batch["images"]).to(dtype),
-            state=batch["state"][:, None].to(dtype),
+            state=state[:, None].to(dtype),
             action_mask=batch["action_mask"][:, None].to(dtype),
-            ctrl_freqs=_frequencies(batch),
+            ctrl_freqs=frequencies,
         )
 
 
@@ -192,11 +183,3 @@ def check_tokens(config: RDTConfig, encoders: AnyEncodersConfig) -> None:
                 f"{what}: RDT has {takes}, the encoders have {gives}. They must agree. "
                 "Fix: change one of the two configs, or give the encoders RDT was trained with."
             )
-
-
-def _frequencies(batch: ConditionBatch) -> Tensor:
-    given = batch.get("ctrl_freqs")
-    if given is not None:
-        return given
-    state = batch["state"]
-    return torch.full((state.shape[0],), CONTROL_HZ, device=state.device)

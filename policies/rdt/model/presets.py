@@ -10,10 +10,9 @@ from tasks.errors import ConfigError, unknown_name
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A shape and the encoders it goes with.
+    """A shape of RDT and its encoders.
 
     Attributes:
-        rdt: The shape of RDT.
         encoders: Our small encoders, trained along; None where large frozen ones are needed.
         needs: The large encoders, for messages; empty where there are none.
     """
@@ -35,7 +34,7 @@ PRESETS: dict[str, Preset] = {
             img_token_dim=128,
             max_lang_cond_len=32,
             img_cond_len=64,
-            # Single words, unlike T5's tokens, do not know their place in the sentence.
+            # Single words, unlike T5's tokens, do not carry their position in the sentence.
             lang_pos_embed_config=(("lang", 32),),
             img_pos_embed_config=(("image", (2, 2, -16)),),
         ),

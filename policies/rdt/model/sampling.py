@@ -1,4 +1,4 @@
-"""How plans are sampled from an RDT: everything about it that is not in the weights."""
+"""Sampling plans from an RDT: the options, consistency with the previous plan, the sampler."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from tasks.errors import ConfigError
 from tasks.settings import settings
 
 GuidanceName = Literal["none", "bid", "inpaint"]
-"""How a new plan is kept consistent with the previous one; see ``SamplingOptions``."""
+"""Method to keep a new plan consistent with the previous one; see ``SamplingOptions``."""
 
 Decay = Literal["exponential", "linear", "none"]
-"""How the weight of the previous plan falls over the overlap: the steps that both plans have."""
+"""Decay of the previous plan's weight over the overlap: the steps that both plans have."""
 
 _OPTIONS_OF = {
     "bid": ("samples", "bid_decay"),
@@ -29,7 +29,7 @@ _OPTIONS_OF = {
 
 @settings
 class SamplingOptions:
-    """How to sample plans.
+    """Options of sampling plans.
 
     Raises:
         ConfigError: Two settings contradict each other.
@@ -81,11 +81,11 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PreviousPlans:
-    """The previous plans' remaining steps, for B new plans.
+    """The remaining steps of previous plans, for B new plans.
 
     Attributes:
-        vectors: (B, T, V), each plan's remaining steps as unified vectors, padded with anything.
-        lengths: (B,) int64, the overlap: how many steps remain; 0 where there is no previous plan.
+        vectors: (B, T, V) unified vectors of the remaining steps, then arbitrary padding.
+        lengths: (B,) int64, remaining steps, the overlap; 0 where there is no previous plan.
         slots: (V,) of 0 and 1, the slots of an action.
     """
 
@@ -102,7 +102,7 @@ def stack_previous_plans(
     Args:
         remainders: Per plan (n, V) with n up to T, or None.
         horizon: T.
-        slots: (V,) of 0 and 1.
+        slots: See ``PreviousPlans``.
     """
     vectors = torch.zeros(len(remainders), horizon, len(slots))
     lengths = torch.zeros(len(remainders), dtype=torch.int64)
@@ -114,16 +114,16 @@ def stack_previous_plans(
 
 
 def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
-    """Give the weight of the previous plan at each step of the overlap when it is inpainted.
+    """Give the weight of the previous plan at each step when it is inpainted.
 
-    Up to ``inpaint_frozen`` steps weigh fully. From there to the end n of the overlap,
+    The first ``inpaint_frozen`` steps have full weight. From there to the end n of the overlap,
     c_k = (n − k) / (n − frozen + 1) falls to 0: ``linear`` is c, ``exponential`` is
-    c·(eᶜ − 1)/(e − 1), as real-time chunking has it.
+    c·(eᶜ − 1)/(e − 1), as in real-time chunking.
 
     Args:
         lengths: (B,) int64, n for each plan.
         horizon: T.
-        options: With the weight, the frozen steps and the decay.
+        options: The weight, the frozen steps and the decay.
 
     Returns:
         (B, T) float32 in [0, 1], zero from n on.
@@ -148,8 +148,8 @@ def inpainting(
     Args:
         previous: The previous plans.
         options: See ``overlap_weights``.
-        solver: Gives the noise level at each step.
-        noise: (B, T, V) from which the sample starts.
+        solver: The solver of the sample.
+        noise: (B, T, V), the start of the sample.
     """
     horizon = noise.shape[1]
     weights = overlap_weights(previous.lengths, horizon, options)
@@ -164,7 +164,7 @@ def inpainting(
 
 
 def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
-    """Choose, of several samples of each plan, the one nearest to the previous plan.
+    """Choose the sample of each plan that is nearest to the previous plan: (B, T, V).
 
     The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the overlap, in the slots of an action (bidirectional
     decoding). Without a previous plan, and between equals, the first sample is taken.
@@ -173,9 +173,6 @@ def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
         samples: (B, S, T, V).
         previous: The previous plans.
         decay: ρ, in (0, 1].
-
-    Returns:
-        (B, T, V).
     """
     steps = torch.arange(samples.shape[2], device=samples.device)
     overlap = steps[None] < previous.lengths.to(samples.device)[:, None]
@@ -187,12 +184,7 @@ def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
 
 
 class PlanSampler:
-    """Samples plans from conditions.
-
-    Args:
-        model: The weights, in their place.
-        options: How to sample.
-        device: Where the model is.
+    """Samples plans from conditions, with a model that is on ``device``.
 
     Raises:
         ConfigError: An option is out of range, or not possible on that device.
@@ -216,7 +208,7 @@ class PlanSampler:
 
         Args:
             conditions: Of B plans, from ``RDTModel.condition``.
-            noise: (B, S, T, V) standard normal, S being ``options.samples``.
+            noise: (B, S, T, V) standard normal, S samples per plan.
             previous: The previous plans; not used without guidance.
 
         Returns:
@@ -243,5 +235,5 @@ class PlanSampler:
 
 
 def _repeated(part: Tensor, samples: int) -> Tensor:
-    """Give each row several times in a row; a single one takes no more memory than before."""
+    """Repeat each row several times in succession."""
     return part.unsqueeze(1).expand(-1, samples, *part.shape[1:]).flatten(0, 1)

@@ -1,5 +1,6 @@
 """Names and shapes of all tensors of an RDT, from its config alone."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -8,25 +9,20 @@ from tasks.errors import list_some
 
 Shape = tuple[int, ...]
 
-_FREQUENCIES = 256
+FREQUENCIES = 256
+"""Width of a scalar's sines and cosines, before its embedder."""
+
 _MAX_ADAPTOR_DIGITS = 3
 
 
 def tensor_count(config: RDTConfig) -> int:
     """Count the tensors without listing them: a config from a stranger may ask for any depth."""
     adaptors = (config.lang_adaptor, config.img_adaptor, config.state_adaptor)
-    return 3 + 8 + 21 * config.depth + 5 + 2 * sum(map(_linears, adaptors))
+    return 3 + 8 + 21 * config.depth + 5 + 2 * sum(map(adaptor_linears, adaptors))
 
 
 def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
-    """List the state dict of ``RDTModel``: published names and shapes.
-
-    Args:
-        config: The shape of RDT.
-
-    Returns:
-        Shapes by name, in no particular order.
-    """
+    """List the shapes of ``RDTModel``'s state dict by published name, in no particular order."""
     hidden = config.hidden_size
     shapes: dict[str, Shape] = {
         "model.x_pos_embed": (1, config.pred_horizon + 3, hidden),
@@ -35,7 +31,7 @@ def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
         "model.final_layer.norm_final.weight": (hidden,),
     }
     for embedder in ("model.t_embedder.mlp", "model.freq_embedder.mlp"):
-        shapes.update(_linear(f"{embedder}.0", _FREQUENCIES, hidden))
+        shapes.update(_linear(f"{embedder}.0", FREQUENCIES, hidden))
         shapes.update(_linear(f"{embedder}.2", hidden, hidden))
     for index in range(config.depth):
         shapes.update(_block(f"model.blocks.{index}", hidden, hidden // config.num_heads))
@@ -52,29 +48,26 @@ def tensor_shapes(config: RDTConfig) -> dict[str, Shape]:
 
 def element_count(shapes: Mapping[str, Shape]) -> int:
     """Count the numbers in all tensors."""
-    total = 0
-    for shape in shapes.values():
-        count = 1
-        for side in shape:
-            count *= side
-        total += count
-    return total
+    return sum(map(math.prod, shapes.values()))
 
 
-def shape_differences(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> str:
-    """Say which tensors are missing, unexpected or of another shape; empty if none is.
-
-    Args:
-        wanted: What a model has.
-        given: What a file has.
-    """
-    other = (key for key in wanted.keys() & given.keys() if wanted[key] != given[key])
+def shape_differences(model: Mapping[str, Shape], file: Mapping[str, Shape]) -> str:
+    """List the tensors of a file that are missing, unexpected or misshapen; empty if none is."""
+    other = (key for key in model.keys() & file.keys() if model[key] != file[key])
     parts = (
-        list_some("missing", wanted.keys() - given.keys()),
-        list_some("unexpected", given.keys() - wanted.keys()),
-        list_some("wrong shape", (f"{key} {given[key]} for {wanted[key]}" for key in other)),
+        list_some("missing", model.keys() - file.keys()),
+        list_some("unexpected", file.keys() - model.keys()),
+        list_some("wrong shape", (f"{key} {file[key]} for {model[key]}" for key in other)),
     )
     return "; ".join(part for part in parts if part)
+
+
+def adaptor_linears(kind: str) -> int:
+    """Count the linears of an adaptor; 0 for a kind that does not exist."""
+    if kind == "linear":
+        return 1
+    match = re.fullmatch(rf"mlp([1-9]\d{{0,{_MAX_ADAPTOR_DIGITS - 1}}})x_gelu", kind)
+    return int(match[1]) if match else 0
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
@@ -100,13 +93,5 @@ def _adaptor(name: str, kind: str, inputs: int, hidden: int) -> Iterator[tuple[s
     if kind == "linear":
         yield from _linear(name, inputs, hidden)
         return
-    for index in range(_linears(kind)):
+    for index in range(adaptor_linears(kind)):
         yield from _linear(f"{name}.{2 * index}", inputs if index == 0 else hidden, hidden)
-
-
-def _linears(kind: str) -> int:
-    """Count the linears of an adaptor; 0 for a kind that does not exist."""
-    if kind == "linear":
-        return 1
-    match = re.fullmatch(rf"mlp([1-9]\d{{0,{_MAX_ADAPTOR_DIGITS - 1}}})x_gelu", kind)
-    return int(match[1]) if match else 0

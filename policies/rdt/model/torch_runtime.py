@@ -1,4 +1,4 @@
-"""The device, and how a denoising step runs on it: as written, compiled, or as a CUDA graph."""
+"""Devices, and denoising steps on them: as written, compiled, or as a CUDA graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,13 +20,7 @@ _WARM_UPS = 3
 def choose_execution(
     model: RDTModel, device: torch.device | str, *, compile: bool, cuda_graphs: bool
 ) -> Denoise:
-    """Give what executes a denoising step.
-
-    Args:
-        model: The weights, where they stay.
-        device: Where the model is.
-        compile: Compile the step.
-        cuda_graphs: Record the step, the compiled one if both are given.
+    """Give ``model.denoise``, compiled or recorded as a CUDA graph (or both) where asked for.
 
     Raises:
         ConfigError: CUDA graphs are asked for on another device.
@@ -45,11 +39,7 @@ def choose_execution(
 
 
 class CompiledDenoise:
-    """Compiles at the first call for each shape; every call computes nearly the same numbers.
-
-    Args:
-        denoise: What to compile.
-    """
+    """Compiles a step at the first call for each shape; its numbers differ in the last bits."""
 
     def __init__(self, denoise: Denoise) -> None:
         load_triton_after_mesa()
@@ -76,11 +66,7 @@ class CompiledDenoise:
 
 
 class GraphedDenoise:
-    """Records a step once for each shape and replays it, which spares launching its kernels.
-
-    Args:
-        denoise: What to record.
-    """
+    """Records a step once for each shape and replays it, which saves launching its kernels."""
 
     def __init__(self, denoise: Denoise) -> None:
         self._denoise = denoise
@@ -88,8 +74,8 @@ class GraphedDenoise:
 
     def __call__(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
         """Compute one step on a CUDA device."""
-        given, _ = tree_flatten((conditions, x, t))
-        key = tuple((tuple(part.shape), part.dtype) for part in given if part is not None)
+        tensors, _ = tree_flatten((conditions, x, t))
+        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors if tensor is not None)
         if key not in self._graphs:
             self._graphs[key] = _Graph(self._denoise, conditions, x, t)
         return self._graphs[key].replay(conditions, x, t)
@@ -99,28 +85,28 @@ class _Graph:
     """One recorded step with the memory it reads and writes."""
 
     def __init__(self, denoise: Denoise, conditions: Conditioning, x: Tensor, t: Tensor) -> None:
-        parts, shape = tree_flatten(conditions)
-        self._parts = [None if part is None else part.clone() for part in parts]
+        tensors, structure = tree_flatten(conditions)
+        self._inputs = [None if tensor is None else tensor.clone() for tensor in tensors]
         self._x, self._t = x.clone(), t.clone()
-        own: Conditioning = tree_unflatten(self._parts, shape)
+        inputs: Conditioning = tree_unflatten(self._inputs, structure)
         self._latest: Conditioning | None = None
-        # What is made at first use, on a stream of its own as recording demands.
+        # Warm up whatever is set up at first use, on another stream as recording demands.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
-                denoise(own, self._x, self._t)
+                denoise(inputs, self._x, self._t)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._out = denoise(own, self._x, self._t)
+            self._out = denoise(inputs, self._x, self._t)
 
     def replay(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
-        # Keeping them makes sure that others are not at the same address.
+        # The reference keeps their identity from being reused by others.
         if conditions is not self._latest:
-            for mine, given in zip(self._parts, tree_flatten(conditions)[0], strict=True):
-                if mine is not None:
-                    mine.copy_(given)
+            for target, source in zip(self._inputs, tree_flatten(conditions)[0], strict=True):
+                if target is not None:
+                    target.copy_(source)
             self._latest = conditions
         self._x.copy_(x)
         self._t.copy_(t)
@@ -129,10 +115,7 @@ class _Graph:
 
 
 def resolve_device(name: str) -> str:
-    """Give the name of a device that is there.
-
-    Args:
-        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+    """Give the name of an existing device: ``auto`` is CUDA where there is one, or else the CPU.
 
     Raises:
         ConfigError: There is no such name.

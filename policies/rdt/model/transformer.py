@@ -6,29 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from policies.rdt.model.blocks import (
-    Block,
-    FinalLayer,
-    ScalarEmbedder,
-    build_adaptor,
-    condition_positions,
-    sequence_positions,
-)
+from policies.rdt.model.blocks import Block, FinalLayer, ScalarEmbedder, build_adaptor
 from policies.rdt.model.config import Norm, RDTConfig
 from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
+from policies.rdt.model.positions import condition_positions, sequence_positions
 
 KeysValues = tuple[tuple[Tensor, Tensor], ...]
 
 
 class RDTInputs(NamedTuple):
-    """What actions depend on. B samples, L language tokens, N image tokens, V the unified vector.
+    """RDT's inputs. B samples, L language tokens, N image tokens, V the unified vector.
 
     Attributes:
         lang_tokens: (B, L, lang_token_dim).
         lang_mask: (B, L) bool, True where there is a word; None for everywhere.
         img_tokens: (B, N, img_token_dim), flattened (history, camera, patch).
         state: (B, 1, V), the current state.
-        action_mask: (B, 1, V) of 0 and 1: slots that mean something, of state and action alike.
+        action_mask: (B, 1, V) of 0 and 1: the slots in use, of state and action alike.
         ctrl_freqs: (B,) Hz, 0 if unknown.
     """
 
@@ -41,14 +35,11 @@ class RDTInputs(NamedTuple):
 
 
 class Conditioning(NamedTuple):
-    """All that stays the same while a plan is sampled.
+    """Inputs that stay the same while a plan is sampled; others as in ``RDTInputs``.
 
     Attributes:
         keys_values: One pair of (B, A, L or N, d) tensors per block.
         state: (B, 1, H), the adapted state.
-        action_mask: (B, 1, V) of 0 and 1.
-        ctrl_freqs: (B,) Hz, 0 if unknown.
-        lang_mask: (B, L) bool, True where there is a word; None for everywhere.
     """
 
     keys_values: KeysValues
@@ -69,7 +60,7 @@ class RDTTrunk(nn.Module):
         hidden, horizon = config.hidden_size, config.pred_horizon
         self.horizon = horizon
         self.recompute = False
-        """Whether ``forward`` computes blocks again for their gradients instead of keeping all."""
+        """Whether ``forward`` recomputes blocks for their gradients instead of storing them."""
         self.t_embedder = ScalarEmbedder(hidden)
         self.freq_embedder = ScalarEmbedder(hidden)
         self.x_pos_embed = nn.Parameter(torch.zeros(1, horizon + 3, hidden))
@@ -106,14 +97,11 @@ class RDTTrunk(nn.Module):
         nn.init.zeros_(self.final_layer.ffn_final.fc2.bias)
 
     def project_conditions(self, lang_BLH: Tensor, img_BNH: Tensor) -> KeysValues:
-        """Give every block's keys and values; they do not change while sampling.
+        """Compute every block's keys and values, (B, A, L or N, d) each, once for all solver steps.
 
         Args:
             lang_BLH: Adapted language tokens, L at most the configured length.
             img_BNH: Adapted image tokens, N exactly the configured length.
-
-        Returns:
-            One pair of (B, A, L or N, d) tensors per block.
         """
         lang_BLH = lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]]
         img_BNH = img_BNH + self.img_cond_pos_embed
@@ -130,7 +118,7 @@ class RDTTrunk(nn.Module):
         keys_values: KeysValues,
         lang_mask_BL: Tensor | None,
     ) -> Tensor:
-        """Run the blocks on conditions that are already projected.
+        """Predict (B, T, V) from conditions that are already projected.
 
         Args:
             x_BNH: Adapted state token, then T adapted action tokens.
@@ -138,14 +126,11 @@ class RDTTrunk(nn.Module):
             t: Timesteps, (B,) or (1,).
             keys_values: From ``project_conditions``.
             lang_mask_BL: bool, True where there is a word; None for everywhere.
-
-        Returns:
-            (B, T, V).
         """
         x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
         for index, block in enumerate(self.blocks):
             x_BNH = block(x_BNH, keys_values[index], None if index % 2 else lang_mask_BL)
-        # The norm and the feed-forward act on each token alone, so only the kept ones are needed.
+        # The final layer acts on each token alone, so it only needs those of the actions.
         out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
         return out_BTV
 
@@ -160,8 +145,8 @@ class RDTTrunk(nn.Module):
     ) -> Tensor:
         """Predict (B, T, V) from adapted tokens; see ``denoise`` and ``project_conditions``.
 
-        Each block's weights are used within its own call alone, so that they can be kept in pieces
-        and put together for just as long.
+        Each block's weights are used within its own call only, so that FSDP can gather them for
+        that call.
         """
         conditions = (
             lang_BLH + self.lang_cond_pos_embed[:, : lang_BLH.shape[1]],
@@ -171,14 +156,14 @@ class RDTTrunk(nn.Module):
         x_BNH = self._embed(x_BNH, ctrl_freqs_B, t)
         for index, block in enumerate(self.blocks):
             inputs = (x_BNH, conditions[index % 2], None if index % 2 else lang_mask_BL)
-            # What is computed again includes a block's keys and values: over all image tokens they
-            # take more memory than anything else.
+            # A block's keys and values are recomputed too: over all image tokens they take the most
+            # memory.
             x_BNH = checkpoint(block, *inputs, use_reentrant=False) if frugal else block(*inputs)
         out_BTV: Tensor = self.final_layer(x_BNH[:, -self.horizon :])
         return out_BTV
 
     def _embed(self, x_BNH: Tensor, ctrl_freqs_B: Tensor, t: Tensor) -> Tensor:
-        """Put the tokens of timestep and frequency before the others, and add positions."""
+        """Prepend the tokens of timestep and frequency, and add positions."""
         batch = x_BNH.shape[0]
         t_BH = self.t_embedder(t).expand(batch, -1)
         freq_BH = self.freq_embedder(ctrl_freqs_B).expand(batch, -1)
@@ -195,12 +180,7 @@ class RDTModel(nn.Module):
     def __init__(
         self, config: RDTConfig, *, dtype: torch.dtype = torch.float32, norm: Norm = "variance"
     ) -> None:
-        """Build with fresh weights.
-
-        Args:
-            config: The shape.
-            dtype: Of the trunk and the adaptors.
-            norm: What the norms divide by; see ``blocks.RmsNorm``.
+        """Build with fresh weights of a dtype; see ``blocks.RmsNorm`` for ``norm``.
 
         Raises:
             ConfigError: An adaptor's name is not known.
@@ -224,10 +204,10 @@ class RDTModel(nn.Module):
         noise: Tensor | None = None,
         timesteps: Tensor | None = None,
     ) -> Tensor:
-        """Noise the actions, denoise them once, and give the squared error of every element.
+        """Noise the actions, denoise them once, and compute the squared error of every element.
 
         Args:
-            inputs: What the actions depend on.
+            inputs: RDT's inputs.
             actions: (B, T, V), the target.
             noise: (B, T, V) standard normal; drawn if not given.
             timesteps: (B,) int64 in [0, 1000); drawn if not given, after the noise.
@@ -261,7 +241,7 @@ class RDTModel(nn.Module):
         return self.denoising_error(inputs, actions, noise=noise, timesteps=timesteps).mean()
 
     def condition(self, inputs: RDTInputs) -> Conditioning:
-        """Compute once what every solver step needs; plans are zero where the mask is."""
+        """Compute the part of the forward pass that all solver steps share."""
         return Conditioning(
             keys_values=self.model.project_conditions(*self._adapt_tokens(inputs)),
             state=self._adapt(inputs.state, inputs.action_mask),
@@ -271,15 +251,12 @@ class RDTModel(nn.Module):
         )
 
     def denoise(self, conditions: Conditioning, x: Tensor, t: Tensor) -> Tensor:
-        """Run the network once on noisy actions.
+        """Predict the clean actions (B, T, V), or for ``epsilon`` the noise.
 
         Args:
             conditions: From ``condition``.
             x: (B, T, V), the noisy actions.
             t: (1,) or (B,), the timestep.
-
-        Returns:
-            (B, T, V): the clean actions, or the noise for ``epsilon``.
         """
         adapted = self._adapt(x, conditions.action_mask)
         x_BNH = torch.cat([conditions.state, adapted], dim=1)
@@ -288,11 +265,7 @@ class RDTModel(nn.Module):
         )
 
     def solver(self, steps: int | None = None) -> DPMSolver:
-        """Give the solver of so many steps, of the configured number if None.
-
-        Raises:
-            ConfigError: The number is out of range.
-        """
+        """Give a solver; None takes the configured number of steps, one out of range is refused."""
         schedule = self.config.noise_scheduler
         return DPMSolver(
             self._alphas,
@@ -304,7 +277,7 @@ class RDTModel(nn.Module):
         return self.lang_adaptor(inputs.lang_tokens), self.img_adaptor(inputs.img_tokens)
 
     def _adapt(self, vectors_BNV: Tensor, mask_B1V: Tensor) -> Tensor:
-        """Put each vector beside its mask and map the pair to the trunk's width."""
+        """Map each pair of a vector and its mask to the trunk's width."""
         pair = torch.cat([vectors_BNV, mask_B1V.expand(-1, vectors_BNV.shape[1], -1)], dim=2)
         adapted: Tensor = self.state_adaptor(pair)
         return adapted

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.benchmarks import policy_speed, policy_workload
+from harness.benchmarks import policy_workload
 from harness.benchmarks.config import PolicyCase
-from harness.benchmarks.environment_speed import BackendPair
-from harness.benchmarks.policy_speed import STAGES, PolicyFigures, StageProfiler
+from harness.benchmarks.policy_speed import STAGES, PolicyFigures
 from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import ReferencePlanner, predict_action
+from harness.benchmarks.subprocess_runner import BackendPair
 from harness.cli import main
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
@@ -153,15 +153,6 @@ def test_what_each_order_computes(exec_horizon: int, new: int) -> None:
         assert keys_values == projections
 
 
-def test_stages_inside_others_are_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
-    monkeypatch.setattr(policy_speed.time, "perf_counter", lambda: next(now))
-    clock = StageProfiler("cpu")
-    with clock.profile() as spent, clock("outer"), clock("inner"):
-        pass
-    assert spent == {"rest": 1.0 + 5.0, "outer": 2.0 + 4.0, "inner": 3.0}
-
-
 def test_plans_in_float32_must_be_equal() -> None:
     pair = BackendPair(official=2.0, ours=1.0)
     figures = PolicyFigures(
@@ -221,36 +212,6 @@ def test_what_cannot_be_measured(
     said = capsys.readouterr().err
     assert why in said
     assert "Traceback" not in said
-
-
-def test_stages_on_a_gpu_are_read_from_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Marks are laid in order; nobody waits before the end."""
-    waited: list[int] = []
-
-    class Event:
-        count = 0
-
-        def __init__(self, *, enable_timing: bool) -> None:
-            assert enable_timing
-            assert not waited
-
-        def record(self) -> None:
-            Event.count += 1
-            self.at = float(Event.count**2)
-
-        def elapsed_time(self, other: "Event") -> float:
-            assert waited
-            return other.at - self.at
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: waited.append(1))
-    clock = StageProfiler("cuda:0")
-    with clock.profile() as spent:
-        with clock("a"):
-            pass
-        with clock("b"):
-            pass
-    assert spent == pytest.approx({"rest": (3 + 7 + 11) / 1e3, "a": 5 / 1e3, "b": 9 / 1e3})
 
 
 @pytest.mark.slow

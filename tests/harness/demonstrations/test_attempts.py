@@ -13,7 +13,7 @@ from harness.demonstrations.attempts import (
     Attempt,
     attempt_file,
     attempt_seed,
-    take_apart,
+    restore_attempts,
     write_attempt,
 )
 from harness.demonstrations.collection import Collected, TaskAttempts, collect, finished_before
@@ -35,7 +35,7 @@ def config(out: Path, demos: int) -> CollectionConfig:
 
 
 def attempt(config: CollectionConfig, parts: Path, index: int) -> Attempt:
-    """Do as ``attempt_demo`` does, without a simulator."""
+    """Do as ``make_attempt`` does, without a simulator."""
     parts.mkdir(parents=True, exist_ok=True)
     rng, steps = np.random.default_rng(index), 4 + index
     seen = [
@@ -67,14 +67,14 @@ def attempt(config: CollectionConfig, parts: Path, index: int) -> Attempt:
 
 def finish(config: CollectionConfig, tried: int, first: int = 0) -> Collected:
     """Join the first so many attempts, of which the first few are there."""
-    line = TaskAttempts(config, TASK)
+    job = TaskAttempts(config, TASK)
     for index in range(tried):
         if index < first:
-            note = json.loads((line.parts / f"attempt_{index:05d}.json").read_text())
-            line.attempts.append(Attempt(**note))
+            note = json.loads((job.parts / f"attempt_{index:05d}.json").read_text())
+            job.attempts.append(Attempt(**note))
         else:
-            line.attempts.append(attempt(config, line.parts, index))
-    return line.close()
+            job.attempts.append(attempt(config, job.parts, index))
+    return job.close()
 
 
 def contents(path: Path) -> dict[str, object]:
@@ -97,18 +97,18 @@ def test_a_file_that_is_added_to_is_what_it_would_be_at_once(tmp_path: Path) -> 
     finish(config(tmp_path / "grown", 2), tried=3)
     more = config(tmp_path / "grown", 3)
     assert finished_before(more, TASK) is None
-    line = TaskAttempts(more, TASK)
-    line.parts.mkdir(parents=True)
-    take_apart(more, line.path, line.parts)
-    second = attempt_file(line.parts, 2)
+    job = TaskAttempts(more, TASK)
+    job.parts.mkdir(parents=True)
+    restore_attempts(more, job.path, job.parts)
+    second = attempt_file(job.parts, 2)
     before = second.stat().st_mtime_ns
-    (line.parts / "attempt_00000.json").unlink()  # as where it was killed in between
-    take_apart(more, line.path, line.parts)
+    (job.parts / "attempt_00000.json").unlink()  # as where it was killed in between
+    restore_attempts(more, job.path, job.parts)
     assert second.stat().st_mtime_ns == before
     grown = finish(more, tried=5, first=3)
     assert (grown.kept, grown.tried, grown.rejected) == (3, 5, whole.rejected)
     assert contents(grown.path) == contents(whole.path)
-    assert not line.parts.exists()
+    assert not job.parts.exists()
 
 
 def test_what_is_made_otherwise_is_not_added_to(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_file_that_does_not_add_up_is_left_alone(tmp_path: Path, change: dict[
     before = path.read_bytes()
     (tmp_path / "parts").mkdir()
     with pytest.raises(ConfigError, match="cannot be added to"):
-        take_apart(config(tmp_path, 3), path, tmp_path / "parts")
+        restore_attempts(config(tmp_path, 3), path, tmp_path / "parts")
     assert path.read_bytes() == before
     assert not list((tmp_path / "parts").iterdir())
 

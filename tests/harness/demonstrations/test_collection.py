@@ -25,8 +25,8 @@ from policies.interface import PlanRequest, UnsupportedGoalError
 from policies.registry import PolicyConfig
 from policies.replay import ReplayPolicy
 from results.folder import load_run
-from tasks.demos.file import PICTURES
 from tasks.demos.reader import read_demos
+from tasks.demos.schema import IMAGE_DATASETS
 from tasks.environment import LiberoEnv
 from tasks.errors import ConfigError, ResultsError
 from tasks.observation import CAMERAS
@@ -96,8 +96,8 @@ def test_demos_show_what_the_environment_shows_and_succeed(file: Path) -> None:
             np.testing.assert_array_equal(simulator.get_state(), states[step])
             np.testing.assert_array_equal(observation["joint_pos"], demo.joint_pos[step])
             if step in (0, 1, 50, demo.steps - 1):
-                for camera in PICTURES:
-                    np.testing.assert_array_equal(observation[camera], demo.pictures[camera][step])
+                for camera in IMAGE_DATASETS:
+                    np.testing.assert_array_equal(observation[camera], demo.images[camera][step])
             near = step + 1 in (1, 50, demo.steps - 1)
             observation = simulator.step(action, cameras=CAMERAS if near else ())
         assert simulator.success()
@@ -229,7 +229,7 @@ def _outcome(attempt: Attempt | Exception) -> "Future[Attempt]":
     return future
 
 
-def _line(tmp_path: Path, demos: int) -> TaskAttempts:
+def task_attempts(tmp_path: Path, demos: int) -> TaskAttempts:
     config = CollectionConfig(suite="libero_object", tasks=(0,), out=tmp_path, demos=demos)
     return TaskAttempts(config, find_task("libero_object", 0))
 
@@ -237,34 +237,34 @@ def _line(tmp_path: Path, demos: int) -> TaskAttempts:
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_the_first_successes_count_whatever_finishes_first(tmp_path: Path, order) -> None:
     """Of five attempts 1 and 2 fail; three run at a time, as many as can be needed."""
-    line = _line(tmp_path, demos=3)
+    job = task_attempts(tmp_path, demos=3)
     kept = {0: True, 1: False, 2: False, 3: True, 4: True}
-    assert [line.start() for _ in range(4)] == [0, 1, 2, None]
+    assert [job.start() for _ in range(4)] == [0, 1, 2, None]
     counted = []
     for index in order:
-        counted += line.finish(_outcome(Attempt(index=index, kept=kept[index], reason="slipped")))
-    assert not line.done
-    assert [line.start() for _ in range(3)] == [3, 4, None]
+        counted += job.finish(_outcome(Attempt(index=index, kept=kept[index], reason="slipped")))
+    assert not job.done
+    assert [job.start() for _ in range(3)] == [3, 4, None]
     for index in (4, 3):
-        counted += line.finish(_outcome(Attempt(index=index, kept=True)))
-    assert line.done
+        counted += job.finish(_outcome(Attempt(index=index, kept=True)))
+    assert job.done
     assert [attempt.index for attempt in counted] == [0, 1, 2, 3, 4]
-    assert line.kept == 3
+    assert job.kept == 3
 
 
 def test_a_task_that_fails_too_often_or_is_beyond_the_expert_has_a_problem(tmp_path: Path) -> None:
-    line = _line(tmp_path, demos=1)
+    job = task_attempts(tmp_path, demos=1)
     started = 0
-    while (index := line.start()) is not None:
+    while (index := job.start()) is not None:
         started += 1
-        list(line.finish(_outcome(Attempt(index=index, kept=False, reason="a grasp failed"))))
+        list(job.finish(_outcome(Attempt(index=index, kept=False, reason="a grasp failed"))))
     assert started == 1 + 4 + 8
-    assert "kept 0 of 13 attempts" in line.problem
-    assert "most often: a grasp failed" in line.problem
-    assert line.close().rejected == {"a grasp failed": 13}
-    beyond = _line(tmp_path, demos=2)
+    assert "kept 0 of 13 attempts" in job.problem
+    assert "most often: a grasp failed" in job.problem
+    assert job.close().rejected == {"a grasp failed": 13}
+    beyond = task_attempts(tmp_path, demos=2)
     assert beyond.start() == 0
-    error = UnsupportedGoalError(["fly", "bowl"], ["on"])
+    error = UnsupportedGoalError.of(["fly", "bowl"], ["on"])
     assert list(beyond.finish(_outcome(error))) == []
     assert beyond.start() is None
     found = beyond.close()

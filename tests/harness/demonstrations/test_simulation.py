@@ -124,7 +124,7 @@ def test_regenerated_demos_have_no_pauses_and_repeat_themselves(
     path = Path(made["path"])
     assert [line for line in check_demo_file(path) if line.status == "failed"] == []
     demo = next(read_demos(path))
-    assert demo.pictures["wrist"].shape[1:] == (48, 48, 3)
+    assert demo.images["wrist"].shape[1:] == (48, 48, 3)
     np.testing.assert_array_equal(demo.actions, original[~noops(original)])
     assert {"goal", "touch"} <= {phase.kind for phase in demo.phases}
     again = replay_demo(path, "demo_0")

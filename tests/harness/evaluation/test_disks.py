@@ -10,6 +10,7 @@ import pytest
 
 from harness.cli import main
 from harness.evaluation import plan as evaluation_plan
+from harness.evaluation import workload
 from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
 from tests.harness.doubles import EchoSpec, Trouble
@@ -50,7 +51,7 @@ def run_eval(
     """Run ``libero-bench eval`` on doubles; return its code and the lines that begin as errors."""
 
     def run(out: Path, places: EchoSpec, **changes: str) -> tuple[int, list[str]]:
-        monkeypatch.setattr(evaluation_plan, "LiberoSpec", lambda **_: places)
+        monkeypatch.setattr(workload, "LiberoSpec", lambda **_: places)
         settings = {"policy": "random", "suite": "libero_object", "tasks": "0-2", "episodes": "10"}
         words = ["eval", "--out", str(out)]
         for name, value in ({**settings, "workers": "2"} | changes).items():

@@ -4,20 +4,14 @@ import numpy as np
 import pytest
 
 from policies.expert.geometry import OrientedBoxes, any_overlap
-from policies.expert.grasp_candidates import DOWN
 from policies.expert.insertion import LENGTH, find_insertion, is_covered
 from policies.expert.placement import Destination
-from policies.expert.pose import hand_rotation
 from policies.interface import PlanningError
+from tests.policies.expert.shapes import HOME, box
 
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 CHAMBER = np.array([0.0, 0.5, 0.1])
 EXTENT = np.array([0.08, 0.08, 0.08])
 PLACE = Destination(CHAMBER, EXTENT[:2], CHAMBER[2] - 0.09, CHAMBER[2] + 0.08, "in", "chamber")
-
-
-def box(center, half):
-    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
 
 
 def wall(offset, half):
@@ -43,13 +37,7 @@ class Cupboard:
         self.blocks = OrientedBoxes.concatenate([TABLE, *walls])
         self.block = box([0.0, 0.0, 0.06], [0.02, 0.02, 0.06])
 
-    def body(self, name):
-        return 1
-
-    def subtree(self, body):
-        return np.array([body])
-
-    def obstacles(self, without=None):
+    def surroundings(self, name):
         return self.blocks
 
     def object_boxes(self, name):
@@ -89,14 +77,14 @@ def test_only_what_is_covered_is_under_a_roof():
 def test_an_object_goes_in_by_the_open_side_and_the_hand_stays_free():
     scene = Cupboard("front")
     plan = find_insertion(scene, kinematics(), "block", PLACE, HOME)
-    assert np.allclose(plan.way, [0, 1, 0])
+    assert np.allclose(plan.direction, [0, 1, 0])
     assert scene.fits("in", "chamber", plan.object_pose.position)
     turn = plan.object_pose.rotation
     hand = turn @ (plan.pose.position - scene.position("block")) + plan.object_pose.position
     approach = turn @ plan.pose.rotation[:, 2]
     assert approach[1] > 0.7 and approach[2] < 0.0
     for back in np.linspace(0.0, LENGTH, 30):
-        shift = hand - back * plan.way
+        shift = hand - back * plan.direction
         assert not any_overlap(
             scene.gripper_boxes(0.07).moved(turn @ plan.pose.rotation, shift), scene.blocks
         )

@@ -5,21 +5,16 @@ import pytest
 
 from policies.expert.geometry import OrientedBoxes
 from policies.expert.motion import CLOSE, Arm, plan_path
-from policies.expert.pose import Pose, axis_rotation, hand_rotation, rotation_vector
+from policies.expert.pose import Pose, axis_rotation
 from policies.interface import PlanningError
-
-DOWN = hand_rotation(np.array([0.0, 1, 0]), np.array([0.0, 0, -1]))
-
-
-def box(center, half):
-    return OrientedBoxes(np.array([center], float), np.eye(3)[None], np.array([half], float))
+from tests.policies.expert.shapes import HOME, box
 
 
 class Puppet:
     """A hand that follows actions as the controller does in the long run."""
 
     def __init__(self):
-        self.pose = Pose(np.zeros(3), DOWN)
+        self.pose = Pose(np.zeros(3), HOME)
 
     def hand_pose(self):
         return self.pose
@@ -35,34 +30,15 @@ def arm(puppet, speed=1.0, noise=0.0, seed=0):
     return Arm(puppet, speed=speed, noise=noise, rng=np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("angle", [0.0, 1e-8, 0.3, 1.5, np.pi - 1e-4])
-def test_rotation_vector_inverts_axis_rotation(angle):
-    axis = np.array([0.6, 0.0, 0.8])
-    assert np.allclose(rotation_vector(axis_rotation(axis, angle)), angle * axis, atol=1e-6)
-
-
-def test_half_a_turn_has_its_angle_and_axis():
-    axis = np.array([0.6, 0.0, 0.8])
-    vector = rotation_vector(axis_rotation(axis, np.pi))
-    assert np.linalg.norm(vector) == pytest.approx(np.pi)
-    assert abs(vector @ axis) == pytest.approx(np.pi)
-
-
-def test_hand_rotation_is_right_handed():
-    rotation = hand_rotation(np.array([1.0, 0.2, 0.5]), np.array([0.0, 0, -1]))
-    assert np.linalg.det(rotation) == pytest.approx(1.0)
-    assert np.allclose(rotation[:, 2], [0, 0, -1])
-
-
 def test_an_action_is_shortened_without_changing_its_direction():
-    action = arm(Puppet(), speed=0.7).toward(Pose(np.array([0.3, 0.4, 0.0]), DOWN))
+    action = arm(Puppet(), speed=0.7).toward(Pose(np.array([0.3, 0.4, 0.0]), HOME))
     assert np.allclose(action[:3], [0.42, 0.56, 0.0])
     assert action[6] == -1.0
 
 
 def test_move_arrives_at_the_last_waypoint_and_passes_the_others():
     puppet = Puppet()
-    path = [Pose(np.array([0.1, 0, 0.1]), DOWN), Pose(np.array([0.2, 0, 0]), DOWN)]
+    path = [Pose(np.array([0.1, 0, 0.1]), HOME), Pose(np.array([0.2, 0, 0]), HOME)]
     seen = []
     for action in arm(puppet).move(path):
         puppet.follow(action)
@@ -73,12 +49,12 @@ def test_move_arrives_at_the_last_waypoint_and_passes_the_others():
 
 
 def test_move_gives_up_when_the_hand_does_not_follow():
-    actions = list(arm(Puppet()).move([Pose(np.array([0.2, 0, 0]), DOWN)]))
+    actions = list(arm(Puppet()).move([Pose(np.array([0.2, 0, 0]), HOME)]))
     assert 0 < len(actions) < 60
 
 
 def test_noise_is_off_near_a_waypoint_and_follows_the_seed():
-    far, near = (Pose(np.array([x, 0.0, 0.0]), DOWN) for x in (0.2, 0.02))
+    far, near = (Pose(np.array([x, 0.0, 0.0]), HOME) for x in (0.2, 0.02))
     quiet = arm(Puppet())
     noisy = [arm(Puppet(), noise=0.2, seed=s) for s in (1, 1, 2)]
     first, second, third = (a.toward(far, noisy=True) for a in noisy)
@@ -95,7 +71,7 @@ def test_hold_keeps_the_gripper_command():
 
 
 def test_a_free_path_is_straight_and_a_blocked_one_goes_over():
-    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.4, 0, 0]), DOWN)
+    start, goal = Pose(np.zeros(3), HOME), Pose(np.array([0.4, 0, 0]), HOME)
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])
     assert plan_path(start, goal, shape, box([0, 5, 0], [0.1, 0.1, 0.1])) == [goal]
     wall = box([0.2, 0, 0], [0.01, 0.5, 0.1])
@@ -106,14 +82,14 @@ def test_a_free_path_is_straight_and_a_blocked_one_goes_over():
 
 @pytest.mark.slow
 def test_a_path_through_a_closed_room_is_an_error():
-    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.4, 0, 0]), DOWN)
+    start, goal = Pose(np.zeros(3), HOME), Pose(np.array([0.4, 0, 0]), HOME)
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])
     with pytest.raises(PlanningError, match="path"):
         plan_path(start, goal, shape, box([0.2, 0, 0], [0.01, 5, 5]))
 
 
 def test_from_under_something_a_path_leads_sideways():
-    start, goal = Pose(np.zeros(3), DOWN), Pose(np.array([0.5, 0, 0.4]), DOWN)
+    start, goal = Pose(np.zeros(3), HOME), Pose(np.array([0.5, 0, 0.4]), HOME)
     shape = box([0, 0, 0], [0.02, 0.02, 0.02])
     roof = box([0.0, 0, 0.1], [0.08, 1.0, 0.02])
     floor_to_goal = box([0.25, 0, 0.0], [0.02, 1.0, 0.3])
@@ -130,7 +106,7 @@ def test_a_lasting_error_is_added_up():
                 super().follow(action * 0.3)
 
     puppet = Weak()
-    target = Pose(np.array([0.01, 0, 0]), DOWN)
+    target = Pose(np.array([0.01, 0, 0]), HOME)
     for action in arm(puppet).move([target], tolerance=0.004, noisy=False):
         puppet.follow(action)
     assert np.linalg.norm(puppet.pose.position - target.position) < 0.004
@@ -148,7 +124,7 @@ def test_keep_brings_back_a_hand_that_drifts():
             self.pose = self.pose.shifted(np.array([0.002, 0.0, 0.0]))
 
     kept, left = Drifting(), Drifting()
-    for action in arm(kept).keep(Pose(np.zeros(3), DOWN), 20):
+    for action in arm(kept).keep(Pose(np.zeros(3), HOME), 20):
         kept.follow(action)
     for action in arm(left).hold(20):
         left.follow(action)
@@ -158,6 +134,6 @@ def test_keep_brings_back_a_hand_that_drifts():
 def test_damping_counts_the_motion_under_way_as_made():
     puppet = Puppet()
     puppet.hand_velocity = lambda: np.array([0.1, 0, 0, 0, 0, 0])
-    target = Pose(np.array([0.02, 0, 0]), DOWN)
+    target = Pose(np.array([0.02, 0, 0]), HOME)
     plain, damped = (arm(puppet).toward(target, damping=d)[0] for d in (0.0, 0.15))
     assert plain > 0 and damped == pytest.approx(plain + 2.0 * -0.015 / 0.05)

@@ -5,7 +5,6 @@ import pytest
 
 from policies.expert import placement
 from policies.expert.geometry import OrientedBoxes
-from policies.expert.grasp_candidates import DOWN
 from policies.expert.placement import (
     Destination,
     Placement,
@@ -18,17 +17,12 @@ from policies.expert.placement import (
     resting_pose,
     share_region,
 )
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
+from policies.expert.pose import Pose, axis_rotation
+from tests.policies.expert.shapes import HOME, box
 
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 TABLE = 0.8
 GAP = 0.005
 VERTICAL = np.array([0.0, 0, 1])
-
-
-def box(center, half, yaw=0.0):
-    axes = axis_rotation(VERTICAL, yaw)[None]
-    return OrientedBoxes(np.array([center], float), axes, np.array([half], float))
 
 
 class Held:
@@ -52,16 +46,10 @@ class Held:
     def rotation(self, name):
         return np.eye(3)
 
-    def body(self, name):
-        return 1
-
-    def subtree(self, body):
-        return np.array([body])
-
     def object_boxes(self, name):
         return self.block
 
-    def obstacles(self, without=None):
+    def surroundings(self, name):
         return self.blocks
 
     def gripper_boxes(self, gap, hand=True):

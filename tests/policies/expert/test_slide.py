@@ -5,12 +5,11 @@ import pytest
 
 from policies.expert import slide
 from policies.expert.geometry import OrientedBoxes
-from policies.expert.grasp_candidates import DOWN
-from policies.expert.pose import Pose, axis_rotation, hand_rotation
+from policies.expert.pose import Pose, axis_rotation
 from policies.expert.slide import is_leaning, nudge
 from policies.interface import PlanningError
+from tests.policies.expert.shapes import HOME
 
-HOME = hand_rotation(np.array([0.0, 1, 0]), DOWN)
 HALF = np.array([0.03, 0.03, 0.04])
 
 

@@ -16,10 +16,9 @@ from policies.rdt.encoders.images import BACKGROUND
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network
 from policies.rdt.model.sampling import SamplingOptions
-from policies.rdt.options import RDTOptions
-from policies.rdt.policy import RDTPolicy
+from policies.rdt.policy import RDTOptions, RDTPolicy
 from tasks.errors import ConfigError, SpecMismatchError
-from tasks.observation import Observation
+from tasks.observation import FloatArray, Observation
 
 
 def observe(seed: int, side: int = 48) -> Observation:
@@ -98,7 +97,7 @@ def test_plans_of_rdt_small_are_the_same_alone_and_in_company() -> None:
             np.testing.assert_array_equal(plan, alone[which])
 
 
-def test_a_plan_depends_on_seed_pictures_state_and_words(policy: RDTPolicy) -> None:
+def test_a_plan_depends_on_seed_images_state_and_words(policy: RDTPolicy) -> None:
     (base,) = policy.plan([ask(0)])
     others = [
         ask(0, seed=5),
@@ -126,17 +125,20 @@ def test_a_saved_policy_plans_the_same(
     np.testing.assert_array_equal(loaded.plan([ask(2)]), policy.plan([ask(2)]))
 
 
-def test_solver_steps(network: RDTPolicyNetwork, contract: Contract) -> None:
-    few = RDTPolicy(network, contract, batch_size=1, sampling=SamplingOptions(solver_steps=1)).plan(
-        [ask(0)]
-    )
-    many = RDTPolicy(
-        network, contract, batch_size=1, sampling=SamplingOptions(solver_steps=9)
-    ).plan([ask(0)])
-    assert not np.array_equal(few, many)
+def test_the_configured_solver_steps_are_the_default(
+    network: RDTPolicyNetwork, contract: Contract
+) -> None:
+    def plan(steps: int | None) -> FloatArray:
+        sampling = SamplingOptions(solver_steps=steps)
+        return RDTPolicy(network, contract, batch_size=1, sampling=sampling).plan([ask(0)])[0]
+
+    configured = network.config.noise_scheduler.num_inference_timesteps
+    np.testing.assert_array_equal(plan(None), plan(configured))
+    for steps in (configured - 1, configured + 1):
+        assert not np.array_equal(plan(None), plan(steps))
 
 
-def test_pictures_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None:
+def test_images_of_another_size_or_none_are_refused(policy: RDTPolicy) -> None:
     with pytest.raises(SpecMismatchError, match=r"\(64, 64, 3\).*\(48, 48, 3\)"):
         policy.plan([ask(0, window=[observe(0, side=64)])])
     blind = observe(0)

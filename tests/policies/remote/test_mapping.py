@@ -75,13 +75,13 @@ def test_the_state_keeps_the_sign_of_the_quaternion(sign: int) -> None:
 
 
 @pytest.mark.parametrize("size", [128, 224, 256, 360, 255])
-def test_square_pictures_fill_the_square(size: int) -> None:
+def test_square_images_fill_the_square(size: int) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (size, size, 3), dtype=np.uint8)
     scaled = Image.fromarray(frame).resize((224, 224), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(resize_with_pad(frame, 224), np.asarray(scaled))
 
 
-def test_other_pictures_are_padded_with_black() -> None:
+def test_other_images_are_padded_with_black() -> None:
     frame = np.full((120, 320, 3), 200, np.uint8)
     wide = resize_with_pad(frame, 224)  # 224 × 84 in the middle
     assert (wide[70:154] == 200).all()
@@ -102,7 +102,7 @@ def asked(**options: Any) -> dict[str, Any]:
     return ServerMapping(**{"resize": "none", **options}).request(request)
 
 
-def test_pictures_are_turned_as_the_policy_saw_them() -> None:
+def test_images_are_turned_as_the_policy_saw_them() -> None:
     upright = asked()["observation/image"]
     rendered = upright[::-1, ::-1]  # LIBERO's image, which its peers turn by 180 degrees
     turns = {"rotate180": upright, "raw": rendered, "flip": rendered[::-1]}
@@ -115,7 +115,7 @@ def test_pictures_are_turned_as_the_policy_saw_them() -> None:
         np.testing.assert_array_equal(message["observation/wrist_image"], 255 - image)
 
 
-def test_pictures_are_padded_stretched_or_left() -> None:
+def test_images_are_padded_stretched_or_left() -> None:
     wide = np.full((120, 320, 3), 200, np.uint8)
     assert fit(wide, 64, "pad").min() == 0
     assert (fit(wide, 64, "stretch") == 200).all()

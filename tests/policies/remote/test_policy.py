@@ -138,6 +138,7 @@ def test_actions_are_clipped_as_the_controller_does() -> None:
         ({"actions": write_array(np.zeros((1, 10, 7)))}, r"shape \(1, 10, 7\)"),
         ({"plan": 1, "timing": 2}, r"no array 'actions', but \['plan', 'timing'\]"),
         ([1, 2], "no array 'actions', but list"),
+        (5, "no array 'actions', but int"),
         (b"\xc1", "1 bytes that are no message"),
         ('{"actions": [[0, 0, 0, 0, 0, 0, 0]]}', "answers in text, it seems in JSON"),
         ({"actions": b"\0" * 56}, "'actions' cannot be read .*bytes of"),
@@ -321,7 +322,7 @@ def test_bad_options(options: dict[str, Any], words: str) -> None:
         PolicyConfig(name="remote", options=options).build()
 
 
-def test_pictures_as_rendered_are_refused() -> None:
+def test_images_as_rendered_are_refused() -> None:
     with PolicyServer() as server:
         policy = build(server.port, horizon=HORIZON)
         policy.check_protocol(get_protocol("openpi"))

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from results.statistics.significance import (
+from results.statistics.power import (
     detectable_difference,
     detectable_difference_paired,
     episodes_needed,
     episodes_needed_paired,
-    mcnemar,
     power_paired,
 )
+from results.statistics.significance import mcnemar
 from tasks.errors import ResultsError
 
 

@@ -198,7 +198,7 @@ def test_well_compressed_pictures_are_no_bomb(tmp_path: Path) -> None:
         file.create_dataset(FRAMES, data=black, compression="gzip", chunks=(40, 256, 256, 3))
         assert file[FRAMES].id.get_storage_size() < black.nbytes / 500
     demo = next(read_demos(path))
-    assert demo.pictures["agentview"].shape == (39, 256, 256, 3)
+    assert demo.images["agentview"].shape == (39, 256, 256, 3)
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         stored = file["data/demo_1/obs/agentview_rgb"][...]
     demo = list(read_demos(path))[1]
-    np.testing.assert_array_equal(demo.pictures["agentview"], np.rot90(stored, 2, axes=(1, 2)))
+    np.testing.assert_array_equal(demo.images["agentview"], np.rot90(stored, 2, axes=(1, 2)))
 
 
 def test_intended_actions_are_read_where_a_file_has_them(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_noted_phases_count_in_the_rows_of_the_demo(tmp_path: Path) -> None:
 
 def test_pictures_are_left_alone_where_nobody_wants_them(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.hdf5")
-    assert next(read_demos(path, pictures=False)).pictures == {}
+    assert next(read_demos(path, images=False)).images == {}

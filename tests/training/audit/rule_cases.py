@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from training.audit.facts import SECTIONS, Facts
+from training.audit.facts import Facts
+from training.audit.sections import SECTIONS
 
 OFFICIAL: dict[str, Any] = {"code": "official", "network": "rdt-1b"}
 OWN: dict[str, Any] = {"code": "libero-bench", "network": "rdt-small"}

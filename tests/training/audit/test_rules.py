@@ -8,8 +8,9 @@ import pytest
 from tasks.errors import SEVERITIES
 from tests.training.audit.cases import CASES
 from tests.training.audit.rule_cases import Case, facts, training
-from training.audit.facts import DESCRIPTIONS, MissingFact, fact_names
+from training.audit.facts import DESCRIPTIONS, MissingFact
 from training.audit.rules import RULES
+from training.audit.sections import fact_names
 
 CHECKS = {rule.name: rule.check for rule in RULES}
 

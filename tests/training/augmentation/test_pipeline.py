@@ -11,7 +11,7 @@ from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from training.augmentation.photometric import add_noise, crop_resize, jitter, turn_hue
 from training.augmentation.pipeline import augment_images, draw_preview
-from training.config_sections import AugmentationSettings
+from training.data_settings import AugmentationSettings
 
 SIZE = 32
 CHANGES = [

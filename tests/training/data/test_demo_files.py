@@ -15,8 +15,8 @@ from tests.training.demo_files import write_collected, write_file
 from tests.training.tiny import save_tiny
 from tests.training.windows import load
 from training.config import TrainingConfig
-from training.config_sections import DataSettings
 from training.data.demo_files import choose_demos
+from training.data_settings import DataSettings
 from training.run_folder import RunFolder
 from training.setup import set_up
 
@@ -78,7 +78,7 @@ def test_images_are_prepared_for_the_encoder(tmp_path: Path) -> None:
         stored = file["data/demo_1/obs/eye_in_hand_rgb"][3]
     upright = np.ascontiguousarray(stored[::-1, ::-1]).transpose(2, 0, 1)
     assert torch.equal(demo.images.at([3])[0, 1], torch.from_numpy(upright))
-    assert demo.demo.pictures == {}
+    assert demo.demo.images == {}
 
 
 def test_files_of_several_sizes_are_refused(tmp_path: Path) -> None:

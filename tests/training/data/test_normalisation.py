@@ -11,8 +11,8 @@ from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.windows import LAYOUT, demos_of, windows_of
-from training.config_sections import DataSettings
 from training.data.normalisation import LEAST_SCALE, choose_normalisation, measure, scales
+from training.data_settings import DataSettings
 
 ARM = list(action_slots(LAYOUT))
 

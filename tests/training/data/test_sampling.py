@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tasks.errors import ConfigError
-from training.config_sections import DataSettings
 from training.data.sampling import DrawnBatches, EndlessBatches, WindowWeights
 from training.data.windows import IndexedDemo
+from training.data_settings import DataSettings
 
 
 def data(*demos: dict[str, object]) -> SimpleNamespace:
@@ -65,7 +65,7 @@ def test_a_curriculum_grows_from_the_end_or_from_one_demonstration() -> None:
 
 def drawn(given: SimpleNamespace, **place: int) -> list[list[int]]:
     made = weights(given, sampling="key-moments", key_share=0.5, key_radius=0)
-    return list(DrawnBatches(made, 8, seed=3, together=2, **place))
+    return list(DrawnBatches(made, 8, seed=3, per_update=2, **place))
 
 
 def test_draws_follow_the_weights_and_do_not_depend_on_where_they_start() -> None:

@@ -13,9 +13,9 @@ from tasks.errors import ConfigError
 from tasks.suites import Instructions
 from tests.training.demo_files import write_file
 from tests.training.windows import LAYOUT, load, windows_of
-from training.config_sections import DataSettings
 from training.data.windows import mask_conditions
-from training.setup import instruction_notes
+from training.data_settings import DataSettings
+from training.setup_notes import instruction_notes
 
 ARM = slice(39, 45)
 
@@ -26,7 +26,7 @@ def test_a_sample_is_what_was_seen_and_what_was_done_next(tmp_path: Path) -> Non
     data = windows_of(path)
     assert len(data) == 24
     sample = data[12 + 3]
-    frames = resize_frames(demo.pictures["wrist"][2:4], 16)
+    frames = resize_frames(demo.images["wrist"][2:4], 16)
     assert torch.equal(sample["images"][:, 1], frames)
     np.testing.assert_allclose(
         LAYOUT.decode_actions(sample["actions"].numpy()), demo.actions[3:11], atol=1e-6

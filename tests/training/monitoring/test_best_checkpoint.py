@@ -4,19 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from policies.rdt.checkpoint.storage import load_extra
 from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.evaluators import ScriptedEvaluator, calls
-from tests.training.test_trainer_resume import run_apart, same, state
+from tests.training.runs import run_apart, same, state
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
-from training.monitoring import best_checkpoint as selection
-from training.monitoring.evaluation import draw_report, is_better, read_log
+from training.monitoring import best_checkpoint
+from training.monitoring.evaluation import is_better
+from training.monitoring.report import read_log
 from training.progress import TrainingStatus
 from training.run_folder import RunFolder
 from training.trainer import train
@@ -58,7 +57,7 @@ def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str
     folder = run(settings, evaluator, statuses.append)
     assert evaluator.contract is not None
     assert evaluator.evaluated == [3, 6, 9, 10]
-    assert [verdict.best for verdict in evaluator.outcomes] == [True, True, True, False]
+    assert [outcome.best for outcome in evaluator.outcomes] == [True, True, True, False]
     assert (folder.checkpoints.best, folder.checkpoints.updates) == (9, [9, 10])
     chosen = load_extra(folder.checkpoints.folder / "best")
     assert chosen["update"] == 9
@@ -76,7 +75,7 @@ def test_success_chooses_the_best_and_the_later_one_of_equals(settings: dict[str
     assert seen == [None, None, 3, 3, 3, 6, 6, 6, 9, 10]
     assert "update 9: success 3/4 = 75% (0%–100%), the best so far" in map(str, evaluator.outcomes)
     run(settings, evaluator)
-    assert evaluator.evaluated == [3, 6, 9, 10]  # a finished run is not judged again
+    assert evaluator.evaluated == [3, 6, 9, 10]  # a finished run is not evaluated again
 
 
 @pytest.mark.parametrize(
@@ -111,19 +110,19 @@ def test_the_sampled_error_decides_ties_and_nothing_else(settings: dict[str, Any
     assert run(low, ScriptedEvaluator({3: 1, 6: 0, 9: 0, 10: 0})).checkpoints.best == 3
 
 
-def test_being_judged_changes_no_bit(settings: dict[str, Any]) -> None:
-    judged = run(settings | {"keep": 0}, ScriptedEvaluator({6: RuntimeError("broke")}))
+def test_an_evaluation_changes_no_bit(settings: dict[str, Any]) -> None:
+    evaluated = run(settings | {"keep": 0}, ScriptedEvaluator({6: RuntimeError("broke")}))
     alone = settings | {"out": settings["out"] + "-alone", "keep": 0, "eval_every": 0}
     left = run(alone, None)
     for update in (6, 8):
-        assert same(state(judged.path, update), state(left.path, update))
+        assert same(state(evaluated.path, update), state(left.path, update))
     for name in ("model.safetensors", "encoders.safetensors"):
-        ours, theirs = judged.checkpoint / name, left.checkpoint / name
+        ours, theirs = evaluated.checkpoint / name, left.checkpoint / name
         assert ours.read_bytes() == theirs.read_bytes()
 
 
 @pytest.mark.parametrize("update", [6, 10])
-def test_a_run_killed_while_it_is_judged_goes_on_there(
+def test_a_run_killed_while_it_is_evaluated_goes_on_there(
     settings: dict[str, Any], update: int
 ) -> None:
     whole = run(settings | {"out": settings["out"] + "-whole"}, ScriptedEvaluator({6: 2}))
@@ -143,7 +142,7 @@ def test_a_run_killed_while_it_is_judged_goes_on_there(
         assert (folder.checkpoint / name).read_bytes() == (whole.checkpoint / name).read_bytes()
 
 
-def test_a_kill_before_the_result_is_noted_judges_again(
+def test_a_kill_before_the_result_is_noted_evaluates_again(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
@@ -151,7 +150,7 @@ def test_a_kill_before_the_result_is_noted_judges_again(
 
     first = ScriptedEvaluator({3: 4})
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(selection, "save_extra", killed)
+        patched.setattr(best_checkpoint, "save_extra", killed)
         run(settings, first)
     again = ScriptedEvaluator({3: 4})
     folder = run(settings, again)
@@ -161,7 +160,9 @@ def test_a_kill_before_the_result_is_noted_judges_again(
     assert noted == [3, 6, 9, 10]  # though update 3 has two lines
 
 
-def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[str, Any]) -> None:
+def test_an_evaluator_that_breaks_costs_an_evaluation_and_no_training(
+    settings: dict[str, Any],
+) -> None:
     evaluator = ScriptedEvaluator({3: 3, 6: RuntimeError("no EGL\nhere"), 9: 1})
     folder = run(settings, evaluator)
     assert folder.finished
@@ -176,7 +177,7 @@ def test_a_judge_that_breaks_costs_a_judgement_and_no_training(settings: dict[st
     assert run(settings | {"out": settings["out"] + "-never"}, never).checkpoints.best is None
 
 
-def test_what_is_judged_otherwise_starts_afresh(settings: dict[str, Any]) -> None:
+def test_other_conditions_start_afresh(settings: dict[str, Any]) -> None:
     def stop(status: TrainingStatus) -> None:
         if status.update == 4:
             raise KeyboardInterrupt
@@ -201,7 +202,7 @@ def test_rolling_back_forgets_later_evaluations(settings: dict[str, Any]) -> Non
     assert not folder.evaluation(10).exists()
 
 
-def test_two_processes_wait_for_one_judgement(settings: dict[str, Any]) -> None:
+def test_two_processes_wait_for_one_evaluation(settings: dict[str, Any]) -> None:
     launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
     launch += ("--main_process_port", "0", "-m")
     run_apart(settings | {"updates": 4, "keep": 0}, launch=launch)
@@ -218,29 +219,3 @@ def test_settings_that_would_do_nothing_are_refused(settings: dict[str, Any]) ->
     assert not Path(settings["out"]).exists()
     with pytest.raises(ConfigError, match=r"--eval-exec-horizon, --eval-workers without"):
         TrainingConfig(**(settings | {"eval_every": 0, "eval_exec_horizon": 8, "eval_workers": 1}))
-
-
-def test_the_report_draws_success_with_its_intervals(tmp_path: Path) -> None:
-    rate = {"k": 1, "n": 4, "low": 0.05, "high": 0.7}
-    broken = {"k": 0, "n": 0, "low": 0.0, "high": 1.0}
-    success = rate | {
-        "errors": 4,
-        "best": True,
-        "conditions": "a",
-        "per_task": {"libero_object 0": rate, "libero_object 1": broken},
-    }
-    curve = {"loss": 1.0, "lr": 1e-3, "gradient_norm": 1.0, "samples_per_s": 9.0}
-    entries = [
-        {"update": 10, **curve},
-        {"update": 10, "success": success},
-        {"event": "not judged", "update": 15, "problem": "x"},
-        {"update": 20, "success": success | {"conditions": "b", "k": 4, "high": 1.0}},
-    ]
-    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    assert [entry["update"] for entry in read_log(tmp_path)] == [10, 10, 20]
-    drawn = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
-    plain = "\n".join(map(json.dumps, entries[:1]))
-    (tmp_path / "train.jsonl").write_text(plain)
-    without = np.asarray(Image.open(draw_report(tmp_path, tmp_path / "r.png")))
-    assert drawn.shape[1] > without.shape[1]
-    assert drawn[:, without.shape[1] :].std() > 5

@@ -12,8 +12,8 @@ from tests.training.runs import run_apart
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
 from training.monitoring import log as trackers
-from training.monitoring.evaluation import read_log
 from training.monitoring.log import open_tracker
+from training.monitoring.report import read_log
 from training.trainer import train
 
 

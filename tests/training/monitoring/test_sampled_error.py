@@ -1,13 +1,12 @@
-"""The log, the error of sampled plans, the best checkpoint, the report."""
+"""The error of sampled plans: what is measured, and the best checkpoint by it."""
 
-import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_checkpoint, load_extra
@@ -16,8 +15,8 @@ from tasks.errors import ConfigError
 from tests.training.demo_files import write_file
 from tests.training.tiny import save_tiny
 from training.config import TrainingConfig
-from training.losses import sampled_error
-from training.monitoring.evaluation import draw_report, read_log
+from training.monitoring.report import read_log
+from training.monitoring.sampled_error import sampled_error
 from training.progress import TrainingStart, TrainingStatus
 from training.run_folder import RunFolder
 from training.setup import set_up
@@ -74,6 +73,21 @@ def test_the_error_is_that_of_each_slot_and_step(settings: dict[str, object], me
     assert found.overall == pytest.approx(np.mean(every), rel=1e-5)
     assert np.mean(list(found.per_slot.values())) == pytest.approx(found.overall)
     assert list(found.per_slot) == [str(slot) for slot in slots]
+    assert (found.before_goal, found.after_goal) == (pytest.approx(found.overall), None)
+    data.entries = [replace(entry, first_goal=5) for entry in data.entries]
+    split = sampled_error(network, data, LAYOUT, windows=4, move=lambda batch: batch)
+    halves = [
+        np.mean(
+            [
+                errors[place, step, slots].mean().item()
+                for place, row in enumerate(rows)
+                for step in range(8)
+                if row + step < 11 and (row >= 5) is after
+            ]
+        )
+        for after in (False, True)
+    ]
+    assert (split.before_goal, split.after_goal) == pytest.approx(halves, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -109,22 +123,3 @@ def test_sampling_plans_changes_no_weight(settings: dict[str, object], tmp_path:
     assert (watched / name).read_bytes() == (alone / name).read_bytes()
     with pytest.raises(ConfigError, match="--held-out 1"):
         TrainingConfig(**(settings | {"held_out": 0}))
-
-
-@pytest.mark.slow
-def test_the_report_is_a_picture_of_the_log(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no training run"):
-        draw_report(tmp_path, tmp_path / "r.png")
-    curve = [
-        {"update": u, "loss": 1 / u, "lr": 1e-3, "gradient_norm": 1.0, "samples_per_s": 9.0}
-        for u in (10, 20, 30)
-    ]
-    error = {"overall": 0.5, "per_slot": {"10": 0.5}, "per_step": [0.4, 0.6]}
-    again = [{"event": "rollback", "update": 20}, curve[2] | {"loss": 7.0}]
-    lines = [*curve, {"update": 30, "sampled": error}, *again]
-    text = "\n".join(json.dumps(line) for line in lines) + '\n{"update": 4'
-    (tmp_path / "train.jsonl").write_text(text)
-    entries = read_log(tmp_path)
-    assert [entry["loss"] for entry in entries] == [1 / 10, 1 / 20, 7.0]
-    drawn = draw_report(tmp_path, tmp_path / "plots" / "r.png")
-    assert np.asarray(Image.open(drawn)).std() > 5

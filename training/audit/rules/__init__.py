@@ -8,6 +8,7 @@ from training.audit.rules import (
     evaluation,
     images,
     optimisation,
+    precision,
 )
 from training.audit.rules.rule import Rule
 
@@ -21,15 +22,15 @@ RULES: tuple[Rule, ...] = (
     actions.gripper,
     evaluation.norm,
     images.flips,
-    optimisation.averaged_weights,
-    optimisation.low_precision,
+    precision.averaged_weights,
+    precision.low_precision,
     checkpoints.from_scratch,
     checkpoints.sampling_fails,
     evaluation.language,
     actions.delta_slots,
     actions.loss_weights,
     command.devices,
-    optimisation.half_precision,
+    precision.half_precision,
     optimisation.learning_rate,
     optimisation.effective_batch,
     optimisation.low_rank,

@@ -61,10 +61,10 @@ def unknown_flags(facts: Facts) -> str | None:
 def devices(facts: Facts) -> Violation | None:
     """More processes than devices that are shown, or two choices of devices."""
     training = facts.training
-    shown = training.visible_devices
-    if shown is None:
+    visible = training.visible_devices
+    if visible is None:
         return None
-    variable = f"CUDA_VISIBLE_DEVICES={','.join(shown)}"
+    variable = f"CUDA_VISIBLE_DEVICES={','.join(visible)}"
     if training.device_filter is not None:
         return Violation(
             f"{variable}, and {training.device_filter}",
@@ -75,7 +75,7 @@ def devices(facts: Facts) -> Violation | None:
             source="deepspeed/launcher/runner.py",
             fix="unset CUDA_VISIBLE_DEVICES, or drop the option",
         )
-    if training.processes is None or training.processes <= len(shown):
+    if training.processes is None or training.processes <= len(visible):
         return None
     return Violation(
         f"{training.processes} processes, and {variable}",
@@ -84,7 +84,7 @@ def devices(facts: Facts) -> Violation | None:
         why="A process without a device of its own stops at once (invalid device ordinal), or "
         "shares one and runs out of memory.",
         source="torch.cuda.set_device; accelerate launch",
-        fix=f"{len(shown)} processes, or show {training.processes} devices",
+        fix=f"{len(visible)} processes, or show {training.processes} devices",
     )
 
 

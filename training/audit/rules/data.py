@@ -21,7 +21,7 @@ _MOSTLY = 0.5
     source="measured: rdt-small, 12-16 demos, 1,100-1,900 updates of 32",
 )
 def updates_per_demo(facts: Facts, updates: int, demos: int) -> Violation | None:
-    """How often each window of the demonstrations is seen."""
+    """Too few passes over the demonstrations."""
     training = facts.training
     windows = demos * (training.demo_steps or USUAL_DEMO)
     passes = updates * facts.batch() / windows
@@ -110,13 +110,13 @@ def targets(facts: Facts) -> Violation | None:
 )
 def condition_masking(facts: Facts, probability: float) -> Violation | None:
     """No hidden conditions in training, though something is missing in evaluation."""
-    found = f"conditions hidden with probability {probability:g}"
+    detail = f"conditions hidden with probability {probability:g}"
     fix = "--cond_mask_prob=0.1" if facts.official else "--condition-mask 0.1"
-    trained, shown = facts.trained.number_of_cameras, facts.evaluated.number_of_cameras
-    missing = trained is not None and shown is not None and shown < trained
+    trained, evaluated = facts.trained.number_of_cameras, facts.evaluated.number_of_cameras
+    missing = trained is not None and evaluated is not None and evaluated < trained
     if probability == 0 and missing:
         return Violation(
-            found,
+            detail,
             severity="major",
             why="A camera is missing in evaluation, and no sample without one was ever seen: "
             "pre-training hid each picture with probability 0.1.",
@@ -124,5 +124,5 @@ def condition_masking(facts: Facts, probability: float) -> Violation | None:
         )
     if probability > _MOSTLY:
         why = "Most samples lack their state or a picture."
-        return Violation(found, severity="minor", why=why, fix=fix)
+        return Violation(detail, severity="minor", why=why, fix=fix)
     return None

@@ -91,7 +91,7 @@ def step_limit(facts: Facts, steps: int, suite: str) -> Violation | None:
     source="pytorch-image-models #2380; samples of a tiny model moved by 0.15 of 1.6, run",
 )
 def norm(facts: Facts) -> Violation | None:
-    """The kind of norm that weights were trained with and are run with."""
+    """Another kind of norm than in training."""
     trained, evaluated = facts.trained.norm, facts.evaluated.norm
     if facts.evaluation.enforced and trained is not None and evaluated is None:
         return None
@@ -174,12 +174,12 @@ def simulator_version(facts: Facts, requirement: str) -> Violation | str | None:
     """A mujoco on which LIBERO is not what published numbers were measured on."""
     newest = _newest(requirement)
     exact = requirement.startswith("==") and "*" not in requirement
-    found = f"mujoco{'' if requirement == '*' else requirement}" + ": not pinned" * (not exact)
+    detail = f"mujoco{'' if requirement == '*' else requirement}" + ": not pinned" * (not exact)
     if newest < _DARKER or (newest, exact) == (_DARKER, False):
         return None
     if newest >= _BROKEN and exact:
         return Violation(
-            found,
+            detail,
             severity="major",
             why="From mujoco 3.4 on the bowl of libero_spatial task 5 slides off its ramekin "
             "before the policy acts: 98 % became 12 % at 3.8.1. Another checkpoint fell from "
@@ -187,11 +187,11 @@ def simulator_version(facts: Facts, requirement: str) -> Violation | str | None:
         )
     if newest > _BROKEN or requirement == "*":
         return Violation(
-            found,
+            detail,
             why="pip takes the newest that is allowed. From 3.4 on libero_spatial task 5 cannot be "
             "solved (98 % became 12 %), and floors are darker since 3.3.3.",
         )
-    return found
+    return detail
 
 
 def _newest(requirement: str) -> tuple[int, ...]:

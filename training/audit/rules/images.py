@@ -1,7 +1,8 @@
 """Rules on cameras, orientation, sizes, history and augmentation of images."""
 
-from training.audit.facts import Facts, MissingFact, PolicyInterface
+from training.audit.facts import Facts, MissingFact
 from training.audit.rules.rule import Violation, rule
+from training.audit.sections import PolicyInterface
 
 _CAMERA_SLOTS = (
     "RDT's picture slots have learnt meanings (external, right wrist, left wrist). A slot that "
@@ -27,12 +28,12 @@ def cameras(facts: Facts) -> Violation | str | None:
         if facts.evaluation.enforced:
             return None
         raise MissingFact("the cameras in evaluation")
-    found = f"evaluation: {_cameras(evaluated)}; "
+    cameras_shown = f"evaluation: {_cameras(evaluated)}; "
     if trained.number_of_cameras is None:
         if not facts.official or evaluated.number_of_cameras >= 2:
             raise MissingFact("the cameras in training")
         return Violation(
-            found + "training as in LIBERO's demos: 2 (assumed; the command does not say)",
+            cameras_shown + "training as in LIBERO's demos: 2 (assumed; the command does not say)",
             why=f"{_CAMERA_SLOTS} If you did train on one camera, say so in a facts file.",
             fix="show agentview and robot0_eye_in_hand in evaluation",
         )
@@ -40,7 +41,7 @@ def cameras(facts: Facts) -> Violation | str | None:
         same = trained.number_of_cameras == evaluated.number_of_cameras
     else:
         same = trained.cameras == evaluated.cameras
-    return None if same else f"{found}training: {_cameras(trained)}"
+    return None if same else f"{cameras_shown}training: {_cameras(trained)}"
 
 
 @rule(
@@ -54,13 +55,13 @@ def cameras(facts: Facts) -> Violation | str | None:
     source="LIBERO's renderer; OpenVLA, LeRobot and openpi turn by 180 degrees",
     fix="img[::-1, ::-1] on both sides; here: a protocol with the checkpoint's orientation",
 )
-def orientation(facts: Facts, shown: str) -> str | None:
+def orientation(facts: Facts, evaluated: str) -> str | None:
     """Images that are turned or mirrored in one of the two."""
-    if shown == "flipped":
+    if evaluated == "flipped":
         trained: str = facts.trained.orientation or "unknown"
     else:
         trained = facts.need("trained.orientation")
-    return None if shown == trained else f"evaluation: {shown}; training: {trained}"
+    return None if evaluated == trained else f"evaluation: {evaluated}; training: {trained}"
 
 
 @rule(
@@ -73,12 +74,12 @@ def orientation(facts: Facts, shown: str) -> str | None:
     "demos has never seen such pictures.",
     source="the checkpoint's contract; LIBERO's demos have 128 pixels",
 )
-def resolution(facts: Facts, shown: int, trained: int) -> Violation | None:
+def resolution(facts: Facts, evaluated: int, trained: int) -> Violation | None:
     """Images of another size."""
-    if shown == trained or 0 in (shown, trained):
+    if evaluated == trained or 0 in (evaluated, trained):
         return None
     return Violation(
-        f"rendered at {shown} pixels in evaluation, {trained} in training",
+        f"rendered at {evaluated} pixels in evaluation, {trained} in training",
         fix=f"--resolution {trained}",
     )
 
@@ -94,11 +95,11 @@ def history(facts: Facts) -> Violation | None:
     """Another number of frames."""
     if facts.evaluation.enforced and facts.evaluated.history is None:
         return None
-    shown, trained = facts.need("evaluated.history"), facts.need("trained.history")
-    if shown == trained:
+    evaluated, trained = facts.need("evaluated.history"), facts.need("trained.history")
+    if evaluated == trained:
         return None
     return Violation(
-        f"{shown} frames in evaluation, {trained} in training",
+        f"{evaluated} frames in evaluation, {trained} in training",
         fix=f"give the policy {trained} frames, the last two control steps, at every plan",
     )
 
@@ -116,11 +117,11 @@ def missing_camera(facts: Facts) -> str | None:
     """Another image in place of a missing camera."""
     if facts.evaluation.enforced and facts.evaluated.missing_camera is None:
         return None
-    shown: str = facts.need("evaluated.missing_camera")
+    evaluated: str = facts.need("evaluated.missing_camera")
     trained = facts.trained.missing_camera or "background"
-    if shown == trained:
+    if evaluated == trained:
         return None
-    return f"missing cameras: {shown} in evaluation, {trained} in training"
+    return f"missing cameras: {evaluated} in evaluation, {trained} in training"
 
 
 @rule(

@@ -13,9 +13,9 @@ class AuditFinding(Finding):
     """A finding whose name is the rule's, whose status the severity and whose detail the input.
 
     Attributes:
-        expected: What would be right.
+        expected: The right value.
         why: The consequence, in a sentence or two.
-        source: Where that is known from: code, a paper, a measurement.
+        source: The evidence: code, a paper, a measurement.
     """
 
     expected: str
@@ -46,27 +46,26 @@ class Texts(TypedDict, total=False):
 
 
 class Violation:
-    """What a condition found, and texts that differ from the rule's own in this case."""
+    """A violation of a rule: the input's value, and texts that replace the rule's own."""
 
-    def __init__(self, found: str, **texts: Unpack[Texts]) -> None:
-        """Note what the input has, and the texts that replace those of the rule."""
-        self.found = found
+    def __init__(self, detail: str, **texts: Unpack[Texts]) -> None:
+        """Describe the input's value in ``detail``."""
+        self.detail = detail
         self.texts = texts
 
 
 Condition = Callable[..., Violation | str | None]
-"""Is given the facts and the values of those that the rule needs. Returns what the input has where
-the rule is violated, None where it is not; may raise ``MissingFact``."""
+"""Takes the facts and the values of those that the rule needs. Returns the violation, the input's
+value alone, or None; may raise ``MissingFact``."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that can be wrong.
+    """A rule on the facts.
 
     Attributes:
         name: Theme and rule, such as ``optimisation/effective-batch``.
         needs: Names of facts without which the rule is skipped, such as ``training.updates``.
-        condition: Whether, and how, facts violate the rule.
         texts: Severity and texts of its finding, unless the condition gives others.
     """
 
@@ -91,7 +90,7 @@ class Rule:
         return AuditFinding(
             name=self.name,
             status=texts["severity"],
-            detail=violation.found,
+            detail=violation.detail,
             expected=texts["expected"],
             why=texts["why"],
             source=texts["source"],
@@ -100,13 +99,7 @@ class Rule:
 
 
 def rule(name: str, *needs: str, **texts: Unpack[Texts]) -> Callable[[Condition], Rule]:
-    """Make a rule of the condition that follows.
-
-    Args:
-        name: Theme and rule.
-        needs: Names of facts without which it is skipped; the condition is given their values.
-        texts: Severity and texts of its finding.
-    """
+    """Make a rule of the decorated condition; for the arguments see ``Rule``."""
 
     def make(condition: Condition) -> Rule:
         return Rule(name=name, needs=needs, condition=condition, texts=texts)

@@ -69,12 +69,11 @@ class Invocation:
     """A command that trains or evaluates.
 
     Attributes:
-        kind: Whether it trains or evaluates, and whether it is this project's.
         program: The script or module.
         launcher: ``accelerate``, ``deepspeed``, ``torchrun`` or ``python``; ``srun`` where that
             starts Python several times; empty where it cannot be read.
-        launch: The launcher's options by name, with underscores, without leading dashes.
-        flags: The program's flags by name, each with its values.
+        launch: Values of the launcher's options by name, with underscores for dashes.
+        flags: Values of the program's flags by name.
         open: Unreadable words that may hold further flags.
         launch_open: Unreadable words that may hold further options of the launcher.
         line: Its line in the script, from 1.
@@ -172,7 +171,7 @@ def _is_several(word: str) -> bool:
 
 
 def _hides_options(words: list[str]) -> bool:
-    """Tell whether an unreadable word stands before the program."""
+    """Return whether an unreadable word stands before the program."""
     return words[0].startswith(("$", "`")) and any(word.endswith(".py") for word in words[1:2])
 
 
@@ -246,7 +245,7 @@ def _with_flags(base: Invocation, kind: Kind, program: str, words: list[str]) ->
 
 
 def _kind(program: str, flags: Mapping[str, list[str]]) -> Kind | None:
-    """Tell training from evaluation by the flags, or else by the program's name."""
+    """Distinguish training from evaluation by the flags, or else by the program's name."""
     if flags.keys() & _TRAINING:
         return "train"
     if flags.keys() & _EVALUATION or "examples/libero" in program:

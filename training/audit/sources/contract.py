@@ -1,4 +1,4 @@
-"""Contracts of checkpoints: what a training of ours inherits from the one it starts from."""
+"""Facts that a training of ours inherits from the contract of its start checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,12 @@ from typing import Any
 from policies.rdt.actions.layout import DEFAULT_LAYOUT, FRESH_LAYOUT, Layout
 from policies.rdt.actions.layout_file import get_layout, parse_layout
 from tasks.errors import ConfigError
-from training.audit.facts import Gripper
+from training.audit.sections import Gripper
 from training.audit.sources.extracted import ExtractedFacts
-from training.config_sections import DataSettings
+from training.data_settings import DataSettings
 
 _HIDDEN = {2048: "rdt-1b", 1024: "rdt-170m"}
 """Widths of the published networks."""
-
 
 _GRIPPERS: Mapping[str, Gripper] = {
     "gripper_open": "opening",
@@ -49,12 +48,12 @@ def describe_layout(layout: Layout, *, training: bool) -> dict[str, Any]:
 
 
 def read_inherited(settings: Mapping[str, Any], extracted: ExtractedFacts, beside: Path) -> None:
-    """Set where a training starts, and the facts that it inherits from there.
+    """Set a training's start, and the facts that it inherits from there.
 
     Args:
         settings: By the names of ``TrainingConfig``.
-        extracted: Where facts are set; it holds those of the settings already.
-        beside: Folder in which a checkpoint to start from may lie.
+        extracted: The facts, those of the settings included.
+        beside: Folder that may hold the checkpoint to start from.
     """
     _set_start(settings, extracted, beside)
     contract = _contract(settings, beside)
@@ -63,7 +62,7 @@ def read_inherited(settings: Mapping[str, Any], extracted: ExtractedFacts, besid
 
 
 def network_of(folder: Path) -> str | None:
-    """Return the preset of RDT that a checkpoint's config has; None where that is not known."""
+    """Return the preset of RDT of a checkpoint's config; None if that is not known."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         hidden = int(config["rdt"]["hidden_size"])
@@ -73,7 +72,7 @@ def network_of(folder: Path) -> str | None:
 
 
 def statistics_of(method: Any) -> str | None:
-    """Return whose statistics a method of normalising uses; None for no method."""
+    """Return the owner of a normalisation's statistics, ``none`` or ``action``, if it is known."""
     if method is None:
         return None
     return "none" if method == "none" else "action"

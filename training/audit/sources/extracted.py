@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.errors import ConfigError, first_mistake
-from training.audit.facts import SECTIONS, Facts
+from training.audit.facts import Facts
+from training.audit.sections import SECTIONS
 
 _LARGEST = 1e15
 
@@ -45,11 +46,7 @@ class Setting:
 
 
 def one(words: list[str]) -> str:
-    """Return a flag's only value.
-
-    Raises:
-        ValueError: It has none, or only a shell knows it.
-    """
+    """Return a flag's only value; ValueError if it has none, or only a shell knows it."""
     if not words or is_unreadable(words[0]):
         raise ValueError("no value that can be read")
     return words[0]
@@ -61,11 +58,7 @@ def is_unreadable(word: str) -> bool:
 
 
 def whole(words: list[str]) -> int:
-    """Return a flag's value as a whole number; 1e5 counts as one.
-
-    Raises:
-        ValueError: It is not one.
-    """
+    """Return a flag's value as a whole number, such as 1e5; ValueError if it is none."""
     value = number(words)
     if value != int(value):
         raise ValueError(f"{value} is not a whole number")
@@ -73,22 +66,14 @@ def whole(words: list[str]) -> int:
 
 
 def count(words: list[str]) -> int:
-    """Return a flag's value as a number of things, 1 or more.
-
-    Raises:
-        ValueError: It is not one.
-    """
+    """Return a flag's value as a whole number of 1 or more; ValueError if it is none."""
     if (value := whole(words)) < 1:
         raise ValueError(f"{value} is less than 1")
     return value
 
 
 def counts(words: list[str]) -> tuple[int, ...]:
-    """Return a flag's values as numbers of things, separated by spaces or commas.
-
-    Raises:
-        ValueError: One is none, or there is none.
-    """
+    """Return a flag's values, separated by spaces or commas, each as ``count`` does."""
     values = tuple(count([word]) for word in items(words))
     if not values:
         raise ValueError("no value")
@@ -96,11 +81,7 @@ def counts(words: list[str]) -> tuple[int, ...]:
 
 
 def number(words: list[str]) -> float:
-    """Return a flag's value as a number.
-
-    Raises:
-        ValueError: It is not one.
-    """
+    """Return a flag's value as a number; ValueError if it is none."""
     value = float(one(words))
     if not abs(value) < _LARGEST:
         raise ValueError(f"{value} is no number of anything")
@@ -108,11 +89,7 @@ def number(words: list[str]) -> float:
 
 
 def switch(words: list[str]) -> bool:
-    """Return whether a flag is set: bare, or with a word for yes.
-
-    Raises:
-        ValueError: It is neither yes nor no.
-    """
+    """Return whether a flag is set: bare, or with a word for yes; ValueError for others."""
     if not words:
         return True
     word = one(words).lower()
@@ -140,15 +117,15 @@ def one_of(kind: Any) -> Callable[[list[str]], str]:
     return convert
 
 
-def camera_name(given: str) -> str:
+def camera_name(camera: str) -> str:
     """Return this project's name of a camera; an unknown one stays as it is."""
-    short = given.strip().lower()
+    short = camera.strip().lower()
     for ending in _ENDINGS:
         short = short.removesuffix(ending)
     for name, others in _CAMERAS.items():
-        if short in others or given.lower() in others:
+        if short in others or camera.lower() in others:
             return name
-    return given
+    return camera
 
 
 def camera_names(words: list[str]) -> tuple[str, ...]:
@@ -179,11 +156,8 @@ class ExtractedFacts:
         defaults: Facts that follow from the defaults of the code that is used, by section.
         unreadable: Facts whose value cannot be read; no default takes their place.
         open: Whether unreadable words may state anything, so that no default is certain.
-        unknown_flags: Flags and settings that the audit does not know.
-        lost_flags: Flags that belong to no command.
-        notes: Remarks for the user on how it was read.
+        notes: Notes for the user on how it was read.
         checkpoint: A checkpoint that it names.
-        stored_dtype: Dtype of most weights in it.
     """
 
     source: str
@@ -215,8 +189,8 @@ class ExtractedFacts:
         """Set the fact of a setting, or note that its value cannot be read.
 
         Args:
-            setting: Which fact it is, and how to convert the value.
-            name: The setting as the user writes it.
+            setting: The setting.
+            name: Its name as the user writes it.
             value: Its value in the input.
         """
         try:
@@ -291,6 +265,8 @@ def combine(extractions: Iterable[ExtractedFacts]) -> tuple[Facts, list[str]]:
     try:
         return TypeAdapter(Facts).validate_python(plain), list(dict.fromkeys(notes))
     except ValidationError as error:
-        path, why = first_mistake(error)
-        where = stated.get(".".join(path.split(".")[:2]), "the input")
-        raise ConfigError(f"{where}: {path}: {why}. Fix: correct it, or leave it out.") from error
+        path, reason = first_mistake(error)
+        source = stated.get(".".join(path.split(".")[:2]), "the input")
+        raise ConfigError(
+            f"{source}: {path}: {reason}. Fix: correct it, or leave it out."
+        ) from error

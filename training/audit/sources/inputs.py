@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError, unknown_name
-from training.audit.facts import SECTIONS, fact_names
+from training.audit.sections import SECTIONS, fact_names
 from training.audit.sources.extracted import ALLOWED, ExtractedFacts, camera_name, naming_source
 from training.audit.sources.own_evaluation import read_recipe, read_run
 from training.audit.sources.own_training import read_checkpoint, read_training
@@ -29,7 +29,7 @@ def read_input(
     """Read one input.
 
     Args:
-        name: A path, a command, or a checkpoint's name.
+        name: A path, a command, or the name of a checkpoint on a hub.
         environment: Variables that scripts may use.
         options: Options of our commands that are no settings of a training, by command.
 
@@ -37,7 +37,7 @@ def read_input(
         Its facts; of a script, those of each command.
 
     Raises:
-        ConfigError: It is nothing that can be read.
+        ConfigError: It cannot be read.
         HarnessError: A checkpoint cannot be used.
     """
     path = Path(name).expanduser()

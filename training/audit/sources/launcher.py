@@ -33,14 +33,14 @@ _DEEPSPEED = ("use_deepspeed", "deepspeed_config_file")
 
 
 def processes(run: Invocation) -> int | None:
-    """Return how many processes a launcher starts; None where it does not say."""
+    """Return the number of processes that a launcher starts; None if that is not known."""
     options = _options(run)
     try:
         if run.launcher == "accelerate":
             return count(options["num_processes"]) if "num_processes" in options else None
         if run.launcher == "srun":
-            given = next((options[n] for n in ("ntasks", "n", "np") if n in options), None)
-            return None if given is None else count(given)
+            tasks = next((options[n] for n in ("ntasks", "n", "np") if n in options), None)
+            return None if tasks is None else count(tasks)
         nodes = next((count(options[n]) for n in ("nnodes", "num_nodes") if n in options), 1)
         for name in ("nproc_per_node", "num_gpus"):
             if name in options:
@@ -53,38 +53,35 @@ def processes(run: Invocation) -> int | None:
         if run.launcher == "deepspeed":
             if _on_several_machines(options) or "exclude" in options:
                 return _slots(run)
-            shown = visible_devices(run)
-            return None if shown is None else len(shown) or None
+            devices = visible_devices(run)
+            return None if devices is None else len(devices) or None
         return {"python": 1, "torchrun": nodes}.get(run.launcher)
     except ValueError:
         return None
 
 
 def visible_devices(run: Invocation) -> tuple[str, ...] | None:
-    """Return the devices that a command is shown; None where the script does not say."""
-    given = run.exported.get("CUDA_VISIBLE_DEVICES")
-    if given is None or is_unreadable(given):
+    """Return a command's CUDA_VISIBLE_DEVICES; None if they are not known."""
+    devices = run.exported.get("CUDA_VISIBLE_DEVICES")
+    if devices is None or is_unreadable(devices):
         return None
-    return tuple(device for device in given.replace(" ", "").split(",") if device)
+    return tuple(device for device in devices.replace(" ", "").split(",") if device)
 
 
 def launch_facts(run: Invocation, extracted: ExtractedFacts) -> dict[str, Any]:
-    """Give the facts on training that follow from how an official-style script is launched.
+    """Return the facts on training that follow from the launch of an official-style script.
 
-    DeepSpeed is on by main.py's flag or by accelerate; the launcher of that name alone does not
-    turn it on. Where a configuration of accelerate cannot be read, it is not known.
-
-    Args:
-        run: The command.
-        extracted: Where a precision that cannot be read is noted.
+    DeepSpeed is on by main.py's flag or by accelerate, not by the launcher of that name. It is not
+    known if accelerate's configuration cannot be read. A precision that cannot be read is noted in
+    ``extracted``.
     """
     options = _options(run)
     facts: dict[str, Any] = {"processes": processes(run), "device_filter": _device_filter(run)}
     if facts["processes"] is None and run.launch.keys() & _COUNTS:
         extracted.note_unreadable("training.processes", *_first(run.launch, _COUNTS))
-    shown = visible_devices(run)
-    if shown is not None and not _on_several_machines(options):
-        facts["visible_devices"] = shown
+    devices = visible_devices(run)
+    if devices is not None and not _on_several_machines(options):
+        facts["visible_devices"] = devices
     if "mixed_precision" in options and "mixed_precision" not in run.flags:
         extracted.set_from(PRECISION, "--mixed_precision", options["mixed_precision"])
     written = options.get("distributed_type", [""])[0].upper()
@@ -115,15 +112,15 @@ def _device_filter(run: Invocation) -> str | None:
 
 def _on_several_machines(options: Mapping[str, list[str]]) -> bool:
     counts = [options[name] for name in ("nnodes", "num_nodes", "num_machines") if name in options]
-    return "hostfile" in options or "H" in options or any(given != ["1"] for given in counts)
+    return "hostfile" in options or "H" in options or any(values != ["1"] for values in counts)
 
 
 def _slots(run: Invocation) -> int | None:
-    """Return the processes that a hostfile of deepspeed asks for; None where it cannot be read."""
-    named = run.launch.get("hostfile") or run.launch.get("H")
-    if not named or "exclude" in run.launch:
+    """Return the processes in a hostfile of deepspeed; None if it cannot be read."""
+    hostfile = run.launch.get("hostfile") or run.launch.get("H")
+    if not hostfile or "exclude" in run.launch:
         return None
-    slots = [int(each) for each in _SLOTS.findall(read_text(run.path(named[0])))]
+    slots = [int(number) for number in _SLOTS.findall(read_text(run.path(hostfile[0])))]
     return sum(slots) or None
 
 
@@ -141,9 +138,9 @@ def _first(options: Mapping[str, list[str]], names: Iterable[str]) -> tuple[str,
 
 
 def _options(run: Invocation) -> dict[str, list[str]]:
-    """Give the launcher's options, those of accelerate's configuration file included."""
-    named = run.launch.get("config_file") or [""]
-    text = read_text(run.path(named[0])) if named[0] else ""
+    """Return the launcher's options, with those of accelerate's configuration file."""
+    config_file = run.launch.get("config_file") or [""]
+    text = read_text(run.path(config_file[0])) if config_file[0] else ""
     return {name: [value] for name, value in _YAML.findall(text)} | run.launch
 
 
@@ -157,7 +154,7 @@ def _config(run: Invocation, name: str) -> dict[str, Any] | None:
 
 
 def _clips(name: str, config: Mapping[str, Any] | None) -> bool | None:
-    """Say whether DeepSpeed's configuration clips gradients; None where that is not known."""
+    """Return whether DeepSpeed's configuration clips gradients; None if that is not known."""
     if not name:
         return False
     if config is not None:

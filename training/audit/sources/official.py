@@ -74,7 +74,6 @@ _WITHOUT_RULES = frozenset(
     )
 )
 
-
 _MANY = 4
 """Flags of main.py with which a program of another name counts as a fork of it."""
 
@@ -98,8 +97,8 @@ def read_official(run: Invocation, extracted: ExtractedFacts) -> None:
         known = known | {name for name in run.flags if name.startswith("lora")}
     extracted.unknown_flags += [f"--{name}" for name in run.flags if name not in known]
     main = Path(run.program).name.startswith("main")
-    own = run.flags.keys() & MAIN_FLAGS - _GENERAL
-    official = len(own) >= (1 if main else _MANY)
+    specific = run.flags.keys() & MAIN_FLAGS - _GENERAL
+    official = len(specific) >= (1 if main else _MANY)
     others = [name for name in run.flags if name not in known and _WEIGHTS.search(name)]
     start = next((words[0] for words in map(run.flags.get, others) if words and words[0]), None)
     extracted.set(
@@ -132,7 +131,7 @@ def _asked(words: list[str]) -> bool:
 
 
 def _set_defaults(run: Invocation, extracted: ExtractedFacts) -> None:
-    """Set what the official code does without a flag."""
+    """Set the defaults of the official code."""
     facts = extracted.stated["training"]
     start = facts.get("start", "")
     resumed = "resume_from_checkpoint" in run.flags
@@ -166,7 +165,7 @@ def _set_defaults(run: Invocation, extracted: ExtractedFacts) -> None:
 
 
 def _missing(run: Invocation) -> tuple[str, ...]:
-    """List flags without which main.py stops before the first update."""
+    """Return the missing flags without which main.py stops before the first update."""
     missing = []
     if not run.flags.get("pretrained_vision_encoder_name_or_path"):
         missing.append("--pretrained_vision_encoder_name_or_path")

@@ -16,7 +16,6 @@ from training.audit.sources.own_training import read_training, read_training_com
 EXEC_HORIZON = 16
 """Steps of a plan that the policy ``rdt`` executes by default; its own constant is beside torch."""
 
-
 _EVALUATION_FACTS = {
     "resolution": "evaluated.render_size",
     "episodes": "evaluation.episodes",
@@ -31,10 +30,7 @@ def read_own_command(
 ) -> None:
     """Extract facts from ``libero-bench train …`` or ``libero-bench eval …``.
 
-    Args:
-        run: The command.
-        extracted: Where facts are set.
-        options: Options of ``train`` and of ``eval`` that are no settings of a training.
+    ``options`` are those of each command that are no settings of a training.
     """
     kind = run.kind.removeprefix("own-")
     others = options.get(kind)

@@ -71,7 +71,7 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "targets": _named("training.targets"),
     "save_every": _count("training.save_every"),
     "keep": _count("training.keep"),
-    # Without it success in simulation is the judge, as with rdt-small: no fault by itself.
+    # Without it success in simulation decides, as with rdt-small: no fault by itself.
     "sample_period": Setting("training.sample_every", lambda value: whole_number(value) or None),
     "eval_every": Setting("training.judge_every", lambda value: whole_number(value) or None),
     "seed": Setting("training.seeded", lambda value: value is not None),
@@ -90,12 +90,9 @@ SETTINGS = frozenset(entry.name for entry in dataclasses.fields(TrainingConfig))
 def read_training(
     settings: Mapping[str, Any], extracted: ExtractedFacts, *, beside: Path = Path()
 ) -> None:
-    """Extract facts from settings of our trainer and from the defaults of the others.
+    """Extract facts from settings of our trainer, by name, and from the defaults of the others.
 
-    Args:
-        settings: By the names of ``TrainingConfig``.
-        extracted: Where facts are set.
-        beside: Folder in which a checkpoint to start from may lie.
+    ``beside`` is a folder that may hold the checkpoint to start from.
     """
     defaults = {
         entry.name: entry.default
@@ -116,7 +113,7 @@ def read_training(
         elif name not in SETTINGS:
             extracted.unknown_flags.append(name)
     extracted.set("training", code="libero-bench")
-    # As its trainer is: fp32 weights under any mixed precision, clipping after accumulation.
+    # Our trainer has fp32 weights under any mixed precision, and clips after accumulation.
     extracted.default(
         "training",
         weights="float32",
@@ -146,13 +143,7 @@ def read_training(
 def read_training_command(
     run: Invocation, extracted: ExtractedFacts, others: Collection[str]
 ) -> None:
-    """Read a ``libero-bench train`` command.
-
-    Args:
-        run: The command.
-        extracted: Where facts are set.
-        others: Options of ``train`` that are no settings of a training.
-    """
+    """Read a ``libero-bench train`` command; ``others`` are its options that are no settings."""
     settings: dict[str, Any] = {}
     for name, words in run.flags.items():
         if name in TRAINING_SETTINGS and any(map(is_unreadable, words)):
@@ -217,7 +208,7 @@ def read_checkpoint(source: Path | str, extracted: ExtractedFacts) -> None:
         settings = json.loads(extra.read_text(encoding="utf-8")).get("training")
         if isinstance(settings, dict):
             read_training(settings, extracted)
-    # After the settings: what the checkpoint promises weighs more than a layout's name.
+    # After the settings: the checkpoint's contract counts more than a layout's name.
     layout = contract.mapping
     normalised = statistics_of(contract.normalisation.method)
     extracted.set(

@@ -47,20 +47,22 @@ def read_python(
 
 
 class _Reader(ast.NodeVisitor):
-    """Goes through a file in order, and keeps what simple variables and lists hold."""
+    """Walks a file in order, and keeps the values of simple variables and lists."""
 
     def __init__(self, environment: Mapping[str, str] | None, folder: Path | None) -> None:
         self._environment = environment
         self._folder = folder
         self._texts: dict[str, str] = {}
         self._lists: dict[str, list[str]] = {}
-        self._found: list[tuple[int, list[str]]] = []
+        self._argument_lists: list[tuple[int, list[str]]] = []
         self._scripts: list[Command] = []
 
     def commands(self) -> list[Command]:
-        """Return what was found, in the order of lines."""
-        found = {(line, tuple(w)): None for line, w in self._found if len(w) >= _LEAST_WORDS}
-        lists = [Command(words=words, line=line) for line, words in found]
+        """Return the commands in the order of lines."""
+        unique = {
+            (line, tuple(w)): None for line, w in self._argument_lists if len(w) >= _LEAST_WORDS
+        }
+        lists = [Command(words=words, line=line) for line, words in unique]
         return sorted([*lists, *self._scripts], key=lambda command: command.line)
 
     def visit_Assign(self, node: ast.Assign) -> None:
@@ -87,14 +89,14 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_List(self, node: ast.List) -> None:
-        self._found.append((node.lineno, self._words(node)))
+        self._argument_lists.append((node.lineno, self._words(node)))
 
     def visit_Tuple(self, node: ast.Tuple) -> None:
-        self._found.append((node.lineno, self._words(node)))
+        self._argument_lists.append((node.lineno, self._words(node)))
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
         if isinstance(node.op, ast.Add) and not self._is_text(node):
-            self._found.append((node.lineno, self._words(node)))
+            self._argument_lists.append((node.lineno, self._words(node)))
 
     def visit_Call(self, node: ast.Call) -> None:
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -124,10 +126,12 @@ class _Reader(ast.NodeVisitor):
 
     def _set(self, name: str, value: ast.expr) -> None:
         if isinstance(value, ast.List | ast.Tuple | ast.BinOp) and not self._is_text(value):
-            # Kept in what was found as well: it may still grow.
+            # The same list object is an argument list, too: it may still grow.
             self._lists[name] = words = self._words(value)
-            self._found = [entry for entry in self._found if entry[0] != value.lineno]
-            self._found.append((value.lineno, words))
+            self._argument_lists = [
+                entry for entry in self._argument_lists if entry[0] != value.lineno
+            ]
+            self._argument_lists.append((value.lineno, words))
         elif isinstance(value, ast.Constant | ast.JoinedStr) or self._is_text(value):
             known = name not in self._texts
             self._texts[name] = self._text(value) if known else f"${name}"
@@ -184,5 +188,5 @@ class _Reader(ast.NodeVisitor):
 
 
 def _name(node: ast.expr) -> str:
-    """Return a name, as a shell has them, for what cannot be read."""
+    """Return a shell's variable name for an expression that cannot be read."""
     return re.sub(r"\W+", "_", f"_{ast.unparse(node)}").strip("_") or "value"

@@ -133,7 +133,7 @@ def read_foreign_evaluation(run: Invocation, extracted: ExtractedFacts) -> None:
 
 
 def _evaluator(run: Invocation) -> _Evaluator:
-    """Return whose evaluation a command is."""
+    """Return the owner of the code that a command evaluates with."""
     name = PurePosixPath(run.program).name
     if "lerobot" in run.program or any(flag.startswith(("policy.", "env.")) for flag in run.flags):
         return "lerobot"
@@ -167,7 +167,7 @@ def read_commands(
     """Extract facts from the trainings, evaluations and installations of a script.
 
     Args:
-        script: Its commands.
+        script: The script.
         source: Its name, for messages.
         folder: Its folder; None for a command line.
         options: Options of our commands that are no settings of a training, by command.
@@ -288,8 +288,8 @@ def _batch(comment: str) -> int | None:
     match = _BATCH.search(comment)
     if match is None:
         return None
-    for side in match[1].split("="):
-        numbers = re.findall(r"\d+", side)
+    for term in match[1].split("="):
+        numbers = re.findall(r"\d+", term)
         if len(numbers) == 1:
             return int(numbers[0])
     first = _FIRST.match(match[1])

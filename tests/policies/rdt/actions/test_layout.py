@@ -1,52 +1,17 @@
 """The unified vector and LIBERO's way in and out of it, for every shipped layout."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from policies.rdt.actions import slots
-from policies.rdt.actions.channels import ActionChannel, StateChannel, gripper_opening
-from policies.rdt.actions.kinematics import commands_to, poses_after
-from policies.rdt.actions.layout import Layout
 from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from tasks.actions import action_to
 from tasks.errors import ConfigError
-from tasks.observation import GOAL_DIM, RobotState
+from tasks.observation import GOAL_DIM
+from tests.policies.rdt.actions.robots import LIMITS, random_actions, random_state
 
 LAYOUT = get_layout()
-LIMITS = np.array(
-    [
-        [-2.8973, 2.8973],
-        [-1.7628, 1.7628],
-        [-2.8973, 2.8973],
-        [-3.0718, -0.0698],
-        [-2.8973, 2.8973],
-        [-0.0175, 3.7525],
-        [-2.8973, 2.8973],
-    ]
-)
-
-
-def random_actions(*shape: int, seed: int = 0) -> np.ndarray:
-    actions = np.random.RandomState(seed).uniform(-1, 1, (*shape, 7))
-    actions[..., 6] = np.sign(actions[..., 6])
-    return actions
-
-
-def random_state(count: int = 40, seed: int = 1) -> RobotState:
-    """Give states of all orientations, half turns about each axis and w = 0 among them."""
-    rng = np.random.RandomState(seed)
-    half_turns = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.6, 0.8, 0, 0]]
-    random = Rotation.random(count, random_state=rng).as_quat()
-    fingers = rng.uniform(0.001, 0.039, (count, 1))
-    return RobotState(
-        joint_pos=rng.uniform(*LIMITS.T, (count, 7)),
-        ee_pos=rng.uniform(-0.5, 1.5, (count, 3)),
-        ee_quat=np.concatenate([random, half_turns])[-count:] if count > 10 else random,
-        gripper_qpos=np.hstack([fingers, -fingers]),
-    )
 
 
 @pytest.mark.parametrize("name", sorted({*shipped_layouts()} - {"joints", "eef-goal"}))
@@ -223,22 +188,6 @@ def test_targets_of_deltas_are_the_actions_and_then_stillness() -> None:
     np.testing.assert_array_equal(targets, LAYOUT.encode_actions(np.vstack([actions, still])))
 
 
-def test_what_clipping_leaves_is_made_up_for() -> None:
-    """A jump takes as many full steps as it needs, and turns go the short way round."""
-    state = random_state(1, seed=5)
-    far = state["ee_pos"][:, None] + np.array([0.04, 0.0, -0.01])
-    half_turn = Rotation.from_rotvec([0, 0, 1.2 * np.pi]) * Rotation.from_quat(state["ee_quat"][0])
-    positions = np.repeat(far, 30, axis=1)
-    matrices = np.repeat(half_turn.as_matrix()[None, None], 30, axis=1)
-    deltas = commands_to(positions, matrices, state, 0.265)
-    assert np.abs(deltas).max() <= 1
-    assert deltas[0, :3, 0].tolist() == [1.0, 1.0, 1.0]
-    assert (deltas[0, :3, 5] == -1).all()
-    reached, turned = poses_after(deltas, state, 0.265)
-    np.testing.assert_allclose(reached[0, -1], far[0, 0], atol=1e-12)
-    np.testing.assert_allclose(turned[0, -1], half_turn.as_matrix(), atol=1e-9)
-
-
 def test_poses_cannot_be_executed_from_nowhere() -> None:
     layout = get_layout("eef-pose")
     vectors = layout.targets(random_actions(2), random_state(2))
@@ -246,82 +195,6 @@ def test_poses_cannot_be_executed_from_nowhere() -> None:
         layout.decode_actions(vectors)
     with pytest.raises(ConfigError, match="current state"):
         layout.encode_actions(random_actions(2))
-
-
-def test_gripper_opening_stays_in_its_range() -> None:
-    fingers = np.array([[0.04, -0.04], [0.0, 0.0], [0.05, -0.05], [-0.001, 0.001]])
-    np.testing.assert_allclose(gripper_opening(fingers), [1.0, 0.0, 1.0, 0.0])
-
-
-@pytest.mark.parametrize("form", ["ee_axis_angle", "ee_quat"])
-def test_other_rotation_forms_are_scipys(form: str) -> None:
-    state = random_state()
-    width = 3 if form == "ee_axis_angle" else 4
-    channel = StateChannel(source=form, slots=tuple(range(33, 33 + width)))
-    encoded = dataclasses.replace(LAYOUT, state=(channel,)).encode_state(state)
-    rotation = Rotation.from_quat(state["ee_quat"])
-    wanted = rotation.as_rotvec() if width == 3 else rotation.as_quat(canonical=True)
-    # At a half turn two answers are right.
-    np.testing.assert_allclose(encoded[:-4, 33 : 33 + width], wanted[:-4], atol=1e-6)
-    future = "future_axis_angle" if width == 3 else "future_quat"
-    pose = get_layout("eef-pose")
-    action = (pose.action[0], ActionChannel(source=future, slots=channel.slots), pose.action[2])
-    layout = dataclasses.replace(pose, action=action)
-    actions = random_actions(40, 5)
-    back = layout.decode_actions(layout.encode_actions(actions, state), state)
-    np.testing.assert_allclose(back, actions, atol=5e-5)
-
-
-def deltas(first: int = 39) -> tuple[ActionChannel, ...]:
-    return (
-        ActionChannel(source="delta_pos", slots=(first, first + 1, first + 2)),
-        ActionChannel(source="delta_rot", slots=(42, 43, 44)),
-    )
-
-
-GRIPPER = ActionChannel(source="gripper_command", slots=(10,), threshold=0.0)
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda: StateChannel(source="joint_pos", slots=(1,)), "joint_pos needs 7 slots, given 1"),
-        (lambda: StateChannel(source="finger", slots=(128,)), "less than 128"),
-        (lambda: StateChannel(source="finger", slots=(10,), scale=0.0), "must not be 0"),
-        (
-            lambda: StateChannel(source="fingers", slots=(10, 11), offset=(1.0,) * 3),
-            "one offset or 2 of them, given 3",
-        ),
-        (lambda: ActionChannel(source="gripper_command", slots=(10,)), "needs a threshold"),
-        (
-            lambda: ActionChannel(source="gripper_opening", slots=(10,), threshold=-0.2),
-            "open and closed, 1 and 0",
-        ),
-        (
-            lambda: ActionChannel(source="delta_pos", slots=(1, 2, 3), threshold=0.0),
-            "takes no threshold",
-        ),
-        (lambda: Layout(name="x", state=(), action=(*deltas(40), GRIPPER)), "slot 42 twice"),
-        (lambda: Layout(name="x", state=(), action=deltas()), "one gripper source"),
-        (lambda: Layout(name="x", state=(), action=(deltas()[0], GRIPPER)), "delta_rot"),
-        (
-            lambda: Layout(
-                name="x",
-                state=(
-                    StateChannel(source="finger", slots=(10,)),
-                    StateChannel(source="gripper_open", slots=(10,)),
-                ),
-                action=(*deltas(), GRIPPER),
-            ),
-            "the state has slot 10 twice",
-        ),
-        (lambda: dataclasses.replace(LAYOUT, name=""), "at least 1 character"),
-    ],
-)
-def test_impossible_layouts_are_refused(make: object, why: str) -> None:
-    assert callable(make)
-    with pytest.raises(ValueError, match=why):
-        make()
 
 
 def test_shipped_poses_are_in_the_named_slots() -> None:

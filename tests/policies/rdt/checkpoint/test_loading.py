@@ -107,7 +107,7 @@ def test_missing_history_is_the_background(home: Path) -> None:
     np.testing.assert_array_equal(short, padded)
 
 
-def test_dtype_layout_and_pictures_of_any_size(home: Path) -> None:
+def test_dtype_layout_and_images_of_any_size(home: Path) -> None:
     half = build(home, dtype="bfloat16", layout="tj-chen", control_hz=25, orientation="raw")
     assert half.contract.layout == "tj-chen"
     assert (half.contract.control_hz, half.contract.orientation) == (25.0, "raw")

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from policies.rdt.encoders import siglip
 from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError, SpecMismatchError
 from tests.policies.rdt.encoders.frozen_files import change_json, write_siglip, write_t5
@@ -95,7 +96,7 @@ def test_history_cameras_and_the_background_in_rdts_order(folder: Path, tower: S
             torch.testing.assert_close(tokens[row, step, 2], grey, rtol=1e-5, atol=1e-5)
 
 
-def test_each_picture_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_image_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3).eval()
     encoded: list[int] = []
     whole = tower.encode
@@ -114,7 +115,7 @@ def test_each_picture_is_encoded_once(tower: SiglipTower, monkeypatch: pytest.Mo
     assert sum(encoded) == before + 4
 
 
-def test_a_picture_has_the_same_tokens_in_any_company(tower: SiglipTower) -> None:
+def test_a_image_has_the_same_tokens_in_any_company(tower: SiglipTower) -> None:
     many = frames(5, 1, 1, 28, 28)
     encoder = SiglipImageEncoder(tower, cameras=1, slots=1).eval()
     together = encoder(encoder.prepare(many))
@@ -171,3 +172,32 @@ def test_more_cameras_than_slots_are_refused(tower: SiglipTower) -> None:
     encoder = SiglipImageEncoder(tower, cameras=2, slots=3)
     with pytest.raises(SpecMismatchError, match="1 images per step"):
         encoder(encoder.prepare(frames(1, 1, 1, 28, 28)))
+
+
+@pytest.mark.slow
+def test_more_images_than_are_kept_are_encoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of many episodes, each plan one step after the one before."""
+    tower = SiglipTower(str(write_siglip(tmp_path / "tower")))
+    monkeypatch.setattr(siglip, "KEPT_IMAGES", 4)
+    encoder = SiglipImageEncoder(tower, cameras=2, slots=2).eval()
+    encoded: list[int] = []
+    encode = tower.encode
+    monkeypatch.setattr(
+        tower, "encode", lambda images: encoded.append(len(images)) or encode(images)
+    )
+    episodes = 6
+    shape = (episodes, 3, 2, 40, 40, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    torch.set_num_threads(2)  # as many images are prepared side by side
+    first = encoder(encoder.prepare(frames[:, :2]))
+    assert sum(encoded) == episodes * 2 * 2
+    encoded.clear()
+    second = encoder(encoder.prepare(frames[:, 1:]))
+    assert sum(encoded) == episodes * 2
+    torch.set_num_threads(1)
+    half = first.shape[1] // 2
+    assert torch.equal(first[:, half:], second[:, :half])
+    alone = SiglipImageEncoder(tower, cameras=2, slots=2).eval()
+    assert torch.equal(alone(alone.prepare(frames[5:6, 1:])), second[5:6])

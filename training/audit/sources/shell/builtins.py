@@ -60,7 +60,7 @@ def assign(node: "Node", variables: "Variables") -> None:
 
 
 def assigned_value(node: "Node", variables: "Variables") -> "Value":
-    """Return what stands on the right of an assignment."""
+    """Return the value on the right of an assignment."""
     if node.type == "array":
         items = [c for c in node.children if c.is_named and c.type != "comment"]
         return tuple(word for item in items for word in expand(item, variables))
@@ -87,7 +87,7 @@ def unset(node: "Node", variables: "Variables") -> None:
 
 
 def variables_set_by(words: list[str]) -> list[str]:
-    """Name the variables that a command such as ``read`` sets."""
+    """Return the names of the variables that a command such as ``read`` sets."""
     if not words or words[0] not in _SETTERS:
         return []
     marker = _SETTERS[words[0]]
@@ -97,10 +97,10 @@ def variables_set_by(words: list[str]) -> list[str]:
 
 
 def assigned_in(body: "Node") -> set[str]:
-    """Name the variables that are set somewhere in a part of a script."""
-    names, waiting = set(), [body]
-    while waiting:
-        node = waiting.pop()
+    """Return the names of the variables that are set somewhere in a part of a script."""
+    names, pending = set(), [body]
+    while pending:
+        node = pending.pop()
         if node.type == "variable_assignment":
             names.add(text_of(node.children[0]).partition("[")[0])
         elif node.type == "for_statement":
@@ -109,12 +109,12 @@ def assigned_in(body: "Node") -> set[str]:
             names.add(text_of(node.children[1]))
         elif node.type == "command":
             names |= set(variables_set_by([text_of(child) for child in node.children]))
-        waiting += node.children
+        pending += node.children
     return names
 
 
 def evaluate_condition(node: "Node", variables: "Variables") -> bool | None:
-    """Tell whether a condition holds; None where that depends on something unknown."""
+    """Return whether a condition holds; None if that depends on something unknown."""
     match node.type:
         case "test_command" | "parenthesized_expression":
             inner = [child for child in node.children if child.is_named]
@@ -186,7 +186,7 @@ def _not(value: bool | None) -> bool | None:
 
 
 def runs_its_input(words: list[str]) -> bool:
-    """Say whether a command runs what it is given as a here-document or through a pipe."""
+    """Return whether a command runs its input, a here-document or the output of a pipe."""
     names = [PurePosixPath(word).name for word in words if not word.startswith("-")]
     return any(name in _RUNNERS for name in names[:2])
 
@@ -197,15 +197,15 @@ def inline_script(words: list[str]) -> str | None:
         return unmarked(" ".join(words[1:]))
     if words[0] == "ssh":
         return _remote(words[1:])
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if word.startswith("--wrap"):  # of sbatch
-            return unmarked(word.partition("=")[2] or " ".join(words[place + 1 : place + 2]))
+            return unmarked(word.partition("=")[2] or " ".join(words[index + 1 : index + 2]))
     if PurePosixPath(words[0]).name in _LINE_RUNNERS and " " in (line := max(words, key=len)):
         return unmarked(line)
-    for place, word in enumerate(words[:-2]):
-        option = words[place + 1]
+    for index, word in enumerate(words[:-2]):
+        option = words[index + 1]
         if PurePosixPath(word).name in _SHELLS and option.startswith("-") and "c" in option[1:]:
-            return unmarked(words[place + 2])
+            return unmarked(words[index + 2])
     return None
 
 
@@ -221,20 +221,20 @@ def called_script(words: list[str], variables: "Variables") -> str | None:
     name = PurePosixPath(words[0]).name
     rest = [word for word in words[1:] if not word.startswith("-")]
     if name in (".", "source") or name in _SHELLS or name == "sbatch":
-        given = rest[0] if rest else ""
+        script = rest[0] if rest else ""
     elif name.endswith((".sh", ".bash")):
-        given = words[0]
+        script = words[0]
     else:
         return None
-    if not given or not is_known(given):
+    if not script or not is_known(script):
         return None
-    if (written := variables.files.get(PurePosixPath(given).name)) is not None:
+    if (written := variables.files.get(PurePosixPath(script).name)) is not None:
         return written
-    return None if variables.folder is None else _text(variables.folder / given)
+    return None if variables.folder is None else _text(variables.folder / script)
 
 
 def may_set_variables(words: list[str]) -> bool:
-    """Say whether ``source FILE``, which could not be read, may set variables of the script."""
+    """Return whether ``source FILE``, whose file could not be read, may set variables."""
     return words[0] in (".", "source") and not any(
         unmarked(word).endswith(_KNOWN_SOURCES) for word in words[1:2]
     )

@@ -41,6 +41,9 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Div: lambda left, right: _quotient(left, right),
     ast.Mod: lambda left, right: left - right * _quotient(left, right),
 }
+_EXPANSIONS = frozenset(
+    ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion")
+)
 _MOST_WORDS = 256
 _LARGEST = 1 << 62
 _CASE_CHANGES: dict[str, Callable[[str], str]] = {
@@ -52,10 +55,10 @@ _CASE_CHANGES: dict[str, Callable[[str], str]] = {
 
 
 def expand(node: "Node", variables: "Variables") -> list[str]:
-    """Return the words that a word of a script becomes: none, one or several."""
+    """Return the words that a word of a script expands to: none, one or several."""
     words = join_pieces(_pieces(node, variables))
     if node.type in ("word", "concatenation", "brace_expression"):
-        words = [each for word in words for each in _braces(word)]
+        words = [part for word in words for part in _braces(word)]
     return words[:_MOST_WORDS]
 
 
@@ -65,7 +68,7 @@ def expand_text(node: "Node", variables: "Variables") -> str:
 
 
 def _pieces(node: "Node", variables: "Variables", *, quoted: bool = False) -> Iterator[list[str]]:
-    """Give what a word is made of; each piece is one or several words."""
+    """Yield the expanded pieces of a word, each of them one or several words."""
     match node.type:
         case "word" | "extglob_pattern" | "regex":
             yield [_ESCAPE.sub(r"\2", text_of(node))]
@@ -109,20 +112,19 @@ def _filled(
     *,
     inside: "list[Node]",
 ) -> Iterator[list[str]]:
-    """Give a node's text with its expansions worked out, and all between them as it stands."""
+    """Yield a node's text with its expansions expanded and the text between them literal."""
     raw, start = node.text or b"", node.start_byte
-    place = node.children[0].end_byte
+    position = node.children[0].end_byte
+
+    def between(first: int, end: int) -> str:
+        return literal(raw[first - start : end - start].decode("utf-8", "replace"))
+
     for child in inside:
-        if child.type in ("simple_expansion", "expansion", "command_substitution") or (
-            child.type == "arithmetic_expansion"
-        ):
-            yield [
-                literal(raw[place - start : child.start_byte - start].decode("utf-8", "replace"))
-            ]
+        if child.type in _EXPANSIONS:
+            yield [between(position, child.start_byte)]
             yield from _pieces(child, variables, quoted=True)
-            place = child.end_byte
-    end = node.children[-1].start_byte
-    yield [literal(raw[place - start : end - start].decode("utf-8", "replace"))]
+            position = child.end_byte
+    yield [between(position, node.children[-1].start_byte)]
 
 
 def _ansi(text: str) -> str:
@@ -138,7 +140,7 @@ def _parameter(node: "Node", variables: "Variables", *, quoted: bool) -> list[st
 
 
 def _value(node: "Node", variables: "Variables") -> "Value":
-    """Return what ``$NAME`` or ``${NAME…}`` stands for."""
+    """Return the value of ``$NAME`` or ``${NAME…}``."""
     written = text_of(node)
     children = [child for child in node.children if child.type not in ("$", "${", "}")]
     if not children or children[0].type in ("!", "#"):
@@ -172,7 +174,7 @@ def _length(children: "list[Node]", variables: "Variables", written: str) -> "Va
 
 
 def _parameter_value(node: "Node", variables: "Variables") -> "tuple[str, Value | None]":
-    """Return a parameter's name and what it holds; None if nothing has set it."""
+    """Return a parameter's name and its value; None if nothing has set it."""
     name, bracket, index = text_of(node).partition("[")
     held = variables.get(name)
     if held is None:
@@ -223,12 +225,12 @@ def _trimmed(text: str, pattern: str, operation: str) -> str:
 
 
 def _is_whole_array(node: "Node") -> bool:
-    """Say whether a quoted parameter stands for several words: ``${A[@]}``, ``$@``."""
+    """Return whether a quoted parameter is several words: ``${A[@]}``, ``$@``."""
     return re.fullmatch(r"\$\{?(?:@|\w+\[@\])[^}]*\}?", text_of(node)) is not None
 
 
 def calculate(node: "Node", variables: "Variables") -> str:
-    """Work out ``$((…))`` of whole numbers; what is more than that is not read."""
+    """Calculate ``$((…))`` of whole numbers; the result of any other is unknown."""
     written = text_of(node)
     formula = "".join(
         word
@@ -244,9 +246,9 @@ def calculate(node: "Node", variables: "Variables") -> str:
         if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):
             return -result(part.operand)
         if isinstance(part, ast.BinOp) and type(part.op) in _OPERATORS:
-            found = _OPERATORS[type(part.op)](result(part.left), result(part.right))
-            if abs(found) < _LARGEST:
-                return found
+            value = _OPERATORS[type(part.op)](result(part.left), result(part.right))
+            if abs(value) < _LARGEST:
+                return value
         raise ValueError(written)
 
     if "#" in formula:  # 16#ff is a number in bash, and the start of a comment in Python
@@ -265,14 +267,11 @@ def _quotient(left: int, right: int) -> int:
 
 
 def _substitution(written: str, variables: "Variables") -> str:
-    """Return what ``$(…)`` gives: the script's own folder is known, all else is not."""
+    """Return the output of ``$(…)`` if it is the script's own folder; any other is unknown."""
     if written.startswith("$(("):  # inside ${…:-…} the grammar takes sums for commands
         word = parse(f": {written}")[0].children[0].children[-1]
-        return (
-            calculate(word, variables)
-            if word.type == "arithmetic_expansion"
-            else mark_unknown(written)
-        )
+        is_sum = word.type == "arithmetic_expansion"
+        return calculate(word, variables) if is_sum else mark_unknown(written)
     if variables.folder is None or _SCRIPT_FOLDER.fullmatch(written) is None:
         return mark_unknown(written)
     folder = variables.folder

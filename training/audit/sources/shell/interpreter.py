@@ -1,7 +1,7 @@
-"""Going through a script's statements, without executing anything.
+"""Walking the statements of a script, without executing anything.
 
-Of a condition that cannot be decided both sides are read, and what they leave behind is joined:
-what is the same on both is known afterwards, all else is not.
+Where a condition cannot be decided, both branches are read and their variables joined: a value that
+is the same in both is known afterwards, any other is not.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,6 +40,7 @@ _GROUPS = frozenset(
         "variable_assignments",
     )
 )
+_NO_WORDS = frozenset(("variable_assignment", "comment", "herestring_redirect", "file_redirect"))
 _CLAUSES = frozenset(("elif_clause", "else_clause"))
 
 
@@ -73,7 +74,7 @@ class Interpreter:
             self.first_doubtful_line = wrong
         variables.assigned |= assigned_in(root)
         self._texts += 1
-        self._deeper(lambda: self.all(root.children, variables))
+        self._nested(lambda: self.all(root.children, variables))
         self._texts -= 1
 
     def read_uncalled_functions(self, variables: Variables) -> None:
@@ -125,13 +126,13 @@ class Interpreter:
             case kind if kind in _GROUPS:
                 self.all(node.children, variables)
 
-    def _deeper(self, step: Callable[[], None]) -> None:
+    def _nested(self, step: Callable[[], None]) -> None:
         self._depth += 1
         step()
         self._depth -= 1
 
     def _list(self, node: "Node", variables: Variables) -> bool | None:
-        """Read ``a && b`` and ``a || b``; say whether it succeeds, None if that is not known."""
+        """Read ``a && b`` or ``a || b``; return its success, None if that is not known."""
         left, right = node.children[0], node.children[-1]
         conjunction = any(child.type == "&&" for child in node.children)
         met = self._part(left, variables)
@@ -184,7 +185,7 @@ class Interpreter:
         variables.become(paths[0].joined(paths[1:]))
 
     def _for(self, node: "Node", variables: Variables) -> None:
-        """Read a loop's body once for each word; once in all where the words are not known."""
+        """Read a loop's body once for each word, or once if the words are not known."""
         parts = [child for child in node.children if child.is_named and child.type != "comment"]
         if len(parts) < 2:
             return
@@ -198,7 +199,7 @@ class Interpreter:
             self.all(body.children, variables)
 
     def _repeated(self, node: "Node", variables: Variables, *names: str) -> None:
-        """Read a loop once; what changes in it is not known in it, nor after it."""
+        """Read a loop once; variables that it changes are unknown in it and after it."""
         changed = {*names, *assigned_in(node)}
         for name in changed:
             variables.lose(name)
@@ -213,13 +214,13 @@ class Interpreter:
             variables.functions[text_of(name)] = node.children[-1]
 
     def _call(self, name: str, body: "Node", variables: Variables) -> None:
-        """Read a function's body; what its arguments are is not followed."""
+        """Read a function's body; its arguments are unknown."""
         self._called.add(name)
         if self._depth >= _MOST_DEPTH:
             return
         inside = variables.copy()
         inside.in_function = True
-        self._deeper(lambda: self.one(body, inside))
+        self._nested(lambda: self.one(body, inside))
         inside.in_function, inside.ended = variables.in_function, False
         variables.become(inside)
 
@@ -230,13 +231,13 @@ class Interpreter:
         assign(node, variables)
 
     def _command(self, node: "Node", variables: Variables) -> None:
-        own = {
+        assigned = {
             text_of(child.children[0]): assigned_value(child.children[-1], variables)
             for child in node.children
             if child.type == "variable_assignment"
         }
-        lost = [name + "=" + " ".join(value) for name, value in own.items() if name[:1] == "-"]
-        parts = [c for c in node.children if c.is_named and not _is_no_word(c)]
+        lost = [name + "=" + " ".join(value) for name, value in assigned.items() if name[:1] == "-"]
+        parts = [c for c in node.children if c.is_named and c.type not in _NO_WORDS]
         words = lost + [word for part in parts for word in expand(part, variables)]
         if not words:
             return
@@ -245,27 +246,23 @@ class Interpreter:
         elif words[0] in _PRINTS:
             self.comments.append(" ".join(words[1:]))
         elif body := variables.functions.get(words[0]):
-            variables.values |= own
+            variables.values |= assigned
             self._call(words[0], body, variables)
         else:
             for name in variables_set_by(words):
                 variables.lose(name)
-            self._dispatch(words, node, variables, own)
+            self._dispatch(words, node, variables, assigned)
 
     def _dispatch(
         self,
         words: list[str],
         node: "Node",
         variables: Variables,
-        own: dict[str, Value] | None = None,
+        assigned: dict[str, Value] | None = None,
     ) -> None:
         """Read the script that a command runs, or report the command.
 
-        Args:
-            words: The command.
-            node: Its node.
-            variables: Values of variables there.
-            own: Variables that are set for this command alone.
+        ``assigned`` are variables that are set for this command alone.
         """
         if self._texts == 1:
             self._line = node.start_point[0] + 1
@@ -278,10 +275,10 @@ class Interpreter:
             return
         if may_set_variables(words):
             variables.anything_may_be_set = True
-        if own:
+        if assigned:
             variables = variables.copy()
-            variables.values |= own
-            variables.exported |= own.keys()
+            variables.values |= assigned
+            variables.exported |= assigned.keys()
         self._on_command(words, self._line, variables)
 
     def _redirected(self, node: "Node", variables: Variables) -> None:
@@ -292,14 +289,14 @@ class Interpreter:
                 self._document(part, body, variables)
 
     def _document(self, node: "Node", body: "Node", variables: Variables) -> None:
-        """Read a here-document that a shell is given; keep one that is written to a file."""
-        found = next((c for c in node.children if c.type == "heredoc_body"), None)
-        text = "" if found is None else text_of(found)
+        """Read a here-document that a shell runs; keep one that is written to a file."""
+        content = next((c for c in node.children if c.type == "heredoc_body"), None)
+        text = "" if content is None else text_of(content)
         pipes = [c for pipe in node.children if pipe.type == "pipeline" for c in pipe.children]
         self.all(pipes, variables)
         commands = [c for c in (body, *pipes) if c.type == "command"]
         if any(runs_its_input([text_of(c) for c in command.children]) for command in commands):
-            self._deeper(lambda: self.read(text, variables.copy()))
+            self._nested(lambda: self.read(text, variables.copy()))
         outer = node.parent.children if node.parent else []
         redirects = [c for c in (*node.children, *outer) if c.type == "file_redirect"]
         targets = [expand_text(target.children[-1], variables) for target in redirects]
@@ -308,7 +305,3 @@ class Interpreter:
             targets += words[1:] if words[:1] == ["tee"] else []
         for target in targets:
             variables.files[PurePosixPath(target).name] = text
-
-
-def _is_no_word(node: "Node") -> bool:
-    return node.type in ("variable_assignment", "comment", "herestring_redirect", "file_redirect")

@@ -1,8 +1,8 @@
-"""What a script runs."""
+"""The commands of a script."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.errors import ConfigError
@@ -20,9 +20,9 @@ class Command:
     """One command of a script.
 
     Attributes:
-        words: Its words, variables put in; what only a shell could know stands as it is written.
-        line: The line it starts on, from 1.
-        exported: Variables that the script hands to it.
+        words: Expanded; a part that only a shell could expand stays as written.
+        line: Its first line, from 1.
+        exported: Variables that the script exports to it.
         unset: Variables in its words that nothing in the script sets.
     """
 
@@ -34,15 +34,14 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What a script runs.
+    """The commands of a script, in order, without assignments and words of control.
 
     Attributes:
-        commands: In order, assignments and words of control left out.
         uncalled: Commands of functions that the script never calls.
         lost_flags: Flags at the start of a line, because the line before did not continue: a
             comment or a space after the backslash ends a command.
-        comments: Comments, and what the script prints.
-        notes: What the user should know of how it was read.
+        comments: Comments and printed texts.
+        notes: Notes for the user on how it was read.
     """
 
     commands: tuple[Command, ...]
@@ -58,9 +57,9 @@ def read_script(
     """Read a script or a command line.
 
     Args:
-        text: What would be run.
-        environment: Variables that are there from the start.
-        folder: Where the script lies; None for a command line.
+        text: The script.
+        environment: Variables that are set from the start.
+        folder: Folder of the script; None for a command line.
 
     Raises:
         ConfigError: It is nested too deeply.
@@ -75,11 +74,7 @@ def read_script(
                 lost_flags.extend(unmarked(word) for word in words if word.startswith("--"))
             return
         exported = {n: variables.values[n] for n in variables.exported & variables.values.keys()}
-        waiting = (
-            []
-            if variables.anything_may_be_set
-            else [n for w in words for n in unknown_variables(w)]
-        )
+        unknown = [name for word in words for name in unknown_variables(word)]
         if (key := (line, tuple(words))) in seen:
             return
         seen.add(key)
@@ -87,7 +82,7 @@ def read_script(
             words=tuple(map(unmarked, words)),
             line=line,
             exported={name: unmarked(" ".join(value)) for name, value in exported.items()},
-            unset=tuple(dict.fromkeys(waiting)),
+            unset=() if variables.anything_may_be_set else tuple(dict.fromkeys(unknown)),
         )
         commands.append(command)
 
@@ -102,23 +97,18 @@ def read_script(
             "The script is nested too deeply to be read. Fix: give the command alone, in quotation "
             "marks."
         ) from error
-    known = [_without_known(command, variables.assigned) for command in commands]
+
+    def without_set(command: Command) -> Command:
+        names = (n for n in command.unset if n not in variables.assigned and not is_set_outside(n))
+        return replace(command, unset=tuple(names))
+
+    known = list(map(without_set, commands))
     return Script(
         commands=tuple(known[:called]),
         uncalled=tuple(known[called:]),
         lost_flags=tuple(lost_flags),
         comments=tuple(reader.comments),
         notes=tuple(_notes(text, reader)),
-    )
-
-
-def _without_known(command: Command, assigned: set[str]) -> Command:
-    names = (n for n in command.unset if n not in assigned and not is_set_outside(n))
-    return Command(
-        words=command.words,
-        line=command.line,
-        exported=command.exported,
-        unset=tuple(names),
     )
 
 

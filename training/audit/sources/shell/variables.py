@@ -61,7 +61,7 @@ class Variables:
     assigned: set[str] = field(default_factory=set)
 
     def get(self, name: str) -> Value | None:
-        """Return what a variable holds; None if nothing has set it."""
+        """Return a variable's value; None if nothing has set it."""
         if name in self.values or name not in self.environment:
             return self.values.get(name)
         return (self.environment[name],)
@@ -74,7 +74,7 @@ class Variables:
             self.values[name] = value
 
     def copy(self) -> "Variables":
-        """Return the same, to be changed independently."""
+        """Return an independent copy."""
         return replace(
             self,
             values=dict(self.values),
@@ -92,11 +92,7 @@ class Variables:
         self.values[name] = (mark_unknown(f"${name}"),)
 
     def joined(self, others: list["Variables"]) -> "Variables":
-        """Return the state after one of several paths was taken, where it is unknown which.
-
-        Args:
-            others: The other paths, at least one of which may be this one.
-        """
+        """Return the state after this path or one of the others, where it is unknown which."""
         going = [path for path in [self, *others] if not path.ended]
         if not going:
             return replace(self.copy(), ended=True)
@@ -116,7 +112,7 @@ class Variables:
 
 
 def is_set_outside(name: str) -> bool:
-    """Tell whether something other than the script usually sets a variable."""
+    """Return whether something other than the script usually sets a variable."""
     return _SET_OUTSIDE.fullmatch(name) is not None
 
 
@@ -126,7 +122,7 @@ def mark_unknown(written: str) -> str:
 
 
 def is_known(text: str) -> bool:
-    """Tell whether all of a text is known."""
+    """Return whether all of a text is known."""
     return _OPEN not in text
 
 
@@ -159,13 +155,7 @@ def join_pieces(pieces: Iterable[list[str]]) -> list[str]:
 
 
 def common_prefix(first: tuple[str, ...], second: tuple[str, ...], rest: str) -> tuple[str, ...]:
-    """Join two values that a variable may have: their common start, then an unknown part.
-
-    Args:
-        first: Words of one value.
-        second: Words of the other.
-        rest: How the variable is written.
-    """
+    """Join the words of two possible values: their common start, then an unknown ``rest``."""
     if first == second:
         return first
     if len(first) == len(second) == 1:

@@ -1,0 +1,69 @@
+"""The command ``study``: arms and seeds trained and evaluated, and verdicts on claims."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from harness.commands import Switch
+
+CELLS_FAILED = 1
+
+
+def study_command(
+    study: Path,
+    /,
+    *,
+    out: Path | None = None,
+    jobs: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
+    arms: tuple[str, ...] = (),
+    seeds: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    plan: Switch = False,
+    report: Switch = False,
+    cell: str | None = None,
+    json: Switch = False,
+) -> int:
+    """Find out which settings matter: arms trained from several seeds, evaluated, compared.
+
+    Each cell, an arm and a seed, is an ordinary training with ordinary runs in a folder of its own.
+    A killed study resumes with the same command; finished cells stay. It ends with rates over
+    seeds, effects, and a verdict on each claim; exit code 1 if a cell failed.
+
+    Parameters
+    ----------
+    study
+        A TOML file, or the name of a shipped study: eight-claims. With --report also the folder of
+        a study.
+    out
+        Folder of the study; runs/STUDY by default.
+    jobs
+        Cells side by side.
+    arms
+        Only these arms, names with commas between them.
+    seeds
+        Only the first so many seeds of each arm: a pilot.
+    plan
+        Print arms, cells, hours and the detectable effect; run nothing.
+    report
+        Print the tables of what is finished and write the page; run nothing.
+    cell
+        Run this cell alone, such as base/0, as a job of a cluster would.
+    json
+        Print plan or tables as JSON.
+    """
+    from harness.studies import stages
+
+    folder = out if out is not None else Path("runs") / study.stem
+    if report:
+        stages.report_study(study if study.is_dir() else folder, json=json)
+        return 0
+    chosen = stages.choose_cells(study, folder, arms=arms, seeds=seeds)
+    if plan:
+        stages.print_plan(chosen, jobs, json=json)
+        return 0
+    if cell is not None:
+        stages.run_single(chosen, cell)
+        return 0
+    failed = stages.run_study(chosen, jobs=jobs)
+    stages.report_study(folder, json=json)
+    return CELLS_FAILED if failed else 0

@@ -1,0 +1,1 @@
+"""Studies: arms and seeds trained and evaluated, and what they say of claims."""

@@ -1,0 +1,382 @@
+"""Studies: arms that differ in named settings, trained from several seeds, and claims about them.
+
+A study is one TOML file. Its ``[collect]``, ``[train]`` and ``[evaluate]`` are the base; each arm
+says what it changes. An arm and a seed make a cell, which is an ordinary recipe.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from harness.options import Label
+from harness.recipes.config import Recipe, RecipeEntry, RecipeStage
+from harness.recipes.paths import placed
+from results.studies.records import ArmRecord, ClaimRecord, SideRecord, StudyRecord
+from tasks.errors import ConfigError, first_mistake, unknown_name
+from tasks.settings import settings
+
+SHIPPED = Path(__file__).parent
+"""Folder of the studies that the project ships."""
+
+STAGES = ("collect", "train", "evaluate")
+"""Sections that the base sets and arms change."""
+
+DROPPED = None
+"""Among changes: the setting is left at its default. TOML has no such value."""
+
+_FIXED = {"train": ("seed", "demos", "out"), "collect": ("out",), "evaluate": ("out", "policy")}
+"""Settings that the study decides."""
+
+
+@settings
+class StudyArm:
+    """Named changes of the base."""
+
+    name: Label
+    """How tables call it; also the name of its folder."""
+    note: str = ""
+    """What it stands for, in a sentence."""
+    changes: str | None = None
+    """The arm whose settings it changes; the base's by default."""
+    seeds: int | None = Field(default=None, ge=1, le=100)
+    """Trainings, each from its own seed; the study's number by default."""
+    exec_horizons: tuple[int, ...] = ()
+    """Execution horizons to evaluate; the study's by default."""
+    collect: dict[str, Any] = field(default_factory=dict)
+    """Settings of ``collect`` that differ."""
+    train: dict[str, Any] = field(default_factory=dict)
+    """Settings of ``train`` that differ."""
+    evaluate: dict[str, Any] = field(default_factory=dict)
+    """Settings of ``eval`` that differ."""
+    drops: tuple[str, ...] = ()
+    """Settings to leave at their defaults, such as ``train.eval_every``."""
+
+
+@settings
+class ClaimSide:
+    """One of the two rates that a claim compares."""
+
+    arm: str
+    """The arm."""
+    exec_horizon: int = Field(ge=1)
+    """Control steps executed per plan."""
+
+
+@settings
+class StudyClaim:
+    """A belief that a study tests: B's success rate exceeds A's by the smallest effect or more.
+
+    Sides of the same arm are paired within each checkpoint; sides of different arms are compared
+    over seeds.
+    """
+
+    name: str
+    """A few words."""
+    says: str
+    """The belief, in a sentence."""
+    scaled: str = ""
+    """How the belief is carried over to what the study trains."""
+    a: ClaimSide
+    """What the belief says is worse."""
+    b: ClaimSide
+    """What the belief says is better."""
+    smallest: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Smallest effect that matters, 0 to 1; the study's by default."""
+
+
+@settings
+class Study:
+    """What ``libero-bench study`` does."""
+
+    title: str
+    """Heading of the page."""
+    description: str = ""
+    """A sentence or two below it."""
+    seeds: int = Field(default=3, ge=1, le=100)
+    """Trainings per arm, from seeds 0, 1, 2 and so on."""
+    exec_horizons: tuple[int, ...]
+    """Execution horizons at which every checkpoint is evaluated."""
+    smallest_effect: float = Field(default=0.1, gt=0, le=1)
+    """Smallest difference of success rates that matters, 0 to 1."""
+    assumed_spread: float = Field(default=0.08, ge=0, le=0.5)
+    """Standard deviation of success rates between seeds that ``--plan`` assumes."""
+    update_s: float | None = Field(default=None, gt=0)
+    """Seconds of an update in one cell, for ``--plan``."""
+    episode_s: float | None = Field(default=None, gt=0)
+    """Seconds of an episode in one cell, for ``--plan``."""
+    demos: tuple[Path, ...] = ()
+    """Existing demo files or folders, instead of ``collect``."""
+    collect: RecipeStage | None = None
+    """Demonstrations to collect, once for all arms that change nothing in it."""
+    train: RecipeStage
+    """The base's training."""
+    evaluate: RecipeStage
+    """The base's evaluations."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The policy's own settings in evaluations."""
+    arms: tuple[StudyArm, ...] = Field(min_length=1)
+    """The arms; the first is the base that others are compared with."""
+    claims: tuple[StudyClaim, ...] = ()
+    """What is tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training with its evaluations.
+
+    Attributes:
+        arm: Name of the arm.
+        seed: Seed of the training.
+        recipe: What it runs, on demonstrations that are there.
+        folder: Its folder, relative to the study's.
+        collection: Settings of the collection that it trains on; None with existing demos.
+    """
+
+    arm: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+    collection: dict[str, Any] | None
+
+    @property
+    def foreseen(self) -> Recipe:
+        """The recipe before its demonstrations are there: it would collect them."""
+        if self.collection is None:
+            return self.recipe
+        return replace(self.recipe, demos=(), collect=RecipeStage(settings=self.collection))
+
+    @property
+    def name(self) -> str:
+        """Name on the command line, such as ``base/0``."""
+        return f"{self.arm}/{self.seed}"
+
+
+def study_file(name: Path) -> Path:
+    """Return the TOML file of a study.
+
+    Args:
+        name: The file, or the name of a shipped study.
+
+    Raises:
+        ConfigError: There is no shipped study of that name.
+    """
+    if name.suffix == ".toml":
+        return name
+    path = SHIPPED / f"{name}.toml"
+    if not path.is_file():
+        raise unknown_name("study", str(name), [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+    return path
+
+
+def load_study(path: Path) -> Study:
+    """Read a study.
+
+    Args:
+        path: Its TOML file.
+
+    Raises:
+        ConfigError: There is none, or it says something that is not allowed.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        study = TypeAdapter(Study).validate_python(_read(raw, path.parent))
+    except OSError as error:
+        raise ConfigError(
+            f"The study '{path}' cannot be read ({error.strerror}). Allowed: a TOML file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The study '{path}' is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        place, why = first_mistake(error)
+        raise ConfigError(f"The study '{path}': {place}: {why}.") from error
+    _check(study)
+    return study
+
+
+def _read(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Make paths whole, and stages of ``[collect]``, ``[train]`` and ``[evaluate]``."""
+    study = placed(raw, folder)
+    for name in STAGES:
+        if isinstance(study.get(name), dict):
+            study[name] = {"settings": study[name]}
+    if isinstance(study.get("arms"), list):
+        study["arms"] = [
+            placed(arm, folder) if isinstance(arm, dict) else arm for arm in study["arms"]
+        ]
+    return study
+
+
+def _check(study: Study) -> None:
+    names = [arm.name for arm in study.arms]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"Two arms are called '{repeated[0]}'. Fix: give each its own name.")
+    if (study.collect is None) == (not study.demos):
+        raise ConfigError('A study has either [collect] or demos = ["folder"]. Fix: give one.')
+    for arm in study.arms:
+        if arm.changes is not None:
+            arm_named(study, arm.changes)
+        if arm.collect and study.collect is None:
+            raise ConfigError(
+                f"Arm '{arm.name}' changes [collect], which the study has not. Fix: add "
+                "[collect], or remove the change."
+            )
+    for claim in study.claims:
+        for side in (claim.a, claim.b):
+            horizons = horizons_of(study, arm_named(study, side.arm))
+            if side.exec_horizon not in horizons:
+                raise ConfigError(
+                    f"Claim '{claim.name}': arm '{side.arm}' is not evaluated at exec_horizon "
+                    f"{side.exec_horizon}. Allowed: {', '.join(map(str, horizons))}."
+                )
+        if claim.a == claim.b:
+            raise ConfigError(f"Claim '{claim.name}' compares '{claim.a.arm}' with itself.")
+
+
+def arm_named(study: Study, name: str) -> StudyArm:
+    """Return the arm of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for arm in study.arms:
+        if arm.name == name:
+            return arm
+    raise unknown_name("arm", name, [arm.name for arm in study.arms])
+
+
+def horizons_of(study: Study, arm: StudyArm) -> tuple[int, ...]:
+    """Return the execution horizons at which an arm is evaluated."""
+    return arm.exec_horizons or study.exec_horizons
+
+
+def changes_of(study: Study, arm: StudyArm) -> dict[str, dict[str, Any]]:
+    """Return everything in which an arm differs from the base, by stage.
+
+    Raises:
+        ConfigError: Arms change one another in a circle, or a setting is the study's to decide.
+    """
+    chain, current = [arm], arm
+    while current.changes is not None:
+        current = arm_named(study, current.changes)
+        if current in chain:
+            raise ConfigError(f"Arm '{arm.name}' changes itself, by way of '{current.name}'.")
+        chain.append(current)
+    merged: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    for each in reversed(chain):
+        for stage in STAGES:
+            merged[stage] |= getattr(each, stage)
+        for name in each.drops:
+            _drop(study, each, name, merged)
+    for stage, fixed in _FIXED.items():
+        base = getattr(study, stage)
+        given = merged[stage].keys() | (base.settings.keys() if base else set())
+        if clash := sorted(given & set(fixed)):
+            raise ConfigError(
+                f"[{stage}] sets {clash[0]}, which the study decides. Fix: remove it."
+            )
+    return merged
+
+
+def _drop(study: Study, arm: StudyArm, name: str, merged: dict[str, dict[str, Any]]) -> None:
+    stage, _, setting = name.partition(".")
+    base = getattr(study, stage).settings if stage in STAGES and getattr(study, stage) else {}
+    if setting not in {*base, *merged.get(stage, {})}:
+        raise ConfigError(
+            f"Arm '{arm.name}' drops '{name}', which is not set. Allowed: a stage and a setting, "
+            "such as train.eval_every."
+        )
+    merged[stage].pop(setting, None)
+    if setting in base:
+        merged[stage][setting] = DROPPED
+
+
+def cells_of(study: Study, out: Path) -> list[Cell]:
+    """Return the cells, seed by seed, so that whatever is finished first compares all arms.
+
+    Args:
+        study: The study.
+        out: Its folder.
+    """
+    plans = [(arm, arm.seeds or study.seeds, changes_of(study, arm)) for arm in study.arms]
+    most = max(seeds for _, seeds, _ in plans)
+    return [
+        _cell(study, arm, seed, changes, out)
+        for seed in range(most)
+        for arm, seeds, changes in plans
+        if seed < seeds
+    ]
+
+
+def _cell(
+    study: Study, arm: StudyArm, seed: int, changes: Mapping[str, dict[str, Any]], out: Path
+) -> Cell:
+    collection = _changed(study.collect, changes["collect"]) if study.collect else None
+    demos = study.demos if collection is None else (out / collection_folder(collection),)
+    entry = RecipeEntry(
+        policy="rdt",
+        label=arm.name,
+        exec_horizons=horizons_of(study, arm),
+        options=study.options,
+    )
+    recipe = Recipe(
+        title=f"{study.title}: {arm.name}, seed {seed}",
+        description=arm.note,
+        demos=demos,
+        train=RecipeStage(settings=_changed(study.train, changes["train"]) | {"seed": seed}),
+        evaluate=RecipeStage(settings=_changed(study.evaluate, changes["evaluate"])),
+        entries=(entry,),
+    )
+    folder = Path("cells") / arm.name.replace("/", "-") / f"seed-{seed}"
+    return Cell(arm=arm.name, seed=seed, recipe=recipe, folder=folder, collection=collection)
+
+
+def _changed(base: RecipeStage, changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = base.settings | dict(changes)
+    return {name: value for name, value in merged.items() if value is not DROPPED}
+
+
+def collection_folder(settings: Mapping[str, Any]) -> Path:
+    """Return the folder of a collection in a study's, the same for the same settings."""
+    decides = {name: value for name, value in settings.items() if name != "workers"}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return Path("demos") / digest[:8]
+
+
+def record_of(study: Study, cells: Sequence[Cell]) -> StudyRecord:
+    """Return what ``study.json`` says: arms with their cells' folders, and claims."""
+    return StudyRecord(
+        title=study.title,
+        description=study.description,
+        arms=tuple(
+            ArmRecord(
+                name=arm.name,
+                note=arm.note,
+                changes=changes_of(study, arm),
+                exec_horizons=horizons_of(study, arm),
+                folders=tuple(str(cell.folder) for cell in cells if cell.arm == arm.name),
+            )
+            for arm in study.arms
+        ),
+        claims=tuple(
+            ClaimRecord(
+                name=claim.name,
+                says=claim.says,
+                scaled=claim.scaled,
+                a=SideRecord(**asdict(claim.a)),
+                b=SideRecord(**asdict(claim.b)),
+                smallest=claim.smallest or study.smallest_effect,
+            )
+            for claim in study.claims
+        ),
+        settings={
+            stage: settings.settings
+            for stage in STAGES
+            if (settings := getattr(study, stage)) is not None
+        },
+    )

@@ -1,0 +1,64 @@
+"""How far the cells of a study have come, read from their files."""
+
+import json
+from pathlib import Path
+
+from harness.recipes.config import RecipeRun
+from harness.studies.config import Cell
+from results.folder import EPISODES_FILE, RUN_FILE, read_info
+from training.config import TrainingConfig
+from training.run_folder import RunFolder
+
+_TRAINING_SHARE = 0.7
+"""Of a cell's time, roughly; evaluations take the rest."""
+
+_TAIL = 4096
+
+
+class CellProgress:
+    """How much of a cell is done.
+
+    Args:
+        cell: The cell.
+        out: The study's folder.
+    """
+
+    def __init__(self, cell: Cell, out: Path) -> None:
+        run = RecipeRun(cell.recipe, out / cell.folder)
+        assert run.training is not None
+        self.cell = cell
+        self._training = run.training
+        self._folders = [config.out for config in run.evaluations]
+
+    def share(self) -> float:
+        """Return the share of the cell's work that is done, 0 to 1."""
+        evaluated = sum(map(_evaluated, self._folders)) / len(self._folders)
+        return _TRAINING_SHARE * _trained(self._training) + (1 - _TRAINING_SHARE) * evaluated
+
+
+def _trained(config: TrainingConfig) -> float:
+    folder = RunFolder(config.out)
+    if folder.checkpoint.exists():
+        return 1.0
+    if not folder.log.exists():
+        return 0.0
+    with folder.log.open("rb") as log:
+        log.seek(max(0, folder.log.stat().st_size - _TAIL))
+        lines = log.read().splitlines()
+    for line in reversed(lines):
+        try:
+            return min(1.0, float(json.loads(line)["update"]) / config.updates)
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that is being written, or one without an update
+    return 0.0
+
+
+def _evaluated(folder: Path) -> float:
+    """Return the share of a run's episodes that have a line; retries count once more."""
+    if not (folder / RUN_FILE).exists() or not (folder / EPISODES_FILE).exists():
+        return 0.0
+    info = read_info(folder)
+    if info.status == "complete":
+        return 1.0
+    lines = (folder / EPISODES_FILE).read_bytes().count(b"\n")
+    return min(1.0, lines / max(1, info.expected_episodes))

@@ -1,0 +1,140 @@
+"""What the command ``study`` does: plan, run, report."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+
+from harness.display import console, results_console
+from harness.processes import require_rendering
+from harness.studies.config import Cell, Study, cells_of, load_study, record_of, study_file
+from harness.studies.planning import plan_study, print_plan_tables
+from harness.studies.run import check_study, collect_demos, run_cell, run_cells
+from results.locking import sole_writer
+from results.resumption import is_free
+from results.studies.page import write_study_page
+from results.studies.records import STUDY_FILE, write_study
+from results.studies.rendering import StudyTables
+from tasks.errors import ConfigError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenCells:
+    """A study, its folder, and the cells to work on.
+
+    Attributes:
+        file: The study's TOML file.
+        study: What it says.
+        out: Its folder.
+        every: All cells.
+        cells: Those that were chosen.
+    """
+
+    file: Path
+    study: Study
+    out: Path
+    every: tuple[Cell, ...]
+    cells: tuple[Cell, ...]
+
+
+def choose_cells(
+    file: Path, out: Path, *, arms: Sequence[str] = (), seeds: int | None = None
+) -> ChosenCells:
+    """Read a study and choose cells.
+
+    Args:
+        file: A TOML file, or the name of a shipped study.
+        out: The study's folder.
+        arms: Names of arms; all by default.
+        seeds: How many seeds of each arm; all by default.
+
+    Raises:
+        ConfigError: The study says something that is not allowed, or has no such arm.
+    """
+    file = study_file(file)
+    study = load_study(file)
+    names = [arm.name for arm in study.arms]
+    for name in arms:
+        if name not in names:
+            raise unknown_name("arm", name, names)
+    every = cells_of(study, out)
+    chosen = [
+        cell
+        for cell in every
+        if (not arms or cell.arm in arms) and (seeds is None or cell.seed < seeds)
+    ]
+    return ChosenCells(file=file, study=study, out=out, every=tuple(every), cells=tuple(chosen))
+
+
+def print_plan(chosen: ChosenCells, jobs: int, *, json: bool = False) -> None:
+    """Print the cells, their hours and the detectable effect."""
+    check_study(chosen.cells, chosen.out)
+    plan = plan_study(chosen.study, chosen.cells, chosen.out)
+    if json:
+        print(dumps(plan.as_dict(), indent=2))
+    else:
+        print_plan_tables(chosen.study, plan, jobs, results_console())
+
+
+def run_single(chosen: ChosenCells, name: str) -> None:
+    """Run one cell in this process.
+
+    Raises:
+        HarnessError: There is no such cell, or it cannot be done.
+    """
+    run_cell(chosen.every, chosen.out, name)
+
+
+def run_study(chosen: ChosenCells, *, jobs: int) -> dict[str, int]:
+    """Run the chosen cells that are not finished.
+
+    Args:
+        chosen: The cells.
+        jobs: Processes side by side.
+
+    Returns:
+        The exit code of each cell that failed, by its name.
+
+    Raises:
+        HarnessError: A cell cannot be done as asked; nothing was begun.
+        ResultsError: Another process runs the study in that folder.
+    """
+    check_study(chosen.cells, chosen.out)
+    record = record_of(chosen.study, chosen.every)
+    with sole_writer(chosen.out):
+        if not (chosen.out / STUDY_FILE).exists() and not is_free(chosen.out):
+            raise ConfigError(
+                f"--out '{chosen.out}' holds something that is no study. Allowed: a new folder, "
+                "an empty one, or the study to resume. Fix: give another."
+            )
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        write_study(chosen.out, record)
+        require_rendering()
+        collect_demos(chosen.cells, chosen.out)
+        return run_cells(
+            chosen.cells,
+            chosen.out,
+            jobs=jobs,
+            command=lambda cell: [
+                *(sys.executable, "-m", "harness.cli", "study", str(chosen.file)),
+                *("--out", str(chosen.out), "--cell", cell.name),
+            ],
+        )
+
+
+def report_study(folder: Path, *, json: bool = False) -> None:
+    """Print a study's tables and write its page.
+
+    Raises:
+        ResultsError: The folder is no study, or a run in it is damaged.
+    """
+    tables = StudyTables(folder)
+    if json:
+        print(tables.render("json"), end="")
+        return
+    results_console().print(*tables.rich_tables(), sep="\n")
+    (folder / "study.md").write_text(tables.render("markdown"), encoding="utf-8")
+    (folder / "study.csv").write_text(tables.render("csv"), encoding="utf-8")
+    (folder / "tables.json").write_text(tables.render("json"), encoding="utf-8")
+    console.print(f"Page: {write_study_page(folder, tables)}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Studies: what several seeds of several arms say, and what that decides."""

@@ -1,0 +1,85 @@
+"""Cells side by side in processes of their own: order, failures, interruption."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.studies import run
+from harness.studies.config import Cell, cells_of
+from harness.studies.run import log_of, run_cells
+from tests.harness.studies.test_config import study_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> list[Cell]:
+    return cells_of(study_of(tmp_path), tmp_path / "out")[:4]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_so_many_cells_run_side_by_side(tmp_path: Path, cells: list[Cell]) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def command(cell: Cell) -> list[str]:
+        mine = marks / cell.name.replace("/", "-")
+        return python(
+            "import pathlib, time\n"
+            f"mine, marks = pathlib.Path({str(mine)!r}), pathlib.Path({str(marks)!r})\n"
+            "mine.write_text('')\n"
+            "time.sleep(1.5)\n"
+            "beside = len([each for each in marks.iterdir() if not each.read_text()])\n"
+            "mine.write_text(str(beside))\n"
+        )
+
+    assert run_cells(cells, tmp_path / "out", jobs=2, command=command) == {}
+    beside = [int(mark.read_text()) for mark in marks.iterdir()]
+    assert len(beside) == len(cells)
+    assert max(beside) == 2
+
+
+def test_others_go_on_where_a_cell_fails(
+    tmp_path: Path, cells: list[Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(cell: Cell) -> list[str]:
+        code = 3 if cell.name == "batch/0" else 0
+        return python(f"import sys; print('it went wrong\\n'); sys.exit({code})")
+
+    failed = run_cells(cells, tmp_path / "out", jobs=1, command=command)
+    assert failed == {"batch/0": 3}
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Cell batch/0 failed: it went wrong" in said
+    assert log_of(cells[0], tmp_path / "out").read_text().strip() == "it went wrong"
+
+
+def test_an_interruption_ends_the_cells(
+    tmp_path: Path, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+
+    def command(cell: Cell) -> list[str]:
+        return python(
+            "import os, pathlib, time\n"
+            f"(pathlib.Path({str(pids)!r}) / str(os.getpid())).write_text('')\n"
+            "time.sleep(600)\n"
+        )
+
+    def interrupt(seconds: float) -> None:
+        while len(list(pids.iterdir())) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "pause", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(cells, tmp_path / "out", jobs=2, command=command)
+    for pid in pids.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.name), 0)
