@@ -78,6 +78,7 @@ _BENCH = {
     "env": "Compare our environment with LIBERO's own in one run.",
     "eval": "Compare whole evaluations with a straightforward loop over LIBERO's own environment.",
     "expert": "Measure how often the scripted expert solves each task, judged strictly.",
+    "pictures": "Compare our pictures with robosuite's own, pixel for pixel.",
     "policy": "Compare how fast RDT plans with the official order of computation, in one run.",
     "train": "Compare training of rdt-small with a straightforward loop over the same "
     "demonstrations.",

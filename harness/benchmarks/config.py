@@ -9,7 +9,7 @@ from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.options import Names, Numbers
 from tasks.errors import ConfigError
 from tasks.settings import MOST_NUMBERS, settings
-from tasks.suites import Instructions, find_task
+from tasks.suites import SUITES, Instructions, find_task
 
 ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
@@ -26,6 +26,36 @@ class EnvironmentSpeedConfig:
 
     steps: int = Field(default=300, ge=1)
     """Control steps of the episode."""
+
+
+@settings
+class PictureConfig:
+    """What ``bench pictures`` compares."""
+
+    suites: Names = SUITES
+    """Names with commas between them; all of them by default."""
+
+    tasks: Numbers = (0, 7)
+    """Tasks of each suite, such as 0,3 or 0-9."""
+
+    sizes: Numbers = (128, 256, 360)
+    """Heights and widths of the pictures in pixels, which take turns."""
+
+    steps: int = Field(default=160, ge=1)
+    """Control steps of each of a task's two episodes."""
+
+    def __post_init__(self) -> None:
+        if not self.sizes or not 16 <= min(self.sizes) <= max(self.sizes) <= 1024:
+            sizes = ",".join(map(str, self.sizes))
+            raise ConfigError(f"--sizes {sizes} is not allowed. Allowed: 16 to 1024.")
+
+    def pairs(self) -> tuple[tuple[str, int], ...]:
+        """Return suite and index of each task.
+
+        Raises:
+            ConfigError: A suite or task does not exist.
+        """
+        return _pairs(self.suites, self.tasks)
 
 
 @settings
@@ -69,9 +99,11 @@ class EvaluationSpeedConfig:
         Raises:
             ConfigError: A suite or task does not exist.
         """
-        return tuple(
-            (find_task(suite, index).suite, index) for suite in self.suites for index in self.tasks
-        )
+        return _pairs(self.suites, self.tasks)
+
+
+def _pairs(suites: tuple[str, ...], tasks: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple((find_task(suite, index).suite, index) for suite in suites for index in tasks)
 
 
 @settings

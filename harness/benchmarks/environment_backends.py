@@ -14,6 +14,9 @@ from tasks.opengl import prepare
 from tasks.protocols import get_protocol
 from tasks.suites import find_task
 
+WAYS = ("robosuite", "culled", "ours")
+"""How images are drawn: everything; what can be seen; of that what is not kept."""
+
 _OFFICIAL_CAMERAS = ["agentview", "robot0_eye_in_hand"]
 
 
@@ -35,7 +38,7 @@ class Ours:
         self._images = images
         self._cameras: Sequence[str] = CAMERAS if images else ()
         self._simulator: Any = None
-        self._renderers: dict[bool, Any] = {}
+        self._renderers: dict[str, Any] = {}
 
     def prepare(self) -> None:
         """Do nothing; by the time of this call everything is imported."""
@@ -58,14 +61,15 @@ class Ours:
         state: FloatArray = self._simulator.get_state()
         return state
 
-    def picture(self, camera: str, cull: bool) -> None:
-        """Render one image of the present state, as robosuite does where ``cull`` is False."""
-        from tasks.simulation.renderer import Renderer
+    def move(self, actions: FloatArray) -> None:
+        """Execute actions without an image."""
+        self._simulator.execute(actions)
 
-        if cull not in self._renderers:
-            sim, size = self._simulator.env.sim, self._protocol.resolution
-            self._renderers[cull] = Renderer(sim, size, cull=cull)
-        self._renderers[cull].render(camera)
+    def picture(self, camera: str, way: str) -> None:
+        """Render one image of the present state, in one of ``WAYS``."""
+        if not self._renderers:
+            self._renderers = self._simulator.renderers(self._protocol.resolution)
+        self._renderers[way].render(camera)
 
 
 class Official:

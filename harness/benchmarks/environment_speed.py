@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.benchmarks.environment_backends import Official, Ours
+from harness.benchmarks.environment_backends import WAYS, Official, Ours
 from harness.benchmarks.subprocess_runner import BackendPair, BackendProcess
 from tasks.observation import CAMERAS, FloatArray
 
 PLAN = 16
 """Control steps from one plan, and its images, to the next."""
 
-_PICTURES = 10
+_WARMING = 2
+_PICTURES = 20
 _RESETS = 5
 
 
@@ -53,8 +54,9 @@ class EnvironmentFigures:
     process: BackendPair
     """Resident memory of the process with it, 10⁶ bytes."""
 
-    pictures: dict[str, BackendPair]
-    """One image of each camera at 256 pixels: robosuite's drawing against ours."""
+    pictures: dict[str, dict[str, float]]
+    """One image of each camera at 256 pixels, two of every 16 control steps: as robosuite draws
+    it, ours without what is kept of earlier images, and ours."""
 
     identical: bool
     """Whether both backends ended in exactly the same states."""
@@ -96,7 +98,7 @@ def compare(
         episode = _turns(official, ours, actions, -(-steps // PLAN))
         identical = _same_states(official, ours) and identical
         report("pictures")
-        pictures = {camera: _pictures(ours, camera) for camera in CAMERAS}
+        pictures = _pictures(ours, actions)
         report("resets")
         resets = [
             np.mean([backend.call("reset").cpu_s for _ in range(count)])
@@ -167,12 +169,16 @@ def _same_states(official: BackendProcess, ours: BackendProcess) -> bool:
     return np.array_equal(official.call("state").value, ours.call("state").value)
 
 
-def _pictures(ours: BackendProcess, camera: str) -> BackendPair:
-    """Render the current state in turns; return the CPU seconds of one image."""
-    spent = {False: 0.0, True: 0.0}
-    for cull in spent:
-        ours.call("picture", camera, cull)  # the renderer is made at first use
-    for _ in range(_PICTURES):
-        for cull in spent:
-            spent[cull] += ours.call("picture", camera, cull).cpu_s / _PICTURES
-    return BackendPair(official=spent[False], ours=spent[True])
+def _pictures(ours: BackendProcess, actions: FloatArray) -> dict[str, dict[str, float]]:
+    """Render two of every 16 steps in turns; return the CPU seconds of one image."""
+    spent: dict[str, dict[str, float]] = {}
+    turns = np.resize([PLAN - 1, 1], _WARMING + _PICTURES)
+    begins = np.cumsum(turns) - turns
+    for turn, (begin, steps) in enumerate(zip(begins, turns, strict=True)):
+        ours.call("move", np.take(actions, range(begin, begin + steps), axis=0, mode="wrap"))
+        for camera in CAMERAS:
+            ways = spent.setdefault(camera, dict.fromkeys(WAYS, 0.0))
+            for way in ways:
+                taken = ours.call("picture", camera, way).cpu_s
+                ways[way] += taken / _PICTURES if turn >= _WARMING else 0.0
+    return spent

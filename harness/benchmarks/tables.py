@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertRow
+    from harness.benchmarks.picture_identity import PictureFigures
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
@@ -32,7 +33,8 @@ def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, 
     cameras = tuple(figures[0].pictures)
     pictures = _table(
         *("task", *cameras, "process"),
-        title="CPU time of a picture of 256 pixels, ms: robosuite's → ours; process memory, MB",
+        title="CPU time of a picture of 256 pixels, ms: robosuite's → ours without kept layers → "
+        "ours; process memory, MB",
     )
     for row in figures:
         rate = row.steps / row.stepping.official, row.steps / row.stepping.ours
@@ -48,12 +50,41 @@ def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, 
         pictures.add_row(
             f"{row.suite} {row.task}",
             *(
-                f"{pair.official * 1e3:.0f} → {pair.ours * 1e3:.0f} ({pair.ratio:.1f}×)"
-                for pair in row.pictures.values()
+                " → ".join(f"{seconds * 1e3:.0f}" for seconds in ways.values())
+                for ways in row.pictures.values()
             ),
             f"{row.process.official:.0f} → {row.process.ours:.0f}",
         )
     return episodes, pictures
+
+
+def picture_table(figures: "Sequence[PictureFigures]") -> Table:
+    """Return how many pictures differ and what one costs, a row for each task and one for all."""
+    cameras = tuple(figures[0].seconds)
+    table = _table(
+        *("task", "pictures", "different", *cameras),
+        title="CPU time of a picture, ms: robosuite's → ours without kept layers → ours",
+    )
+    for row in figures:
+        table.add_row(
+            f"{row.suite} {row.task}",
+            str(row.pictures),
+            _number_of_differences(row.different, row.first_difference),
+            *(
+                " → ".join(f"{seconds * 1e3:.0f}" for seconds in row.seconds[camera].values())
+                for camera in cameras
+            ),
+        )
+    pictures, different = (
+        sum(getattr(f, name) for f in figures) for name in ("pictures", "different")
+    )
+    table.add_row("all", str(pictures), _number_of_differences(different, ""))
+    return table
+
+
+def _number_of_differences(count: int, where: str) -> Text:
+    note = f" (first: {where})" if where else ""
+    return Text(f"{count}{note}", style="red" if count else "")
 
 
 def evaluation_table(figures: "Sequence[EvaluationFigures]", workers: Sequence[int]) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 from harness.doctor import goldens
 from tasks.errors import Finding
 from tasks.observation import CAMERAS, FloatArray
+from tasks.simulation.layer_check import LAYER_CHECK
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
 
@@ -18,6 +19,8 @@ _OFFICIAL_CAMERAS = {"agentview": "agentview_image", "wrist": "robot0_eye_in_han
 _SAME_PHYSICS = 1e-4
 REAL_TIME = 20.0
 """Control steps per second."""
+_WARMING = 5  # pictures, in the first of which a driver nobody has tried is checked
+_PICTURES = 5
 _OTHER_VERSION = "other versions move otherwise: install the pinned ones, named above"
 
 
@@ -141,13 +144,36 @@ def check_speed(_folder: Path) -> Finding:
         blind = _rate(lambda: simulator.execute(actions), len(actions))
         few = actions[:10]
         seeing = _rate(lambda: simulator.execute(few, record=CAMERAS), len(few))
+        pictures = _picture_times(simulator, actions[10:])
     finally:
         simulator.close()
     detail = f"{blind:.0f} control steps/s without pictures, {seeing:.1f} with two at every step"
+    detail += f"; {pictures}"
     if blind < REAL_TIME:
         fix = "fewer --workers than cores; see whether something else uses them"
         return Finding(status="warning", detail=f"{detail}: slower than real time", fix=fix)
+    if LAYER_CHECK.fault:
+        fix = "another version of the OpenGL driver, or MUJOCO_GL=osmesa, may be faster"
+        return Finding(status="warning", detail=detail, fix=fix)
     return Finding(status="ok", detail=detail)
+
+
+def _picture_times(simulator: Simulator, actions: FloatArray) -> str:
+    """Say what a picture of the fixed camera takes with kept layers and without, in words."""
+    ways = simulator.renderers(simulator.protocol.resolution)
+    spent = {"culled": 0.0, "ours": 0.0}
+    count = 0
+    for turn, action in enumerate(actions[: _PICTURES + _WARMING]):
+        simulator.step(action)
+        for way in spent:
+            start = time.perf_counter()
+            ways[way].render("agentview")
+            spent[way] += time.perf_counter() - start if turn >= _WARMING else 0.0
+        count += turn >= _WARMING
+    anew, kept = (f"{1e3 * spent[way] / max(count, 1):.0f}" for way in ("culled", "ours"))
+    if not LAYER_CHECK.use:
+        return f"a picture of agentview takes {anew} ms; no layers are kept: {LAYER_CHECK.reason}"
+    return f"a picture of agentview takes {kept} ms with kept layers, {anew} without"
 
 
 def _rate(work: Callable[[], object], steps: int) -> float:

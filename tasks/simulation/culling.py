@@ -6,15 +6,20 @@ an opaque box. Both are decided on oriented boxes around parts of the geom, with
 what the rasterizer rounds. Nothing is remembered between calls except what a compiled model fixes.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
+from tasks.simulation.box_kernels import (
+    Bools,
+    Floats,
+    Ints,
+    beyond_planes,
+    inside_planes,
+    place,
+)
 
 SLACK = 1e-3
 """Everything may be this much larger, in metres per metre of distance plus one: at 16 pixels a
@@ -83,20 +88,24 @@ class GeomBoxes:
 
     Args:
         model: The model; its geometry must not change afterwards.
-        geoms: (n,) indices of the geoms: no planes, no height fields.
+        geoms: (n,) indices of the geoms, ascending: no height fields, no infinite planes.
 
     Attributes:
+        geoms: Those indices.
         owner: (N,) which of the n geoms each box belongs to, ascending.
     """
 
     def __init__(self, model: mujoco.MjModel, geoms: Ints) -> None:
-        self._geoms = geoms
+        self.geoms = geoms
         parts: list[tuple[Floats, Floats]] = []
         counts = []
         for geom in geoms:
             before = len(parts)
             if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
                 parts += _mesh_parts(model, int(model.geom_dataid[geom]))
+            elif model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE:
+                half = np.append(model.geom_size[geom, :2], 0)
+                parts.append((-half, half))
             else:
                 middle, half = np.split(model.geom_aabb[geom], 2)
                 parts.append((middle - half, middle + half))
@@ -105,18 +114,25 @@ class GeomBoxes:
         low, high = np.array(parts).reshape(-1, 2, 3).transpose(1, 0, 2)
         self._middles, self._halves = (low + high) / 2, (high - low) / 2
 
+    def only(self, geoms: Ints) -> "GeomBoxes":
+        """Return the boxes of some of the geoms, ascending."""
+        part = copy(self)
+        chosen = np.isin(self.geoms[self.owner], geoms)
+        part.geoms = geoms
+        part.owner = np.searchsorted(geoms, self.geoms[self.owner[chosen]])
+        part._middles, part._halves = self._middles[chosen], self._halves[chosen]
+        return part
+
     def boxes(self, data: mujoco.MjData) -> OrientedBoxes:
         """Return the boxes where the data's kinematics have them, N."""
-        geoms = self._geoms[self.owner]
-        rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-        return OrientedBoxes(
-            centres=data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, self._middles),
-            axes=rotations.transpose(0, 2, 1) * self._halves[:, :, None],
+        centres, axes = place(
+            self.geoms[self.owner], data.geom_xpos, data.geom_xmat, self._middles, self._halves
         )
+        return OrientedBoxes(centres=centres, axes=axes)
 
     def owners(self, chosen: Bools) -> Bools:
         """Tell which geoms have a chosen box, (n,)."""
-        return np.bincount(self.owner, chosen, len(self._geoms)) > 0
+        return np.bincount(self.owner, chosen, len(self.geoms)) > 0
 
 
 def _mesh_parts(model: mujoco.MjModel, mesh: int) -> list[tuple[Floats, Floats]]:
@@ -136,6 +152,12 @@ def _halves(triangles: Floats) -> list[Floats]:
     axis = int(np.argmax(np.ptp(middles, axis=0)))
     order = np.argpartition(middles[:, axis], len(middles) // 2)
     return np.split(triangles[order], [len(order) // 2])
+
+
+def is_opaque(model: mujoco.MjModel) -> Bools:
+    """Tell which geoms are opaque whether their own colour or their material's is drawn, (N,)."""
+    alpha = np.append(model.mat_rgba[:, 3], 1)[model.geom_matid]
+    return np.asarray(np.minimum(alpha, model.geom_rgba[:, 3]) >= OPAQUE)
 
 
 def near_plane(model: mujoco.MjModel) -> float:
@@ -204,11 +226,10 @@ def mirror_view(eye: Floats, face: OrientedBoxes) -> VisibleRegion:
 
 def in_view(view: VisibleRegion, boxes: OrientedBoxes) -> Bools:
     """Tell which boxes may reach into a view, (N,); some may be told so that do not."""
-    beyond = boxes.centres @ view.normals.T + view.offsets
-    reach = np.abs(np.einsum("nki,pi->npk", boxes.axes, view.normals)).sum(axis=-1)
-    distance = np.linalg.norm(boxes.centres - view.eye, axis=1) + boxes.radii
-    outside = beyond + reach < -SLACK * (1 + distance)[:, None]  # NaN compares as inside
-    return np.asarray(~outside.any(axis=1))
+    inside: Bools = inside_planes(
+        view.normals, view.offsets, view.eye, boxes.centres, boxes.axes, SLACK
+    )
+    return inside
 
 
 def in_shadow(
@@ -239,7 +260,7 @@ def in_shadow(
     if away <= clearance or half.min() <= 0:
         return np.zeros(len(boxes.centres), dtype=bool)
     centres = (boxes.centres - occluder.centres[0]) @ rotation
-    local = np.einsum("nki,ij->nkj", boxes.axes, rotation)
+    local = (boxes.axes.reshape(-1, 3) @ rotation).reshape(-1, 3, 3)
     faces_eye = eye @ _SIDES.T > np.repeat(half, 2)
     outline = _EDGE_ENDS[faces_eye[_EDGE_SIDES[:, 0]] != faces_eye[_EDGE_SIDES[:, 1]]] * half
     planes = np.cross(outline[:, 0] - eye, outline[:, 1] - eye)
@@ -248,18 +269,17 @@ def in_shadow(
     rays = view.rays @ rotation
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     planes = planes[~(rays @ planes.T >= SLACK).all(axis=0)]
-    reach = np.abs(np.einsum("nki,pi->npk", local, planes)).sum(axis=-1)
-    hidden = ((centres - eye) @ planes.T >= reach).all(axis=1)
+    hidden: Bools = beyond_planes(planes, eye, centres, local)
     sizes = np.abs(local).sum(axis=1)
     for side in np.flatnonzero(faces_eye):
         reaching = hidden & (centres @ _SIDES[side] + sizes[:, side // 2] > half[side // 2])
         pieces = _beyond(centres[reaching], sizes[reaching], _SIDES[side], half[side // 2])
         turned = OrientedBoxes(
             centres=occluder.centres[0] + pieces.centres @ rotation.T,
-            axes=np.einsum("nki,ji->nkj", pieces.axes, rotation),
+            axes=(pieces.axes.reshape(-1, 3) @ rotation.T).reshape(-1, 3, 3),
         )
         hidden[reaching] = ~in_view(view, turned)
-    return np.asarray(hidden)
+    return hidden
 
 
 def _beyond(centres: Floats, sizes: Floats, side: Floats, distance: float) -> OrientedBoxes:

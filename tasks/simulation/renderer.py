@@ -1,10 +1,4 @@
-"""Rendering a simulation's cameras, pixel for pixel as robosuite renders them.
-
-MuJoCo draws a scene with a reflecting box (LIBERO's stove) twice: once mirrored in the box's upper
-side, once as it is. Where the box is in view but small, it is cheaper to draw the picture without
-reflection, and the rectangle around the box again with it: a pixel depends on nothing but the
-geoms that overlap it. The same pixels come out.
-"""
+"""Rendering a simulation's cameras, pixel for pixel as robosuite renders them."""
 
 from typing import Any, NamedTuple
 
@@ -14,171 +8,15 @@ import numpy as np
 from tasks.observation import FloatArray, Image
 from tasks.protocols import Protocol
 from tasks.simulation.control import Sample
-from tasks.simulation.culling import (
-    OPAQUE,
-    Bools,
-    GeomBoxes,
-    ImageWindow,
-    Ints,
-    OrientedBoxes,
-    camera_view,
-    half_field,
-    in_shadow,
-    in_view,
-    mirror_view,
-    near_plane,
-)
+from tasks.simulation.drawing import SceneDrawer
+from tasks.simulation.kept_mirror import KeptMirror
+from tasks.simulation.kept_view import KeptView, stands_still
+from tasks.simulation.layer_check import LAYER_CHECK, opengl_driver
 from tasks.simulation.render_context import current_context_kept
-
-_SOLID = 0.02  # half the thickness of the thinnest box that is tried as an occluder, metres
-_BUILTIN_FACES = 900  # of a sphere as MuJoCo draws it; boxes have fewer
-_PIXEL_FACES = 0.7  # what clearing, filling and resolving a pixel costs, in triangles
-_MARGIN = 2  # pixels around the mirror, for rounding
-_WHOLE = ImageWindow()
-_BOUNDED = tuple(
-    int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}"))
-    for name in ("SPHERE", "CAPSULE", "ELLIPSOID", "CYLINDER", "BOX", "MESH")
-)
-
-
-class RenderPass(NamedTuple):
-    """One drawing of a picture or of a part of it.
-
-    Attributes:
-        hidden: Geoms left out.
-        reflection: Whether to draw what mirrors show.
-        rows: Which of the picture's rows are to be taken from it, from the bottom.
-        columns: Which columns.
-    """
-
-    hidden: Ints
-    reflection: bool
-    rows: slice = slice(None)
-    columns: slice = slice(None)
-
-
-class RenderPasses:
-    """Decides for each picture of one model.
-
-    Args:
-        model: The model; its geometry and materials must not change afterwards, poses may.
-        groups: (6,) which geom groups are drawn at all.
-        size: Height and width of the pictures in pixels.
-    """
-
-    def __init__(self, model: mujoco.MjModel, groups: Bools, size: int) -> None:
-        self._model = model
-        self._size = size
-        kinds = mujoco.mjtGeom
-        drawn = np.asarray(groups, dtype=bool)[model.geom_group]
-        flat = np.isin(model.geom_type, (kinds.mjGEOM_PLANE, kinds.mjGEOM_BOX))
-        box = model.geom_type == kinds.mjGEOM_BOX
-        mirror = drawn & flat & _reflects(model, model.geom_matid)
-        opaque = _is_opaque(model)
-        occluder = drawn & box & ~mirror & opaque & (model.geom_size.min(axis=1) >= _SOLID)
-        bounded = np.isin(model.geom_type, _BOUNDED)
-        self._geoms = np.flatnonzero(drawn & bounded & ~mirror & ~occluder)
-        self._parts = GeomBoxes(model, self._geoms)
-        self._occluders = [GeomBoxes(model, np.array([geom])) for geom in np.flatnonzero(occluder)]
-        self._mirrors = GeomBoxes(model, np.flatnonzero(mirror))
-        # Shadows fall from outside the picture; mirrors other than one opaque box are not foreseen.
-        self._plain = bool(
-            model.light_castshadow.any()
-            or _reflects(model, model.site_matid).any()
-            or mirror.sum() > 1
-            or (mirror & ~(box & opaque)).any()
-        )
-        self._faces = np.full(len(self._geoms), _BUILTIN_FACES)
-        mesh = model.geom_type[self._geoms] == kinds.mjGEOM_MESH
-        self._faces[mesh] = model.mesh_facenum[model.geom_dataid[self._geoms[mesh]]]
-
-    def plan(self, data: mujoco.MjData, camera: int) -> list[RenderPass]:
-        """Return the passes that make a picture, to be drawn over one another in this order.
-
-        Args:
-            data: Poses of geoms and cameras.
-            camera: Index of a fixed perspective camera.
-        """
-        if self._plain:
-            return [RenderPass(hidden=np.empty(0, dtype=np.int64), reflection=True)]
-        boxes = self._parts.boxes(data)
-        seen = self._parts.owners(self._seen(data, camera, boxes, _WHOLE))
-        direct = RenderPass(hidden=self._geoms[~seen], reflection=False)
-        face = self._mirror_face(data, camera)
-        if face is None:
-            return [direct]
-        shown = in_view(mirror_view(data.cam_xpos[camera], face), boxes)
-        window, rows, columns = self._around(data, camera, face)
-        mirrored = self._parts.owners(shown)
-        part = self._parts.owners(shown | self._seen(data, camera, boxes, window))
-        split = self._cost(seen) + 2 * self._cost(part) + _PIXEL_FACES * self._size**2
-        if split >= 2 * self._cost(seen | mirrored):
-            return [RenderPass(hidden=self._geoms[~(seen | mirrored)], reflection=True)]
-        again = RenderPass(hidden=self._geoms[~part], reflection=True, rows=rows, columns=columns)
-        return [direct, again]
-
-    def _cost(self, drawn: Bools) -> int:
-        return int(self._faces[drawn].sum())
-
-    def _seen(
-        self, data: mujoco.MjData, camera: int, boxes: OrientedBoxes, window: ImageWindow
-    ) -> Bools:
-        """Tell which boxes a camera may see through a window of its picture, (N,)."""
-        view = camera_view(self._model, data, camera, window)
-        seen = in_view(view, boxes)
-        field = half_field(self._model, camera)
-        clearance = near_plane(self._model) * np.sqrt(1 + 2 * field**2)
-        for occluder in self._occluders:
-            left = np.flatnonzero(seen)
-            rest = OrientedBoxes(centres=boxes.centres[left], axes=boxes.axes[left])
-            seen[left] = ~in_shadow(view, rest, occluder.boxes(data), clearance)
-        return seen
-
-    def _mirror_face(self, data: mujoco.MjData, camera: int) -> OrientedBoxes | None:
-        """Return the mirror's upper side as a box without thickness; None where none is seen."""
-        box = self._mirrors.boxes(data)
-        if not len(box.centres):
-            return None
-        up = box.axes[:, 2]
-        side = OrientedBoxes(centres=box.centres + up, axes=box.axes * [[1], [1], [0]])
-        if (data.cam_xpos[camera] - side.centres[0]) @ up[0] < 0:
-            return None
-        if not self._seen(data, camera, side, _WHOLE)[0]:
-            return None
-        return OrientedBoxes(centres=side.centres, axes=box.axes)
-
-    def _around(
-        self, data: mujoco.MjData, camera: int, face: OrientedBoxes
-    ) -> tuple[ImageWindow, slice, slice]:
-        """Return the smallest rectangle of whole pixels around the mirror, and its pixels."""
-        flat = OrientedBoxes(centres=face.centres, axes=face.axes * [[1], [1], [0]])
-        local = (flat.corners[0] - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
-        depth = -local[:, 2]
-        if depth.min() <= near_plane(self._model):
-            return _WHOLE, slice(None), slice(None)
-        field, size = half_field(self._model, camera), self._size
-        pixels = (local[:, :2] / (depth[:, None] * field) + 1) * size / 2
-        low = np.clip(np.floor(pixels.min(axis=0)) - _MARGIN, 0, size).astype(int)
-        high = np.clip(np.ceil(pixels.max(axis=0)) + _MARGIN, 0, size).astype(int)
-        (left, bottom), (right, top) = 2 * low / size - 1, 2 * high / size - 1
-        window = ImageWindow(left=left, right=right, bottom=bottom, top=top)
-        return window, slice(low[1], high[1]), slice(low[0], high[0])
-
-
-def _reflects(model: mujoco.MjModel, materials: Ints) -> Bools:
-    """Tell which of some material indices, −1 for none, are reflective."""
-    reflectance = np.append(model.mat_reflectance, 0)
-    return np.asarray((materials >= 0) & (reflectance[materials] > 0))
-
-
-def _is_opaque(model: mujoco.MjModel) -> Bools:
-    """Tell which geoms are opaque whether their own colour or their material's is drawn, (N,)."""
-    alpha = np.append(model.mat_rgba[:, 3], 1)[model.geom_matid]
-    return np.asarray(np.minimum(alpha, model.geom_rgba[:, 3]) >= OPAQUE)
-
+from tasks.simulation.render_passes import RenderPass, RenderPasses
+from tasks.simulation.sample_layer import LayerUnavailableError
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
-_HIDDEN_GROUP = 5
 
 
 class Renderer:
@@ -187,22 +25,31 @@ class Renderer:
     Args:
         sim: robosuite's ``MjSim`` with an off-screen render context.
         size: Height and width of the pictures in pixels.
-        cull: Whether to leave out what no pixel shows; False draws everything, for comparison.
+        cull: Whether to leave out what no pixel shows; False has robosuite draw everything, for
+            comparison.
+        keep: Whether to keep what stands still before a fixed camera from one picture to the next.
 
     Attributes:
         passes: Plans what is drawn of each image; None without culling.
     """
 
-    def __init__(self, sim: Any, size: int, *, cull: bool = True) -> None:
+    def __init__(self, sim: Any, size: int, *, cull: bool = True, keep: bool = True) -> None:
         self._sim = sim
         self._size = size
-        self._model = sim.model._model
+        model = sim.model._model
         self._cameras = {
             name: int(sim.model.camera_name2id(its)) for name, its in _MUJOCO_CAMERAS.items()
         }
-        options = sim._render_context_offscreen.vopt
-        options.geomgroup[_HIDDEN_GROUP] = 0
-        self.passes = RenderPasses(self._model, options.geomgroup, size) if cull else None
+        self._drawer = SceneDrawer(sim, size)
+        groups = sim._render_context_offscreen.vopt.geomgroup
+        self.passes = RenderPasses(model, groups, size) if cull else None
+        self._views: dict[str, KeptView] = {}
+        self._mirrors: dict[str, KeptMirror] = {}
+        if keep and self.passes is not None and self.passes.can_be_kept:
+            for name, camera in self._cameras.items():
+                self._mirrors[name] = KeptMirror(self._drawer, camera, self.passes)
+                if stands_still(model, camera):
+                    self._views[name] = KeptView(self._drawer, camera, self.passes)
 
     def render(self, camera: str, data: Any = None) -> Image:
         """Render one camera.
@@ -216,37 +63,77 @@ class Renderer:
         """
         with current_context_kept():
             self._sim._render_context_offscreen.gl_ctx.make_current()
-            return self._render(camera, data)
+            if self.passes is None:
+                return self._render_plainly(camera, data)
+            return self._render(camera, self._sim.data._data if data is None else data)
 
-    def _render(self, camera: str, data: Any) -> Image:
+    def _render(self, camera: str, data: mujoco.MjData) -> Image:
+        assert self.passes is not None
+        picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
+        for drawing in self.passes.plan(data, self._cameras[camera]):
+            picture[drawing.rows, drawing.columns] = self._draw(camera, data, drawing)
+        return picture
+
+    def _draw(self, camera: str, data: mujoco.MjData, drawing: RenderPass) -> Image:
+        """Draw one pass, from what is kept where that is possible and works."""
+        seen = self._drawer.shown.copy()
+        seen[drawing.hidden] = False
+
+        def plain() -> Image:
+            index = self._cameras[camera]
+            self._drawer.draw(data, index, seen, reflection=drawing.reflection, sky=drawing.sky)
+            return self._drawer.read(drawing.rows, drawing.columns)
+
+        kept = (self._mirrors if drawing.reflection else self._views).get(camera)
+        if kept is None or not LAYER_CHECK.use:
+            return plain()
+
+        def layered() -> Image | None:
+            if not kept.draw(data, seen, drawing):
+                return None
+            return self._drawer.read(drawing.rows, drawing.columns)
+
+        LAYER_CHECK.begin(opengl_driver)
+        try:
+            if LAYER_CHECK.open:
+                return LAYER_CHECK.compare(layered, plain)
+            picture = layered()
+        except LayerUnavailableError as error:
+            LAYER_CHECK.refuse(str(error))
+            picture = None
+        return plain() if picture is None else picture
+
+    def _render_plainly(self, camera: str, data: mujoco.MjData | None) -> Image:
+        """Render one camera as robosuite does."""
         context = self._sim._render_context_offscreen
         shown = context.data
         if data is not None:
             context.data = _Wrapped(data)
-        flags, groups = context.scn.flags, self._model.geom_group.copy()
         try:
-            if self.passes is None:
-                return self._draw(camera)
-            picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
-            for drawing in self.passes.plan(context.data._data, self._cameras[camera]):
-                self._model.geom_group[drawing.hidden] = _HIDDEN_GROUP
-                flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = drawing.reflection
-                picture[drawing.rows, drawing.columns] = self._draw(camera)[
-                    drawing.rows, drawing.columns
-                ]
-                self._model.geom_group[:] = groups
-            return picture
+            picture: Image = self._sim.render(
+                camera_name=_MUJOCO_CAMERAS[camera], width=self._size, height=self._size
+            )
+            return np.asarray(picture)
         finally:
-            self._model.geom_group[:] = groups
-            flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = True
             context.data = shown
 
-    def _draw(self, camera: str) -> Image:
-        """Render one camera as robosuite does."""
-        picture: Image = self._sim.render(
-            camera_name=_MUJOCO_CAMERAS[camera], width=self._size, height=self._size
-        )
-        return np.asarray(picture)
+
+def renderers(sim: Any, size: int) -> dict[str, Renderer]:
+    """Return renderers that draw the same pixels in different ways, to compare them.
+
+    Args:
+        sim: robosuite's ``MjSim`` with an off-screen render context.
+        size: Height and width of the pictures in pixels.
+
+    Returns:
+        ``robosuite`` draws everything; ``culled`` what can be seen; ``ours`` of that what is not
+        kept, as environments do.
+    """
+    return {
+        "robosuite": Renderer(sim, size, cull=False),
+        "culled": Renderer(sim, size, keep=False),
+        "ours": Renderer(sim, size),
+    }
 
 
 class _Wrapped:

@@ -30,7 +30,7 @@ from tasks.rotations import wxyz_to_xyzw
 from tasks.simulation.construction import build_libero, disable_unused, free_libero
 from tasks.simulation.goals import GoalMonitor, GoalProgress
 from tasks.simulation.render_context import BuildThread
-from tasks.simulation.renderer import ImageRenderer, Snapshot
+from tasks.simulation.renderer import ImageRenderer, Renderer, Snapshot, renderers
 from tasks.simulation.scenes import Scenes, place_fixtures
 from tasks.simulation.stepping import Stepper
 from tasks.suites import Task
@@ -280,6 +280,14 @@ class Simulator:
     def model_xml(self) -> str:
         """Return the MJCF of the scene."""
         return str(self.env.sim.model.get_xml())
+
+    def renderers(self, size: int) -> dict[str, Renderer]:
+        """Return renderers that draw the same pixels in different ways, to compare them.
+
+        Args:
+            size: Height and width of the pictures in pixels.
+        """
+        return renderers(self.env.sim, size)
 
     def __getstate__(self) -> NoReturn:
         """Refuse to be copied or pickled."""
