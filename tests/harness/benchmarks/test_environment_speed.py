@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from harness.benchmarks import environment_speed
+from harness.benchmarks.environment_backends import WAYS
 from harness.benchmarks.environment_speed import compare, rough_actions
 from harness.benchmarks.subprocess_runner import BackendPair, Timed
 from harness.benchmarks.tables import environment_tables
@@ -22,6 +23,10 @@ MEMORY = {
     "Official": {"prepare": 300.0, "build": 900.0},
     "Ours": {"prepare": 200.0, "build": 350.0},
 }
+
+
+PICTURE_COSTS = dict(zip(WAYS, (0.75, 0.25, 0.125), strict=True))
+"""CPU seconds of a picture: as robosuite draws it, without kept layers, with them."""
 
 
 class CountedProcess:
@@ -46,7 +51,7 @@ class CountedProcess:
         if method == "act":
             cost *= len(arguments[0])
         if method == "picture":
-            cost = 0.125 if arguments[1] else 0.75  # with culling, or as robosuite draws
+            cost = PICTURE_COSTS[arguments[1]]
         return Timed(
             value=np.full(3, self.states.get((self.name, self.images), 0.0)),
             cpu_s=cost,
@@ -76,8 +81,8 @@ def test_each_figure_is_of_its_calls_alone(counted: type[CountedProcess]) -> Non
     assert figures.memory == BackendPair(official=600.0, ours=150.0)
     assert figures.process == BackendPair(official=900.0, ours=350.0)
     assert list(figures.pictures) == list(CAMERAS)
-    for pair in figures.pictures.values():
-        assert (pair.official, pair.ours) == pytest.approx((0.75, 0.125))
+    for ways in figures.pictures.values():
+        assert ways == pytest.approx(PICTURE_COSTS)
     assert figures.identical
 
 
@@ -104,7 +109,7 @@ def test_a_state_that_differs_in_either_run_is_noticed(
     assert "NO" in shown
     assert "120 → 40" not in shown
     assert "48.0 → 16.0 (3.0×)" in shown
-    assert "750 → 125 (6.0×)" in shown
+    assert "750 → 250 → 125" in shown
 
 
 def test_rough_actions_are_repeatable_and_allowed() -> None:
