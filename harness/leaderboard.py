@@ -2,22 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from harness.display import results_console
 from results.folder import load_run
+from results.formatting import Format
 from results.leaderboard.published import load_published, published_table
 from results.leaderboard.rendering import render, rich_table
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.leaderboard.seed_rows import rows_over_seeds
 
-TableFormat = Literal["table", "markdown", "csv", "json"]
-
 
 def print_leaderboard(
     folders: Sequence[Path],
     *,
-    format: TableFormat = "table",
+    format: Format = "table",
     by_task: bool = False,
     over_seeds: bool = False,
     published: bool = False,

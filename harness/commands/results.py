@@ -9,11 +9,12 @@ from cyclopts import Parameter, validators
 from harness.commands import Switch
 from harness.display import console, results_console
 from harness.evaluation.config import PINNED, VOLATILE
-from harness.leaderboard import TableFormat, print_leaderboard
+from harness.leaderboard import print_leaderboard
 from results.comparison.comparison import compare_runs
 from results.comparison.text import print_comparison, render_comparison
 from results.exports import export_run, write_export
 from results.folder import find_runs
+from results.formatting import Format
 from results.merging import merge_runs
 from results.report.page import write_page
 from tasks.errors import ConfigError
@@ -23,7 +24,7 @@ def leaderboard_command(
     runs: list[Path],
     /,
     *,
-    format: TableFormat = "table",
+    format: Format = "table",
     by_task: Switch = False,
     over_seeds: Switch = False,
     published: Switch = False,
@@ -67,7 +68,7 @@ def compare_command(
     *,
     force: Switch = False,
     flips: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
-    format: TableFormat = "table",
+    format: Format = "table",
     json: Switch = False,
 ) -> None:
     """Compare runs on the episodes that all of them have.

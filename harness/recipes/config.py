@@ -7,6 +7,7 @@ on where it stopped. All settings are checked before the first stage starts.
 import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,18 +107,34 @@ def load_recipe(name: str) -> Recipe:
         if not path.exists():
             raise unknown_name("recipe", name, [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        return TypeAdapter(Recipe).validate_python(_grouped(placed(raw, path.parent)))
+        with naming_mistakes("recipe", path):
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+            return TypeAdapter(Recipe).validate_python(_grouped(placed(raw, path.parent)))
     except FileNotFoundError as error:
         shipped = ", ".join(p.stem for p in sorted(SHIPPED.glob("*.toml")))
         raise ConfigError(
             f"The recipe '{path}' does not exist. Allowed: a TOML file, or one of: {shipped}."
         ) from error
+
+
+@contextmanager
+def naming_mistakes(what: str, path: Path) -> Iterator[None]:
+    """Say of a TOML file which setting is wrong, or that it is no TOML.
+
+    Args:
+        what: What the file is, such as ``recipe``.
+        path: The file that is read in the block.
+
+    Raises:
+        ConfigError: The block raised an error about the file's content.
+    """
+    try:
+        yield
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The recipe '{path}' is not valid TOML: {error}.") from error
+        raise ConfigError(f"The {what} '{path}' is not valid TOML: {error}.") from error
     except ValidationError as error:
         place, why = first_mistake(error)
-        raise ConfigError(f"The recipe '{path}': {place}: {why}.") from error
+        raise ConfigError(f"The {what} '{path}': {place}: {why}.") from error
 
 
 def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from harness.options import Label, Names
-from harness.recipes.config import RecipeStage
+from harness.recipes.config import RecipeStage, naming_mistakes
 from harness.recipes.paths import placed
-from tasks.errors import ConfigError, first_mistake, unknown_name
+from tasks.errors import ConfigError, unknown_name
 from tasks.settings import settings
 
 SHIPPED = Path(__file__).parent
@@ -144,17 +144,13 @@ def load_study(path: Path) -> Study:
         ConfigError: There is none, or it says something that is not allowed.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        study = TypeAdapter(Study).validate_python(_read(raw, path.parent))
+        with naming_mistakes("study", path):
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+            study = TypeAdapter(Study).validate_python(_read(raw, path.parent))
     except OSError as error:
         raise ConfigError(
             f"The study '{path}' cannot be read ({error.strerror}). Allowed: a TOML file."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The study '{path}' is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        place, why = first_mistake(error)
-        raise ConfigError(f"The study '{path}': {place}: {why}.") from error
     _check(study)
     return study
 

@@ -18,6 +18,7 @@ from results.studies.page import write_study_page
 from results.studies.records import STUDY_FILE, write_study
 from results.studies.rendering import StudyTables
 from tasks.errors import ConfigError, unknown_name
+from tasks.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ def report_study(folder: Path, *, json: bool = False) -> None:
         print(tables.render("json"), end="")
         return
     results_console().print(*tables.rich_tables(), sep="\n")
-    (folder / "study.md").write_text(tables.render("markdown"), encoding="utf-8")
-    (folder / "study.csv").write_text(tables.render("csv"), encoding="utf-8")
-    (folder / "tables.json").write_text(tables.render("json"), encoding="utf-8")
+    write_text(folder / "study.md", tables.render("markdown"))
+    write_text(folder / "study.csv", tables.render("csv"))
+    write_text(folder / "tables.json", tables.render("json"))
     console.print(f"Page: {write_study_page(folder, tables)}", soft_wrap=True)

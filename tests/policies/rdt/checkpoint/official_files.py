@@ -3,12 +3,16 @@
 import json
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from policies.rdt.checkpoint.official import load_official
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.transformer import RDTModel
+from tasks.errors import HarnessError
 
 CONFIG = RDTConfig(
     hidden_size=64,
@@ -108,3 +112,16 @@ HUB_FILE = {
     "state_adaptor": "mlp3x_gelu",
     "state_token_dim": 128,
 }
+
+
+def refuse(source: Path | str, kind: type[HarnessError], *words: str, **how: Any) -> str:
+    """Load weights that are refused in one short line with its fix; return the message."""
+    with pytest.raises(kind) as caught:
+        load_official(source, **how)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "Fix:" in message
+    assert len(message) < 900
+    for word in words:
+        assert word in message
+    return message

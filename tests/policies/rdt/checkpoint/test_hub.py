@@ -6,23 +6,12 @@ import pytest
 from policies.rdt.checkpoint import hub
 from policies.rdt.checkpoint.hub import find_source
 from policies.rdt.checkpoint.official import export_official, load_official
-from tasks.errors import ConfigError, HarnessError, PrerequisiteError
+from tasks.errors import ConfigError, PrerequisiteError
 from tests.policies.rdt.checkpoint.official_files import (
     assert_same,
     build_model,
+    refuse,
 )
-
-
-def refuse(source: Path | str, kind: type[HarnessError], *words: str, **how: Any) -> str:
-    with pytest.raises(kind) as caught:
-        load_official(source, **how)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "Fix:" in message
-    assert len(message) < 900
-    for word in words:
-        assert word in message
-    return message
 
 
 def test_hub_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,30 +1,18 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import save_file
 
 from policies.rdt.checkpoint.location import Weights
 from policies.rdt.checkpoint.official import export_official, load_official
-from tasks.errors import ConfigError, HarnessError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import (
     assert_same,
     build_model,
+    refuse,
     write_config,
 )
-
-
-def refuse(source: Path | str, kind: type[HarnessError], *words: str, **how: Any) -> str:
-    with pytest.raises(kind) as caught:
-        load_official(source, **how)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "Fix:" in message
-    assert len(message) < 900
-    for word in words:
-        assert word in message
-    return message
 
 
 @pytest.mark.slow

@@ -14,27 +14,16 @@ from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
 from policies.rdt.checkpoint.official import export_official, load_official, official_contract
 from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.transformer import RDTInputs
-from tasks.errors import ConfigError, HarnessError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError
 from tests.policies.rdt.checkpoint.official_files import (
     CONFIG,
     HUB_FILE,
     assert_same,
     build_model,
+    refuse,
     write_deepspeed,
 )
 from tests.policies.rdt.model.sampled import sample_plans
-
-
-def refuse(source: Path | str, kind: type[HarnessError], *words: str, **how: Any) -> str:
-    with pytest.raises(kind) as caught:
-        load_official(source, **how)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "Fix:" in message
-    assert len(message) < 900
-    for word in words:
-        assert word in message
-    return message
 
 
 @pytest.mark.parametrize("file_format", ["pytorch", "safetensors"])

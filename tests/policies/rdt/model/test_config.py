@@ -9,25 +9,7 @@ from policies.rdt.model.config import RDTConfig
 from policies.rdt.model.presets import PRESETS
 from tasks.errors import ConfigError
 from tests.policies.rdt.checkpoint.official_files import HUB_FILE
-
-
-def tiny(**changes: Any) -> RDTConfig:
-    return RDTConfig(
-        **{
-            "hidden_size": 32,
-            "depth": 2,
-            "num_heads": 2,
-            "action_dim": 8,
-            "pred_horizon": 6,
-            "lang_token_dim": 5,
-            "img_token_dim": 7,
-            "max_lang_cond_len": 4,
-            "img_cond_len": 6,
-            "lang_pos_embed_config": None,
-            "img_pos_embed_config": (("image", (2, 1, -3)),),
-            **changes,
-        }
-    )
+from tests.policies.rdt.model.sampled import tiny
 
 
 @pytest.mark.parametrize(
