@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
@@ -100,6 +108,17 @@ class EpisodeRecord:
 
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
+
+    starved_steps: Annotated[int, Field(ge=0)] | None = None
+    """Control steps held still because no plan that had arrived covered them; None, and left out of
+    the file, for runs without a delay."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = serialise(self)
+        if self.starved_steps is None:
+            plain.pop("starved_steps", None)
+        return plain
 
     @property
     def key(self) -> EpisodeKey:

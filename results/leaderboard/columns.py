@@ -96,6 +96,8 @@ COLUMNS: tuple[Column, ...] = (
     _column("detectable", "detectable difference", lambda row: ""),
     _column("exec_horizon", "exec_horizon", lambda row: str(row.exec_horizon or "")),
     _column("fusion", "fusion", lambda row: row.fusion or "", numeric=False),
+    _column("delay", "delay", lambda row: row.delay or ""),
+    _column("chunking", "chunking", lambda row: row.chunking or "", numeric=False),
     _column(
         "steps_to_success", "steps, mean over successes", lambda row: _mean(row.steps_to_success)
     ),
