@@ -86,29 +86,40 @@ def with_chunking(policy: PolicyConfig, chunking: Chunking | None) -> PolicyConf
     return replace(policy, options={**policy.options, **chunking.options})
 
 
-def check_overlap(config: EvaluationConfig, spec: PolicySpec, delay: int) -> None:
-    """Refuse to join chunks that do not overlap for as long as a plan is late.
+def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
+    """Refuse a delay that a policy cannot have.
+
+    Args:
+        config: With an execution horizon; a delay that is not measured yet passes.
+        spec: The policy's.
 
     Raises:
-        ConfigError: The steps left of a plan do not last until the next one arrives.
+        ConfigError: The policy reads the simulator, its plans are too short, or chunks are to be
+            joined that do not overlap for as long as a plan is late.
     """
     assert config.exec_horizon is not None
+    if config.delay and spec.privileged:
+        raise ConfigError(
+            f"--delay {config.delay} was given to policy '{config.policy.name}', which reads the "
+            "simulator and is never late. Fix: leave --delay out."
+        )
+    if config.delay == "measured":
+        return
+    config.late.check(config.exec_horizon, spec.horizon)
     guidance = config.policy.options.get("guidance", "none")
     left = spec.horizon - config.exec_horizon
-    if guidance != "none" and config.delay_mode == "async" and delay > left:
+    if guidance != "none" and config.delay_mode == "async" and config.delay > left:
         raise ConfigError(
             f"Chunking '{guidance}' needs rows of the plan before until the next one arrives: with "
             f"plans of {spec.horizon} steps and exec_horizon {config.exec_horizon} there are "
-            f"{left}, and the delay is {delay}. Fix: a smaller --exec-horizon or --delay."
+            f"{left}, and the delay is {config.delay}. Fix: a smaller --exec-horizon or --delay."
         )
 
 
 def _problem(config: EvaluationConfig, spec: PolicySpec, *, alternatives: bool) -> str:
     """Return why a combination cannot be run; empty if it can."""
     try:
-        if config.delay != "measured":
-            config.late.check(config.exec_horizon or 0, spec.horizon)
-            check_overlap(config, spec, config.delay)
+        check_delay(config, spec)
     except ConfigError as error:
         return str(error)
     joined = config.policy.options.get("guidance", "none") != "none"

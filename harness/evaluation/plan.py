@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from harness.capacity import default_workers
 from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, Grid
 from harness.evaluation.environments import EnvironmentSpec, in_libero
-from harness.evaluation.grid import Combination, check_overlap, combine, with_chunking
+from harness.evaluation.grid import Combination, check_delay, combine, with_chunking
 from harness.evaluation.latency import (
     Latency,
     instruction_of,
@@ -178,9 +178,11 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
     check_exec_horizon(exec_horizon, spec.horizon)
     config = replace(config, exec_horizon=exec_horizon)
+    check_delay(config, spec)
     latency = _latency(config, workload, policy)
-    config = config if latency is None else replace(config, delay=latency.steps)
-    _check_delay(config, spec)
+    if latency is not None:
+        config = replace(config, delay=latency.steps)
+        check_delay(config, spec)
     config = replace(
         config,
         workers=config.workers or default_workers(),  # the policy has taken its memory by now
@@ -205,18 +207,9 @@ def _starving(config: EvaluationConfig, starved: int, spec: PolicySpec) -> str:
 
 
 def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Latency | None:
-    """Return the latency that decides the delay, measured once for a run; None for a given delay.
-
-    Raises:
-        ConfigError: The policy reads the simulator.
-    """
+    """Return the latency that decides the delay, measured once for a run; None for a given delay."""
     if config.delay != "measured":
         return None
-    if policy.spec.privileged:
-        raise ConfigError(
-            f"--delay measured was given to policy '{config.policy.name}', which reads the "
-            "simulator and is never late. Fix: leave --delay out."
-        )
     assert config.tasks and config.exec_horizon
     with torch_threads(config.threads):
         return recorded_latency(config.out) or measure_latency(
@@ -225,23 +218,6 @@ def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) ->
             instruction=instruction_of(workload.environments, config.tasks[0], workload.protocol),
             exec_horizon=config.exec_horizon,
         )
-
-
-def _check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
-    """Refuse a delay that the policy cannot have.
-
-    Raises:
-        ConfigError: It reads the simulator, its plans are too short, or they do not overlap.
-    """
-    assert config.exec_horizon is not None
-    delay = config.late
-    if delay.steps and spec.privileged:
-        raise ConfigError(
-            f"A delay of {delay.steps} steps was given to policy '{config.policy.name}', which "
-            "reads the simulator and is never late. Fix: leave --delay out."
-        )
-    delay.check(config.exec_horizon, spec.horizon)
-    check_overlap(config, spec, delay.steps)
 
 
 def _describe(
