@@ -207,7 +207,7 @@ def _starving(config: EvaluationConfig, starved: int, spec: PolicySpec) -> str:
 
 
 def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Latency | None:
-    """Return the latency that decides the delay, measured once for a run; None for a given delay."""
+    """Return the latency that decides a measured delay, measured once for a run."""
     if config.delay != "measured":
         return None
     assert config.tasks and config.exec_horizon
