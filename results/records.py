@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
@@ -22,6 +30,8 @@ Status = Literal["running", "complete", "interrupted"]
 
 JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 """A mapping kept as JSON: tuples become lists and paths become text when it is made."""
+
+_OF_PERTURBED_TASKS = ("base_task", "dimension", "perturbation", "instruction", "distance")
 
 _FORBID = ConfigDict(extra="forbid")
 
@@ -101,6 +111,22 @@ class EpisodeRecord:
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
 
+    base_task: str | None = None
+    """Name of the unperturbed task that this one derives from; None if it is its own."""
+
+    dimension: str | None = None
+    """In which respect the task is perturbed, such as ``camera``, or the broadest kind of a
+    paraphrase, such as ``act``; None if it is not."""
+
+    perturbation: str | None = None
+    """How it is perturbed, in full."""
+
+    instruction: str | None = None
+    """What the policy was told, where that is not the protocol's sentence for the task."""
+
+    distance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    """How far that is from the task's own sentence: LIBERO-Para's PD, 0 for the same words."""
+
     @property
     def key(self) -> EpisodeKey:
         """The key of the episode, the same for every attempt."""
@@ -115,6 +141,12 @@ class EpisodeRecord:
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"video is '{video}'; it must lie inside the run folder")
         return video
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only perturbed tasks have; records of others stay as they were."""
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if v is not None or k not in _OF_PERTURBED_TASKS}
 
     @validates(mode="after")
     def _consistent(self) -> Self:

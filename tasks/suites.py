@@ -5,7 +5,7 @@ import contextlib
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,22 +15,10 @@ import numpy as np
 
 from tasks.errors import ConfigError, PrerequisiteError, unknown_name
 from tasks.observation import FloatArray
+from tasks.pro_suites import PRO_SUITES, SHIFTED_SUITES
 
 ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 """LIBERO's own suites, 130 tasks in all."""
-
-PERTURBATIONS = {
-    "lan": "the instruction in other words",
-    "object": "objects that look different",
-    "swap": "objects at other places",
-    "task": "another instruction and goal in the same scene",
-}
-"""What LIBERO-PRO changes, by the ending of the suite's name."""
-
-PRO_SUITES = {
-    f"{suite}_{ending}": suite for suite in ORIGINAL_SUITES[:4] for ending in PERTURBATIONS
-}
-"""LIBERO-PRO's suites with the suite each derives from: 16 of 10 tasks, in the same order."""
 
 SUITES = (*ORIGINAL_SUITES, *PRO_SUITES)
 """The suites that can be evaluated."""
@@ -56,6 +44,7 @@ class Task:
         bddl_instruction: The sentence in the BDDL file, its ``(:language …)``. The two differ in 34
             of the 130 tasks of the original suites.
         bddl_file: Absolute path.
+        base_name: Name of the task that it perturbs; None where it perturbs none.
     """
 
     suite: str
@@ -64,6 +53,12 @@ class Task:
     name_instruction: str
     bddl_instruction: str
     bddl_file: Path
+    base_name: str | None = None
+
+    @property
+    def base_task(self) -> str:
+        """Name of the task that it perturbs, or its own."""
+        return self.base_name or self.name
 
     @property
     def instruction(self) -> str:
@@ -84,7 +79,10 @@ class Task:
         return self.name_instruction
 
     def init_states(self) -> FloatArray:
-        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel."""
+        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel.
+
+        Three tasks of LIBERO-PRO have none; ``check_states`` refuses them.
+        """
         return _init_states(self.suite, self.index)
 
     @property
@@ -115,17 +113,20 @@ def suite_tasks(suite: str) -> tuple[Task, ...]:
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
     benchmark = _benchmark(suite)
+    folder = _folder("bddl_files", suite)
     tasks = []
     for index in range(benchmark.n_tasks):
-        bddl_file = Path(benchmark.get_task_bddl_file_path(index)).resolve()
+        bddl_file = (folder / benchmark.get_task(index).bddl_file).resolve()
+        official = benchmark.get_task(index)
         tasks.append(
             Task(
                 suite=suite,
                 index=index,
-                name=(official := benchmark.get_task(index)).name,
+                name=official.name,
                 name_instruction=official.language,
                 bddl_instruction=bddl_instruction(bddl_file),
                 bddl_file=bddl_file,
+                base_name=_base_name(suite, official.name, official.language),
             )
         )
     return tuple(tasks)
@@ -152,6 +153,41 @@ def find_task(suite: str, task: int | str) -> Task:
             f"Unknown task {task} of {suite}. Allowed: 0 to {len(tasks) - 1}, or a task's name."
         )
     return tasks[task]
+
+
+def _base_name(suite: str, name: str, words: str) -> str | None:
+    """Return the name of the task that one of LIBERO-PRO derives from.
+
+    It is found by its name, or by its words where the name begins with another scene; these are
+    sometimes those of the base task's BDDL file. Its index may be another.
+    """
+    base = PRO_SUITES.get(suite)
+    if base is None:
+        return None
+    others = suite_tasks(base)
+    alike = [other for other in others if other.name == name] or [
+        other
+        for other in others
+        if same_words(words, other.name_instruction) or same_words(words, other.bddl_instruction)
+    ]
+    return alike[0].name if alike else None
+
+
+def check_states(tasks: Iterable[Task]) -> None:
+    """Refuse tasks of one suite for which LIBERO-PRO has no initial state.
+
+    Raises:
+        ConfigError: One or more have none; all are named.
+    """
+    empty = [task for task in tasks if not len(task.init_states())]
+    if empty:
+        suite = empty[0].suite
+        names = ", ".join(f"{task.index} '{task.name}'" for task in empty)
+        rest = [str(task.index) for task in suite_tasks(suite) if len(task.init_states())]
+        raise ConfigError(
+            f"{suite} has no initial states for task {names}: LIBERO-PRO's file is empty. "
+            f"Fix: take others, such as --tasks {','.join(rest)}."
+        )
 
 
 def bddl_instruction(bddl_file: Path) -> str:
@@ -237,13 +273,15 @@ def _not_about_macros(record: logging.LogRecord) -> bool:
 
 @cache
 def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no types
+    """Return LIBERO's list of a suite's tasks; the base suite's where LIBERO lists none."""
     import_libero()
     from libero.libero.benchmark import get_benchmark_dict
 
+    listed = base_suite(suite) if suite in SHIFTED_SUITES else suite
     with _silent():
-        known = get_benchmark_dict().get(suite)
+        known = get_benchmark_dict().get(listed)
         benchmark = None if known is None else known()
-    if benchmark is None or not benchmark.n_tasks:
+    if benchmark is None or not benchmark.n_tasks or not _folder("bddl_files", suite).is_dir():
         raise PrerequisiteError(
             f"The installed LIBERO has no suite {suite}: it is not the distribution with "
             f"LIBERO-PRO's suites. Fix: uninstall it, then {_INSTALL}"
@@ -251,21 +289,28 @@ def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no t
     return benchmark
 
 
-@cache
-def _init_states(suite: str, index: int) -> FloatArray:
+def _folder(kind: str, suite: str) -> Path:
+    """Return LIBERO's folder of a suite's files, ``bddl_files`` or ``init_states``."""
     from libero.libero import get_libero_path
 
-    benchmark = _benchmark(suite)
-    task = benchmark.get_task(index)
     with _silent():
-        folder = Path(get_libero_path("init_states")) / task.problem_folder
-        pickled = folder / task.init_states_file
-        if pickled.is_file():
-            # The original distribution's files are pickled arrays, which its own torch.load
-            # refuses since torch 2.6.
-            import torch
+        return Path(get_libero_path(kind)) / suite
 
-            states = torch.load(pickled, weights_only=False)
-        else:
+
+@cache
+def _init_states(suite: str, index: int) -> FloatArray:
+    benchmark = _benchmark(suite)
+    file = _folder("init_states", suite) / benchmark.get_task(index).init_states_file
+    if file.is_file():
+        # The original distribution's files are pickled arrays, which its own torch.load refuses
+        # since torch 2.6.
+        import torch
+
+        states = torch.load(file, weights_only=False)
+    elif suite in SHIFTED_SUITES:
+        with np.load(f"{file}.npz", allow_pickle=False) as arrays:
+            states = arrays["states"]
+    else:
+        with _silent():
             states = benchmark.get_task_init_states(index)
     return np.asarray(states, dtype=np.float64)

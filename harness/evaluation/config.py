@@ -14,11 +14,10 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.options import Label, Numbers, read_count, read_tasks
+from harness.options import InstructionSource, Label, Numbers, read_count, read_tasks
 from policies.fusion import UNFUSED, Fusion, parse_fusion
 from policies.registry import PolicyConfig
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
-from tasks.suites import Instructions
 
 VOLATILE = (
     "config.workers",
@@ -63,7 +62,8 @@ class EvaluationConfig:
 
     suite: str
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
-    first four with _lan, _object, _swap or _task, such as libero_goal_task."""
+    first four with _lan, _object, _swap, _task, _with_mug, _with_yellow_book or _with_milk (some of
+    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5."""
 
     out: Path
     """Folder of the run; a run that is there already goes on where it stopped."""
@@ -89,10 +89,11 @@ class EvaluationConfig:
     resolution: int | None = None
     """Height and width of the images in pixels, if other than the protocol's."""
 
-    instructions: Instructions | None = None
+    instructions: InstructionSource | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in
     LIBERO-PRO's _lan and _task the BDDL file's; bddl: the BDDL file's everywhere, as LIBERO-PRO's
-    own runner has it."""
+    own runner has it. Or FILE.csv with paraphrases, such as LIBERO-Para's: an episode for each row,
+    from initial state 0."""
 
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
     """Of the policy's noise, and of scenes under openpi, lerobot and libero; under openvla scenes

@@ -33,7 +33,7 @@ from tasks.simulation.render_context import BuildThread
 from tasks.simulation.renderer import ImageRenderer, Renderer, Snapshot, renderers
 from tasks.simulation.scenes import Scenes, place_fixtures
 from tasks.simulation.stepping import Stepper
-from tasks.suites import Task
+from tasks.suites import Task, check_states
 
 _JOINT_NOISE = 0.02
 
@@ -70,6 +70,7 @@ class Simulator:
         images: False builds it without a renderer; asking for pictures is then an error.
 
     Attributes:
+        instruction: The task in words, as observations have it: the protocol's, unless it is set.
         settling_shift: How far an object slid while the latest episode's scene settled, metres.
         goals: How far the goal is reached at the latest control step of the episode; settling is
             step 0. None before the first reset.
@@ -81,6 +82,7 @@ class Simulator:
     def __init__(self, task: Task, protocol: Protocol, *, images: bool = True) -> None:
         self.task = task
         self.protocol = protocol
+        self.instruction = protocol.instruction_of(task)
         self.images = images
         self.settling_shift = 0.0
         self.goals: GoalProgress | None = None
@@ -337,6 +339,7 @@ class Simulator:
         return np.array(self.env.sim.data.body_xpos[bodies], dtype=np.float64)
 
     def _init_state(self, index: int) -> FloatArray:
+        check_states([self.task])
         states = self.task.init_states()
         if not 0 <= index < len(states):
             raise ConfigError(
@@ -382,7 +385,7 @@ class Simulator:
             ee_pos=sample.pos.copy(),
             ee_quat=wxyz_to_xyzw(sample.quat),
             gripper_qpos=sample.after[robot._ref_gripper_joint_pos_indexes],
-            instruction=self.protocol.instruction_of(self.task),
+            instruction=self.instruction,
         )
         self._render(observation, snapshot, cameras)
         return observation
