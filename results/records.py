@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
@@ -24,6 +32,14 @@ JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 """A mapping kept as JSON: tuples become lists and paths become text when it is made."""
 
 _FORBID = ConfigDict(extra="forbid")
+
+_PERTURBED = ("base_task", "dimension", "perturbation", "perturbation_hash", "dimensions")
+"""Fields that only perturbed runs and episodes have in their files."""
+
+
+def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
+    unused = [name for name in _PERTURBED if name in plain and plain[name] is None]
+    return {name: value for name, value in plain.items() if name not in unused}
 
 
 def _now() -> datetime:
@@ -87,6 +103,19 @@ class EpisodeRecord:
     scene_hash: str | None = None
     """Hash of the scene at the first step: the same key must always give the same scene."""
 
+    base_task: str | None = None
+    """Name of the task that is perturbed; None where nothing is, as in the three that follow."""
+
+    dimension: str | None = None
+    """What is perturbed: ``camera``, ``robot``, ``language``, ``light``, ``background``, ``noise``,
+    ``layout``, or several of these with plus signs between them."""
+
+    perturbation: str | None = None
+    """The perturbation in words, such as ``camera:h=30,v=15``."""
+
+    perturbation_hash: str | None = None
+    """Hash of all that the perturbation changes."""
+
     goals_first_held: dict[str, int | None] | None = None
     """Control step at which each predicate of the goal first held, 0 for the start, None where it
     never did; None in records from before this was kept and where the episode broke."""
@@ -105,6 +134,10 @@ class EpisodeRecord:
     def key(self) -> EpisodeKey:
         """The key of the episode, the same for every attempt."""
         return EpisodeKey(self.suite, self.task, self.init_state, self.seed)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @field_validator("video")
     @classmethod
@@ -182,6 +215,14 @@ class RunInfo:
     demos: str | None = None
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
+    perturbation: str | None = None
+    """What is perturbed in every task, such as ``noise:fog=5``; None where nothing is, and where
+    each task has a perturbation of its own."""
+
+    dimensions: dict[str, dict[str, int]] | None = None
+    """Episodes that the whole run has in each dimension of perturbation, by suite; None where
+    nothing is perturbed."""
+
     config: JsonDict = dataclasses.field(default_factory=dict)
     """The resolved configuration, without the policy's."""
 
@@ -194,8 +235,9 @@ class RunInfo:
     @property
     def protocol_name(self) -> str:
         """The protocol's name in tables, with the instructions if they are not the usual ones."""
-        name = str(self.protocol["name"])
-        return f"{name}, bddl instructions" if self.protocol.get("instructions") == "bddl" else name
+        name, instructions = str(self.protocol["name"]), self.protocol.get("instructions")
+        unusual = instructions in ("bddl", "upstream")
+        return f"{name}, {instructions} instructions" if unusual else name
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -213,6 +255,10 @@ class RunInfo:
         """Return how many of the expected episodes belong to a suite; all tasks have as many."""
         total = sum(len(indices) for indices in self.tasks.values())
         return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @validates(mode="after")
     def _identified(self) -> Self:

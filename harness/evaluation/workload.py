@@ -9,6 +9,7 @@ from harness.evaluation.environments import EnvironmentSpec, LiberoSpec
 from results.records import EpisodeKey
 from tasks.errors import ConfigError
 from tasks.protocols import Protocol, get_protocol
+from tasks.suites import check_plus_files, is_plus, plus_subset, use_plus_assets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,17 @@ def resolve_workload(
         config.protocol, resolution=config.resolution, instructions=config.instructions
     )
     protocol.step_limit(config.suite)
+    use_plus_assets(config.plus_assets)
     environments = environments or LiberoSpec(
-        suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
+        suite=config.suite,
+        protocol=protocol,
+        hold_steps=config.hold_steps,
+        perturb=config.perturb or "",
+        noise_stream=config.noise_stream,
+        plus_assets=config.plus_assets,
     )
     names = environments.task_names()
-    tasks = tuple(range(len(names))) if config.tasks is None else config.tasks
+    tasks = _chosen_tasks(config, len(names))
     if not tasks or any(task >= len(names) for task in tasks):
         raise ConfigError(
             f"Tasks {list(tasks)} of {config.suite}. Allowed: one or more of 0 to {len(names) - 1}."
@@ -67,9 +74,10 @@ def resolve_workload(
         )
     states = config.init_states
     if states is None:
-        states = tuple(range(config.episodes or protocol.episodes))
+        states = tuple(range(config.episodes or protocol.episodes_of(config.suite)))
     if not states or len(set(states)) != len(states) or len(set(tasks)) != len(tasks):
         raise ConfigError("A task or initial state is given twice, or none at all. Fix: each once.")
+    check_plus_files(config.suite, tasks)
     for task in tasks:
         available = environments.init_states(task)
         if max(states) >= available:
@@ -101,6 +109,26 @@ def resolve_workload(
         label=config.label or config.policy.name,
     )
     return config, workload
+
+
+def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:
+    """Return the tasks that are asked for, of a suite's ``count``."""
+    asked = tuple(range(count)) if config.tasks is None else config.tasks
+    if config.per_base is None and not config.offline_only:
+        return asked
+    if not is_plus(config.suite):
+        raise ConfigError(
+            f"--per-base or --offline-only was given with {config.suite}. Allowed: with suites of "
+            "LIBERO-Plus, such as libero_goal_plus."
+        )
+    part = plus_subset(config.suite, per_base=config.per_base, offline_only=config.offline_only)
+    chosen = tuple(task for task in part if task in set(asked))
+    if not chosen:
+        raise ConfigError(
+            f"None of the {len(asked)} tasks of {config.suite} is left by --per-base and "
+            "--offline-only. Fix: give other --tasks, or leave one of these options out."
+        )
+    return chosen
 
 
 def shard_of(planned: Sequence[EpisodeKey], shard: str) -> tuple[EpisodeKey, ...]:

@@ -169,6 +169,8 @@ class Scenes:
         self._env = env
         self._reset_state = ResetState(env)
         self._initializers = list(env.object_property_initializers)
+        self.generator: Any = None
+        """NumPy's generator as the latest reset left it."""
         # For one way of seeding: by reset, the generator before it and the builds it starts with.
         self._seeding: tuple[int, int] | None = None
         self._starts: list[tuple[Any, int]] = []
@@ -188,6 +190,7 @@ class Scenes:
         with seeded(key.seed):
             builds = self._skip(key)
             placements, _ = self._draw(key, builds, place=True)
+            self.generator = np.random.get_state(legacy=False)
         model, data = self._env.sim.model._model, self._env.sim.data
         for position, quaternion, thing in placements.values():
             if thing.name in self._env.fixtures_dict:

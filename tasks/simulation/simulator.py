@@ -29,6 +29,7 @@ from tasks.protocols import IndexedStart, Protocol, SampledStart, SceneKey, Star
 from tasks.rotations import wxyz_to_xyzw
 from tasks.simulation.construction import build_libero, disable_unused, free_libero
 from tasks.simulation.goals import GoalMonitor, GoalProgress
+from tasks.simulation.perturbing import PerturbedScene
 from tasks.simulation.render_context import BuildThread
 from tasks.simulation.renderer import ImageRenderer, Renderer, Snapshot, renderers
 from tasks.simulation.scenes import Scenes, place_fixtures
@@ -84,9 +85,10 @@ class Simulator:
         self.images = images
         self.settling_shift = 0.0
         self.goals: GoalProgress | None = None
-        self._elapsed = 0
+        self._elapsed = self._steps = 0
         self._thread = BuildThread()
         self._control = build_libero(task, protocol, images=images)
+        self._perturbed = PerturbedScene(self.env, task, protocol.resolution)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
@@ -94,7 +96,8 @@ class Simulator:
         self._scenes = Scenes(self.env)
         self._stepper = Stepper(self._control)
         self._monitor = GoalMonitor(self.env)
-        self._renderer = ImageRenderer(self.env.sim, protocol) if images else None
+        noise = self._perturbed.noise
+        self._renderer = ImageRenderer(self.env.sim, protocol, noise) if images else None
 
     @property
     def env(self) -> Any:
@@ -343,7 +346,7 @@ class Simulator:
                 f"init_state {index} does not exist. "
                 f"Allowed: 0 to {len(states) - 1} for {self.task.suite} task {self.task.index}."
             )
-        return self._check_state(states[index])
+        return self._perturbed.init_state(index, self._check_state(states[index]))
 
     def _check_state(self, state: FloatArray) -> FloatArray:
         expected = 1 + int(self.env.sim.model.nq) + int(self.env.sim.model.nv)
@@ -361,7 +364,8 @@ class Simulator:
         self.env._post_process()
         self._stepper.begin_episode()
         self._monitor.reset()
-        self._elapsed = 0
+        self._elapsed = self._steps = 0
+        self._perturbed.begin_episode(self._scenes.generator, state)
 
     def _advance(self, action: FloatArray) -> Snapshot:
         """Execute one control step and return what LIBERO's observations show of it."""
@@ -369,11 +373,13 @@ class Simulator:
         glow = self.env.sim.model.site_rgba.copy()
         sample = self._stepper.step(action)
         self.env._post_process()
-        return Snapshot(sample=sample, site_rgba=glow)
+        self._steps += 1
+        return Snapshot(sample=sample, site_rgba=glow, step=self._steps)
 
     def _latest_snapshot(self) -> Snapshot:
         """Return what observations show of the latest control step, or of the initial state."""
-        return Snapshot(sample=self._stepper.sample, site_rgba=self.env.sim.model.site_rgba.copy())
+        glow = self.env.sim.model.site_rgba.copy()
+        return Snapshot(sample=self._stepper.sample, site_rgba=glow, step=self._steps)
 
     def _observation(self, snapshot: Snapshot, cameras: Sequence[str]) -> Observation:
         sample, robot = snapshot.sample, self.env.robots[0]
