@@ -104,5 +104,23 @@ def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Pro
     return ""
 
 
+def note_unknown(demos: Mapping[str, Any], sentences: Sequence[str]) -> str:
+    """Return a note on sentences that a policy was not trained on; empty if it knows all.
+
+    Args:
+        demos: See ``trained_sentences``.
+        sentences: What it is going to be told.
+    """
+    known = trained_sentences(demos)
+    distinct = list(dict.fromkeys(sentences))
+    unknown = [sentence for sentence in distinct if not _among(sentence, known)]
+    if not unknown:
+        return ""
+    return (
+        f"The checkpoint was not trained on {len(unknown)} of {len(distinct)} sentences, such as "
+        f"“{unknown[0]}”."
+    )
+
+
 def _among(sentence: str, known: Collection[str]) -> bool:
     return any(same_words(sentence, other) for other in known)

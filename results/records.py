@@ -33,7 +33,10 @@ JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 
 _FORBID = ConfigDict(extra="forbid")
 
-_PERTURBED = ("base_task", "dimension", "perturbation", "perturbation_hash", "dimensions")
+_PERTURBED = (
+    *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
+    "dimensions",
+)
 """Fields that only perturbed runs and episodes have in their files."""
 
 
@@ -103,19 +106,6 @@ class EpisodeRecord:
     scene_hash: str | None = None
     """Hash of the scene at the first step: the same key must always give the same scene."""
 
-    base_task: str | None = None
-    """Name of the task that is perturbed; None where nothing is, as in the three that follow."""
-
-    dimension: str | None = None
-    """What is perturbed: ``camera``, ``robot``, ``language``, ``light``, ``background``, ``noise``,
-    ``layout``, or several of these with plus signs between them."""
-
-    perturbation: str | None = None
-    """The perturbation in words, such as ``camera:h=30,v=15``."""
-
-    perturbation_hash: str | None = None
-    """Hash of all that the perturbation changes."""
-
     goals_first_held: dict[str, int | None] | None = None
     """Control step at which each predicate of the goal first held, 0 for the start, None where it
     never did; None in records from before this was kept and where the episode broke."""
@@ -129,6 +119,25 @@ class EpisodeRecord:
 
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
+
+    base_task: str | None = None
+    """Name of the unperturbed task that this one derives from; None if it is its own."""
+
+    dimension: str | None = None
+    """In which respect the task is perturbed, such as ``camera``, or the broadest kind of a
+    paraphrase, such as ``act``; None if it is not."""
+
+    perturbation: str | None = None
+    """How it is perturbed, in full, such as ``camera:h=30,v=15``."""
+
+    perturbation_hash: str | None = None
+    """Hash of all that LIBERO-Plus's or the user's perturbation changes; beside ``scene_hash``."""
+
+    instruction: str | None = None
+    """What the policy was told, where that is not the protocol's sentence for the task."""
+
+    distance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    """How far that is from the task's own sentence: LIBERO-Para's PD, 0 for the same words."""
 
     @property
     def key(self) -> EpisodeKey:

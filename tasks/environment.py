@@ -23,7 +23,7 @@ from tasks.observation import (
 from tasks.opengl import blank, unavailable
 from tasks.perturbation import NoiseStream
 from tasks.protocols import Protocol, get_protocol
-from tasks.suites import Instructions, find_task, perturbed
+from tasks.suites import Instructions, check_states, find_task, perturbed
 
 if TYPE_CHECKING:
     from tasks.simulation.simulator import Simulator, Slice
@@ -133,7 +133,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
                 gives it, the fixtures then being those of the seed itself; without it an index is
                 drawn at random. ``start``: a ``tasks.protocols.Start`` instead. ``cameras``: the
-                cameras to render, all by default.
+                cameras to render, all by default. ``instruction``: the task in other words, for
+                this episode; the protocol's by default.
 
         Raises:
             ConfigError: An unknown option or initial state, or both an initial state and a start.
@@ -145,16 +146,21 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         options = dict(options or {})
         cameras = options.pop("cameras", CAMERAS if self.images else ())
         init_state, start = options.pop("init_state", None), options.pop("start", None)
+        instruction = options.pop("instruction", None)
         if options:
-            allowed = ("init_state", "start", "cameras")
+            allowed = ("init_state", "start", "cameras", "instruction")
             raise unknown_name("reset option", next(iter(options)), allowed)
         if start is not None and init_state is not None:
             raise ConfigError("Both init_state and start were given. Fix: give one of them.")
         if init_state is None:
-            init_state = int(self.np_random.integers(len(self.task.init_states())))
+            if start is None:
+                check_states([self.task])
+            init_state = int(self.np_random.integers(max(1, len(self.task.init_states()))))
         init_state = _check_init_state(init_state)
         self.simulator.check_cameras(cameras)
         self._latest = None  # until the new episode is under way, there is none
+        usual = self.protocol.instruction_of(self.task)
+        self.simulator.instruction = usual if instruction is None else str(instruction)
         if start is None:
             first = self.simulator.reset(init_state, seed=seed, cameras=cameras)
         else:

@@ -80,6 +80,8 @@ class Protocol:
     """Which sentence the policy is told, as ``tasks.suites.Task.instruction_by`` has it."""
     starts: str | None = None
     """What episodes start from where that is not the task's initial states, such as ``demos``."""
+    paraphrases: str | None = None
+    """The digest of the file whose sentences the policy is told instead, if there is one."""
 
     @property
     def hash(self) -> str:
@@ -96,8 +98,9 @@ class Protocol:
         rules = dataclasses.asdict(self)
         rules["max_steps"] = dict(self.max_steps)
         rules["settle_action"] = list(self.settle_action)
-        if self.starts is None:
-            del rules["starts"]
+        for name in ("starts", "paraphrases"):
+            if rules[name] is None:
+                del rules[name]
         return rules
 
     def starting_from(self, starts: str) -> "Protocol":
@@ -107,6 +110,17 @@ class Protocol:
             starts: From what, such as ``demos``.
         """
         return dataclasses.replace(self, name=f"{self.name}, starts of {starts}", starts=starts)
+
+    def paraphrased(self, name: str, digest: str) -> "Protocol":
+        """Return the same rules with the sentences of a file: another protocol.
+
+        Args:
+            name: The file's name, for tables.
+            digest: The file's digest.
+        """
+        return dataclasses.replace(
+            self, name=f"{self.name}, instructions of {name}", paraphrases=digest
+        )
 
     def instruction_of(self, task: Task) -> str:
         """Return what the policy is told to do in a task."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from tasks.bddl import bddl_instruction
 from tasks.errors import ConfigError, PrerequisiteError, unknown_name
 from tasks.libero_package import INSTALL, import_libero, libero_assets, silent
 from tasks.observation import FloatArray
@@ -28,22 +29,10 @@ from tasks.plus.catalogue import (
     with_stream,
 )
 from tasks.plus.source import forget_sources, use_assets
+from tasks.pro_suites import PRO_SUITES, SHIFTED_SUITES
 
 ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 """LIBERO's own suites, 130 tasks in all."""
-
-PERTURBATIONS = {
-    "lan": "the instruction in other words",
-    "object": "objects that look different",
-    "swap": "objects at other places",
-    "task": "another instruction and goal in the same scene",
-}
-"""What LIBERO-PRO changes, by the ending of the suite's name."""
-
-PRO_SUITES = {
-    f"{suite}_{ending}": suite for suite in ORIGINAL_SUITES[:4] for ending in PERTURBATIONS
-}
-"""LIBERO-PRO's suites with the suite each derives from: 16 of 10 tasks, in the same order."""
 
 SUITES = (*ORIGINAL_SUITES, *PRO_SUITES)
 """The suites that LIBERO's distribution carries."""
@@ -119,7 +108,10 @@ class Task:
         return self.name_instruction
 
     def init_states(self) -> FloatArray:
-        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel."""
+        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel.
+
+        Three tasks of LIBERO-PRO have none; ``check_states`` refuses them.
+        """
         return _init_states(self.suite, self.index)
 
     @property
@@ -173,17 +165,20 @@ def suite_tasks(suite: str) -> tuple[Task, ...]:
     if is_plus(suite):
         return tuple(_plus_task(suite, at, each) for at, each in enumerate(plus_tasks(suite)))
     benchmark = _benchmark(suite)
+    folder = _folder("bddl_files", suite)
     tasks = []
     for index in range(benchmark.n_tasks):
-        bddl_file = Path(benchmark.get_task_bddl_file_path(index)).resolve()
+        bddl_file = (folder / benchmark.get_task(index).bddl_file).resolve()
+        official = benchmark.get_task(index)
         tasks.append(
             Task(
                 suite=suite,
                 index=index,
-                name=(official := benchmark.get_task(index)).name,
+                name=official.name,
                 name_instruction=official.language,
                 bddl_instruction=bddl_instruction(bddl_file),
                 bddl_file=bddl_file,
+                base_name=_base_name(suite, official.name, official.language),
             )
         )
     return tuple(tasks)
@@ -292,30 +287,39 @@ def _plus_sentence(bddl_file: Path) -> str:
     return bddl_instruction(bddl_file)
 
 
-def bddl_instruction(bddl_file: Path) -> str:
-    """Read the ``(:language …)`` clause of a BDDL file.
+def _base_name(suite: str, name: str, words: str) -> str | None:
+    """Return the name of the task that one of LIBERO-PRO derives from.
+
+    It is found by its name, or by its words where the name begins with another scene; these are
+    sometimes those of the base task's BDDL file. Its index may be another.
+    """
+    base = PRO_SUITES.get(suite)
+    if base is None:
+        return None
+    others = suite_tasks(base)
+    alike = [other for other in others if other.name == name] or [
+        other
+        for other in others
+        if same_words(words, other.name_instruction) or same_words(words, other.bddl_instruction)
+    ]
+    return alike[0].name if alike else None
+
+
+def check_states(tasks: Iterable[Task]) -> None:
+    """Refuse tasks of one suite for which LIBERO-PRO has no initial state.
 
     Raises:
-        ConfigError: The file has none.
+        ConfigError: One or more have none; all are named.
     """
-    match = re.search(r"\(:language\s+([^()]*?)\s*\)", bddl_file.read_text(encoding="utf-8"))
-    if match is None:
-        raise ConfigError(f"{bddl_file} has no (:language …) clause; is it a LIBERO BDDL file?")
-    return " ".join(match.group(1).split())
-
-
-def bddl_problem(bddl_file: Path) -> str:
-    """Read the problem's name, such as ``libero_tabletop_manipulation``, from a BDDL file.
-
-    LIBERO's own parser writes it in lower case, too, but importing it imports the simulator.
-
-    Raises:
-        ConfigError: The file has none.
-    """
-    match = re.search(r"\(define\s+\(problem\s+(\S+?)\s*\)", bddl_file.read_text(encoding="utf-8"))
-    if match is None:
-        raise ConfigError(f"{bddl_file} has no (problem …) clause; is it a LIBERO BDDL file?")
-    return match.group(1).lower()
+    empty = [task for task in tasks if not len(task.init_states())]
+    if empty:
+        suite = empty[0].suite
+        names = ", ".join(f"{task.index} '{task.name}'" for task in empty)
+        rest = [str(task.index) for task in suite_tasks(suite) if len(task.init_states())]
+        raise ConfigError(
+            f"{suite} has no initial states for task {names}: LIBERO-PRO's file is empty. "
+            f"Fix: take others, such as --tasks {','.join(rest)}."
+        )
 
 
 def same_words(one: str, other: str) -> bool:
@@ -329,13 +333,15 @@ def _plain(words: str) -> str:
 
 @cache
 def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no types
+    """Return LIBERO's list of a suite's tasks; the base suite's where LIBERO lists none."""
     import_libero()
     from libero.libero.benchmark import get_benchmark_dict
 
+    listed = base_suite(suite) if suite in SHIFTED_SUITES else suite
     with silent():
-        known = get_benchmark_dict().get(suite)
+        known = get_benchmark_dict().get(listed)
         benchmark = None if known is None else known()
-    if benchmark is None or not benchmark.n_tasks:
+    if benchmark is None or not benchmark.n_tasks or not _folder("bddl_files", suite).is_dir():
         raise PrerequisiteError(
             f"The installed LIBERO has no suite {suite}: it is not the distribution with "
             f"LIBERO-PRO's suites. Fix: uninstall it, then {INSTALL}"
@@ -343,23 +349,30 @@ def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no t
     return benchmark
 
 
+def _folder(kind: str, suite: str) -> Path:
+    """Return LIBERO's folder of a suite's files, ``bddl_files`` or ``init_states``."""
+    from libero.libero import get_libero_path
+
+    with silent():
+        return Path(get_libero_path(kind)) / suite
+
+
 @cache
 def _init_states(suite: str, index: int) -> FloatArray:
     if is_plus(suite):
         return plus_states(plus_tasks(suite)[index])
-    from libero.libero import get_libero_path
-
     benchmark = _benchmark(suite)
-    task = benchmark.get_task(index)
-    with silent():
-        folder = Path(get_libero_path("init_states")) / task.problem_folder
-        pickled = folder / task.init_states_file
-        if pickled.is_file():
-            # The original distribution's files are pickled arrays, which its own torch.load
-            # refuses since torch 2.6.
-            import torch
+    file = _folder("init_states", suite) / benchmark.get_task(index).init_states_file
+    if file.is_file():
+        # The original distribution's files are pickled arrays, which its own torch.load refuses
+        # since torch 2.6.
+        import torch
 
-            states = torch.load(pickled, weights_only=False)
-        else:
+        states = torch.load(file, weights_only=False)
+    elif suite in SHIFTED_SUITES:
+        with np.load(f"{file}.npz", allow_pickle=False) as arrays:
+            states = arrays["states"]
+    else:
+        with silent():
             states = benchmark.get_task_init_states(index)
     return np.asarray(states, dtype=np.float64)

@@ -14,12 +14,11 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.options import Label, Numbers, read_count, read_tasks
+from harness.options import InstructionSource, Label, Numbers, read_count, read_tasks
 from policies.fusion import UNFUSED, Fusion, parse_fusion
 from policies.registry import PolicyConfig
 from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
-from tasks.suites import Instructions
 
 VOLATILE = (
     "config.workers",
@@ -65,7 +64,8 @@ class EvaluationConfig:
 
     suite: str
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
-    first four with _lan, _object, _swap or _task, such as libero_goal_task; or of LIBERO-Plus:
+    first four with _lan, _object, _swap, _task, _with_mug, _with_yellow_book or _with_milk (some of
+    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5; or of LIBERO-Plus: the first four
     with _plus, or _plus_camera, _plus_robot, _plus_language, _plus_light, _plus_background,
     _plus_noise, _plus_layout."""
 
@@ -93,11 +93,12 @@ class EvaluationConfig:
     resolution: int | None = None
     """Height and width of the images in pixels, if other than the protocol's."""
 
-    instructions: Instructions | None = None
+    instructions: InstructionSource | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in
     LIBERO-PRO's _lan and _task and LIBERO-Plus's language tasks the BDDL file's; bddl: the BDDL
     file's everywhere, as LIBERO-PRO's own runner has it; upstream: what the suite's own code says,
-    in LIBERO-Plus with the words of the perturbation (… view 30 0 100 0 0 initstate 0)."""
+    in LIBERO-Plus with the words of the perturbation (… view 30 0 100 0 0 initstate 0). Or FILE.csv
+    with paraphrases, such as LIBERO-Para's: an episode for each row, from initial state 0."""
 
     perturb: Annotated[str | None, Parameter(parse=False)] = None
     """What is changed of every task's scene or pictures, such as ``camera:h=30,v=15``."""

@@ -10,6 +10,7 @@ from typing import Protocol as Interface
 from harness.evaluation.rollout import Environment
 from tasks.observation import FloatArray
 from tasks.perturbation import NoiseStream
+from tasks.pro_suites import pro_perturbation
 from tasks.protocols import Protocol, SampledStart
 from tasks.suites import Task, find_task, perturbed, suite_tasks, use_plus_assets
 
@@ -36,6 +37,15 @@ class EnvironmentSpec(Interface):
 
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         """Return the SHA-256 of the initial states of each task, by the task's index as text."""
+
+    def scene(self, task: int) -> int:
+        """Return the number of a task's environment, which tasks in other words share."""
+
+    def facts(self, task: int) -> dict[str, Any]:
+        """Return fields of ``EpisodeRecord`` that describe a task.
+
+        ``instruction`` is among them if the task is told in other words than its environment has.
+        """
 
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task.
@@ -85,6 +95,10 @@ class LiberoSpec:
         found = (find_task(self.suite, index) for index in indices)
         return tuple(perturbed(task, self.perturb, self.noise_stream) for task in found)
 
+    def sentences(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Return what the policy is told in some of the suite's tasks."""
+        return tuple(self.protocol.instruction_of(task) for task in self.tasks(indices))
+
     def init_states(self, task: int) -> int:
         """Return how many initial states LIBERO has for a task."""
         return len(find_task(self.suite, task).init_states())
@@ -93,6 +107,29 @@ class LiberoSpec:
         """Return the SHA-256 of the initial states of each task, by the task's index as text."""
         states = {task: find_task(self.suite, task).init_states() for task in tasks}
         return {str(t): hashlib.sha256(s.tobytes()).hexdigest() for t, s in states.items()}
+
+    def scene(self, task: int) -> int:
+        """Return the task's own number: each task has an environment of its own."""
+        return task
+
+    def facts(self, task: int) -> dict[str, Any]:
+        """Return which task a perturbed task derives from, and how it is perturbed."""
+        (changed,) = self.tasks((task,))
+        if changed.perturbation is not None:
+            return {
+                "base_task": changed.base_task,
+                "dimension": changed.dimension,
+                "perturbation": changed.perturbation.text,
+                "perturbation_hash": changed.perturbation.hash,
+            }
+        perturbation = pro_perturbation(self.suite)
+        if perturbation is None:
+            return {}
+        return {
+            "base_task": changed.base_task,
+            "dimension": "layout",
+            "perturbation": perturbation,
+        }
 
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task; the simulation itself is built at its first reset."""

@@ -5,7 +5,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -15,10 +15,11 @@ from pydantic import TypeAdapter
 
 from harness.capacity import default_workers
 from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, run_name
-from harness.evaluation.environments import EnvironmentSpec, in_libero
+from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
+from harness.evaluation.paraphrases import ParaphraseSpec
 from harness.evaluation.workload import Workload, resolve_workload
 from harness.provenance import checkpoint_sha256, collect_provenance
-from harness.wording import check_wording
+from harness.wording import check_wording, note_unknown
 from policies.executor import PlanExecutor, check_exec_horizon
 from policies.fusion import Fusion
 from policies.interface import OptionalMembers, StartingPolicy
@@ -157,8 +158,11 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
     environments = workload.environments
     note = ""
     demos = members.demos
-    if demos is not None and in_libero(environments):
-        note = check_wording(demos, environments.tasks(config.tasks or ()), workload.protocol)
+    if in_libero(environments):
+        if members.check_instructions is not None:
+            members.check_instructions(environments.sentences(workload.tasks))
+        if demos is not None:
+            note = _check_words(demos, environments, workload)
     spec = policy.spec
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
     check_exec_horizon(exec_horizon, spec.horizon)
@@ -179,14 +183,20 @@ _PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_asse
 """Settings that only perturbed runs have in ``run.json``."""
 
 
-def _dimensions(config: EvaluationConfig, workload: Workload) -> dict[str, dict[str, int]] | None:
+def _dimensions(workload: Workload) -> dict[str, dict[str, int]] | None:
     """Return the planned episodes in each dimension of perturbation."""
-    if not in_libero(workload.environments):
-        return None
-    tasks = workload.environments.tasks(config.tasks or ())
-    counts = Counter(task.dimension for task in tasks if task.dimension is not None)
-    states = len(config.init_states or ())
-    return {config.suite: {d: n * states for d, n in counts.items()}} if counts else None
+    facts = {task: workload.environments.facts(task) for task in workload.tasks}
+    counts: Counter[str] = Counter()
+    for key in workload.planned:
+        counts.update(filter(None, [facts[key.task].get("dimension")]))
+    return {workload.suite: dict(counts)} if counts else None
+
+
+def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: Workload) -> str:
+    """Compare what the policy is told with what it was trained on; return a note."""
+    if isinstance(environments, ParaphraseSpec):
+        return note_unknown(demos, environments.sentences(workload.tasks))
+    return check_wording(demos, environments.tasks(workload.tasks), workload.protocol)
 
 
 def _describe(
@@ -194,7 +204,7 @@ def _describe(
 ) -> RunInfo:
     """Return the content of ``run.json``."""
     spec, protocol, environments = policy.spec, workload.protocol, workload.environments
-    tasks, states = config.tasks or (), config.init_states or ()
+    tasks, states = workload.tasks, config.init_states or ()
     described: dict[str, Any] = {
         "name": config.policy.name,
         "checkpoint": config.policy.checkpoint,
@@ -206,7 +216,7 @@ def _describe(
         "options": config.policy.options,
     }
     if isinstance(policy, StartingPolicy):
-        described["starts_sha256"] = policy.check_episodes(config.suite, tasks, states)
+        described["starts_sha256"] = policy.check_episodes(workload.suite, tasks, states)
         protocol = protocol.starting_from(policy.starts)
     elif environments.starts is not None:
         protocol = protocol.starting_from(environments.starts)
@@ -230,11 +240,11 @@ def _describe(
         name=config.label or config.policy.name,
         policy=described,
         protocol={**protocol.as_dict(), "hash": protocol.hash},
-        tasks={config.suite: tasks},
+        tasks={workload.suite: tasks},
         episodes_per_task=len(states),
         expected_episodes=len(workload.planned),  # a shard alone is an incomplete run
         perturbation=None if config.perturb == "none" else config.perturb,
-        dimensions=_dimensions(config, workload),
+        dimensions=_dimensions(workload),
         demos=str(demos.get("label") or ", ".join(sorted(demos))) if demos else None,
         config=settings,
         provenance=provenance,

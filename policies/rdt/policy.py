@@ -101,6 +101,10 @@ class RDTPolicy:
             width=self.layout.width,
         )
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Refuse instructions that it cannot be told, with ``ConfigError``, before any is."""
+        self.network.text_encoder.check_instructions(instructions)
+
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan for several episodes at once.
 

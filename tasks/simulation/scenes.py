@@ -10,6 +10,7 @@ initializers of its joints, and each copy draws. Where objects find no place LIB
 which is one more build.
 """
 
+import hashlib
 from typing import Any
 from xml.etree import ElementTree
 
@@ -150,6 +151,12 @@ def place_fixtures(env: Any, model_xml: str) -> None:
     for name, fixture in env.fixtures_dict.items():
         body = env.obj_body_id[name]
         model.body_pos[body], model.body_quat[body] = stated_pose(root, fixture.root_body)
+
+
+def body_poses_hash(model: mujoco.MjModel) -> str:
+    """Return twelve hexadecimal digits that identify where a model has its bodies."""
+    poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
+    return hashlib.sha256(np.ascontiguousarray(poses).tobytes()).hexdigest()[:12]
 
 
 _ATTEMPTS = 100

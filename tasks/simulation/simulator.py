@@ -13,7 +13,6 @@ Non-obvious behaviours, all LIBERO's own and kept:
 """
 
 import atexit
-import hashlib
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -32,9 +31,9 @@ from tasks.simulation.goals import GoalMonitor, GoalProgress
 from tasks.simulation.perturbing import PerturbedScene
 from tasks.simulation.render_context import BuildThread
 from tasks.simulation.renderer import ImageRenderer, Renderer, Snapshot, renderers
-from tasks.simulation.scenes import Scenes, place_fixtures
+from tasks.simulation.scenes import Scenes, body_poses_hash, place_fixtures
 from tasks.simulation.stepping import Stepper
-from tasks.suites import Task
+from tasks.suites import Task, check_states
 
 _JOINT_NOISE = 0.02
 
@@ -71,6 +70,7 @@ class Simulator:
         images: False builds it without a renderer; asking for pictures is then an error.
 
     Attributes:
+        instruction: The task in words, as observations have it: the protocol's, unless it is set.
         settling_shift: How far an object slid while the latest episode's scene settled, metres.
         goals: How far the goal is reached at the latest control step of the episode; settling is
             step 0. None before the first reset.
@@ -82,6 +82,7 @@ class Simulator:
     def __init__(self, task: Task, protocol: Protocol, *, images: bool = True) -> None:
         self.task = task
         self.protocol = protocol
+        self.instruction = protocol.instruction_of(task)
         self.images = images
         self.settling_shift = 0.0
         self.goals: GoalProgress | None = None
@@ -202,9 +203,6 @@ class Simulator:
             history: How many steps at the end have pictures.
             record: Cameras rendered at every step, for a video.
 
-        Returns:
-            The executed slice.
-
         Raises:
             ConfigError: Unknown cameras.
             SimulatorError: Pictures are asked of a simulator without a renderer.
@@ -276,9 +274,7 @@ class Simulator:
 
     def scene_hash(self) -> str:
         """Twelve hexadecimal digits that identify the poses of all bodies fixed to the world."""
-        model = self.env.sim.model._model
-        poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
-        return hashlib.sha256(np.ascontiguousarray(poses).tobytes()).hexdigest()[:12]
+        return body_poses_hash(self.env.sim.model._model)
 
     def model_xml(self) -> str:
         """Return the MJCF of the scene."""
@@ -340,6 +336,7 @@ class Simulator:
         return np.array(self.env.sim.data.body_xpos[bodies], dtype=np.float64)
 
     def _init_state(self, index: int) -> FloatArray:
+        check_states([self.task])
         states = self.task.init_states()
         if not 0 <= index < len(states):
             raise ConfigError(
@@ -388,7 +385,7 @@ class Simulator:
             ee_pos=sample.pos.copy(),
             ee_quat=wxyz_to_xyzw(sample.quat),
             gripper_qpos=sample.after[robot._ref_gripper_joint_pos_indexes],
-            instruction=self.protocol.instruction_of(self.task),
+            instruction=self.instruction,
         )
         self._render(observation, snapshot, cameras)
         return observation
