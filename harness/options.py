@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from tasks.demos.folders import find_all_demo_files
 from tasks.errors import ConfigError
 from tasks.settings import MOST_NUMBERS, read_word
-from tasks.suites import find_task, suite_tasks
+from tasks.suites import Instructions, find_task, suite_tasks
 
 _MOST_BYTES = 200
 """Folder names may have 255, of which some go to horizon and fusion."""
@@ -135,6 +135,26 @@ def check_label(label: str) -> str:
     return label
 
 
+def check_instructions(instructions: str) -> str:
+    """Return which sentences policies are told: a word of ``Instructions``, or a CSV file.
+
+    Raises:
+        ConfigError: It is another word.
+    """
+    known = get_args(Instructions)
+    if instructions not in known and not spoken_from_file(instructions):
+        raise ConfigError(
+            f"--instructions '{instructions}' is not known. Allowed: {', '.join(known)}, or a file "
+            "of sentences whose name ends in .csv."
+        )
+    return instructions
+
+
+def spoken_from_file(instructions: str | None) -> TypeGuard[str]:
+    """Whether instructions are a file of sentences."""
+    return instructions is not None and instructions.lower().endswith(".csv")
+
+
 def demo_files(paths: Sequence[Path]) -> list[Path]:
     """Return the demo files that files and folders stand for, each once.
 
@@ -159,6 +179,9 @@ def _typed(value: Any) -> str | None:
     parts = isinstance(value, Sequence) and len(value) and all(isinstance(v, str) for v in value)
     return ",".join(value) if parts else None
 
+
+InstructionSource = Annotated[str, AfterValidator(check_instructions)]
+"""Which sentences policies are told: a word of ``Instructions``, or a CSV file."""
 
 Convention = Literal["before_action", "after_action"]
 """``tasks.demos.schema.Convention``, without importing h5py."""

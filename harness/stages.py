@@ -86,6 +86,8 @@ def _evaluation_bar(
         words.append(f"{config.delay} steps late")
     if "guidance" in config.policy.options:
         words.append(str(config.policy.options["guidance"]))
+    if config.perturb is not None:
+        words.append(config.perturb)
     with progress_bar(", ".join(words), None, "step") as bar:
 
         def show(status: "EvaluationStatus") -> None:

@@ -107,12 +107,15 @@ class PolicyContract(Protocol):
 class OptionalMembers:
     """Members that a policy may have besides ``spec`` and ``plan``.
 
-    Each is an attribute, a property or, for ``check_protocol``, a method. The defaults stand for
-    policies without it.
+    Each is an attribute or a property; ``check_protocol`` and ``check_instructions`` are methods.
+    The defaults stand for policies without it.
     """
 
     check_protocol: Callable[[protocols.Protocol], None] | None = None
     """Raises ``SpecMismatchError`` if the policy does not fit a protocol, before episodes run."""
+
+    check_instructions: Callable[[Sequence[str]], None] | None = None
+    """Raises ``ConfigError`` if it cannot be told some instructions, before episodes run."""
 
     contract: PolicyContract | None = None
     """The conditions of its training, checked where there is no ``check_protocol``."""

@@ -33,6 +33,18 @@ JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 
 _FORBID = ConfigDict(extra="forbid")
 
+_SPECIAL = (
+    *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
+    "starved_steps",
+    "dimensions",
+)
+"""Fields that only perturbed or late runs and episodes have in their files."""
+
+
+def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
+    unused = [name for name in _SPECIAL if name in plain and plain[name] is None]
+    return {name: value for name, value in plain.items() if name not in unused}
+
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
@@ -110,20 +122,36 @@ class EpisodeRecord:
     """1 for the first try; more after errors were retried."""
 
     starved_steps: Annotated[int, Field(ge=0)] | None = None
-    """Control steps held still because no plan that had arrived covered them; None, and left out of
-    the file, for runs without a delay."""
+    """Control steps held still because no plan that had arrived covered them; None for runs without
+    a delay."""
 
-    @model_serializer(mode="wrap")
-    def _without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain: dict[str, Any] = serialise(self)
-        if self.starved_steps is None:
-            plain.pop("starved_steps", None)
-        return plain
+    base_task: str | None = None
+    """Name of the unperturbed task that this one derives from; None if it is its own."""
+
+    dimension: str | None = None
+    """In which respect the task is perturbed, such as ``camera``, or the broadest kind of a
+    paraphrase, such as ``act``; None if it is not."""
+
+    perturbation: str | None = None
+    """How it is perturbed, in full, such as ``camera:h=30,v=15``."""
+
+    perturbation_hash: str | None = None
+    """Hash of all that LIBERO-Plus's or the user's perturbation changes; beside ``scene_hash``."""
+
+    instruction: str | None = None
+    """What the policy was told, where that is not the protocol's sentence for the task."""
+
+    distance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    """How far that is from the task's own sentence: LIBERO-Para's PD, 0 for the same words."""
 
     @property
     def key(self) -> EpisodeKey:
         """The key of the episode, the same for every attempt."""
         return EpisodeKey(self.suite, self.task, self.init_state, self.seed)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @field_validator("video")
     @classmethod
@@ -201,6 +229,14 @@ class RunInfo:
     demos: str | None = None
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
+    perturbation: str | None = None
+    """What is perturbed in every task, such as ``noise:fog=5``; None where nothing is, and where
+    each task has a perturbation of its own."""
+
+    dimensions: dict[str, dict[str, int]] | None = None
+    """Episodes that the whole run has in each dimension of perturbation, by suite; None where
+    nothing is perturbed."""
+
     config: JsonDict = dataclasses.field(default_factory=dict)
     """The resolved configuration, without the policy's."""
 
@@ -213,8 +249,9 @@ class RunInfo:
     @property
     def protocol_name(self) -> str:
         """The protocol's name in tables, with the instructions if they are not the usual ones."""
-        name = str(self.protocol["name"])
-        return f"{name}, bddl instructions" if self.protocol.get("instructions") == "bddl" else name
+        name, instructions = str(self.protocol["name"]), self.protocol.get("instructions")
+        unusual = instructions in ("bddl", "upstream")
+        return f"{name}, {instructions} instructions" if unusual else name
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -232,6 +269,10 @@ class RunInfo:
         """Return how many of the expected episodes belong to a suite; all tasks have as many."""
         total = sum(len(indices) for indices in self.tasks.values())
         return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @validates(mode="after")
     def _identified(self) -> Self:

@@ -51,7 +51,7 @@ def evaluate_command(
     """Run a policy on LIBERO tasks and print how often it succeeds.
 
     Every finished episode is kept in OUT/episodes.jsonl; the same command resumes a killed run.
-    Several execution horizons, fusions, delays or chunkings are a run for each combination, in
+    Several execution horizons, fusions, delays, chunkings or perturbations are a run for each, in
     OUT/h16-act and the like, of one policy loaded once, and one table.
 
     Exit code 1 if episodes broke: they are in no rate, the table says why, and the same command

@@ -16,14 +16,21 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.options import Label, Numbers, read_count, read_delays, read_tasks
+from harness.options import (
+    InstructionSource,
+    Label,
+    Numbers,
+    read_count,
+    read_delays,
+    read_tasks,
+)
 from policies.chunking import Chunking, parse_chunkings
 from policies.delay import Delay, DelayMode, FirstPlan, read_milliseconds
 from policies.fusion import UNFUSED, Fusion, parse_fusion, parse_fusions
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
+from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
-from tasks.suites import Instructions
 
 VOLATILE = (
     "config.workers",
@@ -33,6 +40,7 @@ VOLATILE = (
     "config.hold_steps",
     "config.out",
     "config.label",
+    "config.plus_assets",
     "policy.checkpoint",  # its hash decides, not its place
     "config.instructions",  # the protocol's decide
 )
@@ -68,7 +76,10 @@ class EvaluationConfig:
 
     suite: str
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
-    first four with _lan, _object, _swap or _task, such as libero_goal_task."""
+    first four with _lan, _object, _swap, _task, _with_mug, _with_yellow_book or _with_milk (some of
+    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5; or of LIBERO-Plus: the first four
+    with _plus, or _plus_camera, _plus_robot, _plus_language, _plus_light, _plus_background,
+    _plus_noise, _plus_layout."""
 
     out: Path
     """Folder of the run; a run that is there already goes on where it stopped."""
@@ -109,10 +120,28 @@ class EvaluationConfig:
     resolution: int | None = None
     """Height and width of the images in pixels, if other than the protocol's."""
 
-    instructions: Instructions | None = None
+    instructions: InstructionSource | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in
-    LIBERO-PRO's _lan and _task the BDDL file's; bddl: the BDDL file's everywhere, as LIBERO-PRO's
-    own runner has it."""
+    LIBERO-PRO's _lan and _task and LIBERO-Plus's language tasks the BDDL file's; bddl: the BDDL
+    file's everywhere, as LIBERO-PRO's own runner has it; upstream: what the suite's own code says,
+    in LIBERO-Plus with the words of the perturbation (… view 30 0 100 0 0 initstate 0). Or FILE.csv
+    with paraphrases, such as LIBERO-Para's: an episode for each row, from initial state 0."""
+
+    perturb: Annotated[str | None, Parameter(parse=False)] = None
+    """What is changed of every task's scene or pictures, such as ``camera:h=30,v=15``."""
+
+    noise_stream: NoiseStream | None = None
+    """Where the noise of pictures is drawn from. upstream, the default: one generator through the
+    episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
+
+    per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
+    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same."""
+
+    offline_only: Annotated[bool, Parameter(negative=())] = False
+    """Leave out LIBERO-Plus's tasks whose assets are not on this machine; tables say so."""
+
+    plus_assets: Path | None = None
+    """Folder with LIBERO-Plus's assets, or with its code."""
 
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
     """Of the policy's noise, and of scenes under openpi, lerobot and libero; under openvla scenes
@@ -171,17 +200,20 @@ class Grid:
         fusions: How overlapping plans are fused.
         delays: How late plans are.
         chunkings: How a chunk is joined to the one before; none for what the policy's options say.
+        perturbs: What is perturbed; none for nothing.
     """
 
     exec_horizons: Sequence[int] = ()
     fusions: Sequence[Fusion] = (UNFUSED,)
     delays: Sequence[AnyDelay] = (0,)
     chunkings: Sequence[Chunking] = ()
+    perturbs: Sequence[str] = ()
 
     @property
     def size(self) -> int:
         """How many combinations there are, those that cannot be included."""
-        axes = (self.exec_horizons, self.fusions, self.delays, self.chunkings)
+        perturbs = tuple(dict.fromkeys(self.perturbs))
+        axes = (self.exec_horizons, self.fusions, self.delays, self.chunkings, perturbs)
         number = 1
         for axis in axes:
             number *= max(len(axis), 1)
@@ -200,6 +232,12 @@ class SweepConfig:
     """How overlapping plans are fused: none, act (temporal ensembling), newest, mean, ema or
     adaptive; with options such as act:m=0.05, ema:alpha=0.5 or adaptive:alpha=0.1,plans=4; or
     several, such as none,act."""
+
+    perturb: tuple[str, ...] = ()
+    """What is changed of every task: camera:h=30,v=15,s=120,er=5,ev=5 or robot:start=57 or
+    robot:offset=0.3,seed=1 or noise:fog=5 (motion, gaussian, zoom, fog, glass; 1 to 10) or
+    light:diffuse=0.5 or background:floor=dark,wall=white or layout:shift=0.03; several at once with
+    plus signs between them. Given several times it makes a run for each; none is one of them."""
 
     delay: Annotated[
         tuple[Annotated[int, Field(ge=0, le=MOST_NUMBERS)] | Literal["measured"], ...],
@@ -236,7 +274,11 @@ class SweepConfig:
             fusions=parse_fusions(self.fusion),
             delays=self.delays,
             chunkings=parse_chunkings(self.chunking),
+            perturbs=self.perturb,
         )
+
+
+_FOLDER_SIGNS = str.maketrans({":": "-", ",": "-", "=": "", "+": "_"})
 
 
 def run_name(
@@ -244,6 +286,7 @@ def run_name(
     fusion: Fusion,
     delay: int | str = 0,
     chunking: Chunking | None = None,
+    perturb: str | None = None,
 ) -> str:
     """Return the name of a run's folder in a sweep, such as ``h16-act`` or ``h16-none-d4-rtc``.
 
@@ -252,8 +295,10 @@ def run_name(
         fusion: How overlapping plans are fused.
         delay: How late plans are.
         chunking: How chunks are joined; None for what the policy's options say.
+        perturb: What is perturbed, where that is an axis of the sweep.
     """
     parts = ["" if exec_horizon is None else f"h{exec_horizon}", fusion.folder_name]
     parts.append(f"d{delay}" if delay else "")
     parts.append("" if chunking is None or chunking.name == "none" else chunking.folder_name)
+    parts.append("" if perturb is None else perturb.translate(_FOLDER_SIGNS))
     return "-".join(part for part in parts if part)

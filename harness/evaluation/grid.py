@@ -58,7 +58,8 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
             policy=with_chunking(config.policy, chunking),
         )
         if several:
-            name = run_name(exec_horizon, fusion, delay, chunking)
+            perturb = config.perturb if len(set(grid.perturbs)) > 1 else None
+            name = run_name(exec_horizon, fusion, delay, chunking, perturb)
             one = replace(one, out=config.out / name)
         points.append(Combination(one, chunking, _problem(one, spec, alternatives=alternatives)))
     _check_values_used(points)

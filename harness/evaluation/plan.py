@@ -4,7 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter
 
 from harness.capacity import default_workers
 from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, Grid
-from harness.evaluation.environments import EnvironmentSpec, in_libero
+from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
 from harness.evaluation.grid import Combination, check_delay, combine, with_chunking
 from harness.evaluation.latency import (
     Latency,
@@ -22,9 +23,10 @@ from harness.evaluation.latency import (
     recorded_latency,
     torch_threads,
 )
+from harness.evaluation.paraphrases import ParaphraseSpec
 from harness.evaluation.workload import Workload, resolve_workload
 from harness.provenance import checkpoint_sha256, collect_provenance
-from harness.wording import check_wording
+from harness.wording import check_wording, note_unknown
 from policies.chunking import Chunking
 from policies.executor import PlanExecutor, check_exec_horizon
 from policies.interface import OptionalMembers, PolicySpec, StartingPolicy
@@ -114,7 +116,7 @@ def plan_sweep(
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
 ) -> list[EvaluationPlan]:
-    """Plan a run for each combination of a grid that can be run, horizon by horizon.
+    """Plan a run for each combination of a grid that can be run, perturbation by perturbation.
 
     Args:
         config: The settings of all runs. A single combination has ``out`` as its run folder;
@@ -129,21 +131,24 @@ def plan_sweep(
     """
     if grid.size > 1:
         _check_sweep_folder(config)
-    config, workload = resolve_workload(config, environments)
+    axis: tuple[str | None, ...] = tuple(dict.fromkeys(grid.perturbs)) or (config.perturb,)
+    resolved = [
+        resolve_workload(replace(config, perturb=perturb), environments) for perturb in axis
+    ]
     built = policy or with_chunking(config.policy, next(iter(grid.chunkings), None)).build()
-    points = combine(config, grid, built.spec)
     policies: dict[Chunking | None, AnyPolicy] = {}
-    plans = []
-    for point in points:
-        if point.problem:
-            continue
-        if point.chunking not in policies:
-            policies[point.chunking] = _with_chunking(built, point)
-        plans.append(_plan(point.config, workload, policies[point.chunking]))
-    if left := len(points) - len(plans):
-        note = f"{left} of {len(points)} combinations cannot be and are left out, such as: " + next(
-            point.problem for point in points if point.problem
-        )
+    plans, problems = [], []
+    for run, workload in resolved:
+        for point in combine(run, grid, built.spec):
+            if point.problem:
+                problems.append(point.problem)
+                continue
+            if point.chunking not in policies:
+                policies[point.chunking] = _with_chunking(built, point)
+            plans.append(_plan(point.config, workload, policies[point.chunking]))
+    if problems:
+        total = len(plans) + len(problems)
+        note = f"{len(problems)} of {total} combinations are left out, such as: {problems[0]}"
         plans[0] = replace(plans[0], note="\n  ".join(filter(None, (plans[0].note, note))))
     return plans
 
@@ -162,7 +167,7 @@ def _check_sweep_folder(config: EvaluationConfig) -> None:
     if out.is_file() or (out / RUN_FILE).exists():
         raise ConfigError(
             f"'{out}' {reason}, and several runs are asked for, which need a folder each below it. "
-            "Fix: give another --out, or one --exec-horizon and one --fusion."
+            "Fix: give another --out, or one --exec-horizon, one --fusion and one --perturb."
         )
 
 
@@ -172,8 +177,11 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
     environments = workload.environments
     note = ""
     demos = members.demos
-    if demos is not None and in_libero(environments):
-        note = check_wording(demos, environments.tasks(config.tasks or ()), workload.protocol)
+    if in_libero(environments):
+        if members.check_instructions is not None:
+            members.check_instructions(environments.sentences(workload.tasks))
+        if demos is not None:
+            note = _check_words(demos, environments, workload)
     spec = policy.spec
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
     check_exec_horizon(exec_horizon, spec.horizon)
@@ -220,6 +228,26 @@ def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) ->
         )
 
 
+_PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
+"""Settings that only perturbed runs have in ``run.json``."""
+
+
+def _dimensions(workload: Workload) -> dict[str, dict[str, int]] | None:
+    """Return the planned episodes in each dimension of perturbation."""
+    facts = {task: workload.environments.facts(task) for task in workload.tasks}
+    counts: Counter[str] = Counter()
+    for key in workload.planned:
+        counts.update(filter(None, [facts[key.task].get("dimension")]))
+    return {workload.suite: dict(counts)} if counts else None
+
+
+def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: Workload) -> str:
+    """Compare what the policy is told with what it was trained on; return a note."""
+    if isinstance(environments, ParaphraseSpec):
+        return note_unknown(demos, environments.sentences(workload.tasks))
+    return check_wording(demos, environments.tasks(workload.tasks), workload.protocol)
+
+
 def _describe(
     config: EvaluationConfig,
     workload: Workload,
@@ -229,7 +257,7 @@ def _describe(
 ) -> RunInfo:
     """Return the content of ``run.json``."""
     spec, protocol, environments = policy.spec, workload.protocol, workload.environments
-    tasks, states = config.tasks or (), config.init_states or ()
+    tasks, states = workload.tasks, config.init_states or ()
     described: dict[str, Any] = {
         "name": config.policy.name,
         "checkpoint": config.policy.checkpoint,
@@ -249,7 +277,7 @@ def _describe(
     if latency is not None:
         described["delay_measured_ms"] = latency.median_ms
     if isinstance(policy, StartingPolicy):
-        described["starts_sha256"] = policy.check_episodes(config.suite, tasks, states)
+        described["starts_sha256"] = policy.check_episodes(workload.suite, tasks, states)
         protocol = protocol.starting_from(policy.starts)
     elif environments.starts is not None:
         protocol = protocol.starting_from(environments.starts)
@@ -268,13 +296,16 @@ def _describe(
         provenance["checkpoint_files"] = files
     demos = members.demos
     settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude=_ELSEWHERE)
+    settings = {name: v for name, v in settings.items() if name not in _PERTURBING or v}
     return RunInfo(
         name=config.label or config.policy.name,
         policy=described,
         protocol={**protocol.as_dict(), "hash": protocol.hash},
-        tasks={config.suite: tasks},
+        tasks={workload.suite: tasks},
         episodes_per_task=len(states),
         expected_episodes=len(workload.planned),  # a shard alone is an incomplete run
+        perturbation=None if config.perturb == "none" else config.perturb,
+        dimensions=_dimensions(workload),
         demos=str(demos.get("label") or ", ".join(sorted(demos))) if demos else None,
         config=settings,
         provenance=provenance,

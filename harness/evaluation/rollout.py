@@ -3,8 +3,9 @@
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from policies.executor import PlanExecutor
@@ -130,6 +131,7 @@ def run_episode(
     *,
     key: EpisodeKey,
     task_name: str,
+    facts: Mapping[str, Any] = MappingProxyType({}),
     attempt: int = 1,
     subscribers: Sequence[Subscriber] = (),
 ) -> EpisodeRecord:
@@ -144,6 +146,7 @@ def run_episode(
         executor: A new plan executor.
         key: The episode.
         task_name: For the record.
+        facts: Further fields of the record; ``instruction`` is told to the policy.
         attempt: Number of this try.
         subscribers: Called at every step.
 
@@ -156,7 +159,10 @@ def run_episode(
         start = planner.start(key)
         start_option = {"init_state": key.init_state} if start is None else {"start": start}
         cameras = tuple(dict.fromkeys((*spec.cameras, *recorded)))
-        first, info = env.reset(seed=key.seed, options={**start_option, "cameras": cameras})
+        options = {**start_option, "cameras": cameras}
+        if "instruction" in facts:
+            options["instruction"] = facts["instruction"]
+        first, info = env.reset(seed=key.seed, options=options)
         observation = cast(Observation, first)
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:
@@ -175,6 +181,7 @@ def run_episode(
     return EpisodeRecord(
         **key._asdict(),
         task_name=task_name,
+        **facts,
         outcome=outcome,
         steps=env.elapsed,
         first_success_step=env.elapsed if success else None,

@@ -99,10 +99,11 @@ def _run(
         with WorkerPool(workers, setup, receive_timeout_s=config.hang_after) as pool:
             Dispatcher(
                 pool,
-                Schedule(remaining),
+                Schedule(remaining, workload.environments.scene),
                 store,
                 policy=None if privileged else policy,
                 task_names=workload.task_names,
+                facts=workload.environments.facts,
                 recorded=workload.recorded,
                 progress=ProgressMeter(progress, len(workload.episodes), store.records()),
                 watchdog=Watchdog(config.hang_after),

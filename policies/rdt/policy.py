@@ -121,6 +121,10 @@ class RDTPolicy:
             more_files=self.more_files,
         )
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Refuse instructions that it cannot be told, with ``ConfigError``, before any is."""
+        self.network.text_encoder.check_instructions(instructions)
+
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan for several episodes at once.
 
