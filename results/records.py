@@ -254,6 +254,12 @@ class RunInfo:
         return f"{name}, {instructions} instructions" if unusual else name
 
     @property
+    def order_seed(self) -> int | None:
+        """Seed of the order of the sequential comparison that it is an arm of; None for others."""
+        seed = self.config.get("order_seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
     def suites(self) -> tuple[str, ...]:
         """The suites of the run, in order."""
         return tuple(self.tasks)

@@ -63,7 +63,8 @@ _FLAGS = {"name": "policy", "options": "option"}
 """Options of a policy's settings that are called otherwise on the command line."""
 
 
-def _flag(name: str) -> str:
+def policy_flag(name: str) -> str:
+    """Return what an option of a policy's settings is called on the command line."""
     return _FLAGS.get(name, name)
 
 
@@ -71,7 +72,7 @@ def _flag(name: str) -> str:
 class EvaluationConfig:
     """One run: a policy on tasks of one suite under one protocol."""
 
-    policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=_flag)]
+    policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=policy_flag)]
     """How to build the policy."""
 
     suite: str
@@ -113,6 +114,9 @@ class EvaluationConfig:
     first_plan: FirstPlan = "free"
     """With a delay, whether the first plan of an episode is there at once (free), or the robot
     holds still until it is (hold)."""
+
+    order_seed: Annotated[int | None, Parameter(parse=False)] = None
+    """Of the order of a sequential comparison that the run is an arm of; None for other runs."""
 
     protocol: str = "openvla"
     """openvla, openpi, lerobot or libero: whose rules and whose scenes."""

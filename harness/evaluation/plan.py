@@ -297,6 +297,8 @@ def _describe(
     demos = members.demos
     settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude=_ELSEWHERE)
     settings = {name: v for name, v in settings.items() if name not in _PERTURBING or v}
+    if config.order_seed is None:
+        del settings["order_seed"]
     return RunInfo(
         name=config.label or config.policy.name,
         policy=described,

@@ -18,7 +18,7 @@ from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
 from policies.interface import Policy
-from results.records import EpisodeKey
+from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
 
@@ -56,8 +56,10 @@ def evaluate(
     return execute(plan, progress=progress)
 
 
-def execute(plan: EvaluationPlan, *, progress: ProgressCallback | None = None) -> Path:
-    """Run the episodes that are not on record; see ``evaluate``."""
+def execute(
+    plan: EvaluationPlan, *, progress: ProgressCallback | None = None, status: Status = "complete"
+) -> Path:
+    """Run the episodes that are not on record, and record the status; see ``evaluate``."""
     out = plan.config.out
     with (
         RunStore.open(out, plan.info, volatile=plan.volatile, pinned=PINNED) as store,
@@ -68,7 +70,7 @@ def execute(plan: EvaluationPlan, *, progress: ProgressCallback | None = None) -
         if remaining:
             with torch_threads(plan.config.threads):
                 _run(plan, store, remaining, progress, interruption)
-        store.finish()
+        store.finish(status)
     return out
 
 

@@ -73,7 +73,11 @@ class LeaderboardRow:
     """Upper end of it."""
 
     method: str
-    """How the interval was made: ``Wilson`` or ``bootstrap by task``."""
+    """How the interval was made, such as ``Wilson``."""
+
+    stopped: bool = False
+    """Whether a sequential comparison stopped the run, so that a fixed-n interval would be wrong:
+    ``low`` and ``high`` are then 0 and 1."""
 
     detectable: float | None
     """Smallest difference that shows against an independent run of as many episodes; None if none
@@ -178,6 +182,7 @@ def _row(
     )
     broken = [record.error or "" for record in attempted if record.outcome == "error"]
     error, error_count = most_frequent_error(broken) if broken else (None, 0)
+    stopped = info.order_seed is not None and len(counted) < expected
     row = LeaderboardRow(
         label=info.name,
         suite=suite,
@@ -193,11 +198,12 @@ def _row(
         episodes=len(counted),
         expected=expected,
         rate=len(wins) / len(counted) if counted else None,
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
+        low=0.0 if stopped else interval.low,
+        high=1.0 if stopped else interval.high,
+        method="none: stopped early" if stopped else interval.method,
+        stopped=stopped,
         detectable=detectable_difference(len(wins) / len(counted), len(counted))
-        if counted
+        if counted and not stopped
         else None,
         steps_to_success=fmean(record.steps for record in wins) if wins else None,
         steps=fmean(record.steps for record in counted) if counted else None,
@@ -216,6 +222,8 @@ def _notes_of_run(
     row: LeaderboardRow, info: RunInfo, records: Sequence[EpisodeRecord]
 ) -> tuple[str, ...]:
     notes = []
+    if row.stopped:
+        notes.append("stopped by libero-bench decide, see its interval of the difference")
     if not row.complete:
         notes.append(f"incomplete {row.episodes}/{row.expected}")
     if starved := sum(record.starved_steps or 0 for record in records):
