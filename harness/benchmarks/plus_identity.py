@@ -20,7 +20,7 @@ import numpy as np
 
 from harness.benchmarks import upstream_plus
 from harness.benchmarks.environment_speed import rough_actions
-from tasks.environment import LiberoEnv
+from harness.evaluation.environments import LiberoSpec
 from tasks.errors import ConfigError, SimulatorError
 from tasks.libero_package import libero_assets
 from tasks.observation import CAMERAS
@@ -246,7 +246,7 @@ def _compared(
     if error:
         return figures
     theirs = np.load(out, allow_pickle=False)
-    env = LiberoEnv(suite, index, protocol)
+    env: Any = LiberoSpec(suite=suite, protocol=protocol).build(index, images=True)
     try:
         observation, _ = env.reset(options={"init_state": 0})
         state = env.simulator.perturbed.generator
@@ -257,7 +257,7 @@ def _compared(
         figures.sentence_differs = str(theirs["language"]) != env.task.instruction_by("upstream")
         _compare_step(figures, env, observation, theirs, 0)
         for step, action in enumerate(actions, start=1):
-            observation = env.simulator.step(action, cameras=CAMERAS)  # type: ignore[assignment]
+            observation = env.simulator.step(action, cameras=CAMERAS)
             _compare_step(figures, env, observation, theirs, step)
     finally:
         env.close()
@@ -265,7 +265,7 @@ def _compared(
 
 
 def _compare_step(
-    figures: PlusFigures, env: LiberoEnv, observation: dict[str, Any], theirs: Any, step: int
+    figures: PlusFigures, env: Any, observation: dict[str, Any], theirs: Any, step: int
 ) -> None:
     figures.pictures += 1
     figures.states_differ += not np.array_equal(env.get_state(), theirs["states"][step])

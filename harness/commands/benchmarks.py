@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from harness.benchmarks.config import (
     EnvironmentSpeedConfig,
@@ -26,6 +26,11 @@ from harness.benchmarks.expert_table import (
     measure_expert,
     table_rows,
 )
+from harness.benchmarks.plus_identity import (
+    PlusFigures,
+    chosen_tasks,
+    compare_with_upstream,
+)
 from harness.benchmarks.tables import (
     environment_tables,
     evaluation_table,
@@ -40,9 +45,6 @@ from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
 from harness.warnings import warn_of_crowding
 from tasks.suites import find_task, use_plus_assets
-
-if TYPE_CHECKING:
-    from harness.benchmarks.plus_identity import PlusFigures
 
 UNEQUAL = 1
 _PARTS = 5
@@ -140,9 +142,6 @@ def bench_plus_command(config: Annotated[PlusConfig, Flat], *, json: Switch = Fa
         Print the figures as JSON.
     """
     with progress_bar("Comparing", None, "task") as bar:
-        # Importing the simulator takes seconds, so the bar is there first.
-        from harness.benchmarks.plus_identity import chosen_tasks, compare_with_upstream
-
         use_plus_assets(config.plus_assets)
         tasks = chosen_tasks(config.dimensions, config.tasks)
         figures: list[PlusFigures] = []
