@@ -48,7 +48,10 @@ def evaluate_with_bars(configs: "Sequence[EvaluationConfig]") -> list[Path]:
 
 
 def sweep_with_bars(
-    config: "EvaluationConfig", exec_horizons: Sequence[int], fusions: "Sequence[Fusion]"
+    config: "EvaluationConfig",
+    exec_horizons: Sequence[int],
+    fusions: "Sequence[Fusion]",
+    perturbs: Sequence[str] = (),
 ) -> list[Path]:
     """Evaluate every combination, a progress bar for each; return the runs' folders.
 
@@ -56,8 +59,11 @@ def sweep_with_bars(
         config: What is common to all.
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
+        perturbs: What is perturbed; none for nothing.
     """
-    return _execute_with_bars(config.workers, lambda: plan_sweep(config, exec_horizons, fusions))
+    return _execute_with_bars(
+        config.workers, lambda: plan_sweep(config, exec_horizons, fusions, perturbs)
+    )
 
 
 def _execute_with_bars(
@@ -86,6 +92,8 @@ def _evaluation_bar(
         words.append(f"{config.exec_horizon} steps a plan")
     if config.fusion.name != "none":
         words.append(str(config.fusion))
+    if config.perturb is not None:
+        words.append(config.perturb)
     with progress_bar(", ".join(words), None, "step") as bar:
 
         def show(status: "EvaluationStatus") -> None:

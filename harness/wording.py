@@ -61,8 +61,8 @@ def compare_wording(
 
 
 def other_instructions(instructions: Instructions) -> Instructions:
-    """Return ``bddl`` for ``name``, and ``name`` for ``bddl``."""
-    return "name" if instructions == "bddl" else "bddl"
+    """Return ``bddl`` for ``name``, and ``name`` for the others."""
+    return "bddl" if instructions == "name" else "name"
 
 
 def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Protocol) -> str:

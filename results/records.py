@@ -31,9 +31,18 @@ Status = Literal["running", "complete", "interrupted"]
 JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 """A mapping kept as JSON: tuples become lists and paths become text when it is made."""
 
-_OF_PERTURBED_TASKS = ("base_task", "dimension", "perturbation", "instruction", "distance")
-
 _FORBID = ConfigDict(extra="forbid")
+
+_PERTURBED = (
+    *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
+    "dimensions",
+)
+"""Fields that only perturbed runs and episodes have in their files."""
+
+
+def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
+    unused = [name for name in _PERTURBED if name in plain and plain[name] is None]
+    return {name: value for name, value in plain.items() if name not in unused}
 
 
 def _now() -> datetime:
@@ -119,7 +128,10 @@ class EpisodeRecord:
     paraphrase, such as ``act``; None if it is not."""
 
     perturbation: str | None = None
-    """How it is perturbed, in full."""
+    """How it is perturbed, in full, such as ``camera:h=30,v=15``."""
+
+    perturbation_hash: str | None = None
+    """Hash of all that LIBERO-Plus's or the user's perturbation changes; beside ``scene_hash``."""
 
     instruction: str | None = None
     """What the policy was told, where that is not the protocol's sentence for the task."""
@@ -132,6 +144,10 @@ class EpisodeRecord:
         """The key of the episode, the same for every attempt."""
         return EpisodeKey(self.suite, self.task, self.init_state, self.seed)
 
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
+
     @field_validator("video")
     @classmethod
     def _inside_the_run(cls, video: str | None) -> str | None:
@@ -141,12 +157,6 @@ class EpisodeRecord:
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"video is '{video}'; it must lie inside the run folder")
         return video
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only perturbed tasks have; records of others stay as they were."""
-        fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if v is not None or k not in _OF_PERTURBED_TASKS}
 
     @validates(mode="after")
     def _consistent(self) -> Self:
@@ -214,6 +224,14 @@ class RunInfo:
     demos: str | None = None
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
+    perturbation: str | None = None
+    """What is perturbed in every task, such as ``noise:fog=5``; None where nothing is, and where
+    each task has a perturbation of its own."""
+
+    dimensions: dict[str, dict[str, int]] | None = None
+    """Episodes that the whole run has in each dimension of perturbation, by suite; None where
+    nothing is perturbed."""
+
     config: JsonDict = dataclasses.field(default_factory=dict)
     """The resolved configuration, without the policy's."""
 
@@ -226,8 +244,9 @@ class RunInfo:
     @property
     def protocol_name(self) -> str:
         """The protocol's name in tables, with the instructions if they are not the usual ones."""
-        name = str(self.protocol["name"])
-        return f"{name}, bddl instructions" if self.protocol.get("instructions") == "bddl" else name
+        name, instructions = str(self.protocol["name"]), self.protocol.get("instructions")
+        unusual = instructions in ("bddl", "upstream")
+        return f"{name}, {instructions} instructions" if unusual else name
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -245,6 +264,10 @@ class RunInfo:
         """Return how many of the expected episodes belong to a suite; all tasks have as many."""
         total = sum(len(indices) for indices in self.tasks.values())
         return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @validates(mode="after")
     def _identified(self) -> Self:

@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray
 from tasks.settings import settings
-from tasks.suites import Instructions, Task, base_suite
+from tasks.suites import Instructions, Task, base_suite, is_plus
 
 Orientation = Literal["rotate180", "raw"]
 Seeding = Literal["task", "episode"]
@@ -129,7 +129,7 @@ class Protocol:
     def step_limit(self, suite: str) -> int:
         """Return the control steps an episode of a suite may last.
 
-        A LIBERO-PRO suite has the limit of the suite it derives from.
+        A suite of LIBERO-PRO or LIBERO-Plus has the limit of the suite it derives from.
 
         Raises:
             ConfigError: The protocol has no limit for that suite.
@@ -138,6 +138,10 @@ class Protocol:
         if limit is None:
             raise unknown_name(f"suite of protocol {self.name}", suite, self.max_steps)
         return limit
+
+    def episodes_of(self, suite: str) -> int:
+        """Return the usual episodes per task of a suite; a task of LIBERO-Plus has one."""
+        return 1 if is_plus(suite) else self.episodes
 
     def scene(self, init_state: int, seed: int | None = None) -> SceneKey:
         """Return the scene in which an episode takes place.

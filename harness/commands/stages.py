@@ -52,8 +52,8 @@ def evaluate_command(
     """Run a policy on LIBERO tasks and print how often it succeeds.
 
     Every finished episode is kept in OUT/episodes.jsonl; the same command resumes a killed run.
-    Several execution horizons or fusions are a run for each combination, in OUT/h16-act and the
-    like, of one policy loaded once, and one table.
+    Several execution horizons, fusions or perturbations are a run for each combination, in
+    OUT/h16-act and the like, of one policy loaded once, and one table.
 
     Exit code 1 if episodes broke: they are in no rate, the table says why, and the same command
     tries them again.
@@ -66,7 +66,8 @@ def evaluate_command(
     from harness.leaderboard import print_leaderboard
     from harness.stages import sweep_with_bars
 
-    folders = sweep_with_bars(config, sweep.exec_horizon, parse_fusions(sweep.fusion))
+    fusions = parse_fusions(sweep.fusion)
+    folders = sweep_with_bars(config, sweep.exec_horizon, fusions, sweep.perturb)
     print_leaderboard(folders, format="json" if json else "table")
     return EPISODES_BROKE if any(any_broke(folder) for folder in folders) else 0
 

@@ -17,6 +17,7 @@ from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.options import InstructionSource, Label, Numbers, read_count, read_tasks
 from policies.fusion import UNFUSED, Fusion, parse_fusion
 from policies.registry import PolicyConfig
+from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 
 VOLATILE = (
@@ -27,6 +28,7 @@ VOLATILE = (
     "config.hold_steps",
     "config.out",
     "config.label",
+    "config.plus_assets",
     "policy.checkpoint",  # its hash decides, not its place
     "config.instructions",  # the protocol's decide
 )
@@ -63,7 +65,9 @@ class EvaluationConfig:
     suite: str
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
     first four with _lan, _object, _swap, _task, _with_mug, _with_yellow_book or _with_milk (some of
-    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5."""
+    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5; or of LIBERO-Plus: the first four
+    with _plus, or _plus_camera, _plus_robot, _plus_language, _plus_light, _plus_background,
+    _plus_noise, _plus_layout."""
 
     out: Path
     """Folder of the run; a run that is there already goes on where it stopped."""
@@ -91,9 +95,26 @@ class EvaluationConfig:
 
     instructions: InstructionSource | None = None
     """What the policy is told. name, the default: the sentence in the task's file name, and in
-    LIBERO-PRO's _lan and _task the BDDL file's; bddl: the BDDL file's everywhere, as LIBERO-PRO's
-    own runner has it. Or FILE.csv with paraphrases, such as LIBERO-Para's: an episode for each row,
-    from initial state 0."""
+    LIBERO-PRO's _lan and _task and LIBERO-Plus's language tasks the BDDL file's; bddl: the BDDL
+    file's everywhere, as LIBERO-PRO's own runner has it; upstream: what the suite's own code says,
+    in LIBERO-Plus with the words of the perturbation (… view 30 0 100 0 0 initstate 0). Or FILE.csv
+    with paraphrases, such as LIBERO-Para's: an episode for each row, from initial state 0."""
+
+    perturb: Annotated[str | None, Parameter(parse=False)] = None
+    """What is changed of every task's scene or pictures, such as ``camera:h=30,v=15``."""
+
+    noise_stream: NoiseStream | None = None
+    """Where the noise of pictures is drawn from. upstream, the default: one generator through the
+    episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
+
+    per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
+    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same."""
+
+    offline_only: Annotated[bool, Parameter(negative=())] = False
+    """Leave out LIBERO-Plus's tasks whose assets are not on this machine; tables say so."""
+
+    plus_assets: Path | None = None
+    """Folder with LIBERO-Plus's assets, or with its code."""
 
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
     """Of the policy's noise, and of scenes under openpi, lerobot and libero; under openvla scenes
@@ -146,13 +167,24 @@ class SweepConfig:
     adaptive; with options such as act:m=0.05, ema:alpha=0.5 or adaptive:alpha=0.1,plans=4; or
     several, such as none,act."""
 
+    perturb: tuple[str, ...] = ()
+    """What is changed of every task: camera:h=30,v=15,s=120,er=5,ev=5 or robot:start=57 or
+    robot:offset=0.3,seed=1 or noise:fog=5 (motion, gaussian, zoom, fog, glass; 1 to 10) or
+    light:diffuse=0.5 or background:floor=dark,wall=white or layout:shift=0.03; several at once with
+    plus signs between them. Given several times it makes a run for each; none is one of them."""
 
-def run_name(exec_horizon: int | None, fusion: Fusion) -> str:
-    """Return the name of a run's folder in a sweep, such as ``h16-act``.
+
+_FOLDER_SIGNS = str.maketrans({":": "-", ",": "-", "=": "", "+": "_"})
+
+
+def run_name(exec_horizon: int | None, fusion: Fusion, perturb: str | None = None) -> str:
+    """Return the name of a run's folder in a sweep, such as ``h16-act`` or ``h16-act-noise-fog5``.
 
     Args:
         exec_horizon: Steps executed per plan; None for the policy's own.
         fusion: How overlapping plans are fused.
+        perturb: What is perturbed, where that is an axis of the sweep.
     """
     horizon = "" if exec_horizon is None else f"h{exec_horizon}-"
-    return horizon + fusion.folder_name
+    changed = "" if perturb is None else "-" + perturb.translate(_FOLDER_SIGNS)
+    return horizon + fusion.folder_name + changed

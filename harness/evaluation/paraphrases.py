@@ -83,7 +83,13 @@ class ParaphraseSpec(LiberoSpec):
 
     @property
     def _plain(self) -> LiberoSpec:
-        return LiberoSpec(suite=self.file.suite, protocol=self.protocol, hold_steps=self.hold_steps)
+        return LiberoSpec(
+            suite=self.file.suite,
+            protocol=self.protocol,
+            hold_steps=self.hold_steps,
+            perturb=self.perturb,
+            noise_stream=self.noise_stream,
+        )
 
     def _index(self, row: int) -> int:
         return self.file.rows[row].task.index

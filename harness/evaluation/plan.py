@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,17 +102,19 @@ def plan_sweep(
     config: EvaluationConfig,
     exec_horizons: Sequence[int],
     fusions: Sequence[Fusion],
+    perturbs: Sequence[str] = (),
     *,
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
 ) -> list[EvaluationPlan]:
-    """Plan a run for each combination of execution horizon and fusion, horizon by horizon.
+    """Plan a run for each combination of perturbation, execution horizon and fusion.
 
     Args:
         config: The settings of all runs. A single combination has ``out`` as its run folder;
             several have one each below it, such as ``h16-act``.
         exec_horizons: Steps executed per plan; none for the policy's own.
         fusions: How overlapping plans are fused.
+        perturbs: What is perturbed; none for nothing.
         policy: See ``plan_runs``.
         environments: See ``plan_runs``.
 
@@ -119,24 +122,24 @@ def plan_sweep(
         HarnessError: A setting of any combination is not allowed.
         ResultsError: A folder holds something else or another run.
     """
-    several = max(len(exec_horizons), 1) * len(fusions) > 1
+    axis: tuple[str | None, ...] = tuple(dict.fromkeys(perturbs)) or (config.perturb,)
+    several = max(len(exec_horizons), 1) * len(fusions) * len(axis) > 1
     if several:
         _check_sweep_folder(config)
-    config, workload = resolve_workload(config, environments)
+    resolved = [
+        resolve_workload(replace(config, perturb=perturb), environments) for perturb in axis
+    ]
     built = policy or config.policy.build()
     horizons = exec_horizons or (built.spec.exec_horizon,)
     for exec_horizon in horizons:
         check_exec_horizon(exec_horizon, built.spec.horizon)
-    runs = [
-        replace(
-            config,
-            exec_horizon=exec_horizon,
-            fusion=fusion,
-            out=config.out / run_name(exec_horizon, fusion) if several else config.out,
-        )
-        for exec_horizon, fusion in product(horizons, fusions)
-    ]
-    return [_plan(run, workload, built) for run in runs]
+    plans = []
+    for (run, workload), exec_horizon, fusion in product(resolved, horizons, fusions):
+        perturb = run.perturb if len(axis) > 1 else None
+        out = config.out / run_name(exec_horizon, fusion, perturb) if several else config.out
+        run = replace(run, exec_horizon=exec_horizon, fusion=fusion, out=out)
+        plans.append(_plan(run, workload, built))
+    return plans
 
 
 def _check_sweep_folder(config: EvaluationConfig) -> None:
@@ -145,7 +148,7 @@ def _check_sweep_folder(config: EvaluationConfig) -> None:
     if out.is_file() or (out / RUN_FILE).exists():
         raise ConfigError(
             f"'{out}' {reason}, and several runs are asked for, which need a folder each below it. "
-            "Fix: give another --out, or one --exec-horizon and one --fusion."
+            "Fix: give another --out, or one --exec-horizon, one --fusion and one --perturb."
         )
 
 
@@ -174,6 +177,19 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
     return EvaluationPlan(
         config=config, workload=workload, policy=policy, info=info, volatile=volatile, note=note
     )
+
+
+_PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
+"""Settings that only perturbed runs have in ``run.json``."""
+
+
+def _dimensions(workload: Workload) -> dict[str, dict[str, int]] | None:
+    """Return the planned episodes in each dimension of perturbation."""
+    facts = {task: workload.environments.facts(task) for task in workload.tasks}
+    counts: Counter[str] = Counter()
+    for key in workload.planned:
+        counts.update(filter(None, [facts[key.task].get("dimension")]))
+    return {workload.suite: dict(counts)} if counts else None
 
 
 def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: Workload) -> str:
@@ -219,6 +235,7 @@ def _describe(
         provenance["checkpoint_files"] = files
     demos = members.demos
     settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude={"policy"})
+    settings = {name: v for name, v in settings.items() if name not in _PERTURBING or v}
     return RunInfo(
         name=config.label or config.policy.name,
         policy=described,
@@ -226,6 +243,8 @@ def _describe(
         tasks={workload.suite: tasks},
         episodes_per_task=len(states),
         expected_episodes=len(workload.planned),  # a shard alone is an incomplete run
+        perturbation=None if config.perturb == "none" else config.perturb,
+        dimensions=_dimensions(workload),
         demos=str(demos.get("label") or ", ".join(sorted(demos))) if demos else None,
         config=settings,
         provenance=provenance,

@@ -14,7 +14,14 @@ from results.records import EpisodeKey
 from tasks.errors import ConfigError
 from tasks.paraphrases import read_paraphrases
 from tasks.protocols import Protocol, get_protocol
-from tasks.suites import Instructions, check_states
+from tasks.suites import (
+    Instructions,
+    check_plus_files,
+    check_states,
+    is_plus,
+    plus_subset,
+    use_plus_assets,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +66,12 @@ def resolve_workload(
         ConfigError: A protocol, suite, task, initial state, shard or file of instructions does not
             exist, or cannot be read.
     """
+    use_plus_assets(config.plus_assets)
     protocol, spec = _rules_and_environments(config)
     environments = environments or spec
     names = environments.task_names()
     tasks = _check_tasks(config, environments)
+    check_plus_files(config.suite, tasks)
     states = _check_states(config, protocol, environments, tasks)
     seed = protocol.seed if config.seed is None else config.seed
     planned = tuple(
@@ -104,15 +113,45 @@ def _rules_and_environments(config: EvaluationConfig) -> tuple[Protocol, LiberoS
         )
         protocol.step_limit(config.suite)
         return protocol, LiberoSpec(
-            suite=config.suite, protocol=protocol, hold_steps=config.hold_steps
+            suite=config.suite,
+            protocol=protocol,
+            hold_steps=config.hold_steps,
+            perturb=config.perturb or "",
+            noise_stream=config.noise_stream,
+            plus_assets=config.plus_assets,
         )
     protocol = get_protocol(config.protocol, resolution=config.resolution)
     protocol.step_limit(config.suite)
     file = read_paraphrases(Path(words), config.suite)
     protocol = protocol.paraphrased(file.path.name, file.digest)
     return protocol, ParaphraseSpec(
-        suite=file.name, protocol=protocol, hold_steps=config.hold_steps, file=file
+        suite=file.name,
+        protocol=protocol,
+        hold_steps=config.hold_steps,
+        perturb=config.perturb or "",
+        noise_stream=config.noise_stream,
+        file=file,
     )
+
+
+def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:
+    """Return the tasks that are asked for, of a suite's ``count``."""
+    asked = tuple(range(count)) if config.tasks is None else config.tasks
+    if config.per_base is None and not config.offline_only:
+        return asked
+    if not is_plus(config.suite):
+        raise ConfigError(
+            f"--per-base or --offline-only was given with {config.suite}. Allowed: with suites of "
+            "LIBERO-Plus, such as libero_goal_plus."
+        )
+    part = plus_subset(config.suite, per_base=config.per_base, offline_only=config.offline_only)
+    chosen = tuple(task for task in part if task in set(asked))
+    if not chosen:
+        raise ConfigError(
+            f"None of the {len(asked)} tasks of {config.suite} is left by --per-base and "
+            "--offline-only. Fix: give other --tasks, or leave one of these options out."
+        )
+    return chosen
 
 
 def _check_tasks(config: EvaluationConfig, environments: EnvironmentSpec) -> tuple[int, ...]:
@@ -120,7 +159,7 @@ def _check_tasks(config: EvaluationConfig, environments: EnvironmentSpec) -> tup
     if isinstance(environments, ParaphraseSpec):
         return environments.rows_of(config.tasks)
     count = len(environments.task_names())
-    tasks = tuple(range(count)) if config.tasks is None else config.tasks
+    tasks = _chosen_tasks(config, count)
     if not tasks or any(task >= count for task in tasks):
         raise ConfigError(
             f"Tasks {list(tasks)} of {config.suite}. Allowed: one or more of 0 to {count - 1}."
@@ -144,7 +183,8 @@ def _check_states(
     available = {task: environments.init_states(task) for task in tasks}
     states = config.init_states
     if states is None:
-        usual = 1 if isinstance(environments, ParaphraseSpec) else protocol.episodes
+        single = isinstance(environments, ParaphraseSpec)
+        usual = 1 if single else protocol.episodes_of(config.suite)
         states = tuple(range(config.episodes or min(usual, *available.values())))
     if not states or len(set(states)) != len(states) or len(set(tasks)) != len(tasks):
         raise ConfigError("A task or initial state is given twice, or none at all. Fix: each once.")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from tasks.demos.file import DemoFile
 from tasks.errors import ConfigError
-from tasks.suites import ORIGINAL_SUITES, SUITES, Instructions, Task, same_words, suite_tasks
+from tasks.suites import EVERY_SUITE, ORIGINAL_SUITES, Instructions, Task, same_words, suite_tasks
 
 _MOST_SCANNED = 2_000
 """Files that are scanned at most to recognise another format."""
@@ -153,7 +153,7 @@ def named_task(path: Path, bddl: PurePath, suite: str | None = None) -> Task | N
 def named_suites(path: Path, bddl: PurePath) -> list[str]:
     """Return the suites that folders of a BDDL file and of a demo file are called like."""
     folders = (*bddl.parts, *reversed(path.absolute().parts))
-    return [folder for folder in folders if folder in SUITES]
+    return [folder for folder in folders if folder in EVERY_SUITE]
 
 
 def demo_instruction(file: DemoFile, instructions: Instructions = "name") -> str:

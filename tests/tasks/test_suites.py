@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.bddl import bddl_instruction, bddl_problem
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.pro_suites import PERTURBATIONS, PRO_SUITES, SHIFTED_SUITES
 from tasks.protocols import PROTOCOLS, get_protocol
@@ -16,8 +17,6 @@ from tasks.suites import (
     ORIGINAL_SUITES,
     SUITES,
     base_suite,
-    bddl_instruction,
-    bddl_problem,
     clear_caches,
     find_task,
     same_words,
@@ -151,7 +150,8 @@ def test_a_libero_that_asks_at_its_first_import_is_answered(tmp_path: Path) -> N
     (package.parent / "__init__.py").write_text(ASKING)
     (package / "__init__.py").touch()
     (tmp_path / "libero" / "__init__.py").touch()
-    code = "from tasks.suites import import_libero; import_libero(); import libero.libero as it; "
+    code = "from tasks.libero_package import import_libero; import_libero(); "
+    code += "import libero.libero as it; "
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "-c", code + "print(it.__file__, input is __builtins__.input)"],
