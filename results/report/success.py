@@ -130,7 +130,7 @@ class Series:
     """Runs that differ in their execution horizon alone."""
 
     label: str
-    """Policy, fusion, protocol, mujoco and the like, as far as they tell series apart."""
+    """Policy, fusion, delay, protocol, mujoco and the like, as far as they tell series apart."""
 
     rows: tuple[LeaderboardRow, ...]
     """The runs, by ascending horizon."""
@@ -227,6 +227,8 @@ def _identity(row: LeaderboardRow) -> tuple[str, ...]:
         row.policy,
         row.checkpoint or "",
         f"fusion {row.fusion or 'none'}",
+        f"delay {row.delay}" if row.delay else "",
+        row.chunking or "",
         f"{row.protocol} {row.protocol_hash[:8]}",
         row.demos or "",
         f"mujoco {row.mujoco}" if row.mujoco else "",
