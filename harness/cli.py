@@ -80,6 +80,8 @@ _BENCH = {
     "expert": "Measure how often the scripted expert solves each task, judged strictly.",
     "pictures": "Compare our pictures with robosuite's own, pixel for pixel.",
     "policy": "Compare how fast RDT plans with the official order of computation, in one run.",
+    "reading": "Compare how long training waits for HDF5 and for lazily decoded videos, in one "
+    "run.",
     "train": "Compare training of rdt-small with a straightforward loop over the same "
     "demonstrations.",
 }
@@ -90,6 +92,7 @@ _DEMOS = {
     "replay": "Execute the actions again, open loop: how many succeed, how far states stray.",
     "regenerate": "Execute the actions again and render: other resolution, no pauses, only what "
     "succeeds.",
+    "export": "Write demos for others: a LeRobot data set, or HDF5 as OpenVLA's script leaves it.",
     "preview": "Draw contact sheets: pictures at regular steps and at phases, action curves, the "
     "gripper.",
     "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
@@ -106,7 +109,9 @@ app.register_install_completion_command(
     help="Let the shell complete commands and options; --shell bash, zsh or fish for another."
 )
 bench = App(name="bench", help="Measure speed against the official code's; and the expert.")
-demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")
+demos = App(
+    name="demos", help="Look at demo files, check, replay, regenerate, export, download them."
+)
 
 
 def _register() -> None:
