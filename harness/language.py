@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from cyclopts import Parameter
 from pydantic import model_validator
 
-from harness.options import split_names
+from harness.options import InstructionSource, split_names, spoken_from_file
 from tasks.errors import ConfigError
+from tasks.paraphrases import read_paraphrases
 from tasks.settings import settings
 from tasks.suites import Instructions, suite_tasks
 
@@ -37,8 +38,9 @@ class LanguageConfig:
     """Instead of --t5: a .pt file of RDT's own encoding tool, or a folder of them. With --suite or
     --text it is checked what they lack."""
 
-    instructions: Instructions = "name"
-    """Which sentences of the suites' tasks, as eval --instructions has them: name or bddl."""
+    instructions: InstructionSource = "name"
+    """Which sentences of the suites' tasks, as eval --instructions has them: name or bddl, or
+    FILE.csv with paraphrases for the one suite that is given."""
 
     form: Literal["official", "plain"] = "official"
     """How instructions are written for T5. official: capitalised and with a period, as in RDT's
@@ -62,6 +64,11 @@ class LanguageConfig:
             raise ConfigError(
                 "Nothing was given to encode with. Fix: give --t5 FOLDER (T5-v1.1-XXL's encoder, "
                 "or its hub name google/t5-v1_1-xxl), or --import with .pt files of RDT's own tool."
+            )
+        if self.suite is None and spoken_from_file(self.instructions):
+            raise ConfigError(
+                f"--instructions '{self.instructions}' was given without a suite. Fix: give the "
+                "suite that the sentences are for, such as --suite libero_goal."
             )
         if self.t5 is not None and self.suite is None and not self.text:
             raise ConfigError(
@@ -112,10 +119,10 @@ def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
     """
     # Names are checked before torch is imported, which takes seconds.
     suites = [] if config.suite is None else split_names(config.suite)
-    texts = {
-        suite: [task.instruction_by(config.instructions) for task in suite_tasks(suite)]
-        for suite in suites
-    }
+    texts = {}
+    for suite in suites:
+        name, sentences = _sentences(suite, config.instructions)
+        texts[name] = sentences
     if config.text:
         texts[TYPED] = list(config.text)
     from policies.rdt.encoders.language import format_instruction
@@ -126,6 +133,15 @@ def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
         )
         for name, group in texts.items()
     ]
+
+
+def _sentences(suite: str, instructions: str) -> tuple[str, list[str]]:
+    """Return a name for the sentences of a suite, and the sentences."""
+    if spoken_from_file(instructions):
+        file = read_paraphrases(Path(instructions), suite)
+        return file.name, [row.instruction for row in file.rows]
+    source = cast(Instructions, instructions)
+    return suite, [task.instruction_by(source) for task in suite_tasks(suite)]
 
 
 def encode(

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from tasks.demos.folders import find_all_demo_files
 from tasks.errors import ConfigError
 from tasks.settings import MOST_NUMBERS, read_word
-from tasks.suites import find_task, suite_tasks
+from tasks.suites import Instructions, find_task, suite_tasks
 
 _MOST_BYTES = 200
 """Folder names may have 255, of which some go to horizon and fusion."""
@@ -103,6 +103,23 @@ def read_count(value: Any) -> Any:
     raise ConfigError(f"--record '{value}' cannot be read. Allowed: a number, or all.")
 
 
+def read_delays(value: Any) -> Any:
+    """Read delays: numbers of control steps such as ``0,2,4``, and ``measured``.
+
+    Raises:
+        ConfigError: It is something else, or one comes twice.
+    """
+    text = _typed(value)
+    if text is None:
+        return value
+    words = [word.strip() for word in text.split(",")]
+    steps = ",".join(word for word in words if word != "measured")
+    if words.count("measured") > 1:
+        raise ConfigError(f"--delay '{text}' names measured twice. Fix: name each once.")
+    numbers = read_numbers(steps, "--delay") if steps else ()
+    return (*numbers, *(("measured",) if "measured" in words else ()))
+
+
 def check_label(label: str) -> str:
     """Return a label that can be shown and be a folder's name.
 
@@ -116,6 +133,26 @@ def check_label(label: str) -> str:
             "text that is more than dots."
         )
     return label
+
+
+def check_instructions(instructions: str) -> str:
+    """Return which sentences policies are told: a word of ``Instructions``, or a CSV file.
+
+    Raises:
+        ConfigError: It is another word.
+    """
+    known = get_args(Instructions)
+    if instructions not in known and not spoken_from_file(instructions):
+        raise ConfigError(
+            f"--instructions '{instructions}' is not known. Allowed: {', '.join(known)}, or a file "
+            "of sentences whose name ends in .csv."
+        )
+    return instructions
+
+
+def spoken_from_file(instructions: str | None) -> TypeGuard[str]:
+    """Whether instructions are a file of sentences."""
+    return instructions is not None and instructions.lower().endswith(".csv")
 
 
 def demo_files(paths: Sequence[Path]) -> list[Path]:
@@ -144,6 +181,9 @@ def _typed(value: Any) -> str | None:
     parts = isinstance(value, Sequence) and len(value) and all(isinstance(v, str) for v in value)
     return ",".join(value) if parts else None
 
+
+InstructionSource = Annotated[str, AfterValidator(check_instructions)]
+"""Which sentences policies are told: a word of ``Instructions``, or a CSV file."""
 
 Convention = Literal["before_action", "after_action"]
 """``tasks.demos.schema.Convention``, without importing h5py."""

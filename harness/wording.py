@@ -61,8 +61,8 @@ def compare_wording(
 
 
 def other_instructions(instructions: Instructions) -> Instructions:
-    """Return ``bddl`` for ``name``, and ``name`` for ``bddl``."""
-    return "name" if instructions == "bddl" else "bddl"
+    """Return ``bddl`` for ``name``, and ``name`` for the others."""
+    return "bddl" if instructions == "name" else "name"
 
 
 def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Protocol) -> str:
@@ -102,6 +102,24 @@ def check_wording(demos: Mapping[str, Any], tasks: Sequence[Task], protocol: Pro
             f"{len(tasks)} tasks, such as “{sentence}”."
         )
     return ""
+
+
+def note_unknown(demos: Mapping[str, Any], sentences: Sequence[str]) -> str:
+    """Return a note on sentences that a policy was not trained on; empty if it knows all.
+
+    Args:
+        demos: See ``trained_sentences``.
+        sentences: What it is going to be told.
+    """
+    known = trained_sentences(demos)
+    distinct = list(dict.fromkeys(sentences))
+    unknown = [sentence for sentence in distinct if not _among(sentence, known)]
+    if not unknown:
+        return ""
+    return (
+        f"The checkpoint was not trained on {len(unknown)} of {len(distinct)} sentences, such as "
+        f"“{unknown[0]}”."
+    )
 
 
 def _among(sentence: str, known: Collection[str]) -> bool:

@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
@@ -24,6 +32,18 @@ JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 """A mapping kept as JSON: tuples become lists and paths become text when it is made."""
 
 _FORBID = ConfigDict(extra="forbid")
+
+_SPECIAL = (
+    *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
+    "starved_steps",
+    "dimensions",
+)
+"""Fields that only perturbed or late runs and episodes have in their files."""
+
+
+def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
+    unused = [name for name in _SPECIAL if name in plain and plain[name] is None]
+    return {name: value for name, value in plain.items() if name not in unused}
 
 
 def _now() -> datetime:
@@ -101,10 +121,37 @@ class EpisodeRecord:
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
 
+    starved_steps: Annotated[int, Field(ge=0)] | None = None
+    """Control steps held still because no plan that had arrived covered them; None for runs without
+    a delay."""
+
+    base_task: str | None = None
+    """Name of the unperturbed task that this one derives from; None if it is its own."""
+
+    dimension: str | None = None
+    """In which respect the task is perturbed, such as ``camera``, or the broadest kind of a
+    paraphrase, such as ``act``; None if it is not."""
+
+    perturbation: str | None = None
+    """How it is perturbed, in full, such as ``camera:h=30,v=15``."""
+
+    perturbation_hash: str | None = None
+    """Hash of all that LIBERO-Plus's or the user's perturbation changes; beside ``scene_hash``."""
+
+    instruction: str | None = None
+    """What the policy was told, where that is not the protocol's sentence for the task."""
+
+    distance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    """How far that is from the task's own sentence: LIBERO-Para's PD, 0 for the same words."""
+
     @property
     def key(self) -> EpisodeKey:
         """The key of the episode, the same for every attempt."""
         return EpisodeKey(self.suite, self.task, self.init_state, self.seed)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
 
     @field_validator("video")
     @classmethod
@@ -182,6 +229,14 @@ class RunInfo:
     demos: str | None = None
     """Which demonstrations the policy was trained on, on one line; None if on none or unknown."""
 
+    perturbation: str | None = None
+    """What is perturbed in every task, such as ``noise:fog=5``; None where nothing is, and where
+    each task has a perturbation of its own."""
+
+    dimensions: dict[str, dict[str, int]] | None = None
+    """Episodes that the whole run has in each dimension of perturbation, by suite; None where
+    nothing is perturbed."""
+
     config: JsonDict = dataclasses.field(default_factory=dict)
     """The resolved configuration, without the policy's."""
 
@@ -194,8 +249,15 @@ class RunInfo:
     @property
     def protocol_name(self) -> str:
         """The protocol's name in tables, with the instructions if they are not the usual ones."""
-        name = str(self.protocol["name"])
-        return f"{name}, bddl instructions" if self.protocol.get("instructions") == "bddl" else name
+        name, instructions = str(self.protocol["name"]), self.protocol.get("instructions")
+        unusual = instructions in ("bddl", "upstream")
+        return f"{name}, {instructions} instructions" if unusual else name
+
+    @property
+    def order_seed(self) -> int | None:
+        """Seed of the order of the sequential comparison that it is an arm of; None for others."""
+        seed = self.config.get("order_seed")
+        return seed if isinstance(seed, int) else None
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -214,6 +276,10 @@ class RunInfo:
         total = sum(len(indices) for indices in self.tasks.values())
         return self.expected_episodes * len(self.tasks[suite]) // total if total else 0
 
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(handler(self))
+
     @validates(mode="after")
     def _identified(self) -> Self:
         for part, names in (("policy", ["name"]), ("protocol", ["name", "hash"])):
@@ -222,6 +288,9 @@ class RunInfo:
                 raise ValueError(f"{part} lacks {' and '.join(missing)}")
         return self
 
+
+RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
+"""A run as ``results.folder.load_run`` returns it."""
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 

@@ -21,8 +21,9 @@ from tasks.observation import (
     is_blank,
 )
 from tasks.opengl import blank, unavailable
+from tasks.perturbation import NoiseStream
 from tasks.protocols import Protocol, get_protocol
-from tasks.suites import Instructions, find_task
+from tasks.suites import Instructions, check_states, find_task, perturbed
 
 if TYPE_CHECKING:
     from tasks.simulation.simulator import Simulator, Slice
@@ -46,6 +47,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
     - ``goals``: whether each predicate of the goal holds, by names such as ``On(bowl_1, plate_1)``;
     - ``first_held``: the step at which a predicate first held, 0 for the start; those that never
       did are left out, since vector environments cannot batch numbers with None;
+    - ``perturbation``, ``perturbation_hash``, ``dimension`` and ``base_task``, from ``reset`` of a
+      perturbed task: what is changed, which dimension that is, and the task without it;
     - ``init_state``: its index, from ``reset``, unless a state or a start was given;
     - ``held_steps`` and ``success_held``, at success with ``hold_steps``: for how many of these
       steps the goal went on holding without a break, and whether it held at the last.
@@ -55,8 +58,11 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         task: The task's index or name.
         protocol: A protocol's name, or a ``Protocol``.
         resolution: Pixels of the images, if other than the protocol's.
-        instructions: Which sentence is the instruction, if other than the protocol's: ``"name"`` or
-            ``"bddl"``; see ``tasks.suites.Task.instruction_by``.
+        instructions: Which sentence is the instruction, if other than the protocol's: ``"name"``,
+            ``"bddl"`` or ``"upstream"``; see ``tasks.suites.Task.instruction_by``.
+        perturb: What is changed of the scene or of its pictures, such as ``"camera:h=30"``; see
+            ``tasks.perturbation``. LIBERO-Plus's tasks have theirs.
+        noise_stream: Where the noise of pictures is drawn from: ``"upstream"`` or ``"keyed"``.
         render_mode: ``"rgb_array"`` or None.
         images: False leaves the images out of observations and needs no renderer.
         hold_steps: Control steps for which the arm is held still after success, the gripper as it
@@ -64,8 +70,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             steps of the episode nor for its outcome, and the observation is the one at success.
 
     Raises:
-        ConfigError: Unknown suite, task, protocol, instructions or render mode, or negative
-            ``hold_steps``.
+        ConfigError: Unknown suite, task, protocol, instructions, perturbation or render mode, or
+            negative ``hold_steps``.
     """
 
     metadata = {"render_modes": list(_RENDER_MODES), "render_fps": int(CONTROL_HZ)}  # noqa: RUF012
@@ -78,6 +84,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         *,
         resolution: int | None = None,
         instructions: Instructions | None = None,
+        perturb: str = "",
+        noise_stream: NoiseStream | None = None,
         render_mode: str | None = None,
         images: bool = True,
         hold_steps: int = 0,
@@ -85,7 +93,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         if render_mode is not None and render_mode not in _RENDER_MODES:
             raise unknown_name("render_mode", render_mode, _RENDER_MODES)
         self.render_mode = render_mode
-        self.task = find_task(suite, task)
+        self.task = perturbed(find_task(suite, task), perturb, noise_stream)
         self.protocol = get_protocol(protocol, resolution=resolution, instructions=instructions)
         self.max_steps = self.protocol.step_limit(suite)
         if hold_steps < 0:
@@ -125,7 +133,8 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
             options: ``init_state``: index of the initial state, or a state (D,) as ``get_state``
                 gives it, the fixtures then being those of the seed itself; without it an index is
                 drawn at random. ``start``: a ``tasks.protocols.Start`` instead. ``cameras``: the
-                cameras to render, all by default.
+                cameras to render, all by default. ``instruction``: the task in other words, for
+                this episode; the protocol's by default.
 
         Raises:
             ConfigError: An unknown option or initial state, or both an initial state and a start.
@@ -137,16 +146,21 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         options = dict(options or {})
         cameras = options.pop("cameras", CAMERAS if self.images else ())
         init_state, start = options.pop("init_state", None), options.pop("start", None)
+        instruction = options.pop("instruction", None)
         if options:
-            allowed = ("init_state", "start", "cameras")
+            allowed = ("init_state", "start", "cameras", "instruction")
             raise unknown_name("reset option", next(iter(options)), allowed)
         if start is not None and init_state is not None:
             raise ConfigError("Both init_state and start were given. Fix: give one of them.")
         if init_state is None:
-            init_state = int(self.np_random.integers(len(self.task.init_states())))
+            if start is None:
+                check_states([self.task])
+            init_state = int(self.np_random.integers(max(1, len(self.task.init_states()))))
         init_state = _check_init_state(init_state)
         self.simulator.check_cameras(cameras)
         self._latest = None  # until the new episode is under way, there is none
+        usual = self.protocol.instruction_of(self.task)
+        self.simulator.instruction = usual if instruction is None else str(instruction)
         if start is None:
             first = self.simulator.reset(init_state, seed=seed, cameras=cameras)
         else:
@@ -159,7 +173,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         self._info = {"scene_hash": self.simulator.scene_hash(), "success": False}
         indexed = start is None and not isinstance(init_state, np.ndarray)
         given = {"init_state": init_state} if indexed else {}
-        return dict(self._latest), {**given, **self.info()}
+        return dict(self._latest), {**given, **self._perturbation(), **self.info()}
 
     def step(self, action: FloatArray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute one control step and show both images.
@@ -277,6 +291,18 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], FloatArray]):
         if self._simulator is not None:
             self._simulator.__getstate__()
         return self.__dict__
+
+    def _perturbation(self) -> dict[str, Any]:
+        """Return what the info of ``reset`` says of the task's perturbation, if it has one."""
+        changed = self.task.perturbation
+        if changed is None:
+            return {}
+        return {
+            "perturbation": changed.text,
+            "perturbation_hash": changed.hash,
+            "dimension": changed.dimension,
+            "base_task": self.task.base_task,
+        }
 
     def _check_under_way(self) -> None:
         if self._latest is None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from tasks import egl_devices
 from tasks.errors import ConfigError, HarnessError, PrerequisiteError
+from tasks.libero_package import quiet_robosuite
 from tasks.native_libraries import environment_variables, load_triton
-from tasks.suites import quiet_robosuite
 from tasks.versions import check_versions
 
 BACKENDS = ("egl", "osmesa")

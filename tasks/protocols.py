@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.errors import ConfigError, unknown_name
 from tasks.observation import FloatArray
 from tasks.settings import settings
-from tasks.suites import Instructions, Task, base_suite
+from tasks.suites import Instructions, Task, base_suite, is_plus
 
 Orientation = Literal["rotate180", "raw"]
 Seeding = Literal["task", "episode"]
@@ -80,6 +80,8 @@ class Protocol:
     """Which sentence the policy is told, as ``tasks.suites.Task.instruction_by`` has it."""
     starts: str | None = None
     """What episodes start from where that is not the task's initial states, such as ``demos``."""
+    paraphrases: str | None = None
+    """The digest of the file whose sentences the policy is told instead, if there is one."""
 
     @property
     def hash(self) -> str:
@@ -96,8 +98,9 @@ class Protocol:
         rules = dataclasses.asdict(self)
         rules["max_steps"] = dict(self.max_steps)
         rules["settle_action"] = list(self.settle_action)
-        if self.starts is None:
-            del rules["starts"]
+        for name in ("starts", "paraphrases"):
+            if rules[name] is None:
+                del rules[name]
         return rules
 
     def starting_from(self, starts: str) -> "Protocol":
@@ -108,6 +111,17 @@ class Protocol:
         """
         return dataclasses.replace(self, name=f"{self.name}, starts of {starts}", starts=starts)
 
+    def paraphrased(self, name: str, digest: str) -> "Protocol":
+        """Return the same rules with the sentences of a file: another protocol.
+
+        Args:
+            name: The file's name, for tables.
+            digest: The file's digest.
+        """
+        return dataclasses.replace(
+            self, name=f"{self.name}, instructions of {name}", paraphrases=digest
+        )
+
     def instruction_of(self, task: Task) -> str:
         """Return what the policy is told to do in a task."""
         return task.instruction_by(self.instructions)
@@ -115,7 +129,7 @@ class Protocol:
     def step_limit(self, suite: str) -> int:
         """Return the control steps an episode of a suite may last.
 
-        A LIBERO-PRO suite has the limit of the suite it derives from.
+        A suite of LIBERO-PRO or LIBERO-Plus has the limit of the suite it derives from.
 
         Raises:
             ConfigError: The protocol has no limit for that suite.
@@ -124,6 +138,10 @@ class Protocol:
         if limit is None:
             raise unknown_name(f"suite of protocol {self.name}", suite, self.max_steps)
         return limit
+
+    def episodes_of(self, suite: str) -> int:
+        """Return the usual episodes per task of a suite; a task of LIBERO-Plus has one."""
+        return 1 if is_plus(suite) else self.episodes
 
     def scene(self, init_state: int, seed: int | None = None) -> SceneKey:
         """Return the scene in which an episode takes place.

@@ -21,9 +21,9 @@ def register_environments() -> None:
     """Register ``libero/<suite>-v0`` for every suite that is not registered yet."""
     from gymnasium.envs.registration import register, registry
 
-    from tasks.suites import SUITES
+    from tasks.suites import EVERY_SUITE
 
-    for suite in SUITES:
+    for suite in EVERY_SUITE:
         name = f"libero/{suite}-v0"
         if name not in registry:
             # The environment checks its own step limit, which depends on the protocol.

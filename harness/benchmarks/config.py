@@ -71,11 +71,14 @@ class EvaluationSpeedConfig:
     episodes: int = Field(default=1, ge=1, le=MOST_NUMBERS)
     """Episodes per task, from initial states 0, 1, ..."""
 
-    policies: Names = ("expert", "rdt")
+    policies: Names = ("expert",)
     """expert, rdt, random or noop, with commas between them."""
 
     checkpoint: Path | None = None
-    """Of policy rdt; a rdt-small that ships with libero-bench by default."""
+    """Of policy rdt, which needs one."""
+
+    resolution: int | None = None
+    """Height and width of camera images in pixels; the protocol's by default."""
 
     exec_horizon: int = 16
     """Steps executed per plan of policies that plan ahead."""
@@ -91,6 +94,11 @@ class EvaluationSpeedConfig:
             raise ConfigError(
                 f"--workers {','.join(map(str, self.workers))} is not allowed. Allowed: 1 to "
                 f"{MOST_WORKERS}."
+            )
+        if "rdt" in self.policies and self.checkpoint is None:
+            raise ConfigError(
+                "--policies rdt needs a checkpoint. Fix: add --checkpoint, such as "
+                "runs/quickstart/train/checkpoint after 'libero-bench run quickstart'."
             )
 
     def pairs(self) -> tuple[tuple[str, int], ...]:

@@ -24,14 +24,10 @@ from harness.benchmarks.reference_rollout import (
     ReferenceEpisode,
 )
 from harness.processes import worker_variables
-from harness.recipes import SHIPPED
 from policies.registry import PolicyConfig
 from results.folder import EPISODES_FILE, load_run
 from tasks.errors import SimulatorError
 from tasks.protocols import get_protocol
-
-_PIXELS = 128
-"""Of the images that the shipped checkpoint was trained on."""
 
 Report = Callable[[str, int], None]
 """Takes the name of what runs, and how many episodes are over in all."""
@@ -74,8 +70,7 @@ def reference_configs(config: EvaluationSpeedConfig) -> list[ReferenceConfig]:
     """
     configs = []
     for name in config.policies:
-        learned = name == "rdt"
-        checkpoint = str(config.checkpoint or SHIPPED / "drawer-bowl-start") if learned else None
+        checkpoint = str(config.checkpoint) if name == "rdt" else None
         policy = PolicyConfig(name=name, checkpoint=checkpoint, device="cpu")
         configs.append(
             ReferenceConfig(
@@ -83,7 +78,7 @@ def reference_configs(config: EvaluationSpeedConfig) -> list[ReferenceConfig]:
                 tasks=config.pairs(),
                 episodes=config.episodes,
                 exec_horizon=min(config.exec_horizon, policy.build().spec.horizon),
-                resolution=_PIXELS if learned else None,
+                resolution=config.resolution,
                 instructions=config.instructions,
             )
         )

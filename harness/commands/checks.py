@@ -15,8 +15,8 @@ from harness.display import findings_table, progress_bar, reasoned_findings_tabl
 from harness.parity.config import ParityConfig
 from harness.processes import worker_variables
 from tasks.errors import SEVERITIES, Severity, none_failed
+from tasks.libero_package import import_libero
 from tasks.native_libraries import environment_variables
-from tasks.suites import import_libero
 
 if TYPE_CHECKING:
     from training.audit.audit import AuditResult

@@ -32,7 +32,7 @@ from policies.interface import PlanningError
 from results.locking import sole_writer
 from tasks.demos.reader import read_provenance
 from tasks.errors import ConfigError, HarnessError, SimulatorError, differing_settings
-from tasks.suites import Task, find_task
+from tasks.suites import Task, check_states, find_task
 from training.demos.writer import merge_demos
 
 _MAX_YIELD_LOSS = 4
@@ -103,6 +103,9 @@ def collect(
                 collected[task.suite, index] = finished
             else:
                 missing.append((config, task))
+    for config in suites:
+        if config.start_states == "evaluation":
+            check_states(task for other, task in missing if other is config)
     workers = min(suites[0].workers, sum(config.demos for config, _ in missing))
     if missing:
         require_rendering()

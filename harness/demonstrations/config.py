@@ -20,7 +20,8 @@ class CollectionConfig:
 
     suite: str = "libero_90"
     """libero_spatial, libero_object, libero_goal, libero_10, libero_90, or one of LIBERO-PRO: the
-    first four with _lan, _object, _swap or _task, such as libero_goal_task. Several with commas
+    first four with _lan, _object, _swap, _task, _with_mug, _with_yellow_book or _with_milk (some of
+    them), and libero_object_temp_x0.1 to x0.5 and y0.1 to y0.5. Several with commas
     between them."""
 
     tasks: tuple[int, ...] | None = None

@@ -3,7 +3,8 @@
 import contextlib
 import logging
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,7 @@ class Dispatcher:
         store: Where records go.
         policy: Plans for the workers; None if each has its own.
         task_names: Names of the suite's tasks.
+        facts: Gives further fields of a task's records.
         recorded: Episodes of which a video is made.
         progress: Counts and reports.
         watchdog: Detects workers that hang.
@@ -61,6 +63,7 @@ class Dispatcher:
         *,
         policy: Policy | None,
         task_names: Sequence[str],
+        facts: Callable[[int], Mapping[str, Any]],
         recorded: Set[EpisodeKey],
         progress: ProgressMeter,
         watchdog: Watchdog,
@@ -69,7 +72,7 @@ class Dispatcher:
     ) -> None:
         self._pool, self._schedule, self._store = pool, schedule, store
         self._policy = policy
-        self._task_names, self._recorded = task_names, recorded
+        self._task_names, self._facts, self._recorded = task_names, facts, recorded
         self._progress, self._watchdog, self._interruption = progress, watchdog, interruption
         self._alone = len(pool.workers) == 1
         # A policy without cameras is a baseline, whose plans are meant as they are.
@@ -226,6 +229,7 @@ class Dispatcher:
         record = EpisodeRecord(
             **key._asdict(),
             task_name=self._task_names[key.task],
+            **self._facts(key.task),
             outcome="error",
             steps=0,
             plans=0,

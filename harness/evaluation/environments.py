@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 from typing import Protocol as Interface
 
 from harness.evaluation.rollout import Environment
 from tasks.observation import FloatArray
+from tasks.perturbation import NoiseStream
+from tasks.pro_suites import pro_perturbation
 from tasks.protocols import Protocol, SampledStart
-from tasks.suites import Task, find_task, suite_tasks
+from tasks.suites import Task, find_task, perturbed, suite_tasks, use_plus_assets
 
 if TYPE_CHECKING:
     from tasks.simulation.simulator import Slice  # needs OpenGL
@@ -35,6 +38,15 @@ class EnvironmentSpec(Interface):
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         """Return the SHA-256 of the initial states of each task, by the task's index as text."""
 
+    def scene(self, task: int) -> int:
+        """Return the number of a task's environment, which tasks in other words share."""
+
+    def facts(self, task: int) -> dict[str, Any]:
+        """Return fields of ``EpisodeRecord`` that describe a task.
+
+        ``instruction`` is among them if the task is told in other words than its environment has.
+        """
+
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task.
 
@@ -52,11 +64,17 @@ class LiberoSpec:
         suite: Name of the suite.
         protocol: The rules.
         hold_steps: Control steps for which the arm is held still after success.
+        perturb: What is changed of every task, as text; empty for nothing.
+        noise_stream: Where the noise of pictures is drawn from, if other than usual.
+        plus_assets: Folder of LIBERO-Plus's assets; None for what the environment says.
     """
 
     suite: str
     protocol: Protocol
     hold_steps: int = 0
+    perturb: str = ""
+    noise_stream: NoiseStream | None = None
+    plus_assets: Path | None = None
 
     @property
     def starts(self) -> str | None:
@@ -74,7 +92,12 @@ class LiberoSpec:
 
     def tasks(self, indices: Sequence[int]) -> tuple[Task, ...]:
         """Return some of the suite's tasks."""
-        return tuple(find_task(self.suite, index) for index in indices)
+        found = (find_task(self.suite, index) for index in indices)
+        return tuple(perturbed(task, self.perturb, self.noise_stream) for task in found)
+
+    def sentences(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Return what the policy is told in some of the suite's tasks."""
+        return tuple(self.protocol.instruction_of(task) for task in self.tasks(indices))
 
     def init_states(self, task: int) -> int:
         """Return how many initial states LIBERO has for a task."""
@@ -85,11 +108,43 @@ class LiberoSpec:
         states = {task: find_task(self.suite, task).init_states() for task in tasks}
         return {str(t): hashlib.sha256(s.tobytes()).hexdigest() for t, s in states.items()}
 
+    def scene(self, task: int) -> int:
+        """Return the task's own number: each task has an environment of its own."""
+        return task
+
+    def facts(self, task: int) -> dict[str, Any]:
+        """Return which task a perturbed task derives from, and how it is perturbed."""
+        (changed,) = self.tasks((task,))
+        if changed.perturbation is not None:
+            return {
+                "base_task": changed.base_task,
+                "dimension": changed.dimension,
+                "perturbation": changed.perturbation.text,
+                "perturbation_hash": changed.perturbation.hash,
+            }
+        perturbation = pro_perturbation(self.suite)
+        if perturbation is None:
+            return {}
+        return {
+            "base_task": changed.base_task,
+            "dimension": "layout",
+            "perturbation": perturbation,
+        }
+
     def build(self, task: int, *, images: bool) -> Environment:
         """Build the environment of one task; the simulation itself is built at its first reset."""
         from tasks.environment import LiberoEnv
 
-        return LiberoEnv(self.suite, task, self.protocol, images=images, hold_steps=self.hold_steps)
+        use_plus_assets(self.plus_assets)
+        return LiberoEnv(
+            self.suite,
+            task,
+            self.protocol,
+            perturb=self.perturb,
+            noise_stream=self.noise_stream,
+            images=images,
+            hold_steps=self.hold_steps,
+        )
 
 
 def in_libero(environments: EnvironmentSpec) -> TypeGuard[LiberoSpec]:

@@ -3,14 +3,15 @@
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
-from tasks.observation import CAMERAS, FloatArray, Observation
+from tasks.observation import CAMERAS, FloatArray, Observation, RobotState
 from tasks.protocols import Start
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ class StepEvent:
 
     Attributes:
         step: Control steps executed so far, this one included.
-        plan: Number of the plan that is being executed, from 0.
+        plan: Number of the plan that is being executed, from 0; −1 before the first.
         starts_plan: True at the first step of a plan.
         action: The executed action, (7,) in [−1, 1].
         observation: The observation after it.
+        delay: Control steps that plans are late.
+        holding: The hand was held still, in a pause or as no plan covered the step.
     """
 
     step: int
@@ -81,6 +84,8 @@ class StepEvent:
     starts_plan: bool
     action: FloatArray
     observation: Observation
+    delay: int = 0
+    holding: bool = False
 
 
 class Subscriber(Protocol):
@@ -126,6 +131,7 @@ def run_episode(
     *,
     key: EpisodeKey,
     task_name: str,
+    facts: Mapping[str, Any] = MappingProxyType({}),
     attempt: int = 1,
     subscribers: Sequence[Subscriber] = (),
 ) -> EpisodeRecord:
@@ -140,6 +146,7 @@ def run_episode(
         executor: A new plan executor.
         key: The episode.
         task_name: For the record.
+        facts: Further fields of the record; ``instruction`` is told to the policy.
         attempt: Number of this try.
         subscribers: Called at every step.
 
@@ -152,12 +159,17 @@ def run_episode(
         start = planner.start(key)
         start_option = {"init_state": key.init_state} if start is None else {"start": start}
         cameras = tuple(dict.fromkeys((*spec.cameras, *recorded)))
-        first, info = env.reset(seed=key.seed, options={**start_option, "cameras": cameras})
+        options = {**start_option, "cameras": cameras}
+        if "instruction" in facts:
+            options["instruction"] = facts["instruction"]
+        first, info = env.reset(seed=key.seed, options=options)
         observation = cast(Observation, first)
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:
             subscriber.begin(observation, env.max_steps)
-        success, plans = _act(env, planner, spec, executor, key, observation, subscribers, recorded)
+        success, plans, starved = _act(
+            env, planner, spec, executor, key, observation, subscribers, recorded
+        )
         outcome: Outcome = "success" if success else "failure"
         videos = [subscriber.end(outcome) for subscriber in subscribers]
         end = env.info()
@@ -169,6 +181,7 @@ def run_episode(
     return EpisodeRecord(
         **key._asdict(),
         task_name=task_name,
+        **facts,
         outcome=outcome,
         steps=env.elapsed,
         first_success_step=env.elapsed if success else None,
@@ -180,6 +193,7 @@ def run_episode(
         held_steps=end.get("held_steps"),
         success_held=end.get("success_held"),
         attempt=attempt,
+        starved_steps=starved if executor.delay.steps else None,
     )
 
 
@@ -192,10 +206,15 @@ def _act(
     observation: Observation,
     subscribers: Sequence[Subscriber],
     recorded: tuple[str, ...],
-) -> tuple[bool, int]:
-    """Plan and execute to the end; return whether it succeeded and the number of plans."""
+) -> tuple[bool, int, int]:
+    """Plan and execute to the end.
+
+    Returns:
+        Whether it succeeded, the number of plans, and of steps held still for want of a plan.
+    """
     window = deque([_visible(observation, spec.cameras)], maxlen=spec.history)
-    plans = 0
+    plans = starved = 0
+    shown = -1
     while env.elapsed < env.max_steps:
         before = env.elapsed
         request = PlanRequest(
@@ -205,8 +224,10 @@ def _act(
             step=before,
             previous=executor.remaining,
             episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
+            committed=executor.committed,
         )
-        actions = executor.add(planner.plan(request))[: env.max_steps - before]
+        rows = executor.add(planner.plan(request), hand=cast(RobotState, window[-1]))
+        actions = rows[: env.max_steps - before]
         last = before + len(actions) >= env.max_steps  # no plan follows that would see images
         result = env.execute(
             actions,
@@ -216,19 +237,24 @@ def _act(
         )
         for index, seen in enumerate(result.observations):
             window.append(_visible(seen, spec.cameras))
+            number = executor.latest.plans[index]
+            starved += executor.latest.starved[index]
             event = StepEvent(
                 step=before + index + 1,
-                plan=plans,
-                starts_plan=index == 0,
+                plan=number,
+                starts_plan=number != shown,
                 action=actions[index],
                 observation=seen,
+                delay=executor.delay.steps,
+                holding=executor.latest.holding[index],
             )
+            shown = number
             for subscriber in subscribers:
                 subscriber.step(event)
         plans += 1
         if result.success:
-            return True, plans
-    return False, plans
+            return True, plans, starved
+    return False, plans, starved
 
 
 def _visible(observation: Observation, cameras: Sequence[str]) -> Observation:

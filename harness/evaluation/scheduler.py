@@ -17,13 +17,18 @@ class Schedule:
 
     Workers stay with a task as long as they can, as building a simulation takes seconds. Tasks
     with most episodes go first. A worker without a task helps with the one that has most episodes
-    per worker, so that no long task is left for a single worker at the end.
+    per worker, so that no long task is left for a single worker at the end. Tasks of one scene
+    share a simulation, so a worker stays with a scene likewise.
 
     Args:
         episodes: The episodes to run; their order within a task is kept.
+        scene_of: Gives the number of a task's scene; each task has its own by default.
     """
 
-    def __init__(self, episodes: Iterable[EpisodeKey]) -> None:
+    def __init__(
+        self, episodes: Iterable[EpisodeKey], scene_of: Callable[[int], int] = int
+    ) -> None:
+        self._scene_of = scene_of
         self._waiting: dict[int, deque[EpisodeKey]] = {}
         for key in episodes:
             self._waiting.setdefault(key.task, deque()).append(key)
@@ -92,11 +97,22 @@ class Schedule:
         self._holders.pop(worker, None)
 
     def _preferred(self, worker: int) -> list[int]:
-        """Order the tasks for a worker: its latest, those without a worker, then the largest."""
+        """Order the tasks for a worker.
+
+        First its latest, then those of the same scene, those of a scene without a worker, those
+        without a worker, and the largest.
+        """
         others = Counter(task for other, task in self._holders.items() if other != worker)
+        scenes = {self._scene_of(task) for task in others}
         latest = self._holders.get(worker)
+        scene = None if latest is None else self._scene_of(latest)
         share = {t: len(keys) / (others[t] + 1) for t, keys in self._waiting.items() if keys}
-        return sorted(share, key=lambda task: (task != latest, task in others, -share[task], task))
+
+        def rank(task: int) -> tuple[float, ...]:
+            own = self._scene_of(task)
+            return task != latest, own != scene, own in scenes, task in others, -share[task], task
+
+        return sorted(share, key=rank)
 
 
 _TURN_SHARE = 0.1

@@ -146,13 +146,14 @@ class _EnvironmentSlot:
 
     def __init__(self, environments: EnvironmentSpec, images: bool) -> None:
         self._environments, self._images = environments, images
-        self._task: int | None = None
+        self._scene: int | None = None
         self._env: Environment | None = None
 
     def environment(self, task: int) -> Environment:
-        if self._env is None or task != self._task:
+        scene = self._environments.scene(task)
+        if self._env is None or scene != self._scene:
             self.clear()
-            self._env, self._task = self._environments.build(task, images=self._images), task
+            self._env, self._scene = self._environments.build(task, images=self._images), scene
         return self._env
 
     def clear(self) -> None:
@@ -239,6 +240,7 @@ def _run(
         setup.new_executor(),
         key=job.key,
         task_name=job.task_name,
+        facts=setup.environments.facts(job.key.task),
         attempt=job.attempt,
         subscribers=subscribers,
     )

@@ -3,4 +3,4 @@
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent
-"""Folder of the shipped recipes and of the checkpoint that they start from."""
+"""Folder of the shipped recipes."""

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.options import Label
+from harness.options import Label, spoken_from_file
 from harness.recipes import SHIPPED
 from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
@@ -247,7 +247,7 @@ class RecipeRun:
         """Refuse to ask the policy in other words than it is going to be trained on."""
         assert self.training is not None
         trained = self.training.instructions
-        if (evaluated or "name") != trained:
+        if not spoken_from_file(evaluated) and (evaluated or "name") != trained:
             raise ConfigError(
                 f"[evaluate] has instructions {evaluated or 'name'}, and [train] has {trained}: "
                 "the policy would be told other words than it was trained on. Fix: give both the "

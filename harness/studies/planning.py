@@ -110,8 +110,10 @@ def print_plan_tables(study: Study, plan: StudyPlan, jobs: int, console: Console
     for arm in study.arms:
         horizons = ", ".join(map(str, horizons_of(study, arm)))
         changes = plain_changes({stage: getattr(arm, stage) for stage in STAGES})
+        drops = f"without {', '.join(arm.drops)}" if arm.drops else ""
         of = f"{arm.changes}: " if arm.changes else ""
-        table.add_row(arm.name, str(arm.seeds or study.seeds), horizons, of + (changes or "–"))
+        said = of + ", ".join(filter(None, (changes, drops)))
+        table.add_row(arm.name, str(arm.seeds or study.seeds), horizons, said or "–")
     console.print(table)
     console.print(
         f"{plan.cells} trainings ({plan.updates:,} updates), {plan.runs} evaluations "

@@ -56,6 +56,20 @@ def wilson_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(float(interval.low), float(interval.high))
 
 
+def score_interval(rate: float, episodes: float, quantile: float) -> Interval:
+    """Return Wilson's score interval of a rate, of any number of episodes and with any quantile.
+
+    Args:
+        rate: In [0, 1].
+        episodes: Above 0; need not be whole, as an effective number is not.
+        quantile: Of the normal distribution, or of t where the variance is estimated.
+    """
+    p, n, z = rate, episodes, quantile
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
 def check_confidence(confidence: float) -> None:
     """Refuse a confidence that is none, such as 95 for 0.95.
 

@@ -14,7 +14,12 @@ from math import sqrt
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from results.statistics.intervals import Interval, check_confidence, wilson_interval
+from results.statistics.intervals import (
+    Interval,
+    check_confidence,
+    score_interval,
+    wilson_interval,
+)
 from tasks.errors import ResultsError
 
 
@@ -89,9 +94,7 @@ def seeds_interval(rates: SeedRates, confidence: float = 0.95) -> Interval:
     n = p * (1.0 - p) / variance if variance > 0 else float(total)
     n = min(max(n, float(rates.seeds)), float(total))
     t = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, rates.seeds - 1))
-    centre = (p + t * t / (2 * n)) / (1 + t * t / n)
-    half = t / (1 + t * t / n) * sqrt(p * (1 - p) / n + t * t / (4 * n * n))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    return score_interval(p, n, t)
 
 
 @dataclass(frozen=True, kw_only=True)

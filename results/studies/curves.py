@@ -1,18 +1,22 @@
 """Curves of the trainings of a study, read from their logs."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from results.studies.records import ArmRecord, StudyRecord
+from results.studies.records import StudyRecord
 
 TRAINING_LOG = Path("train") / "train.jsonl"
 """Log of a cell's training, relative to the cell's folder."""
 
 _POINTS = 120
+
+LogEntry = dict[str, Any]
+TrainingLogs = dict[str, list[list[LogEntry]]]
+"""Lines of the training logs of a study's arms, by arm, a list for each seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,46 +34,54 @@ class Curve:
     lines: tuple[tuple[tuple[int, float], ...], ...]
 
 
-def loss_curves(folder: Path, study: StudyRecord) -> list[Curve]:
-    """Return the loss of each arm's trainings.
+def read_logs(folder: Path, study: StudyRecord) -> TrainingLogs:
+    """Return the lines of all training logs, by arm, a list for each seed.
 
     Args:
         folder: The study's folder.
         study: What it asked for.
     """
-    return [_curve(folder, arm, "loss", _loss) for arm in study.arms]
+    return {arm.name: [training_log(folder / cell) for cell in arm.folders] for arm in study.arms}
 
 
-def error_curves(folder: Path, study: StudyRecord) -> list[Curve]:
-    """Return the error of sampled plans of each arm's trainings; see ``loss_curves``."""
-    return [_curve(folder, arm, "error of sampled plans", _error) for arm in study.arms]
+def loss_curves(logs: TrainingLogs) -> list[Curve]:
+    """Return the loss of each arm's trainings."""
+    return [_curve(arm, "loss", seeds, _loss) for arm, seeds in logs.items()]
+
+
+def error_curves(logs: TrainingLogs) -> list[Curve]:
+    """Return the error of sampled plans of each arm's trainings."""
+    return [_curve(arm, "error of sampled plans", seeds, _error) for arm, seeds in logs.items()]
 
 
 def _curve(
-    folder: Path, arm: ArmRecord, name: str, read: Callable[[dict[str, Any]], float | None]
+    arm: str,
+    name: str,
+    seeds: Sequence[Sequence[LogEntry]],
+    read: Callable[[LogEntry], float | None],
 ) -> Curve:
     lines = []
-    for cell in arm.folders:
+    for entries in seeds:
         points = [
             (int(entry["update"]), value)
-            for entry in training_log(folder / cell)
+            for entry in entries
             if "update" in entry and (value := read(entry)) is not None
         ]
         if points:
             lines.append(tuple(points[:: max(1, len(points) // _POINTS)]))
-    return Curve(arm=arm.name, name=name, lines=tuple(lines))
+    return Curve(arm=arm, name=name, lines=tuple(lines))
 
 
-def _loss(entry: dict[str, Any]) -> float | None:
+def _loss(entry: LogEntry) -> float | None:
     return entry.get("loss")
 
 
-def _error(entry: dict[str, Any]) -> float | None:
+def _error(entry: LogEntry) -> float | None:
     sampled = entry.get("sampled")
     return sampled.get("overall") if isinstance(sampled, dict) else None
 
 
-def training_log(cell: Path) -> list[dict[str, Any]]:
+def training_log(cell: Path) -> list[LogEntry]:
     """Return the lines of a cell's training log; a torn last line is left out.
 
     Args:
@@ -107,24 +119,18 @@ class ErrorRow:
     after_goal: float | None
 
 
-def error_rows(folder: Path, study: StudyRecord) -> list[ErrorRow]:
-    """Return the last errors of each arm that has any.
-
-    Args:
-        folder: The study's folder.
-        study: What it asked for.
-    """
+def error_rows(logs: TrainingLogs) -> list[ErrorRow]:
+    """Return the last errors of each arm that has any."""
     rows = []
-    for arm in study.arms:
-        logs = [
-            [entry["sampled"] for entry in training_log(folder / cell) if "sampled" in entry]
-            for cell in arm.folders
+    for arm, seeds in logs.items():
+        sampled = [
+            [entry["sampled"] for entry in entries if "sampled" in entry] for entries in seeds
         ]
-        last = [entries[-1] for entries in logs if entries]
+        last = [entries[-1] for entries in sampled if entries]
         if last:
             rows.append(
                 ErrorRow(
-                    arm=arm.name,
+                    arm=arm,
                     seeds=len(last),
                     overall=fmean(entry["overall"] for entry in last),
                     before_goal=_mean(entry.get("before_goal") for entry in last),

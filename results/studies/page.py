@@ -87,8 +87,8 @@ def write_study_page(folder: Path, tables: StudyTables) -> Path:
         errors=error_lines(tables.errors),
         flips=list(_flips(tables)),
         curves=[
-            *curve_charts(loss_curves(folder, study)),
-            *curve_charts(error_curves(folder, study)),
+            *curve_charts(loss_curves(tables.logs)),
+            *curve_charts(error_curves(tables.logs)),
         ],
         clips=list(_clips(folder, tables)),
         arms=[(arm, plain_changes(arm.changes)) for arm in study.arms],

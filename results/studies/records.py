@@ -111,9 +111,12 @@ def read_study(folder: Path) -> StudyRecord:
 
 
 def plain_changes(changes: dict[str, dict[str, Any]]) -> str:
-    """Return changes on one line, such as ``train.batch_size = 64``."""
+    """Return changes on one line, such as ``train.batch_size = 64``.
+
+    A value of None stands for a setting that is left at its default.
+    """
     return ", ".join(
-        f"{stage}.{name} = {value}"
+        f"{stage}.{name} at its default" if value is None else f"{stage}.{name} = {value}"
         for stage, settings in changes.items()
         for name, value in settings.items()
     )

@@ -23,7 +23,7 @@ from results.studies.analysis import (
     effect_rows,
     rate_rows,
 )
-from results.studies.curves import ErrorRow, error_rows
+from results.studies.curves import ErrorRow, TrainingLogs, error_rows, read_logs
 from results.studies.measurements import Measurement, read_measurements
 from results.studies.records import StudyRecord, plain_changes, read_study
 
@@ -49,7 +49,8 @@ class StudyTables:
         self.measured: dict[tuple[str, int], Measurement] = read_measurements(folder, self.study)
         self.rates: list[RateRow] = rate_rows(self.study, self.measured)
         self.effects: list[EffectRow] = effect_rows(self.study, self.measured)
-        self.errors: list[ErrorRow] = error_rows(folder, self.study)
+        self.logs: TrainingLogs = read_logs(folder, self.study)
+        self.errors: list[ErrorRow] = error_rows(self.logs)
         self.claims: list[ClaimRow] = claim_rows(self.study, self.measured)
 
     def render(self, format: Format = "table") -> str:

@@ -10,7 +10,7 @@ from tasks.demos.lerobot.hub import fetch_dataset, hub_name
 from tasks.demos.lerobot.task import is_lerobot_task, task_paths
 from tasks.demos.source import DemoSource
 from tasks.errors import ConfigError
-from tasks.suites import ORIGINAL_SUITES, SUITES, Instructions, Task, same_words, suite_tasks
+from tasks.suites import EVERY_SUITE, ORIGINAL_SUITES, Instructions, Task, same_words, suite_tasks
 
 _MOST_SCANNED = 2_000
 """Files that are scanned at most to recognise another format."""
@@ -176,7 +176,7 @@ def named_task(path: Path, bddl: PurePath, suite: str | None = None) -> Task | N
 def named_suites(path: Path, bddl: PurePath) -> list[str]:
     """Return the suites that folders of a BDDL file and of a demo file are called like."""
     folders = (*bddl.parts, *reversed(path.absolute().parts))
-    return [folder for folder in folders if folder in SUITES]
+    return [folder for folder in folders if folder in EVERY_SUITE]
 
 
 def demo_instruction(file: DemoSource, instructions: Instructions = "name") -> str:

@@ -14,13 +14,14 @@ import mujoco
 import numpy as np
 
 from tasks.errors import SimulatorError
+from tasks.libero_package import import_libero
 from tasks.native_libraries import warn_of_kernels
 from tasks.observation import CONTROL_HZ
 from tasks.opengl import DISABLED, backend, forbidden, unavailable
 from tasks.protocols import Protocol
 from tasks.simulation.model_cache import ModelCache, forget_source, return_memory, source_xml
 from tasks.simulation.render_context import SharingRenderContext, current_context_kept
-from tasks.suites import Task, import_libero
+from tasks.suites import Task
 
 _renderer_pid: int | None = None
 _construction = threading.Lock()

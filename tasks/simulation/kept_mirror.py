@@ -2,18 +2,17 @@
 
 MuJoCo draws all geoms of a scene mirrored, and then all of them as they are. Around a mirror most
 of what is seen directly is not seen in it, and the other way round. So the mirror and what it shows
-are drawn first and kept; everything else is drawn over that.
+are drawn first and kept; everything else is drawn over that. While nothing kept moves, as between
+the pictures of a fixed camera, what rests around the mirror is added to it.
 """
 
 import mujoco
 import numpy as np
 
 from tasks.simulation.box_kernels import Bools
-from tasks.simulation.culling import is_opaque
 from tasks.simulation.drawing import SceneDrawer
+from tasks.simulation.kept_layer import KeptLayer, PoseHistory, planes_from_behind
 from tasks.simulation.render_passes import RenderPass, RenderPasses
-from tasks.simulation.sample_layer import SampleLayer
-from tasks.simulation.ties import TieRule
 
 
 class KeptMirror:
@@ -27,9 +26,9 @@ class KeptMirror:
 
     def __init__(self, drawer: SceneDrawer, camera: int, passes: RenderPasses) -> None:
         self._drawer, self._camera, self._passes = drawer, camera, passes
-        self._ties = TieRule(passes.boxes, drawer.model.ngeom)
-        self._transparent = ~is_opaque(drawer.model)
-        self._layer: SampleLayer | None = None
+        self._history = PoseHistory(drawer.model.ngeom)
+        self._layer: KeptLayer | None = None
+        self._sky = False
 
     def draw(self, data: mujoco.MjData, seen: Bools, drawing: RenderPass) -> bool:
         """Draw the mirror and around it into MuJoCo's framebuffer.
@@ -48,19 +47,32 @@ class KeptMirror:
         """
         drawer, late = self._drawer, np.zeros_like(seen)
         late[drawing.late] = True
-        if not self._passes.worth_a_layer(late):
+        unchanged = self._history.follow(drawer.model, data, self._camera)
+        if not self._passes.worth_a_layer(late) or drawer.sites_shown():
             return False
-        if drawer.sites_shown() or (self._transparent & seen).any():
+        transparent = ~self._passes.opaque | planes_from_behind(drawer.model, data, self._camera)
+        if (transparent & seen).any():
             return False
-        con = drawer.framebuffer()
-        if self._layer is not None and not self._layer.belongs_to(con):
+        layer, poses, early = self._present_layer(), self._history.poses, seen & ~late
+        layer.drop_if_moved(poses)
+        if not unchanged or not self._holds(layer, early, drawing.sky):
+            drawer.draw(data, self._camera, early, reflection=True, complete=False, sky=drawing.sky)
+            layer.keep(early, poses)
+            self._sky = drawing.sky
+        else:
+            layer.keep_with(data, late & (self._history.resting > 0), poses, layer)
+        layer.draw_over(data, late, complete=True)
+        return True
+
+    def _present_layer(self) -> KeptLayer:
+        if self._layer is not None and not self._layer.usable():
             self._layer.free()
             self._layer = None
         if self._layer is None:
-            self._layer = SampleLayer(con, drawer.size)
-        early = seen & ~late
-        drawer.draw(data, self._camera, early, reflection=True, complete=False, sky=drawing.sky)
-        self._layer.keep()
-        again = self._ties.drawn_again(data, late, early & ~self._passes.mirrors)
-        drawer.draw(data, self._camera, late | again, layer=self._layer.select())
-        return True
+            self._layer = KeptLayer(self._drawer, self._camera, self._passes)
+        return self._layer
+
+    def _holds(self, layer: KeptLayer, early: Bools, sky: bool) -> bool:
+        """Tell whether a layer of the last pictures has all that mirrors show now."""
+        members = layer.members
+        return members is not None and not (early & ~members).any() and (self._sky or not sky)

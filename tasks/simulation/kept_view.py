@@ -9,50 +9,14 @@ little more than drawing the picture at once: what goes into a layer needs no se
 """
 
 import mujoco
-import numpy as np
-import numpy.typing as npt
 
 from tasks.simulation.box_kernels import Bools
-from tasks.simulation.culling import is_opaque
 from tasks.simulation.drawing import SceneDrawer
+from tasks.simulation.kept_layer import KeptLayer, PoseHistory, planes_from_behind
 from tasks.simulation.render_passes import RenderPass, RenderPasses
-from tasks.simulation.sample_layer import SampleLayer
-from tasks.simulation.ties import TieRule
 
 _CALM = 8
 """Pictures without a motion after which something goes into the lower layer."""
-
-_ROUNDING = 1e-3  # metres, of the side of a plane that a camera is on
-
-Poses = npt.NDArray[np.float32]
-
-
-class _Layer:
-    """Samples, and what is in them.
-
-    Args:
-        samples: The samples, of nothing yet.
-
-    Attributes:
-        samples: The samples.
-        members: (ngeom,) which geoms are in them; None where nothing is to be used.
-    """
-
-    def __init__(self, samples: SampleLayer) -> None:
-        self.samples = samples
-        self.members: Bools | None = None
-        self._poses: Poses = np.empty((0, 12), dtype=np.float32)
-
-    def keep(self, members: Bools, poses: Poses) -> None:
-        """Take over what has just been drawn: members at these poses, (ngeom, 12)."""
-        self.samples.keep()
-        self.members, self._poses = members, poses
-
-    def drop_if_moved(self, poses: Poses) -> None:
-        """Drop the content if a member is elsewhere now."""
-        if self.members is not None:
-            moved = self._poses[self.members] != poses[self.members]
-            self.members = None if moved.any() else self.members
 
 
 class KeptView:
@@ -66,16 +30,10 @@ class KeptView:
 
     def __init__(self, drawer: SceneDrawer, camera: int, passes: RenderPasses) -> None:
         model = drawer.model
-        self._drawer, self._camera = drawer, camera
-        self._pays, self._mirrors = passes.worth_a_layer, passes.mirrors
-        self._ties = TieRule(passes.boxes, model.ngeom)
-        self._opaque = drawer.shown & is_opaque(model)
-        self._planes = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        self._drawer, self._camera, self._passes = drawer, camera, passes
         self._fixed = model.body_weldid[model.geom_bodyid] == 0
-        self._layers: list[_Layer] = []
-        self._view: Poses | None = None
-        self._poses: Poses = np.full((model.ngeom, 12), np.nan, dtype=np.float32)
-        self._resting = np.zeros(model.ngeom, dtype=np.int64)
+        self._layers: list[KeptLayer] = []
+        self._history = PoseHistory(model.ngeom)
 
     def draw(self, data: mujoco.MjData, seen: Bools, drawing: RenderPass) -> bool:
         """Draw a picture into MuJoCo's framebuffer.
@@ -91,100 +49,52 @@ class KeptView:
         Raises:
             LayerUnavailableError: OpenGL refuses a layer.
         """
-        self._follow(data)
-        view, before = _view(self._drawer.model, data, self._camera), self._view
-        self._view = view
-        if before is not None and not np.array_equal(view, before):
+        if not self._history.follow(self._drawer.model, data, self._camera):
             self.forget()
             return False
         lower, upper = self._present_layers(seen)
-        layerable = self._opaque & seen & ~self._seen_from_behind(data)
+        behind = planes_from_behind(self._drawer.model, data, self._camera)
+        layerable = self._passes.opaque & seen & ~behind
+        poses, resting = self._history.poses, self._history.resting
+        calm = layerable & (resting >= _CALM)
         if lower.members is None:
             upper.members = None
-            members = layerable & (self._fixed | (self._resting >= _CALM))
-            if not self._pays(members | (self._mirrors & seen)):
+            members = (layerable & self._fixed) | calm
+            if not self._passes.worth_a_layer(members | (self._passes.mirrors & seen)):
                 return False
-            self._keep(data, lower, members)
-        resting = layerable & (self._resting > 0) & ~self._mirrors
+            self._drawer.draw(data, self._camera, members, complete=False)
+            lower.keep(members, poses)
+        still = layerable & (resting > 0) & ~self._passes.mirrors
         if upper.members is None:
-            self._keep_more(data, lower, resting & (self._resting >= _CALM), lower)
-            self._keep_more(data, lower, resting, upper)
+            lower.keep_with(data, still & calm, poses, lower)
+            upper.keep_with(data, still, poses, lower)
         else:
-            self._keep_more(data, upper, resting, upper)
-        self._draw_over(data, lower if upper.members is None else upper, seen, complete=True)
+            upper.keep_with(data, still, poses, upper)
+        top = lower if upper.members is None else upper
+        top.draw_over(data, seen, complete=True)
         return True
 
     def forget(self) -> None:
         """Free the layers."""
         for layer in self._layers:
-            layer.samples.free()
+            layer.free()
         self._layers = []
 
-    def _follow(self, data: mujoco.MjData) -> None:
-        """Note where geoms are drawn and for how many pictures they have been there."""
-        poses = np.concatenate([data.geom_xpos, data.geom_xmat], axis=1).astype(np.float32)
-        still = (poses == self._poses).all(axis=1)
-        self._resting = np.where(still, self._resting + 1, 0)
-        self._poses = poses
-
-    def _present_layers(self, seen: Bools) -> list[_Layer]:
+    def _present_layers(self, seen: Bools) -> list[KeptLayer]:
         """Return the lower and the upper layer, without content that is no longer right."""
-        con, size = self._drawer.framebuffer(), self._drawer.size
-        if self._layers and not self._layers[0].samples.belongs_to(con):
+        if self._layers and not self._layers[0].usable():
             self.forget()
         while len(self._layers) < 2:
-            self._layers.append(_Layer(SampleLayer(con, size)))
+            self._layers.append(KeptLayer(self._drawer, self._camera, self._passes))
         for layer in self._layers:
-            layer.drop_if_moved(self._poses)
+            layer.drop_if_moved(self._history.poses)
             # MuJoCo draws a mirror before all else, so before the layer, which would hide it.
-            if layer.members is not None and (self._mirrors & seen & ~layer.members).any():
+            if layer.members is not None and (self._passes.mirrors & seen & ~layer.members).any():
                 layer.members = None
         return self._layers
-
-    def _seen_from_behind(self, data: mujoco.MjData) -> Bools:
-        """Tell which planes MuJoCo draws as transparent, or may."""
-        behind = np.zeros(len(self._opaque), dtype=bool)
-        to_camera = data.cam_xpos[self._camera] - data.geom_xpos[self._planes]
-        normals = data.geom_xmat[self._planes].reshape(-1, 3, 3)[:, :, 2]
-        behind[self._planes] = (to_camera * normals).sum(axis=1) <= _ROUNDING
-        return behind
-
-    def _keep(self, data: mujoco.MjData, layer: _Layer, members: Bools) -> None:
-        """Make a layer of nothing but some geoms and the sky."""
-        self._drawer.draw(data, self._camera, members, complete=False)
-        layer.keep(members, self._poses)
-
-    def _keep_more(self, data: mujoco.MjData, start: _Layer, geoms: Bools, into: _Layer) -> None:
-        """Add geoms to a layer, or start another with them, if that pays."""
-        assert start.members is not None
-        if self._pays(geoms & ~start.members):
-            self._draw_over(data, start, geoms, complete=False)
-            into.keep(start.members | geoms, self._poses)
-
-    def _draw_over(
-        self, data: mujoco.MjData, layer: _Layer, geoms: Bools, *, complete: bool
-    ) -> None:
-        """Draw over a layer what of some geoms is not in it, and what would lose ties."""
-        members = layer.members
-        assert members is not None
-        new = geoms & ~members
-        again = self._ties.drawn_again(data, new & self._opaque, members & ~self._mirrors)
-        self._drawer.draw(
-            data, self._camera, new | again, complete=complete, layer=layer.samples.select()
-        )
 
 
 def stands_still(model: mujoco.MjModel, camera: int) -> bool:
     """Tell whether a camera is fixed to the world."""
     fixed = model.cam_mode[camera] == mujoco.mjtCamLight.mjCAMLIGHT_FIXED
     return bool(fixed and model.body_weldid[model.cam_bodyid[camera]] == 0)
-
-
-def _view(model: mujoco.MjModel, data: mujoco.MjData, camera: int) -> Poses:
-    """Return where the camera and the lights are, as MuJoCo draws them, and all colours."""
-    parts = (
-        *(data.cam_xpos[camera], data.cam_xmat[camera], data.light_xpos, data.light_xdir),
-        *(model.light_active, model.light_ambient, model.light_diffuse, model.light_specular),
-        *(model.geom_rgba, model.mat_rgba),
-    )
-    return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)

@@ -74,6 +74,7 @@ class RenderPasses:
         can_be_kept: Whether geoms are all that moves, and mirrors do not.
         faces: (ngeom,) about how many triangles each geom has.
         mirrors: (ngeom,) which geoms mirror.
+        opaque: (ngeom,) which geoms nothing shows through.
     """
 
     def __init__(self, model: mujoco.MjModel, groups: Bools, size: int) -> None:
@@ -85,7 +86,7 @@ class RenderPasses:
         flat = np.isin(model.geom_type, (kinds.mjGEOM_PLANE, kinds.mjGEOM_BOX))
         box = model.geom_type == kinds.mjGEOM_BOX
         mirror = drawn & flat & _reflects(model, model.geom_matid)
-        opaque = is_opaque(model)
+        opaque = self.opaque = is_opaque(model)
         occluder = drawn & box & ~mirror & opaque & (model.geom_size.min(axis=1) >= _SOLID)
         bounded = np.isin(model.geom_type, _BOUNDED)
         finite = (model.geom_type == kinds.mjGEOM_PLANE) & (model.geom_size[:, :2] > 0).all(axis=1)

@@ -12,6 +12,7 @@ from tasks.simulation.drawing import SceneDrawer
 from tasks.simulation.kept_mirror import KeptMirror
 from tasks.simulation.kept_view import KeptView, stands_still
 from tasks.simulation.layer_check import LAYER_CHECK, opengl_driver
+from tasks.simulation.noise import NoiseSource
 from tasks.simulation.render_context import current_context_kept
 from tasks.simulation.render_passes import RenderPass, RenderPasses
 from tasks.simulation.sample_layer import LayerUnavailableError
@@ -149,10 +150,12 @@ class Snapshot(NamedTuple):
     Attributes:
         sample: Where everything was when LIBERO samples its observations.
         site_rgba: Colours of the sites then, (nsite, 4): a stove's burner is one.
+        step: Control steps since the reset, settling included; 0 where none led there.
     """
 
     sample: Sample
     site_rgba: FloatArray
+    step: int = 0
 
 
 class ImageRenderer:
@@ -161,9 +164,11 @@ class ImageRenderer:
     Args:
         sim: robosuite's ``MjSim`` with an off-screen render context.
         protocol: Gives the resolution and the orientation.
+        noise: Corrupts the pictures of ``agentview`` that control steps led to; None for nothing.
     """
 
-    def __init__(self, sim: Any, protocol: Protocol) -> None:
+    def __init__(self, sim: Any, protocol: Protocol, noise: NoiseSource | None = None) -> None:
+        self._noise = noise
         self._model = sim.model._model
         self._scratch = mujoco.MjData(self._model)
         self._renderer = Renderer(sim, protocol.resolution)
@@ -187,4 +192,6 @@ class ImageRenderer:
             picture = self._renderer.render(camera, scratch)
         finally:
             model.site_rgba[:] = now
+        if self._noise is not None and camera == "agentview" and snapshot.step:
+            picture = self._noise.corrupt(picture, snapshot.step)
         return np.ascontiguousarray(picture[::-1, ::-1] if self._rotate else picture)

@@ -10,6 +10,7 @@ initializers of its joints, and each copy draws. Where objects find no place LIB
 which is one more build.
 """
 
+import hashlib
 from typing import Any
 from xml.etree import ElementTree
 
@@ -152,6 +153,12 @@ def place_fixtures(env: Any, model_xml: str) -> None:
         model.body_pos[body], model.body_quat[body] = stated_pose(root, fixture.root_body)
 
 
+def body_poses_hash(model: mujoco.MjModel) -> str:
+    """Return twelve hexadecimal digits that identify where a model has its bodies."""
+    poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
+    return hashlib.sha256(np.ascontiguousarray(poses).tobytes()).hexdigest()[:12]
+
+
 _ATTEMPTS = 100
 
 Placements = dict[str, tuple[Any, Any, Any]]
@@ -169,6 +176,8 @@ class Scenes:
         self._env = env
         self._reset_state = ResetState(env)
         self._initializers = list(env.object_property_initializers)
+        self.generator: Any = None
+        """NumPy's generator as the latest reset left it."""
         # For one way of seeding: by reset, the generator before it and the builds it starts with.
         self._seeding: tuple[int, int] | None = None
         self._starts: list[tuple[Any, int]] = []
@@ -188,6 +197,7 @@ class Scenes:
         with seeded(key.seed):
             builds = self._skip(key)
             placements, _ = self._draw(key, builds, place=True)
+            self.generator = np.random.get_state(legacy=False)
         model, data = self._env.sim.model._model, self._env.sim.data
         for position, quaternion, thing in placements.values():
             if thing.name in self._env.fixtures_dict:

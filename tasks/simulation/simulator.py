@@ -13,7 +13,6 @@ Non-obvious behaviours, all LIBERO's own and kept:
 """
 
 import atexit
-import hashlib
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -29,11 +28,12 @@ from tasks.protocols import IndexedStart, Protocol, SampledStart, SceneKey, Star
 from tasks.rotations import wxyz_to_xyzw
 from tasks.simulation.construction import build_libero, disable_unused, free_libero
 from tasks.simulation.goals import GoalMonitor, GoalProgress
+from tasks.simulation.perturbing import PerturbedScene
 from tasks.simulation.render_context import BuildThread
 from tasks.simulation.renderer import ImageRenderer, Renderer, Snapshot, renderers
-from tasks.simulation.scenes import Scenes, place_fixtures
+from tasks.simulation.scenes import Scenes, body_poses_hash, place_fixtures
 from tasks.simulation.stepping import Stepper
-from tasks.suites import Task
+from tasks.suites import Task, check_states
 
 _JOINT_NOISE = 0.02
 
@@ -70,6 +70,7 @@ class Simulator:
         images: False builds it without a renderer; asking for pictures is then an error.
 
     Attributes:
+        instruction: The task in words, as observations have it: the protocol's, unless it is set.
         settling_shift: How far an object slid while the latest episode's scene settled, metres.
         goals: How far the goal is reached at the latest control step of the episode; settling is
             step 0. None before the first reset.
@@ -81,12 +82,14 @@ class Simulator:
     def __init__(self, task: Task, protocol: Protocol, *, images: bool = True) -> None:
         self.task = task
         self.protocol = protocol
+        self.instruction = protocol.instruction_of(task)
         self.images = images
         self.settling_shift = 0.0
         self.goals: GoalProgress | None = None
-        self._elapsed = 0
+        self._elapsed = self._steps = 0
         self._thread = BuildThread()
         self._control = build_libero(task, protocol, images=images)
+        self._perturbed = PerturbedScene(self.env, task, protocol.resolution)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
@@ -94,7 +97,8 @@ class Simulator:
         self._scenes = Scenes(self.env)
         self._stepper = Stepper(self._control)
         self._monitor = GoalMonitor(self.env)
-        self._renderer = ImageRenderer(self.env.sim, protocol) if images else None
+        noise = self._perturbed.noise
+        self._renderer = ImageRenderer(self.env.sim, protocol, noise) if images else None
 
     @property
     def env(self) -> Any:
@@ -199,9 +203,6 @@ class Simulator:
             history: How many steps at the end have pictures.
             record: Cameras rendered at every step, for a video.
 
-        Returns:
-            The executed slice.
-
         Raises:
             ConfigError: Unknown cameras.
             SimulatorError: Pictures are asked of a simulator without a renderer.
@@ -273,9 +274,7 @@ class Simulator:
 
     def scene_hash(self) -> str:
         """Twelve hexadecimal digits that identify the poses of all bodies fixed to the world."""
-        model = self.env.sim.model._model
-        poses = np.concatenate([model.body_pos, model.body_quat], axis=1)
-        return hashlib.sha256(np.ascontiguousarray(poses).tobytes()).hexdigest()[:12]
+        return body_poses_hash(self.env.sim.model._model)
 
     def model_xml(self) -> str:
         """Return the MJCF of the scene."""
@@ -337,13 +336,14 @@ class Simulator:
         return np.array(self.env.sim.data.body_xpos[bodies], dtype=np.float64)
 
     def _init_state(self, index: int) -> FloatArray:
+        check_states([self.task])
         states = self.task.init_states()
         if not 0 <= index < len(states):
             raise ConfigError(
                 f"init_state {index} does not exist. "
                 f"Allowed: 0 to {len(states) - 1} for {self.task.suite} task {self.task.index}."
             )
-        return self._check_state(states[index])
+        return self._perturbed.init_state(index, self._check_state(states[index]))
 
     def _check_state(self, state: FloatArray) -> FloatArray:
         expected = 1 + int(self.env.sim.model.nq) + int(self.env.sim.model.nv)
@@ -361,7 +361,8 @@ class Simulator:
         self.env._post_process()
         self._stepper.begin_episode()
         self._monitor.reset()
-        self._elapsed = 0
+        self._elapsed = self._steps = 0
+        self._perturbed.begin_episode(self._scenes.generator, state)
 
     def _advance(self, action: FloatArray) -> Snapshot:
         """Execute one control step and return what LIBERO's observations show of it."""
@@ -369,11 +370,13 @@ class Simulator:
         glow = self.env.sim.model.site_rgba.copy()
         sample = self._stepper.step(action)
         self.env._post_process()
-        return Snapshot(sample=sample, site_rgba=glow)
+        self._steps += 1
+        return Snapshot(sample=sample, site_rgba=glow, step=self._steps)
 
     def _latest_snapshot(self) -> Snapshot:
         """Return what observations show of the latest control step, or of the initial state."""
-        return Snapshot(sample=self._stepper.sample, site_rgba=self.env.sim.model.site_rgba.copy())
+        glow = self.env.sim.model.site_rgba.copy()
+        return Snapshot(sample=self._stepper.sample, site_rgba=glow, step=self._steps)
 
     def _observation(self, snapshot: Snapshot, cameras: Sequence[str]) -> Observation:
         sample, robot = snapshot.sample, self.env.robots[0]
@@ -382,7 +385,7 @@ class Simulator:
             ee_pos=sample.pos.copy(),
             ee_quat=wxyz_to_xyzw(sample.quat),
             gripper_qpos=sample.after[robot._ref_gripper_joint_pos_indexes],
-            instruction=self.protocol.instruction_of(self.task),
+            instruction=self.instruction,
         )
         self._render(observation, snapshot, cameras)
         return observation

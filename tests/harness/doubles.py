@@ -166,6 +166,12 @@ class EchoSpec:
     def fingerprints(self, tasks: Sequence[int]) -> dict[str, str]:
         return {str(task): "f" * 64 for task in tasks}
 
+    def scene(self, task: int) -> int:
+        return task
+
+    def facts(self, task: int) -> dict[str, Any]:
+        return {}
+
     def build(self, task: int, *, images: bool) -> EchoEnvironment:
         if self.unbuildable:
             raise PrerequisiteError("There is no EGL. Install it.")

@@ -19,7 +19,6 @@ from tests.policies.rdt.checkpoint.official_files import build_model, write_deep
 from tests.training.tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "harness" / "recipes" / "drawer-bowl-start"
 
 
 def facts(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
@@ -29,8 +28,8 @@ def facts(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dic
     return said
 
 
-def test_a_checkpoint_of_ours(capsys) -> None:
-    said = facts(capsys, str(SHIPPED))
+def test_a_checkpoint_of_ours(capsys, small_checkpoint: Path) -> None:
+    said = facts(capsys, str(small_checkpoint))
     assert (said["kind"], said["preset"], said["norm"]) == ("libero-bench", "rdt-small", "variance")
     assert (said["parameters"], said["tensors"]) == (1_985_792, 114)
     assert said["encoder_parameters"] > 0
@@ -226,9 +225,9 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, capsys) ->
 
 
 @pytest.mark.slow
-def test_looking_needs_neither_the_simulator_nor_transformers() -> None:
+def test_looking_needs_neither_the_simulator_nor_transformers(small_checkpoint: Path) -> None:
     code = (
-        f"import sys; from harness.cli import main; main(['inspect', {str(SHIPPED)!r}]);"
+        f"import sys; from harness.cli import main; main(['inspect', {str(small_checkpoint)!r}]);"
         "print(sorted({'mujoco', 'robosuite', 'transformers'} & set(sys.modules)))"
     )
     done = subprocess.run(

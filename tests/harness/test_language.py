@@ -74,6 +74,23 @@ def test_the_bddl_files_words(t5: Path, tmp_path: Path, capsys) -> None:
         reader.prepare([task.instruction])
 
 
+def test_paraphrases(t5: Path, tmp_path: Path, capsys) -> None:
+    out, words = tmp_path / "cache", tmp_path / "words.csv"
+    words.write_text("task,new_instruction\n0,open it\n0,pull it\n7,light it\n7,open it\n")
+    given = ("--suite", "libero_goal", "--instructions", words)
+    encode(capsys, "--text", "open it", "--t5", t5, "--out", out)
+    reader, sentences = T5TextEncoder(cache=out), ["open it", "pull it", "light it", "open it"]
+    with pytest.raises(ConfigError, match=r"lacks 2 of 3 instructions, such as 'pull it'.*--t5"):
+        reader.check_instructions(sentences)
+    said = encode(capsys, *given, "--t5", t5, "--out", out)
+    (group,) = said["groups"]
+    assert (group["name"], group["instructions"], group["encoded"]) == ("libero_goal+words", 3, 2)
+    reader.check_instructions(sentences)
+    T5TextEncoder(cache=tmp_path / "new", t5=str(t5)).check_instructions(sentences)
+    without = ("--instructions", words, "--text", "a", "--t5", t5, "--out", out)
+    assert "without a suite" in refused(capsys, *without)
+
+
 def test_it_goes_on_where_it_was(t5: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     out = tmp_path / "cache"
     words = ("--suite", "libero_object", "--t5", t5, "--out", out)

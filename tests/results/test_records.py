@@ -58,3 +58,15 @@ def test_a_run_needs_names_and_hashes(make_info: Callable[..., RunInfo]) -> None
 def test_expected_episodes_are_shared_by_tasks(make_info: Callable[..., RunInfo]) -> None:
     info = make_info(tasks={"a": (0, 1, 2), "b": (0,)}, expected_episodes=40)
     assert (info.suites, info.expected_of("a"), info.expected_of("b")) == (("a", "b"), 30, 10)
+
+
+def test_only_perturbed_tasks_have_fields_about_it(
+    make_episode: Callable[..., EpisodeRecord],
+) -> None:
+    """Lines of others are what they were, byte by byte."""
+    plain = EPISODE.dump_json(make_episode())
+    assert b"attempt" in plain and b"base_task" not in plain and b"distance" not in plain
+    changed = make_episode(base_task="open_it", dimension="camera", perturbation="camera:h=30")
+    line = EPISODE.dump_json(changed)
+    assert EPISODE.validate_json(line) == changed
+    assert b'"dimension":"camera"' in line and b"instruction" not in line

@@ -58,8 +58,8 @@ def test_whose_words_policies_are_told_is_part_of_the_rules() -> None:
         assert bddl.as_dict() == protocol.as_dict() | {"instructions": "bddl"}
     # What was run before there was a choice followed these rules, and keeps their hash.
     assert get_protocol(resolution=128, instructions="bddl").hash == "d2e84c03fb2f"
-    with pytest.raises(ConfigError, match="Unknown instructions 'upstream'"):
-        get_protocol(instructions="upstream")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Unknown instructions 'paper'"):
+        get_protocol(instructions="paper")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("change", [{"seeding": "never"}, {"scene_seed": -1}, {"builds": 0}])

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.bddl import bddl_problem
 from tasks.demos.file import DemoFile
 from tasks.demos.schema import CONVENTION_ATTRIBUTE, IMAGE_DATASETS, INTENDED, TAG
 from tasks.files import atomic_file
 from tasks.observation import ACTION_DIM, FloatArray, Observation
 from tasks.protocols import Protocol
 from tasks.rotations import quat_to_axisangle
-from tasks.suites import Task, bddl_problem
+from tasks.suites import Task
 
 if TYPE_CHECKING:
     import h5py

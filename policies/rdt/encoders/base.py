@@ -185,6 +185,13 @@ class TextEncoder(nn.Module, ABC):
             word; on the CPU.
         """
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Refuse instructions that cannot be prepared, all at once, before any is needed.
+
+        Raises:
+            ConfigError: Some cannot; the message counts them.
+        """
+
     @abstractmethod
     def forward(self, text: Tensor) -> Tensor:
         """Encode prepared instructions as (B, L, width)."""

@@ -209,6 +209,22 @@ class T5TextEncoder(TextEncoder):
             mask[row, : len(instruction_tokens)] = True
         return padded, mask
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Refuse instructions that the cache lacks, without T5 to encode them."""
+        cache = self._cache
+        if cache is None or self._source is not None:
+            return
+        distinct = dict.fromkeys(instructions)
+        lacking = [text for text in distinct if not cache.has(format_instruction(text, self._form))]
+        if len(lacking) == 1:
+            raise self._missing(cache, lacking[0], format_instruction(lacking[0], self._form))
+        if lacking:
+            raise ConfigError(
+                f"The language cache '{cache.folder}' lacks {len(lacking)} of {len(distinct)} "
+                f"instructions, such as '{lacking[0]}'. Fix: {self._encode_command(cache)}, with "
+                "the --suite and --instructions of the evaluation."
+            )
+
     def forward(self, text: Tensor) -> Tensor:
         """Return the prepared tokens: they are encoded already."""
         return text
@@ -256,12 +272,13 @@ class T5TextEncoder(TextEncoder):
                 "another --out"
             )
         else:
-            how = "" if self._form == "official" else f" --form {self._form}"
-            how += "" if cache.encoder.dtype == "bfloat16" else f" --dtype {cache.encoder.dtype}"
-            fix = (
-                f"libero-bench encode-language --text {shlex.quote(instruction)}{how} --t5 "
-                f"{shlex.quote(cache.encoder.source)} --out {shlex.quote(str(cache.folder))}"
-            )
+            fix = f"{self._encode_command(cache)} --text {shlex.quote(instruction)}"
         return ConfigError(
             f"The language cache '{cache.folder}' lacks the instruction '{text}'. Fix: {fix}"
         )
+
+    def _encode_command(self, cache: LanguageCache) -> str:
+        how = "" if self._form == "official" else f" --form {self._form}"
+        how += "" if cache.encoder.dtype == "bfloat16" else f" --dtype {cache.encoder.dtype}"
+        source, folder = shlex.quote(cache.encoder.source), shlex.quote(str(cache.folder))
+        return f"libero-bench encode-language --t5 {source}{how} --out {folder}"

@@ -121,6 +121,10 @@ class LanguageCache:
         digest = hashlib.sha256(f"{self.encoder.identity}\0{text}".encode()).hexdigest()
         return self.folder / f"{digest[:32]}.safetensors"
 
+    def has(self, text: str) -> bool:
+        """Whether the text has a file."""
+        return self.path(text).is_file()
+
     def read(self, text: str) -> Tensor | None:
         """Give the tokens of a text, (L, width); None if it is not there.
 

@@ -129,6 +129,17 @@ class WordEncoder(TextEncoder):
         ids_BL, mask_BL = tokenize(instructions, self._max_words)
         return torch.from_numpy(ids_BL), torch.from_numpy(mask_BL)
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Refuse instructions of too many words."""
+        distinct = dict.fromkeys(instructions)
+        long = [text for text in distinct if len(word_ids(text)) > self._max_words]
+        if long:
+            raise ConfigError(
+                f"{len(long)} of {len(distinct)} instructions have more than {self._max_words} "
+                f"words, such as '{long[0]}'. Fix: shorten them or leave them out, or train a "
+                "policy with a larger max_words."
+            )
+
     def forward(self, text: Tensor) -> Tensor:
         """Encode (B, L) int64 word numbers as (B, L, width)."""
         embedded: Tensor = self.embedding(text)

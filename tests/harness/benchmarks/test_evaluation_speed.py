@@ -2,9 +2,11 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
+from harness.benchmarks.config import EvaluationSpeedConfig
 from harness.benchmarks.evaluation_speed import (
     Measurement,
     check_exit,
@@ -12,9 +14,8 @@ from harness.benchmarks.evaluation_speed import (
     figures_of,
 )
 from harness.benchmarks.reference_rollout import ReferenceConfig, ReferenceEpisode
-from harness.recipes.config import SHIPPED
 from policies.registry import PolicyConfig
-from tasks.errors import SimulatorError
+from tasks.errors import ConfigError, SimulatorError
 
 
 def config(**changes: object) -> ReferenceConfig:
@@ -37,11 +38,16 @@ def test_the_loop_and_eval_play_the_same_episode() -> None:
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_the_loop_executes_goals_of_the_hand_as_eval_does() -> None:
-    learned = PolicyConfig(name="rdt", checkpoint=str(SHIPPED / "drawer-bowl-start"))
+def test_the_loop_executes_goals_of_the_hand_as_eval_does(small_checkpoint: Path) -> None:
+    learned = PolicyConfig(name="rdt", checkpoint=str(small_checkpoint))
     changes = {"policy": learned, "tasks": (("libero_90", 1),), "resolution": 128}
     figures = compare_evaluations(config(**changes, exec_horizon=64), [1])
     assert figures.same_episodes and figures.episodes == 1
+
+
+def test_rdt_needs_a_checkpoint() -> None:
+    with pytest.raises(ConfigError, match=r"--policies rdt needs a checkpoint\. Fix: add"):
+        EvaluationSpeedConfig(policies=("expert", "rdt"))
 
 
 def test_a_side_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,18 @@ def test_workers_stay_with_a_task_and_take_the_largest_first() -> None:
     assert taken == {0: [1, 1, 1, 1, 1], 1: [2, 2, 2, 0, 0]}
 
 
+def test_workers_stay_with_a_scene() -> None:
+    """Tasks in other words take turns; a worker that went with them would build ten times."""
+    schedule = Schedule(keys(*[1] * 10), scene_of=lambda task: task % 2)
+    taken: dict[int, list[int]] = {0: [], 1: []}
+    while not schedule.finished:
+        for worker in (0, 1):
+            if key := schedule.take(worker):
+                taken[worker].append(key.task)
+                schedule.done(worker)
+    assert taken == {0: [0, 2, 4, 6, 8], 1: [1, 3, 5, 7, 9]}
+
+
 def test_a_broken_episode_goes_to_another_worker() -> None:
     schedule = Schedule(keys(1))
     key = schedule.take(0)

@@ -30,7 +30,7 @@ from training.demos.writer import merge_demos
 
 SIZE = 64
 PROTOCOL = get_protocol(resolution=SIZE)
-SHIPPED = Path(__file__).parents[3] / "harness" / "recipes" / "drawer-bowl-start"
+ROOT = Path(__file__).parents[3]
 PICTURES = ("agentview_rgb", "eye_in_hand_rgb")
 
 pytestmark = pytest.mark.sim
@@ -243,7 +243,7 @@ def test_actions_that_are_not_those_executed(examine, change, fix: str) -> None:
 
 def test_what_is_said_and_how_it_is_masked(examine, tmp_path: Path) -> None:
     layout = tmp_path / "own.toml"
-    text = (SHIPPED.parents[2] / "policies/rdt/layouts/eef-velocity.toml").read_text()
+    text = (ROOT / "policies/rdt/layouts/eef-velocity.toml").read_text()
     layout.write_text(text.replace("eef-velocity", "own").replace('n = "union"', 'n = "state"'))
 
     def say(file: h5py.File) -> None:
@@ -266,14 +266,16 @@ def test_what_is_said_and_how_it_is_masked(examine, tmp_path: Path) -> None:
     assert "slots 39–44 of an action are masked" in rows["mask"].fix
 
 
-def test_words_of_training_evaluation_and_checkpoint(demo_file: Path) -> None:
+def test_words_of_training_evaluation_and_checkpoint(
+    demo_file: Path, small_checkpoint: Path
+) -> None:
     task = find_task("libero_object", 0)
     bddl = get_protocol(resolution=SIZE, instructions="bddl")
     by_name, by_bddl = read_recording(demo_file), read_recording(demo_file, instructions="bddl")
     for protocol, same, other in ((PROTOCOL, by_name, by_bddl), (bddl, by_bddl, by_name)):
         assert check_instruction(same, task, protocol).status == "ok"
         assert check_instruction(other, task, protocol).status == "failed"
-    contract = load_contract(SHIPPED)
+    contract = load_contract(small_checkpoint)
     for sentences, status, fix in (
         ([task.name_instruction], "ok", ""),
         ([task.bddl_instruction], "failed", "evaluate with --instructions bddl"),
@@ -285,13 +287,15 @@ def test_words_of_training_evaluation_and_checkpoint(demo_file: Path) -> None:
         assert fix in row.fix
 
 
-def test_the_command(demo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    demo_file: Path, small_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["parity", str(demo_file), "--resolution", str(SIZE)]
     assert main(words) == 0
     table = capsys.readouterr().out
     assert "pictures of agentview" in table
     assert "failed" not in table
-    given = [*words, "--protocol", "libero", "--checkpoint", str(SHIPPED), "--json"]
+    given = [*words, "--protocol", "libero", "--checkpoint", str(small_checkpoint), "--json"]
     assert main(given) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["passed"] is False

@@ -1,12 +1,14 @@
 """Studies as users write them: arms, cells, claims, and what is refused."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.studies.cells import cells_of, changes_of, record_of
 from harness.studies.config import SHIPPED, Study, load_study, study_file
-from harness.studies.planning import plan_study
+from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study
 from tasks.errors import ConfigError
 
@@ -87,6 +89,20 @@ def test_arms_leave_settings_out(tmp_path: Path) -> None:
     trained = cells["both/0"].recipe.train
     assert trained is not None
     assert trained.settings == {"updates": 100, "warmup": 5, "seed": 0}
+
+
+def test_a_plan_says_what_arms_leave_out(tmp_path: Path) -> None:
+    text = TEXT.replace('changes = "batch"', 'changes = "batch"\ndrops = ["train.batch_size"]')
+    study = study_of(tmp_path, text)
+    plan = plan_study(study, cells_of(study, tmp_path), tmp_path)
+    printed = io.StringIO()
+    print_plan_tables(study, plan, 1, Console(width=200, file=printed))
+    lines = printed.getvalue().splitlines()
+    assert (
+        next(line for line in lines if line.startswith("both"))
+        .rstrip()
+        .endswith("batch: train.warmup = 5, without train.batch_size")
+    )
 
 
 def test_arms_share_their_demonstrations(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_things_in_any_place_and_touching(simulator: Simulator) -> None:
 
 
 @pytest.mark.sim
-def test_a_camera_and_colours_that_change(other: Simulator) -> None:
-    pair, model = Pair(other), other.env.sim.model._model
+def test_a_camera_and_colours_that_change(simulator: Simulator) -> None:
+    pair, model = Pair(simulator), simulator.env.sim.model._model
     camera, geom = model.camera("agentview").id, int(np.flatnonzero(model.geom_group == 1)[-1])
     colour, place = model.geom_rgba[geom].copy(), model.cam_pos[camera].copy()
     pair.compare()
@@ -103,7 +103,7 @@ def test_a_camera_and_colours_that_change(other: Simulator) -> None:
         for turn in range(4):
             model.geom_rgba[geom] = (1, turn / 4, 0, 1)
             model.cam_pos[camera, 2] = place[2] + 0.01 * (turn // 2)
-            mujoco.mj_forward(model, other.env.sim.data._data)
+            mujoco.mj_forward(model, simulator.env.sim.data._data)
             pair.compare()
             pair.compare()
     finally:

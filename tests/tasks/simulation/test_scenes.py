@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from tasks.libero_package import import_libero
 from tasks.protocols import SceneKey, get_protocol
 from tasks.simulation.construction import build_libero
 from tasks.simulation.scenes import Scenes
-from tasks.suites import Task, find_task, import_libero
+from tasks.suites import Task, find_task
 
 EPISODES = 10
 ACTIONS = np.random.default_rng(1).uniform(-1, 1, (2, 7))

@@ -10,8 +10,6 @@ from tasks.errors import ConfigError
 from training.audit.audit import AuditResult, audit
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
-SHIPPED = ROOT / "harness" / "recipes" / "drawer-bowl-start"
 
 BROUGHT, FIXED, WHOLE = HERE / "brought.sh", HERE / "fixed.sh", HERE / "whole.sh"
 BROUGHT_EVALUATION = HERE / "brought_eval.sh"

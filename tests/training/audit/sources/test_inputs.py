@@ -20,7 +20,6 @@ from training.run_folder import RunFolder
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parents[2]
-SHIPPED = ROOT / "harness" / "recipes" / "drawer-bowl-start"
 
 BROUGHT, FIXED, WHOLE = HERE / "brought.sh", HERE / "fixed.sh", HERE / "whole.sh"
 BROUGHT_EVALUATION = HERE / "brought_eval.sh"
@@ -120,7 +119,7 @@ def test_a_training_run_of_ours(tmp_path: Path) -> None:
     assert problems(run_audit(tmp_path / "run" / "train.json", gpus=1)) == problems(done)
 
 
-def test_what_a_training_of_ours_learns_where_nobody_says() -> None:
+def test_what_a_training_of_ours_learns_where_nobody_says(small_checkpoint: Path) -> None:
     train = "libero-bench train --demos d --out o"
     fresh = run_audit(train)
     assert fresh.facts.trained.goals and fresh.facts.trained.normalisation == "action"
@@ -129,7 +128,7 @@ def test_what_a_training_of_ours_learns_where_nobody_says() -> None:
     deltas = run_audit(f"{train} --layout eef-velocity")
     assert not deltas.facts.trained.goals and deltas.facts.trained.normalisation == "none"
     assert rule in problems(deltas)
-    begun = run_audit(f"{train} --checkpoint {SHIPPED}")
+    begun = run_audit(f"{train} --checkpoint {small_checkpoint}")
     assert begun.facts.trained.goals and begun.facts.trained.normalisation == "action"
     official = run_audit(f"{train} --checkpoint robotics-diffusion-transformer/rdt-1b")
     assert official.facts.trained.delta_slots == (39, 40, 41, 42, 43, 44)
@@ -196,9 +195,9 @@ def test_a_recipe_with_problems(tmp_path: Path) -> None:
     ]
 
 
-def test_a_checkpoint_of_ours_and_an_evaluation_that_names_it() -> None:
+def test_a_checkpoint_of_ours_and_an_evaluation_that_names_it(small_checkpoint: Path) -> None:
     command = "libero-bench eval --policy rdt --suite libero_90 --out e --episodes 50"
-    right = f"{command} --checkpoint {SHIPPED} --resolution 128"
+    right = f"{command} --checkpoint {small_checkpoint} --resolution 128"
     still = ("minor", "pictures/no-augmentation")  # so it was trained
     assert problems(run_audit(right, gpus=1)) == [("minor", "data/updates-per-demo"), still]
     assert problems(run_audit(f"{right} --protocol libero --option.norm mean_square")) == [
@@ -206,17 +205,20 @@ def test_a_checkpoint_of_ours_and_an_evaluation_that_names_it() -> None:
         ("critical", "evaluation/norm"),
         still,
     ]
-    wrong = f"{command} --checkpoint {SHIPPED}"
+    wrong = f"{command} --checkpoint {small_checkpoint}"
     assert problems(run_audit(wrong)) == [("major", "pictures/resolution"), still]
-    assert problems(run_audit(SHIPPED, command)) == [("major", "pictures/resolution"), still]
+    assert problems(run_audit(small_checkpoint, command)) == [
+        ("major", "pictures/resolution"),
+        still,
+    ]
 
 
-def test_a_run_of_an_evaluation(tmp_path: Path) -> None:
+def test_a_run_of_an_evaluation(tmp_path: Path, small_checkpoint: Path) -> None:
     info = RunInfo(
         name="mine",
         policy={
             "name": "rdt",
-            "checkpoint": str(SHIPPED),
+            "checkpoint": str(small_checkpoint),
             "exec_horizon": 64,
             "horizon": 64,
             "history": 2,
