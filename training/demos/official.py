@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.bddl import bddl_problem
 from tasks.demos.file import DemoFile
 from tasks.demos.schema import IMAGE_DATASETS, TAG, Convention
 from tasks.demos.source import DemoSource
 from tasks.rotations import quat_to_axisangle
-from tasks.suites import Task, bddl_problem
+from tasks.suites import Task
 from training.demos.writer import env_name, hdf5_file
 
 if TYPE_CHECKING:
