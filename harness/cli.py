@@ -18,7 +18,7 @@ _SIGNALLED = 128
 _KEPT = "Finished work is kept; the same command goes on."
 _LOST = "The same command starts anew."
 _RESUMED = (
-    *(["run"], ["collect"], ["train"], ["eval"], ["encode-language"]),
+    *(["run"], ["collect"], ["train"], ["eval"], ["decide"], ["encode-language"]),
     *(["demos", "download"], ["demos", "regenerate"], ["bench", "expert"]),
 )
 """Commands that keep what they finished."""
@@ -48,6 +48,10 @@ _COMMANDS = {
     "policies": ("policies", "List the policies of this installation, or the options of one."),
     "leaderboard": ("results", "Show several runs in one table."),
     "compare": ("results", "Compare runs on the episodes that all of them have."),
+    "decide": (
+        "decisions",
+        "Evaluate policies against each other until it is decided which is better.",
+    ),
     "merge": ("results", "Join the run folders of shards into one run."),
     "export": ("results", "Write a run in another project's format."),
     "report": (

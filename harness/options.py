@@ -103,6 +103,23 @@ def read_count(value: Any) -> Any:
     raise ConfigError(f"--record '{value}' cannot be read. Allowed: a number, or all.")
 
 
+def read_delays(value: Any) -> Any:
+    """Read delays: numbers of control steps such as ``0,2,4``, and ``measured``.
+
+    Raises:
+        ConfigError: It is something else, or one comes twice.
+    """
+    text = _typed(value)
+    if text is None:
+        return value
+    words = [word.strip() for word in text.split(",")]
+    steps = ",".join(word for word in words if word != "measured")
+    if words.count("measured") > 1:
+        raise ConfigError(f"--delay '{text}' names measured twice. Fix: name each once.")
+    numbers = read_numbers(steps, "--delay") if steps else ()
+    return (*numbers, *(("measured",) if "measured" in words else ()))
+
+
 def check_label(label: str) -> str:
     """Return a label that can be shown and be a folder's name.
 

@@ -14,9 +14,8 @@ from harness.warnings import warn_of_crowding, warn_of_versions
 if TYPE_CHECKING:
     from harness.demonstrations.attempts import Attempt
     from harness.demonstrations.config import CollectionConfig
-    from harness.evaluation.config import EvaluationConfig
+    from harness.evaluation.config import EvaluationConfig, Grid
     from harness.evaluation.scheduler import EvaluationStatus
-    from policies.fusion import Fusion
     from tasks.suites import Task
 
 
@@ -47,23 +46,14 @@ def evaluate_with_bars(configs: "Sequence[EvaluationConfig]") -> list[Path]:
     return _execute_with_bars(configs[0].workers, lambda: plan_runs(configs))
 
 
-def sweep_with_bars(
-    config: "EvaluationConfig",
-    exec_horizons: Sequence[int],
-    fusions: "Sequence[Fusion]",
-    perturbs: Sequence[str] = (),
-) -> list[Path]:
-    """Evaluate every combination, a progress bar for each; return the runs' folders.
+def sweep_with_bars(config: "EvaluationConfig", grid: "Grid") -> list[Path]:
+    """Evaluate every combination of a grid, a progress bar for each; return the runs' folders.
 
     Args:
         config: What is common to all.
-        exec_horizons: Steps executed per plan; none for the policy's own.
-        fusions: How overlapping plans are fused.
-        perturbs: What is perturbed; none for nothing.
+        grid: The axes.
     """
-    return _execute_with_bars(
-        config.workers, lambda: plan_sweep(config, exec_horizons, fusions, perturbs)
-    )
+    return _execute_with_bars(config.workers, lambda: plan_sweep(config, grid))
 
 
 def _execute_with_bars(
@@ -73,8 +63,8 @@ def _execute_with_bars(
     warn_of_crowding(workers)
     with console.status("Loading the policy", spinner="line"):
         plans = make_plans()
-    if plans[0].note:  # the same for all
-        console.print(f"  {plans[0].note}", soft_wrap=True)
+    for note in dict.fromkeys(plan.note for plan in plans if plan.note):
+        console.print(f"  {note}", soft_wrap=True)
     folders = []
     for plan in plans:
         with _evaluation_bar(plan.config) as show:
@@ -92,6 +82,10 @@ def _evaluation_bar(
         words.append(f"{config.exec_horizon} steps a plan")
     if config.fusion.name != "none":
         words.append(str(config.fusion))
+    if config.delay:
+        words.append(f"{config.delay} steps late")
+    if "guidance" in config.policy.options:
+        words.append(str(config.policy.options["guidance"]))
     if config.perturb is not None:
         words.append(config.perturb)
     with progress_bar(", ".join(words), None, "step") as bar:

@@ -50,6 +50,8 @@ class PlanRequest:
             policy gave them; None if there are none.
         episode: Name of the episode, unique in the run; empty outside an evaluation. A policy with
             memory keeps it under this name and starts anew at step 0.
+        committed: How many rows of ``previous`` will be executed before this plan arrives, which
+            then enters at the row of that number; 0 without a delay.
     """
 
     window: Sequence[Observation]
@@ -58,6 +60,7 @@ class PlanRequest:
     step: int = 0
     previous: FloatArray | None = None
     episode: str = ""
+    committed: int = 0
 
 
 @runtime_checkable
@@ -135,6 +138,9 @@ class OptionalMembers:
     remedies: Mapping[str, str] | None = None
     """Remedies for suspicious plans, by ``policies.plan_checks.Suspicion``: clauses without a full
     stop."""
+
+    with_options: Callable[[Mapping[str, Any]], "Policy"] | None = None
+    """Returns the same policy with other values of some options, the weights shared."""
 
     @property
     def demos(self) -> Mapping[str, Any] | None:

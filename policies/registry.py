@@ -187,6 +187,16 @@ def find_factory(name: str) -> Factory:
     raise unknown_name("policy", name, policy_names())
 
 
+def policy_parameters(name: str) -> tuple[str, ...]:
+    """Return the names of the options of a policy.
+
+    Raises:
+        ConfigError: No policy has that name.
+        PrerequisiteError: The package that offers it cannot be imported.
+    """
+    return tuple(inspect.signature(find_factory(name)).parameters)
+
+
 def _checked(name: str, built: Any) -> AnyPolicy:
     """Refuse an object that is no policy, and warn of misspelt members."""
     spec = getattr(built, "spec", None)

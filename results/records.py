@@ -33,15 +33,16 @@ JsonDict = Annotated[dict[str, Any], BeforeValidator(to_jsonable_python)]
 
 _FORBID = ConfigDict(extra="forbid")
 
-_PERTURBED = (
+_SPECIAL = (
     *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
+    "starved_steps",
     "dimensions",
 )
-"""Fields that only perturbed runs and episodes have in their files."""
+"""Fields that only perturbed or late runs and episodes have in their files."""
 
 
 def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
-    unused = [name for name in _PERTURBED if name in plain and plain[name] is None]
+    unused = [name for name in _SPECIAL if name in plain and plain[name] is None]
     return {name: value for name, value in plain.items() if name not in unused}
 
 
@@ -119,6 +120,10 @@ class EpisodeRecord:
 
     attempt: Annotated[int, Field(ge=1)] = 1
     """1 for the first try; more after errors were retried."""
+
+    starved_steps: Annotated[int, Field(ge=0)] | None = None
+    """Control steps held still because no plan that had arrived covered them; None for runs without
+    a delay."""
 
     base_task: str | None = None
     """Name of the unperturbed task that this one derives from; None if it is its own."""
@@ -249,6 +254,12 @@ class RunInfo:
         return f"{name}, {instructions} instructions" if unusual else name
 
     @property
+    def order_seed(self) -> int | None:
+        """Seed of the order of the sequential comparison that it is an arm of; None for others."""
+        seed = self.config.get("order_seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
     def suites(self) -> tuple[str, ...]:
         """The suites of the run, in order."""
         return tuple(self.tasks)
@@ -277,6 +288,9 @@ class RunInfo:
                 raise ValueError(f"{part} lacks {' and '.join(missing)}")
         return self
 
+
+RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
+"""A run as ``results.folder.load_run`` returns it."""
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 

@@ -11,7 +11,8 @@ from harness.benchmarks.reference_policy import ReferencePlanner, Stages, untime
 from harness.benchmarks.stage_profiler import StageProfiler
 from policies.interface import PlanRequest
 from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.model.sampling import PlanSampler, PreviousPlans, SamplingOptions
+from policies.rdt.model.joining import PreviousPlans
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
 from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 

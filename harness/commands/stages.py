@@ -8,7 +8,6 @@ from harness.commands import Flat, Switch
 from harness.demonstrations.config import CollectionConfig
 from harness.display import results_console
 from harness.evaluation.config import EvaluationConfig, SweepConfig
-from policies.fusion import parse_fusions
 from results.folder import any_broke
 
 INCOMPLETE = 1
@@ -52,7 +51,7 @@ def evaluate_command(
     """Run a policy on LIBERO tasks and print how often it succeeds.
 
     Every finished episode is kept in OUT/episodes.jsonl; the same command resumes a killed run.
-    Several execution horizons, fusions or perturbations are a run for each combination, in
+    Several execution horizons, fusions, delays, chunkings or perturbations are a run for each, in
     OUT/h16-act and the like, of one policy loaded once, and one table.
 
     Exit code 1 if episodes broke: they are in no rate, the table says why, and the same command
@@ -66,8 +65,7 @@ def evaluate_command(
     from harness.leaderboard import print_leaderboard
     from harness.stages import sweep_with_bars
 
-    fusions = parse_fusions(sweep.fusion)
-    folders = sweep_with_bars(config, sweep.exec_horizon, fusions, sweep.perturb)
+    folders = sweep_with_bars(config, sweep.grid)
     print_leaderboard(folders, format="json" if json else "table")
     return EPISODES_BROKE if any(any_broke(folder) for folder in folders) else 0
 

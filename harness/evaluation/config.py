@@ -1,5 +1,7 @@
 """Settings of an evaluation and of a sweep."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,9 +16,19 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.options import InstructionSource, Label, Numbers, read_count, read_tasks
-from policies.fusion import UNFUSED, Fusion, parse_fusion
+from harness.options import (
+    InstructionSource,
+    Label,
+    Numbers,
+    read_count,
+    read_delays,
+    read_tasks,
+)
+from policies.chunking import Chunking, parse_chunkings
+from policies.delay import Delay, DelayMode, FirstPlan, read_milliseconds
+from policies.fusion import UNFUSED, Fusion, parse_fusion, parse_fusions
 from policies.registry import PolicyConfig
+from tasks.errors import ConfigError
 from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 
@@ -51,7 +63,8 @@ _FLAGS = {"name": "policy", "options": "option"}
 """Options of a policy's settings that are called otherwise on the command line."""
 
 
-def _flag(name: str) -> str:
+def policy_flag(name: str) -> str:
+    """Return what an option of a policy's settings is called on the command line."""
     return _FLAGS.get(name, name)
 
 
@@ -59,7 +72,7 @@ def _flag(name: str) -> str:
 class EvaluationConfig:
     """One run: a policy on tasks of one suite under one protocol."""
 
-    policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=_flag)]
+    policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=policy_flag)]
     """How to build the policy."""
 
     suite: str
@@ -87,6 +100,24 @@ class EvaluationConfig:
     fusion: Annotated[FusionRule, Parameter(parse=False)] = UNFUSED
     """How overlapping plans are fused: a rule, or its text such as ``act:m=0.05``."""
 
+    delay: Annotated[
+        Annotated[int, Field(ge=0, le=MOST_NUMBERS)] | Literal["measured"], Parameter(parse=False)
+    ] = 0
+    """Control steps from an observation to the plan made from it; ``measured`` for what the policy
+    takes here."""
+
+    delay_mode: DelayMode = "async"
+    """What the robot does while a late plan is made. async: it goes on with the plan before, and
+    the new one enters at the row for that step. pause: it holds still, then executes the new plan
+    from its first row."""
+
+    first_plan: FirstPlan = "free"
+    """With a delay, whether the first plan of an episode is there at once (free), or the robot
+    holds still until it is (hold)."""
+
+    order_seed: Annotated[int | None, Parameter(parse=False)] = None
+    """Of the order of a sequential comparison that the run is an arm of; None for other runs."""
+
     protocol: str = "openvla"
     """openvla, openpi, lerobot or libero: whose rules and whose scenes."""
 
@@ -108,7 +139,8 @@ class EvaluationConfig:
     episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
 
     per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
-    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same."""
+    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same; of a
+    file of instructions, so many sentences of each task and class."""
 
     offline_only: Annotated[bool, Parameter(negative=())] = False
     """Leave out LIBERO-Plus's tasks whose assets are not on this machine; tables say so."""
@@ -148,10 +180,49 @@ class EvaluationConfig:
     label: Label | None = None
     """Name in tables; the policy's by default."""
 
+    @property
+    def late(self) -> Delay:
+        """How late plans are; the delay must be a number by now."""
+        assert self.delay != "measured", "the delay is not measured yet"
+        return Delay(steps=self.delay, mode=self.delay_mode, first=self.first_plan)
+
     @field_validator("tasks", mode="before")
     @classmethod
     def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
         return read_tasks(value, [info.data["suite"]]) if "suite" in info.data else value
+
+
+AnyDelay = int | Literal["measured"]
+"""Control steps, or ``measured`` for those that the policy takes on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The axes of a sweep.
+
+    Attributes:
+        exec_horizons: Steps executed per plan; none for the policy's own.
+        fusions: How overlapping plans are fused.
+        delays: How late plans are.
+        chunkings: How a chunk is joined to the one before; none for what the policy's options say.
+        perturbs: What is perturbed; none for nothing.
+    """
+
+    exec_horizons: Sequence[int] = ()
+    fusions: Sequence[Fusion] = (UNFUSED,)
+    delays: Sequence[AnyDelay] = (0,)
+    chunkings: Sequence[Chunking] = ()
+    perturbs: Sequence[str] = ()
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are, those that cannot be included."""
+        perturbs = tuple(dict.fromkeys(self.perturbs))
+        axes = (self.exec_horizons, self.fusions, self.delays, self.chunkings, perturbs)
+        number = 1
+        for axis in axes:
+            number *= max(len(axis), 1)
+        return number
 
 
 @settings
@@ -173,18 +244,66 @@ class SweepConfig:
     light:diffuse=0.5 or background:floor=dark,wall=white or layout:shift=0.03; several at once with
     plus signs between them. Given several times it makes a run for each; none is one of them."""
 
+    delay: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=MOST_NUMBERS)] | Literal["measured"], ...],
+        BeforeValidator(read_delays),
+    ] = ()
+    """Control steps (50 ms) from an observation to the plan made from it, or several, such as
+    0,2,4; measured for what the policy takes on this machine, fixed before the first episode and
+    recorded."""
+
+    delay_ms: str | None = None
+    """The same in milliseconds, such as 120 or 50,100,200; rounded up to whole steps."""
+
+    chunking: str = ""
+    """How RDT joins a plan to the one before: none; rtc (real-time chunking); rtc-blend (the same
+    without a gradient); inpaint; bid; with options such as rtc:beta=5,schedule=exp; or several,
+    such as none,rtc. By default what --option.guidance says."""
+
+    @property
+    def delays(self) -> tuple[AnyDelay, ...]:
+        """The delays that were asked for, in control steps; 0 by default."""
+        if self.delay_ms is None:
+            return self.delay or (0,)
+        if self.delay:
+            raise ConfigError(
+                f"Both --delay and --delay-ms {self.delay_ms} were given. Fix: give one of them."
+            )
+        return read_milliseconds(self.delay_ms)
+
+    @property
+    def grid(self) -> Grid:
+        """The axes, read and checked."""
+        return Grid(
+            exec_horizons=self.exec_horizon,
+            fusions=parse_fusions(self.fusion),
+            delays=self.delays,
+            chunkings=parse_chunkings(self.chunking),
+            perturbs=self.perturb,
+        )
+
 
 _FOLDER_SIGNS = str.maketrans({":": "-", ",": "-", "=": "", "+": "_"})
 
 
-def run_name(exec_horizon: int | None, fusion: Fusion, perturb: str | None = None) -> str:
-    """Return the name of a run's folder in a sweep, such as ``h16-act`` or ``h16-act-noise-fog5``.
+def run_name(
+    exec_horizon: int | None,
+    fusion: Fusion,
+    delay: int | str = 0,
+    chunking: Chunking | None = None,
+    perturb: str | None = None,
+) -> str:
+    """Return the name of a run's folder in a sweep, such as ``h16-act`` or ``h16-none-d4-rtc``.
 
     Args:
         exec_horizon: Steps executed per plan; None for the policy's own.
         fusion: How overlapping plans are fused.
+        delay: How late plans are.
+        chunking: How chunks are joined; None for what the policy's options say.
         perturb: What is perturbed, where that is an axis of the sweep.
     """
-    horizon = "" if exec_horizon is None else f"h{exec_horizon}-"
-    changed = "" if perturb is None else "-" + perturb.translate(_FOLDER_SIGNS)
-    return horizon + fusion.folder_name + changed
+    parts = ["" if exec_horizon is None else f"h{exec_horizon}", fusion.folder_name]
+    parts.append(f"d{delay}" if delay else "")
+    parts.append("" if chunking is None or chunking.name == "none" else chunking.folder_name)
+    parts.append("" if perturb is None else perturb.translate(_FOLDER_SIGNS))
+    return "-".join(part for part in parts if part)

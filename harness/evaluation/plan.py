@@ -8,26 +8,36 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from harness.capacity import default_workers
-from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, run_name
+from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, Grid
 from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
+from harness.evaluation.grid import Combination, check_delay, combine, with_chunking
+from harness.evaluation.latency import (
+    Latency,
+    instruction_of,
+    measure_latency,
+    recorded_latency,
+    torch_threads,
+)
 from harness.evaluation.paraphrases import ParaphraseSpec
 from harness.evaluation.workload import Workload, resolve_workload
 from harness.provenance import checkpoint_sha256, collect_provenance
 from harness.wording import check_wording, note_unknown
+from policies.chunking import Chunking
 from policies.executor import PlanExecutor, check_exec_horizon
-from policies.fusion import Fusion
-from policies.interface import OptionalMembers, StartingPolicy
+from policies.interface import OptionalMembers, PolicySpec, StartingPolicy
 from policies.registry import AnyPolicy
 from results.folder import RUN_FILE
 from results.records import RunInfo
 from results.store import RunStore
 from tasks.errors import ConfigError
+
+_ELSEWHERE = {"policy", "delay", "delay_mode", "first_plan"}
+"""Settings that a run's ``policy`` describes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,7 @@ class EvaluationPlan:
             self.config.exec_horizon,
             self.config.fusion,
             width=spec.width,
+            delay=self.config.late,
         )
 
 
@@ -100,21 +111,17 @@ def plan_runs(
 
 def plan_sweep(
     config: EvaluationConfig,
-    exec_horizons: Sequence[int],
-    fusions: Sequence[Fusion],
-    perturbs: Sequence[str] = (),
+    grid: Grid,
     *,
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
 ) -> list[EvaluationPlan]:
-    """Plan a run for each combination of perturbation, execution horizon and fusion.
+    """Plan a run for each combination of a grid that can be run, perturbation by perturbation.
 
     Args:
         config: The settings of all runs. A single combination has ``out`` as its run folder;
             several have one each below it, such as ``h16-act``.
-        exec_horizons: Steps executed per plan; none for the policy's own.
-        fusions: How overlapping plans are fused.
-        perturbs: What is perturbed; none for nothing.
+        grid: The axes.
         policy: See ``plan_runs``.
         environments: See ``plan_runs``.
 
@@ -122,24 +129,36 @@ def plan_sweep(
         HarnessError: A setting of any combination is not allowed.
         ResultsError: A folder holds something else or another run.
     """
-    axis: tuple[str | None, ...] = tuple(dict.fromkeys(perturbs)) or (config.perturb,)
-    several = max(len(exec_horizons), 1) * len(fusions) * len(axis) > 1
-    if several:
+    if grid.size > 1:
         _check_sweep_folder(config)
+    axis: tuple[str | None, ...] = tuple(dict.fromkeys(grid.perturbs)) or (config.perturb,)
     resolved = [
         resolve_workload(replace(config, perturb=perturb), environments) for perturb in axis
     ]
-    built = policy or config.policy.build()
-    horizons = exec_horizons or (built.spec.exec_horizon,)
-    for exec_horizon in horizons:
-        check_exec_horizon(exec_horizon, built.spec.horizon)
-    plans = []
-    for (run, workload), exec_horizon, fusion in product(resolved, horizons, fusions):
-        perturb = run.perturb if len(axis) > 1 else None
-        out = config.out / run_name(exec_horizon, fusion, perturb) if several else config.out
-        run = replace(run, exec_horizon=exec_horizon, fusion=fusion, out=out)
-        plans.append(_plan(run, workload, built))
+    built = policy or with_chunking(config.policy, next(iter(grid.chunkings), None)).build()
+    policies: dict[Chunking | None, AnyPolicy] = {}
+    plans, problems = [], []
+    for run, workload in resolved:
+        for point in combine(run, grid, built.spec):
+            if point.problem:
+                problems.append(point.problem)
+                continue
+            if point.chunking not in policies:
+                policies[point.chunking] = _with_chunking(built, point)
+            plans.append(_plan(point.config, workload, policies[point.chunking]))
+    if problems:
+        total = len(plans) + len(problems)
+        note = f"{len(problems)} of {total} combinations are left out, such as: {problems[0]}"
+        plans[0] = replace(plans[0], note="\n  ".join(filter(None, (plans[0].note, note))))
     return plans
+
+
+def _with_chunking(built: AnyPolicy, point: Combination) -> AnyPolicy:
+    """Return the policy with the options of a combination, its weights shared where it can be."""
+    if point.chunking is None:
+        return built
+    with_options = OptionalMembers.of(built).with_options
+    return with_options(point.chunking.options) if with_options else point.config.policy.build()
 
 
 def _check_sweep_folder(config: EvaluationConfig) -> None:
@@ -166,17 +185,47 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
     spec = policy.spec
     exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
     check_exec_horizon(exec_horizon, spec.horizon)
+    config = replace(config, exec_horizon=exec_horizon)
+    check_delay(config, spec)
+    latency = _latency(config, workload, policy)
+    if latency is not None:
+        config = replace(config, delay=latency.steps)
+        check_delay(config, spec)
     config = replace(
         config,
-        exec_horizon=exec_horizon,
         workers=config.workers or default_workers(),  # the policy has taken its memory by now
     )
-    info = _describe(config, workload, policy, members)
+    if starved := config.late.starves(exec_horizon, spec.horizon):
+        note = "\n  ".join(filter(None, (note, _starving(config, starved, spec))))
+    info = _describe(config, workload, policy, members, latency)
     volatile = (*VOLATILE, *(f"policy.options.{name}" for name in members.resumable_options))
     RunStore.check(config.out, info, volatile=volatile, pinned=PINNED)
     return EvaluationPlan(
         config=config, workload=workload, policy=policy, info=info, volatile=volatile, note=note
     )
+
+
+def _starving(config: EvaluationConfig, starved: int, spec: PolicySpec) -> str:
+    return (
+        f"WARNING: with exec_horizon {config.exec_horizon} and a delay of {config.delay} steps, "
+        f"plans of {spec.horizon} steps end before the next one arrives: {starved} of "
+        f"{config.exec_horizon} steps are held still. Executing at most "
+        f"{spec.horizon - config.late.steps} steps per plan avoids that."
+    )
+
+
+def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Latency | None:
+    """Return the latency that decides a measured delay, measured once for a run."""
+    if config.delay != "measured":
+        return None
+    assert config.tasks and config.exec_horizon
+    with torch_threads(config.threads):
+        return recorded_latency(config.out) or measure_latency(
+            policy,
+            resolution=workload.protocol.resolution,
+            instruction=instruction_of(workload.environments, config.tasks[0], workload.protocol),
+            exec_horizon=config.exec_horizon,
+        )
 
 
 _PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
@@ -200,7 +249,11 @@ def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: W
 
 
 def _describe(
-    config: EvaluationConfig, workload: Workload, policy: AnyPolicy, members: OptionalMembers
+    config: EvaluationConfig,
+    workload: Workload,
+    policy: AnyPolicy,
+    members: OptionalMembers,
+    latency: Latency | None,
 ) -> RunInfo:
     """Return the content of ``run.json``."""
     spec, protocol, environments = policy.spec, workload.protocol, workload.environments
@@ -215,6 +268,14 @@ def _describe(
         "cameras": spec.cameras,
         "options": config.policy.options,
     }
+    if config.delay:
+        described |= {
+            "delay": config.delay,
+            "delay_mode": config.delay_mode,
+            "first_plan": config.first_plan,
+        }
+    if latency is not None:
+        described["delay_measured_ms"] = latency.median_ms
     if isinstance(policy, StartingPolicy):
         described["starts_sha256"] = policy.check_episodes(workload.suite, tasks, states)
         protocol = protocol.starting_from(policy.starts)
@@ -234,8 +295,10 @@ def _describe(
         described["checkpoint_sha256"] = hashlib.sha256(repr(files).encode()).hexdigest()
         provenance["checkpoint_files"] = files
     demos = members.demos
-    settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude={"policy"})
+    settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude=_ELSEWHERE)
     settings = {name: v for name, v in settings.items() if name not in _PERTURBING or v}
+    if config.order_seed is None:
+        del settings["order_seed"]
     return RunInfo(
         name=config.label or config.policy.name,
         policy=described,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec
 from results.records import EpisodeKey, EpisodeRecord, Outcome
-from tasks.observation import CAMERAS, FloatArray, Observation
+from tasks.observation import CAMERAS, FloatArray, Observation, RobotState
 from tasks.protocols import Start
 
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ class StepEvent:
 
     Attributes:
         step: Control steps executed so far, this one included.
-        plan: Number of the plan that is being executed, from 0.
+        plan: Number of the plan that is being executed, from 0; −1 before the first.
         starts_plan: True at the first step of a plan.
         action: The executed action, (7,) in [−1, 1].
         observation: The observation after it.
+        delay: Control steps that plans are late.
+        holding: The hand was held still, in a pause or as no plan covered the step.
     """
 
     step: int
@@ -82,6 +84,8 @@ class StepEvent:
     starts_plan: bool
     action: FloatArray
     observation: Observation
+    delay: int = 0
+    holding: bool = False
 
 
 class Subscriber(Protocol):
@@ -163,7 +167,9 @@ def run_episode(
         planner.begin(env, plan_seed(key, -1))
         for subscriber in subscribers:
             subscriber.begin(observation, env.max_steps)
-        success, plans = _act(env, planner, spec, executor, key, observation, subscribers, recorded)
+        success, plans, starved = _act(
+            env, planner, spec, executor, key, observation, subscribers, recorded
+        )
         outcome: Outcome = "success" if success else "failure"
         videos = [subscriber.end(outcome) for subscriber in subscribers]
         end = env.info()
@@ -187,6 +193,7 @@ def run_episode(
         held_steps=end.get("held_steps"),
         success_held=end.get("success_held"),
         attempt=attempt,
+        starved_steps=starved if executor.delay.steps else None,
     )
 
 
@@ -199,10 +206,15 @@ def _act(
     observation: Observation,
     subscribers: Sequence[Subscriber],
     recorded: tuple[str, ...],
-) -> tuple[bool, int]:
-    """Plan and execute to the end; return whether it succeeded and the number of plans."""
+) -> tuple[bool, int, int]:
+    """Plan and execute to the end.
+
+    Returns:
+        Whether it succeeded, the number of plans, and of steps held still for want of a plan.
+    """
     window = deque([_visible(observation, spec.cameras)], maxlen=spec.history)
-    plans = 0
+    plans = starved = 0
+    shown = -1
     while env.elapsed < env.max_steps:
         before = env.elapsed
         request = PlanRequest(
@@ -212,8 +224,10 @@ def _act(
             step=before,
             previous=executor.remaining,
             episode=f"{key.suite}/{key.task}/{key.init_state}/{key.seed}",
+            committed=executor.committed,
         )
-        actions = executor.add(planner.plan(request))[: env.max_steps - before]
+        rows = executor.add(planner.plan(request), hand=cast(RobotState, window[-1]))
+        actions = rows[: env.max_steps - before]
         last = before + len(actions) >= env.max_steps  # no plan follows that would see images
         result = env.execute(
             actions,
@@ -223,19 +237,24 @@ def _act(
         )
         for index, seen in enumerate(result.observations):
             window.append(_visible(seen, spec.cameras))
+            number = executor.latest.plans[index]
+            starved += executor.latest.starved[index]
             event = StepEvent(
                 step=before + index + 1,
-                plan=plans,
-                starts_plan=index == 0,
+                plan=number,
+                starts_plan=number != shown,
                 action=actions[index],
                 observation=seen,
+                delay=executor.delay.steps,
+                holding=executor.latest.holding[index],
             )
+            shown = number
             for subscriber in subscribers:
                 subscriber.step(event)
         plans += 1
         if result.success:
-            return True, plans
-    return False, plans
+            return True, plans, starved
+    return False, plans, starved
 
 
 def _visible(observation: Observation, cameras: Sequence[str]) -> Observation:

@@ -1,13 +1,11 @@
 """Carrying out an evaluation plan in a run folder."""
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness.evaluation.config import PINNED, EvaluationConfig
 from harness.evaluation.dispatcher import Dispatcher
 from harness.evaluation.environments import EnvironmentSpec, in_libero
+from harness.evaluation.latency import torch_threads
 from harness.evaluation.plan import EvaluationPlan, plan_evaluation
 from harness.evaluation.scheduler import (
     EvaluationStatus,
@@ -20,7 +18,7 @@ from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
 from policies.interface import Policy
-from results.records import EpisodeKey
+from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
 
@@ -58,8 +56,10 @@ def evaluate(
     return execute(plan, progress=progress)
 
 
-def execute(plan: EvaluationPlan, *, progress: ProgressCallback | None = None) -> Path:
-    """Run the episodes that are not on record; see ``evaluate``."""
+def execute(
+    plan: EvaluationPlan, *, progress: ProgressCallback | None = None, status: Status = "complete"
+) -> Path:
+    """Run the episodes that are not on record, and record the status; see ``evaluate``."""
     out = plan.config.out
     with (
         RunStore.open(out, plan.info, volatile=plan.volatile, pinned=PINNED) as store,
@@ -68,9 +68,9 @@ def execute(plan: EvaluationPlan, *, progress: ProgressCallback | None = None) -
         finished = store.finished()
         remaining = [key for key in plan.workload.episodes if key not in finished]
         if remaining:
-            with _threads(plan.config.threads):
+            with torch_threads(plan.config.threads):
                 _run(plan, store, remaining, progress, interruption)
-        store.finish()
+        store.finish(status)
     return out
 
 
@@ -120,18 +120,3 @@ def _remove_unfinished(videos: Path) -> None:
     """Remove videos that killed workers left half-written."""
     for part in videos.glob(".*.part.mp4"):
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of torch's threads, if the policy uses torch."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -27,6 +27,7 @@ _WORDS = (238, 240, 244)
 _FAINT = (150, 158, 172)
 _ACCENT = (88, 166, 255)
 _PLAN = (255, 190, 76)
+_HELD = (180, 110, 220)
 _OUTCOMES = {"success": (46, 160, 92), "failure": (207, 68, 68), "error": (140, 140, 140)}
 _FINGERS_OPEN_M = 0.08
 _FLASH_STEPS = 3
@@ -61,6 +62,8 @@ class VideoWriter:
         self._max_steps = 1
         self._instruction = ""
         self._plan_starts: list[int] = []
+        self._held: list[int] = []
+        self._delay = 0
 
     def begin(self, observation: Observation, max_steps: int) -> None:
         """Open the file and show the scene after settling."""
@@ -76,6 +79,9 @@ class VideoWriter:
         """Add one frame."""
         if event.starts_plan:
             self._plan_starts.append(event.step)
+        if event.holding:
+            self._held.append(event.step)
+        self._delay = event.delay
         closing = bool(event.action[-1] > 0)
         self._write(self._frame(event.observation, step=event.step, closing=closing))
 
@@ -130,7 +136,10 @@ class VideoWriter:
         draw.text((_MARGIN, 39), where, _FAINT, _font(13), anchor="lm")
 
     def _draw_progress(self, draw: ImageDraw.ImageDraw, step: int) -> None:
-        """Draw the time line: how far the episode is, with a tick where each plan began."""
+        """Draw the time line: how far the episode is, with a tick where each plan began.
+
+        Steps at which the hand was held still have another colour.
+        """
         left, right, y = _MARGIN, _WIDTH - _MARGIN, _TOP + SIDE + 13
 
         def place(at: int) -> float:
@@ -139,6 +148,8 @@ class VideoWriter:
         draw.rounded_rectangle((left, y - 3, right, y + 3), 3, _RAIL)
         if step:
             draw.rounded_rectangle((left, y - 3, max(place(step), left + 6), y + 3), 3, _ACCENT)
+        for held in self._held:
+            draw.rectangle((place(held - 1), y - 3, place(held), y + 3), _HELD)
         apart = (place(step) - left) / max(len(self._plan_starts), 1)
         for begun in self._plan_starts if apart >= _TICKS_APART else ():
             x = place(begun - 1)
@@ -153,6 +164,10 @@ class VideoWriter:
         radius = 5 if flash else 3
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), _PLAN if flash else _RAIL)
         draw.text((x + 12, y), words, _PLAN if flash else _FAINT, _font(14), anchor="lm")
+        if self._delay:
+            holding = bool(self._held) and self._held[-1] == step
+            late = "holding still" if holding else f"{self._delay} steps late"
+            draw.text((x + 90, y), late, _HELD if holding else _FAINT, _font(14), anchor="lm")
 
 
 def _draw_gripper(draw: ImageDraw.ImageDraw, observation: Observation, closing: bool) -> None:

@@ -1,10 +1,13 @@
 """RDT as a policy: its options, observations to tensors, vectors to plans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from policies.interface import PlanRequest, PolicySpec
@@ -13,15 +16,11 @@ from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.hub import find_source
 from policies.rdt.checkpoint.loading import LoadingOptions, load_network
 from policies.rdt.encoders.images import BACKGROUND
+from policies.rdt.model.joining import PreviousPlans, stack_previous_plans
 from policies.rdt.model.network import ConditionBatch, RDTPolicyNetwork
-from policies.rdt.model.sampling import (
-    PlanSampler,
-    PreviousPlans,
-    SamplingOptions,
-    stack_previous_plans,
-)
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
 from policies.rdt.model.torch_runtime import resolve_device
-from tasks.errors import ConfigError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError, first_mistake
 from tasks.observation import (
     FloatArray,
     Image,
@@ -101,6 +100,27 @@ class RDTPolicy:
             width=self.layout.width,
         )
 
+    def with_options(self, options: Mapping[str, Any]) -> "RDTPolicy":
+        """Return the same policy with other values of some sampling options.
+
+        Raises:
+            ConfigError: A value is not allowed.
+        """
+        try:
+            sampling = replace(self.sampling, **options)
+        except ValidationError as error:
+            option, why = first_mistake(error)
+            raise ConfigError(f"Policy 'rdt': {option}: {why}.") from error
+        return RDTPolicy(
+            self.network,
+            self.contract,
+            device=self.device,
+            batch_size=self.batch_size,
+            sampling=sampling,
+            files=self.files,
+            more_files=self.more_files,
+        )
+
     def check_instructions(self, instructions: Sequence[str]) -> None:
         """Refuse instructions that it cannot be told, with ``ConfigError``, before any is."""
         self.network.text_encoder.check_instructions(instructions)
@@ -140,12 +160,16 @@ class RDTPolicy:
             self._previous_plans(rows, state),
         )
         actions = self.layout.decode_actions(vectors.float().cpu().numpy(), state)
+        if self.sampling.guidance != "none":
+            for row, request in zip(actions, requests, strict=False):
+                if request.previous is not None:
+                    row[: request.committed] = request.previous[: request.committed]
         return list(actions[: len(requests)])
 
     def _noise(self, seed: int) -> Tensor:
-        """Draw (S, T, V) on the CPU, so that every device starts from the same numbers."""
+        """Draw (S·noises, T, V) on the CPU, so that every device starts from the same numbers."""
         generator = torch.Generator().manual_seed(seed & _SEED_BITS)
-        shape = (self.sampling.samples, self.contract.horizon, SIZE)
+        shape = (self.sampling.samples * self._sampler.noises, self.contract.horizon, SIZE)
         return torch.randn(shape, generator=generator)
 
     def _previous_plans(
@@ -163,7 +187,11 @@ class RDTPolicy:
             for index, row in enumerate(rows)
         ]
         return stack_previous_plans(
-            remainders, self.contract.horizon, torch.from_numpy(self.layout.action_mask)
+            remainders,
+            self.contract.horizon,
+            torch.from_numpy(self.layout.action_mask),
+            committed=[row.committed for row in rows],
+            arm_slots=torch.from_numpy(self.layout.arm_mask),
         )
 
     def _conditions(

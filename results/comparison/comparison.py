@@ -101,6 +101,12 @@ def compare_runs(folders: Sequence[Path | str], *, force: bool = False) -> list[
         )
     runs = [LoadedRun(path, *load_run(path)) for path in paths]
     infos = [run.info for run in runs]
+    for run in runs:
+        if run.info.order_seed is not None and len(run.records) < run.info.expected_episodes:
+            raise ResultsError(
+                f"'{run.folder}' was stopped by libero-bench decide, so tests for a fixed number "
+                "of episodes are wrong for it: see that comparison's own numbers."
+            )
     tags = [_tag(index) for index in range(len(runs))]
     conditions = conditions_of(infos, tags)
     if conditions.protocols and not force:

@@ -50,6 +50,10 @@ def _mean(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
+def _has_interval(row: LeaderboardRow) -> bool:
+    return bool(row.episodes) and not row.stopped
+
+
 def _tasks(row: LeaderboardRow) -> str:
     if row.task_name is not None:
         return f"{row.tasks[0]}: {row.task_name}"
@@ -76,10 +80,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         key="interval",
         header="95 % interval",
-        text=lambda row: f"{100 * row.low:.1f}–{100 * row.high:.1f}" if row.episodes else "",
+        text=lambda row: f"{100 * row.low:.1f}–{100 * row.high:.1f}" if _has_interval(row) else "",
         values=lambda row: {"low": row.low, "high": row.high},
     ),
-    _column("method", "interval by", lambda row: row.method if row.episodes else "", numeric=False),
+    _column(
+        "method", "interval by", lambda row: row.method if _has_interval(row) else "", numeric=False
+    ),
     _column("letters", "letter", lambda row: row.letters, numeric=False),
     Column(
         key="counts",
@@ -96,6 +102,8 @@ COLUMNS: tuple[Column, ...] = (
     _column("detectable", "detectable difference", lambda row: ""),
     _column("exec_horizon", "exec_horizon", lambda row: str(row.exec_horizon or "")),
     _column("fusion", "fusion", lambda row: row.fusion or "", numeric=False),
+    _column("delay", "delay", lambda row: row.delay or ""),
+    _column("chunking", "chunking", lambda row: row.chunking or "", numeric=False),
     _column(
         "steps_to_success", "steps, mean over successes", lambda row: _mean(row.steps_to_success)
     ),
@@ -145,7 +153,7 @@ def interval_header(rows: Sequence[LeaderboardRow]) -> str:
     Returns:
         Such as ``95 % Wilson``.
     """
-    methods = {row.method for row in rows if row.episodes}
+    methods = {row.method for row in rows if _has_interval(row)}
     return f"95 % {methods.pop() if len(methods) == 1 else 'interval'}"
 
 

@@ -7,17 +7,15 @@ follow the rates alone; letters say which of them the same episodes tell apart.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
-from results.records import EpisodeRecord, RunInfo, most_frequent_error
+from results.records import EpisodeRecord, RunInfo, RunRecords, most_frequent_error
+from results.robustness.dimensions import PerturbedRow, perturbed_rows
 from results.statistics.intervals import rate_interval
 from results.statistics.power import detectable_difference
-
-RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
-"""A run as ``load_run`` returns it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +46,12 @@ class LeaderboardRow:
     fusion: str | None
     """How overlapping plans are fused."""
 
+    delay: str | None = None
+    """How late plans are: control steps, and the mode if the robot pauses; None without a delay."""
+
+    chunking: str | None = None
+    """How a plan is joined to the one before, where the policy does so."""
+
     successes: int
     """Episodes that succeeded."""
 
@@ -67,7 +71,11 @@ class LeaderboardRow:
     """Upper end of it."""
 
     method: str
-    """How the interval was made: ``Wilson`` or ``bootstrap by task``."""
+    """How the interval was made, such as ``Wilson``."""
+
+    stopped: bool = False
+    """Whether a sequential comparison stopped the run, so that a fixed-n interval would be wrong:
+    ``low`` and ``high`` are then 0 and 1."""
 
     detectable: float | None
     """Smallest difference that shows against an independent run of as many episodes; None if none
@@ -103,6 +111,9 @@ class LeaderboardRow:
     seeds: int | None = None
     """Trainings that the row counts together; None for a single run."""
 
+    perturbed: PerturbedRow | None = None
+    """Success by dimension of perturbation; None where nothing is perturbed."""
+
     rank: int | None = None
     """1 for the best of the same suite and tasks; equal rates share a rank; None if incomplete."""
 
@@ -126,11 +137,18 @@ def rows_from_runs(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
     rows come best first, then the incomplete ones.
     """
     rows = [
-        (row, outcomes_of(records, row.suite))
+        (_with_dimensions(row, info, records), outcomes_of(records, row.suite))
         for info, records in runs
         for row in rows_of_run(info, records)
     ]
     return rank_rows(_lettered(rows))
+
+
+def _with_dimensions(
+    row: LeaderboardRow, info: RunInfo, records: Sequence[EpisodeRecord]
+) -> LeaderboardRow:
+    rows = [each for each in perturbed_rows([(info, records)]) if each.suites == (row.suite,)]
+    return dataclasses.replace(row, perturbed=rows[0]) if rows else row
 
 
 def rows_of_run(info: RunInfo, records: Sequence[EpisodeRecord]) -> list[LeaderboardRow]:
@@ -161,17 +179,15 @@ def _row(
     tasks: tuple[int, ...],
     expected: int,
 ) -> LeaderboardRow:
-    attempted = [record for record in records if record.suite == suite and record.task in tasks]
+    asked = frozenset(tasks)
+    attempted = [record for record in records if record.suite == suite and record.task in asked]
     counted = [record for record in attempted if record.outcome != "error"]
     wins = [record for record in counted if record.outcome == "success"]
-    interval = rate_interval(
-        [
-            (sum(r.task == task for r in wins), sum(r.task == task for r in counted))
-            for task in tasks
-        ]
-    )
+    won, tried = (Counter(record.task for record in group) for group in (wins, counted))
+    interval = rate_interval([(won[task], tried[task]) for task in tasks])
     broken = [record.error or "" for record in attempted if record.outcome == "error"]
     error, error_count = most_frequent_error(broken) if broken else (None, 0)
+    stopped = info.order_seed is not None and len(counted) < expected
     row = LeaderboardRow(
         label=info.name,
         suite=suite,
@@ -181,15 +197,18 @@ def _row(
         checkpoint=_text(info.policy.get("checkpoint")),
         exec_horizon=info.policy.get("exec_horizon"),
         fusion=_text(info.policy.get("fusion")),
+        delay=delay_of(info.policy),
+        chunking=chunking_of(info.policy),
         successes=len(wins),
         episodes=len(counted),
         expected=expected,
         rate=len(wins) / len(counted) if counted else None,
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
+        low=0.0 if stopped else interval.low,
+        high=1.0 if stopped else interval.high,
+        method="none: stopped early" if stopped else interval.method,
+        stopped=stopped,
         detectable=detectable_difference(len(wins) / len(counted), len(counted))
-        if counted
+        if counted and not stopped
         else None,
         steps_to_success=fmean(record.steps for record in wins) if wins else None,
         steps=fmean(record.steps for record in counted) if counted else None,
@@ -201,13 +220,20 @@ def _row(
         protocol_hash=str(info.protocol["hash"]),
         mujoco=info.mujoco,
     )
-    return dataclasses.replace(row, notes=_notes_of_run(row, info))
+    return dataclasses.replace(row, notes=_notes_of_run(row, info, counted))
 
 
-def _notes_of_run(row: LeaderboardRow, info: RunInfo) -> tuple[str, ...]:
+def _notes_of_run(
+    row: LeaderboardRow, info: RunInfo, records: Sequence[EpisodeRecord]
+) -> tuple[str, ...]:
     notes = []
+    if row.stopped:
+        notes.append("stopped by libero-bench decide, see its interval of the difference")
     if not row.complete:
         notes.append(f"incomplete {row.episodes}/{row.expected}")
+    if starved := sum(record.starved_steps or 0 for record in records):
+        steps = sum(record.steps for record in records)
+        notes.append(f"held still for want of a plan in {starved} of {steps} steps")
     changed = sorted({name for again in info.resumed for name in again.changed})
     if changed:
         notes.append(f"resumed with another {', '.join(changed)}")
@@ -258,6 +284,29 @@ def _ranked_group(group: list[LeaderboardRow]) -> list[LeaderboardRow]:
             notes = (*notes, f"other mujoco: {row.mujoco}, not {versions[0][0]}")
         ranked.append(dataclasses.replace(row, rank=rank, notes=notes))
     return ranked
+
+
+def delay_of(policy: Mapping[str, Any]) -> str | None:
+    """Describe the delay of a run's policy in a word; None without one."""
+    steps = policy.get("delay")
+    if not steps:
+        return None
+    words = [str(steps)]
+    words += ["pause"] if policy.get("delay_mode") == "pause" else []
+    words += ["first held"] if policy.get("first_plan") == "hold" else []
+    return ", ".join(words)
+
+
+def chunking_of(policy: Mapping[str, Any]) -> str | None:
+    """Describe how a run's policy joins plans, with the options of that; None where it does not."""
+    options = policy.get("options")
+    if not isinstance(options, Mapping) or options.get("guidance", "none") == "none":
+        return None
+    method = str(options["guidance"])
+    stem = method.split("-")[0]
+    names = [name for name in options if name == "samples" or name.startswith(f"{stem}_")]
+    given = ",".join(f"{name.removeprefix(f'{stem}_')}={options[name]}" for name in names)
+    return f"{method}:{given}" if given else method
 
 
 def _text(value: Any) -> str | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from results.leaderboard.rows import LeaderboardRow, RunRecords, rank_rows, rows_of_run
-from results.records import RunInfo
+from results.leaderboard.rows import LeaderboardRow, rank_rows, rows_of_run
+from results.records import RunInfo, RunRecords
 from results.statistics.seeds import SeedRates, seeds_interval
 
 METHOD = "Wilson with t over seeds"
@@ -33,6 +33,7 @@ def rows_over_seeds(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
 def _apart_from_checkpoint(info: RunInfo) -> str:
     policy = {k: v for k, v in info.policy.items() if not k.startswith("checkpoint")}
     policy.pop("device", None)
+    policy.pop("delay_measured_ms", None)  # the delay itself is what counts
     same = [info.name, policy, info.protocol["hash"], info.mujoco, info.demos]
     same += [{suite: list(tasks) for suite, tasks in info.tasks.items()}, info.episodes_per_task]
     return json.dumps(same, sort_keys=True)

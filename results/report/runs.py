@@ -17,8 +17,8 @@ from urllib.parse import quote
 from results.differences import RunConditions, conditions_of, flatten
 from results.folder import link_file, load_run
 from results.formatting import spans
-from results.leaderboard.rows import RunRecords
-from results.records import EpisodeRecord, RunInfo
+from results.leaderboard.rows import chunking_of, delay_of
+from results.records import EpisodeRecord, RunInfo, RunRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,8 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
         (
             f"h{info.policy['exec_horizon']}" if info.policy.get("exec_horizon") else "",
             str(info.policy.get("fusion") or ""),
+            f"delay {late}" if (late := delay_of(info.policy)) else "",
+            chunking_of(info.policy) or "",
             ", ".join(f"{suite} {spans(tasks)}" for suite, tasks in info.tasks.items()),
             info.protocol_name,
             folder.name,

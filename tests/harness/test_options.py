@@ -42,14 +42,17 @@ def test_numbers() -> None:
 
 
 def test_an_evaluation_as_it_is_typed(evaluated: Any) -> None:
-    config, horizons, fusions = evaluated(
+    config, grid = evaluated(
         *("--tasks", "0-2,4", "--init-states", "10-12", "--exec-horizon", "64,16,8"),
+        *("--delay-ms", "0,60,100", "--chunking", "none,rtc:beta=2"),
         *("--fusion", "none,act:m=0.05", "--record", "all", "--device", "cpu", "--checkpoint", "c"),
     )
     assert config.tasks == (0, 1, 2, 4)
     assert config.init_states == (10, 11, 12)
-    assert tuple(horizons) == (64, 16, 8)
-    assert [str(fusion) for fusion in fusions] == ["none", "act:m=0.05"]
+    assert tuple(grid.exec_horizons) == (64, 16, 8)
+    assert [str(fusion) for fusion in grid.fusions] == ["none", "act:m=0.05"]
+    assert tuple(grid.delays) == (0, 2)
+    assert [str(chunking) for chunking in grid.chunkings] == ["none", "rtc:beta=2"]
     assert config.record == "all"
     assert (config.policy.name, config.policy.checkpoint, config.policy.device) == (
         "expert",
@@ -59,9 +62,10 @@ def test_an_evaluation_as_it_is_typed(evaluated: Any) -> None:
 
 
 def test_what_is_not_typed_has_its_default(evaluated: Any) -> None:
-    config, horizons, fusions = evaluated()
+    config, grid = evaluated()
     assert (config.tasks, config.init_states, config.record) == (None, None, 0)
-    assert (len(horizons), [str(fusion) for fusion in fusions]) == (0, ["none"])
+    assert (len(grid.exec_horizons), [str(fusion) for fusion in grid.fusions]) == (0, ["none"])
+    assert (grid.delays, grid.chunkings, grid.perturbs) == ((0,), (), ())
     assert config.policy.options == {}
 
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 import pytest
 
 from harness import stages, warnings
+from harness.evaluation.config import Grid
 from tasks import versions
 
 
@@ -28,7 +29,7 @@ def test_a_mujoco_beside_the_pin_is_said_once_before_work_begins(
     begun = [
         lambda: stages.collect_with_bar([config]),
         lambda: stages.evaluate_with_bars([config]),
-        lambda: stages.sweep_with_bars(config, (), ()),
+        lambda: stages.sweep_with_bars(config, Grid()),
     ]
     for begin_stage in begun:
         warnings.warn_of_versions.cache_clear()

@@ -126,6 +126,15 @@ class Layout:
         return self._mask("action")
 
     @cached_property
+    def arm_mask(self) -> Vectors:
+        """(128,) of 0 and 1: slots of an action without those of the gripper."""
+        mask = _zeros(())
+        for channel in self.action:
+            if channel.source not in GRIPPERS:
+                mask[list(channel.slots)] = 1.0
+        return mask
+
+    @cached_property
     def hash(self) -> str:
         """Twelve hexadecimal digits of everything but the name and the texts."""
         texts = ("name", "description", "origin")

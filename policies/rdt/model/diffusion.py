@@ -2,10 +2,13 @@
 
 The schedule is the squared-cosine one (Nichol & Dhariwal 2021); the sampler is DPM-Solver++ 2M
 (Lu et al. 2022), midpoint form, linearly spaced timesteps, first order in its first and last step.
+Ancestral sampling (DDPM, Ho et al. 2020) over the same timesteps is the alternative.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +22,12 @@ Predict = Callable[[int, Tensor], Tensor]
 
 Blend = Callable[[int, Tensor], Tensor]
 """Maps a step's number and noisy actions to the noisy actions to continue with."""
+
+Guide = Callable[[int, Tensor], Tensor]
+"""Maps a step's number and noisy actions to the denoised estimate to go on with."""
+
+SolverName = Literal["dpm-solver++", "ddpm"]
+"""The samplers."""
 
 _MAX_BETA = 0.999
 
@@ -59,8 +68,8 @@ def add_noise(x0_BTV: Tensor, noise_BTV: Tensor, t_B: Tensor, alphas_N: Tensor) 
     return signal_B11 * x0_BTV + sigma_B11 * noise_BTV
 
 
-class DPMSolver:
-    """DPM-Solver++ 2M over a fixed list of timesteps. It keeps no state between steps.
+class Solver(ABC):
+    """A sampler over a fixed list of timesteps. It keeps no state between steps.
 
     Args:
         alphas_N: ᾱ from ``alphas_cumprod``.
@@ -94,15 +103,29 @@ class DPMSolver:
         # 0-dim CPU tensors: their products with a model-dtype tensor keep the model dtype.
         self._alpha = 1 / ((self.sigmas**2 + 1) ** 0.5)
         self._scale = self.sigmas * self._alpha
-        self._lambda = torch.log(self._alpha) - torch.log(self._scale)
 
-    def run(self, noise: Tensor, predict: Predict, blend: Blend | None = None) -> Tensor:
+    @property
+    def draws(self) -> int:
+        """How many times it draws noise after the start."""
+        return 0
+
+    def run(
+        self,
+        noise: Tensor,
+        predict: Predict,
+        blend: Blend | None = None,
+        *,
+        guide: Guide | None = None,
+        drawn: Tensor | None = None,
+    ) -> Tensor:
         """Take all steps.
 
         Args:
             noise: (B, T, V) standard normal.
             predict: The network.
             blend: Changes the noisy actions before every step and after the last one.
+            guide: Gives the denoised estimate in place of the network's own.
+            drawn: (draws, B, T, V) standard normal, for solvers that draw.
 
         Returns:
             (B, T, V) in the dtype of the prediction.
@@ -110,8 +133,19 @@ class DPMSolver:
         x, previous = noise, None
         for index in range(len(self.timesteps)):
             x = x if blend is None else blend(index, x)
-            x, previous = self.step(index, predict(index, x), x, previous)
+            if guide is None:
+                output = predict(index, x)
+                denoised, dtype = self.denoised(index, output, x), output.dtype
+            else:
+                denoised = guide(index, x)
+                dtype = denoised.dtype
+            new = drawn[index] if drawn is not None and index < len(drawn) else None
+            x, previous = self.advance(index, denoised, x, previous, new).to(dtype), denoised
         return x if blend is None else blend(len(self.timesteps), x)
+
+    def shares(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return α and σ before a step, 0-dim each: x_t = α·x₀ + σ·ε with α² + σ² = 1."""
+        return self._alpha[index], self._scale[index]
 
     def noised(self, index: int, clean: Tensor, noise: Tensor) -> Tensor:
         """Noise clean actions (B, T, V) to the level before a step.
@@ -122,6 +156,47 @@ class DPMSolver:
             noise: The same shape, standard normal.
         """
         return self._alpha[index] * clean + self._scale[index] * noise
+
+    def denoised(self, index: int, output: Tensor, x: Tensor) -> Tensor:
+        """Return the denoised estimate x̂₀ that a prediction at a step stands for.
+
+        Args:
+            index: The step, from 0.
+            output: The prediction at ``timesteps[index]``.
+            x: The current noisy actions, the same shape.
+        """
+        if self._prediction_type == "epsilon":
+            return (x - self._scale[index] * output) / self._alpha[index]
+        return output
+
+    @abstractmethod
+    def advance(
+        self,
+        index: int,
+        denoised: Tensor,
+        x: Tensor,
+        previous: Tensor | None,
+        drawn: Tensor | None = None,
+    ) -> Tensor:
+        """Return the next noisy actions.
+
+        Args:
+            index: The step, from 0.
+            denoised: The denoised estimate at it.
+            x: The current noisy actions, the same shape.
+            previous: The denoised estimate of the step before; None at the first.
+            drawn: Standard normal, for solvers that draw.
+        """
+
+
+class DPMSolver(Solver):
+    """DPM-Solver++ 2M; see ``Solver``."""
+
+    def __init__(
+        self, alphas_N: Tensor, num_steps: int, prediction_type: PredictionType = "sample"
+    ) -> None:
+        super().__init__(alphas_N, num_steps, prediction_type)
+        self._lambda = torch.log(self._alpha) - torch.log(self._scale)
 
     def step(
         self, index: int, output: Tensor, x: Tensor, previous: Tensor | None
@@ -137,15 +212,62 @@ class DPMSolver:
         Returns:
             The next noisy actions in the dtype of ``output``, and the denoised estimate.
         """
+        denoised = self.denoised(index, output, x)
+        return self.advance(index, denoised, x, previous).to(output.dtype), denoised
+
+    def advance(
+        self,
+        index: int,
+        denoised: Tensor,
+        x: Tensor,
+        previous: Tensor | None,
+        drawn: Tensor | None = None,
+    ) -> Tensor:
+        """Take a step of second order, and of first order at both ends."""
         alpha, scale, lam = self._alpha, self._scale, self._lambda
-        if self._prediction_type == "epsilon":
-            denoised = (x - scale[index] * output) / alpha[index]
-        else:
-            denoised = output
         h = lam[index + 1] - lam[index]
         gain = alpha[index + 1] * (torch.exp(-h) - 1.0)
         after = (scale[index + 1] / scale[index]) * x.to(torch.float32) - gain * denoised
         if previous is not None and index + 1 < len(self.timesteps):
             r = (lam[index] - lam[index - 1]) / h
             after = after - 0.5 * gain * ((1.0 / r) * (denoised - previous))
-        return after.to(output.dtype), denoised
+        return after
+
+
+class DDPMSolver(Solver):
+    """Ancestral sampling: a draw from the posterior of each step; see ``Solver``.
+
+    From timestep t to s: with a = ᾱ_t/ᾱ_s, x_s = √ᾱ_s·(1 − a)/(1 − ᾱ_t)·x̂₀ +
+    √a·(1 − ᾱ_s)/(1 − ᾱ_t)·x_t + √((1 − ᾱ_s)/(1 − ᾱ_t)·(1 − a))·ε. The last step, to ᾱ = 1, gives
+    x̂₀.
+    """
+
+    @property
+    def draws(self) -> int:
+        """One for each step but the last."""
+        return len(self.timesteps) - 1
+
+    def advance(
+        self,
+        index: int,
+        denoised: Tensor,
+        x: Tensor,
+        previous: Tensor | None,
+        drawn: Tensor | None = None,
+    ) -> Tensor:
+        """Draw from the posterior; the last step returns the denoised estimate."""
+        now, after = (self._alpha[at].double() ** 2 for at in (index, index + 1))
+        ratio = now / after
+        clean = after.sqrt() * (1 - ratio) / (1 - now)
+        kept = ratio.sqrt() * (1 - after) / (1 - now)
+        mean = clean.float() * denoised.to(torch.float32) + kept.float() * x.to(torch.float32)
+        if index + 1 == len(self.timesteps):
+            return mean
+        if drawn is None:
+            raise ValueError("ancestral sampling needs noise for every step but the last")
+        spread = ((1 - after) / (1 - now) * (1 - ratio)).sqrt()
+        return mean + spread.float() * drawn.to(torch.float32)
+
+
+SOLVERS: dict[SolverName, type[Solver]] = {"dpm-solver++": DPMSolver, "ddpm": DDPMSolver}
+"""The samplers by name."""

@@ -1,30 +1,38 @@
-"""Sampling plans from an RDT: the options, consistency with the previous plan, the sampler."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+"""Sampling plans from an RDT: the options and the sampler."""
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from policies.rdt.model.diffusion import Blend, DPMSolver
+from policies.rdt.model.diffusion import Blend, Guide, SolverName
+from policies.rdt.model.joining import (
+    Decay,
+    GuidanceName,
+    PreviousPlans,
+    Schedule,
+    guidance_gain,
+    inpainting,
+    nearest,
+    overlap_weights,
+    pulled,
+    schedule_weights,
+)
 from policies.rdt.model.torch_runtime import choose_execution
 from policies.rdt.model.transformer import Conditioning, RDTModel
 from tasks.errors import ConfigError
 from tasks.settings import settings
 
-GuidanceName = Literal["none", "bid", "inpaint"]
-"""Method to keep a new plan consistent with the previous one; see ``SamplingOptions``."""
-
-Decay = Literal["exponential", "linear", "none"]
-"""Decay of the previous plan's weight over the overlap: the steps that both plans have."""
-
-_OPTIONS_OF = {
-    "bid": ("samples", "bid_decay"),
-    "inpaint": ("inpaint_weight", "inpaint_frozen", "inpaint_decay"),
+_METHODS_OF: dict[str, tuple[GuidanceName, ...]] = {
+    "samples": ("bid",),
+    "bid_decay": ("bid",),
+    "inpaint_weight": ("inpaint",),
+    "inpaint_frozen": ("inpaint",),
+    "inpaint_decay": ("inpaint",),
+    "rtc_beta": ("rtc",),
+    "rtc_schedule": ("rtc", "rtc-blend"),
 }
+"""The methods to which an option belongs."""
 
 
 @settings
@@ -38,9 +46,22 @@ class SamplingOptions:
     solver_steps: int | None = Field(default=None, ge=1, le=999)
     """Denoising steps; the checkpoint's number if not given."""
 
+    solver: SolverName = "dpm-solver++"
+    """``dpm-solver++``, as RDT is deployed; or ``ddpm``, which draws new noise at every step."""
+
     guidance: GuidanceName = "none"
-    """Consistency with the previous plan, where both speak of the same steps: ``none``; ``bid``
-    keeps the nearest of several samples; ``inpaint`` blends the previous plan into the sampling."""
+    """Consistency with the previous plan, where both speak of the same steps: ``none``; ``rtc``
+    (real-time chunking) pulls the sampling towards it, by the gradient through the network;
+    ``rtc-blend`` blends it into the denoised estimate, without a gradient; ``inpaint`` blends it
+    into the noisy sample; ``bid`` keeps the nearest of several samples. With a delay the committed
+    rows are kept exactly under each."""
+
+    rtc_beta: float = Field(default=5.0, gt=0.0)
+    """``rtc``: the largest step of the guidance, β."""
+
+    rtc_schedule: Schedule = "exp"
+    """``rtc``, ``rtc-blend``: weight of the previous plan behind the committed rows: ``exp`` and
+    ``linear`` fall to 0 over the overlap, ``ones`` is full to its end, ``zeros`` is none."""
 
     samples: int = Field(default=1, ge=1)
     """``bid``: samples per plan."""
@@ -52,7 +73,7 @@ class SamplingOptions:
     """``inpaint``: weight of the previous plan at its first remaining step; 0 is plain sampling."""
 
     inpaint_frozen: int = Field(default=0, ge=0)
-    """``inpaint``: steps at full weight before the decay begins."""
+    """``inpaint``: steps at full weight before the decay begins; at least the committed ones."""
 
     inpaint_decay: Decay = "exponential"
     """``inpaint``: how the weight falls to 0 over the overlap; ``none`` keeps it to the end."""
@@ -68,119 +89,19 @@ class SamplingOptions:
             raise ConfigError(
                 "guidance 'bid' chooses among samples, but samples is 1. Fix: give samples=8."
             )
+        if self.guidance == "rtc" and self.cuda_graphs:
+            raise ConfigError(
+                "guidance 'rtc' goes back through the network, which a CUDA graph cannot. "
+                "Fix: leave cuda_graphs out, or give guidance=rtc-blend."
+            )
         fields = self.__pydantic_fields__  # type: ignore[attr-defined]
-        for guidance, names in _OPTIONS_OF.items():
-            for name in names:
-                value, usual = getattr(self, name), fields[name].default
-                if guidance != self.guidance and value != usual:
-                    raise ConfigError(
-                        f"{name} {value} is of guidance '{guidance}', but guidance is "
-                        f"'{self.guidance}'. Fix: give guidance={guidance}, or leave {name} out."
-                    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreviousPlans:
-    """The remaining steps of previous plans, for B new plans.
-
-    Attributes:
-        vectors: (B, T, V) unified vectors of the remaining steps, then arbitrary padding.
-        lengths: (B,) int64, remaining steps, the overlap; 0 where there is no previous plan.
-        slots: (V,) of 0 and 1, the slots of an action.
-    """
-
-    vectors: Tensor
-    lengths: Tensor
-    slots: Tensor
-
-
-def stack_previous_plans(
-    remainders: Sequence[Tensor | None], horizon: int, slots: Tensor
-) -> PreviousPlans:
-    """Stack the remaining steps of previous plans.
-
-    Args:
-        remainders: Per plan (n, V) with n up to T, or None.
-        horizon: T.
-        slots: See ``PreviousPlans``.
-    """
-    vectors = torch.zeros(len(remainders), horizon, len(slots))
-    lengths = torch.zeros(len(remainders), dtype=torch.int64)
-    for index, remainder in enumerate(remainders):
-        if remainder is not None:
-            vectors[index, : len(remainder)] = remainder
-            lengths[index] = len(remainder)
-    return PreviousPlans(vectors=vectors, lengths=lengths, slots=slots)
-
-
-def overlap_weights(lengths: Tensor, horizon: int, options: SamplingOptions) -> Tensor:
-    """Give the weight of the previous plan at each step when it is inpainted.
-
-    The first ``inpaint_frozen`` steps have full weight. From there to the end n of the overlap,
-    c_k = (n − k) / (n − frozen + 1) falls to 0: ``linear`` is c, ``exponential`` is
-    c·(eᶜ − 1)/(e − 1), as in real-time chunking.
-
-    Args:
-        lengths: (B,) int64, n for each plan.
-        horizon: T.
-        options: The weight, the frozen steps and the decay.
-
-    Returns:
-        (B, T) float32 in [0, 1], zero from n on.
-    """
-    k = torch.arange(horizon, device=lengths.device)[None]
-    n = lengths[:, None]
-    frozen = options.inpaint_frozen
-    fall = ((n - k) / (n - frozen + 1).clamp(min=1)).clamp(0.0, 1.0)
-    if options.inpaint_decay == "exponential":
-        fall = fall * torch.expm1(fall) / torch.expm1(torch.ones(()))
-    if options.inpaint_decay == "none":
-        fall = torch.ones_like(fall)
-    weights = torch.where(k < frozen, torch.ones_like(fall), fall)
-    return options.inpaint_weight * weights * (k < n)
-
-
-def inpainting(
-    previous: PreviousPlans, options: SamplingOptions, solver: DPMSolver, noise: Tensor
-) -> Blend:
-    """Give the function that blends previous plans into a sample, noised to the sample's level.
-
-    Args:
-        previous: The previous plans.
-        options: See ``overlap_weights``.
-        solver: The solver of the sample.
-        noise: (B, T, V), the start of the sample.
-    """
-    horizon = noise.shape[1]
-    weights = overlap_weights(previous.lengths, horizon, options)
-    weights_BTV = (weights[..., None] * previous.slots).to(noise.device)
-    clean = previous.vectors.to(noise)
-
-    def blend(index: int, x: Tensor) -> Tensor:
-        known = solver.noised(index, clean, noise)
-        return torch.lerp(x.float(), known.float(), weights_BTV).to(x.dtype)
-
-    return blend
-
-
-def nearest(samples: Tensor, previous: PreviousPlans, decay: float) -> Tensor:
-    """Choose the sample of each plan that is nearest to the previous plan: (B, T, V).
-
-    The distance is Σ_k ρᵏ·‖a_k − b_k‖² over the overlap, in the slots of an action (bidirectional
-    decoding). Without a previous plan, and between equals, the first sample is taken.
-
-    Args:
-        samples: (B, S, T, V).
-        previous: The previous plans.
-        decay: ρ, in (0, 1].
-    """
-    steps = torch.arange(samples.shape[2], device=samples.device)
-    overlap = steps[None] < previous.lengths.to(samples.device)[:, None]
-    weights_BT = decay ** steps.float() * overlap
-    errors = (samples.float() - previous.vectors.to(samples.device)[:, None]).square()
-    errors_BST = (errors * previous.slots.to(samples.device)).sum(-1)
-    chosen = (errors_BST * weights_BT[:, None]).sum(-1).argmin(1)
-    return samples[torch.arange(len(samples), device=samples.device), chosen]
+        for name, methods in _METHODS_OF.items():
+            value, usual = getattr(self, name), fields[name].default
+            if self.guidance not in methods and value != usual:
+                raise ConfigError(
+                    f"{name} {value} is of guidance '{methods[0]}', but guidance is "
+                    f"'{self.guidance}'. Fix: give guidance={methods[0]}, or leave {name} out."
+                )
 
 
 class PlanSampler:
@@ -194,11 +115,16 @@ class PlanSampler:
         self, model: RDTModel, options: SamplingOptions, device: torch.device | str
     ) -> None:
         self.options = options
-        self._solver = model.solver(options.solver_steps)
+        self._solver = model.solver(options.solver_steps, options.solver)
         self._times = torch.tensor(self._solver.timesteps, device=device)
         self._denoise = choose_execution(
             model, device, compile=options.compile, cuda_graphs=options.cuda_graphs
         )
+
+    @property
+    def noises(self) -> int:
+        """How many standard normal arrays (T, V) a sample takes: the start, and one per draw."""
+        return 1 + self._solver.draws
 
     @torch.no_grad()
     def sample(
@@ -208,30 +134,68 @@ class PlanSampler:
 
         Args:
             conditions: Of B plans, from ``RDTModel.condition``.
-            noise: (B, S, T, V) standard normal, S samples per plan.
+            noise: (B, S, T, V) standard normal, S samples per plan; for solvers that draw at their
+                steps (B, S·noises, T, V), the starts of all samples first.
             previous: The previous plans; not used without guidance.
 
         Returns:
             (B, T, V), zero outside the mask.
         """
         noise = noise.to(conditions.state.dtype)
-        samples = noise.shape[1]
+        samples = noise.shape[1] // self.noises
+        joined = previous
         if samples > 1:
             conditions = tree_map(lambda part: _repeated(part, samples), conditions)
-        start = noise.flatten(0, 1)
-        blend = None
-        if self.options.guidance == "inpaint" and previous is not None:
-            blend = inpainting(previous, self.options, self._solver, start)
+            joined = None if previous is None else previous.repeated(samples)
+        start = noise[:, :samples].flatten(0, 1)
+        # (draws, B·S, T, V); empty for solvers that draw nothing.
+        drawn = noise[:, samples:].reshape(
+            len(noise), self._solver.draws, samples, *noise.shape[2:]
+        )
+        drawn = drawn.transpose(0, 1).flatten(1, 2)
+        blend, guide = self._guidance(conditions, start, joined)
         x = self._solver.run(
             start,
             lambda index, x: self._denoise(conditions, x, self._times[index, None]),
             blend,
+            guide=guide,
+            drawn=drawn,
         )
         masked = x * conditions.action_mask
         plans: Tensor = masked.reshape(-1, samples, *masked.shape[1:])
         if self.options.guidance == "bid" and previous is not None:
             return nearest(plans, previous, self.options.bid_decay)
         return plans[:, 0]
+
+    def _guidance(
+        self, conditions: Conditioning, start: Tensor, previous: PreviousPlans | None
+    ) -> tuple[Blend | None, Guide | None]:
+        """Return what the method changes: noisy actions, or the denoised estimate."""
+        options, solver = self.options, self._solver
+        if previous is None:
+            return None, None
+        horizon = start.shape[1]
+        if options.guidance == "inpaint":
+            frozen = previous.frozen.clamp(min=options.inpaint_frozen)
+            weights = overlap_weights(previous.lengths, frozen, horizon, options.inpaint_decay)
+            return inpainting(previous, options.inpaint_weight * weights, solver, start), None
+        if options.guidance not in ("rtc", "rtc-blend"):
+            return None, None
+        weights = schedule_weights(previous, horizon, options.rtc_schedule).to(start.device)
+        target = previous.vectors.to(start.device)
+
+        def guide(index: int, x: Tensor) -> Tensor:
+            def estimate(noisy: Tensor) -> Tensor:
+                output = self._denoise(conditions, noisy, self._times[index, None])
+                return solver.denoised(index, output, noisy)
+
+            if options.guidance == "rtc-blend":
+                clean = estimate(x)
+                return torch.lerp(clean.float(), target, weights).to(clean.dtype)
+            gain = guidance_gain(*solver.shares(index), options.rtc_beta)
+            return pulled(estimate, x, target, weights, gain)
+
+        return None, guide
 
 
 def _repeated(part: Tensor, samples: int) -> Tensor:

@@ -8,7 +8,13 @@ from torch.utils.checkpoint import checkpoint
 
 from policies.rdt.model.blocks import Block, FinalLayer, ScalarEmbedder, build_adaptor
 from policies.rdt.model.config import Norm, RDTConfig
-from policies.rdt.model.diffusion import DPMSolver, add_noise, alphas_cumprod
+from policies.rdt.model.diffusion import (
+    SOLVERS,
+    Solver,
+    SolverName,
+    add_noise,
+    alphas_cumprod,
+)
 from policies.rdt.model.positions import condition_positions, sequence_positions
 
 KeysValues = tuple[tuple[Tensor, Tensor], ...]
@@ -264,10 +270,10 @@ class RDTModel(nn.Module):
             x_BNH, conditions.ctrl_freqs, t, conditions.keys_values, conditions.lang_mask
         )
 
-    def solver(self, steps: int | None = None) -> DPMSolver:
+    def solver(self, steps: int | None = None, name: SolverName = "dpm-solver++") -> Solver:
         """Give a solver; None takes the configured number of steps, one out of range is refused."""
         schedule = self.config.noise_scheduler
-        return DPMSolver(
+        return SOLVERS[name](
             self._alphas,
             schedule.num_inference_timesteps if steps is None else steps,
             schedule.prediction_type,

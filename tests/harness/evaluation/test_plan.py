@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main
 from harness.evaluation import plan as evaluation_plan
 from harness.evaluation import workload
-from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.config import EvaluationConfig, Grid
 from harness.evaluation.plan import plan_sweep
 from harness.evaluation.run import evaluate, execute
 from policies.fusion import parse_fusions
@@ -147,15 +147,15 @@ def test_folders_of_other_runs_are_refused_before_the_first_starts(tmp_path: Pat
     fusions = parse_fusions("none,mean")
     evaluate(make(tmp_path / "single"))
     with pytest.raises(ConfigError, match=r"holds a run of its own.*Fix"):
-        plan_sweep(make(tmp_path / "single"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "single"), Grid(exec_horizons=(8, 4), fusions=fusions))
     sweep = tmp_path / "sweep"
-    for plan in plan_sweep(make(sweep), (4,), fusions):
+    for plan in plan_sweep(make(sweep), Grid(exec_horizons=(4,), fusions=fusions)):
         execute(plan)
     with pytest.raises(ResultsError, match=r"h4-none.*another configuration.*seed"):
-        plan_sweep(make(sweep, seed=3), (8, 4), fusions)
+        plan_sweep(make(sweep, seed=3), Grid(exec_horizons=(8, 4), fusions=fusions))
     assert not (sweep / "h8-none").exists()
     with pytest.raises(ResultsError, match="is no run but holds"):
-        plan_sweep(make(sweep), (4,), fusions[:1])
+        plan_sweep(make(sweep), Grid(exec_horizons=(4,), fusions=fusions[:1]))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
-        plan_sweep(make(tmp_path / "file"), (8, 4), fusions)
+        plan_sweep(make(tmp_path / "file"), Grid(exec_horizons=(8, 4), fusions=fusions))

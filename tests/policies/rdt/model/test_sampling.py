@@ -11,15 +11,14 @@ from torch import Tensor
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.model.diffusion import DPMSolver, alphas_cumprod
-from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.model.sampling import (
-    PlanSampler,
+from policies.rdt.model.joining import (
     PreviousPlans,
-    SamplingOptions,
     nearest,
     overlap_weights,
     stack_previous_plans,
 )
+from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.sampling import PlanSampler, SamplingOptions
 from policies.rdt.model.transformer import Conditioning
 from policies.rdt.policy import RDTPolicy
 from tasks.errors import ConfigError
@@ -65,25 +64,22 @@ def sample(
 @pytest.mark.parametrize("decay", ["exponential", "linear", "none"])
 @pytest.mark.parametrize(("n", "frozen"), [(0, 0), (1, 0), (5, 0), (5, 2), (3, 6), (7, 7)])
 def test_overlap_weights(decay: Any, n: int, frozen: int) -> None:
-    options = SamplingOptions(
-        guidance="inpaint", inpaint_weight=0.8, inpaint_frozen=frozen, inpaint_decay=decay
-    )
     wanted = []
     for k in range(HORIZON):
         c = (n - k) / (n - frozen + 1) if k >= frozen else 1.0
         if decay == "exponential" and k >= frozen:
             c = c * (math.exp(c) - 1) / (math.e - 1)
         wanted.append(0.0 if k >= n else 0.8 * (1.0 if decay == "none" else c))
-    (given,) = overlap_weights(torch.tensor([n]), HORIZON, options)
-    np.testing.assert_allclose(given.numpy(), wanted, atol=1e-6)
+    (given,) = overlap_weights(torch.tensor([n]), torch.tensor([frozen]), HORIZON, decay)
+    np.testing.assert_allclose(0.8 * given.numpy(), wanted, atol=1e-6)
 
 
 def test_inpainting_blends_what_was_planned_at_every_level_of_noise(
     network: RDTPolicyNetwork, conditions: Conditioning
 ) -> None:
     before, noise = previous_plans(5, 0, 3), torch.randn(3, 1, HORIZON, SIZE)
-    options = SamplingOptions(guidance="inpaint", inpaint_frozen=1, solver_steps=4)
-    weights = overlap_weights(before.lengths, HORIZON, options)
+    frozen = torch.ones(3, dtype=torch.int64)
+    weights = overlap_weights(before.lengths, frozen, HORIZON, "exponential")
     solver, x, previous = DPMSolver(alphas_cumprod(), 4), noise[:, 0], None
     levels = [*(solver.sigmas.tolist()), 0.0][:5]
     for index, sigma in enumerate(levels):
@@ -161,7 +157,16 @@ def test_nearest_heeds_only_told_steps_and_the_slots_of_an_action() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{"guidance": "inpaint"}, {"guidance": "bid", "samples": 3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"guidance": "inpaint"},
+        {"guidance": "bid", "samples": 3},
+        {"guidance": "rtc"},
+        {"guidance": "rtc-blend", "solver": "ddpm"},
+        {"guidance": "bid", "samples": 3, "solver": "ddpm"},
+    ],
+)
 @pytest.mark.parametrize("layout", ["eef-velocity", "eef-pose"])
 def test_a_guided_policy_heeds_the_plan_before_and_no_neighbour(
     network: RDTPolicyNetwork, contract: Contract, options: dict[str, Any], layout: str
@@ -175,6 +180,9 @@ def test_a_guided_policy_heeds_the_plan_before_and_no_neighbour(
     for request, plan in zip(requests, together, strict=True):
         np.testing.assert_array_equal(policy.plan([request])[0], plan)
     np.testing.assert_array_equal(together[3], first)
+    if options["guidance"] in ("rtc", "rtc-blend"):
+        assert np.abs(together[0] - first).max() > 1e-5
+        assert np.abs(together[2] - together[0]).max() > 1e-5
     if options["guidance"] == "inpaint":
         np.testing.assert_allclose(together[0][0], first[2], atol=0.25)
         assert np.abs(together[2] - together[0]).max() > 0.1

@@ -1,0 +1,1 @@
+"""Evaluating policies against each other until it is decided which is better."""

@@ -1,0 +1,143 @@
+"""The grid of a sweep: execution horizons, fusions, delays and methods of joining chunks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import NamedTuple
+
+from harness.evaluation.config import EvaluationConfig, Grid, run_name
+from policies.chunking import Chunking
+from policies.executor import check_exec_horizon
+from policies.fusion import UNFUSED
+from policies.interface import PolicySpec
+from policies.registry import PolicyConfig, policy_parameters
+from tasks.errors import ConfigError
+
+
+class Combination(NamedTuple):
+    """One point of a grid; its run's configuration and why it cannot be run, if it cannot."""
+
+    config: EvaluationConfig
+    chunking: Chunking | None
+    problem: str = ""
+
+
+def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Combination]:
+    """Give a configuration to each combination of a grid that can be run.
+
+    Combinations that contradict themselves are left out where each of their values is used in
+    another one: a delay that is longer than an execution horizon, a chunk that is to be joined
+    where plans do not overlap, and fused plans whose chunks are joined too.
+
+    Args:
+        config: What all runs have in common; ``out`` is the sweep's folder.
+        grid: The axes.
+        spec: The policy's.
+
+    Returns:
+        The combinations, first by horizon, then fusion, delay and chunking. Of those that cannot
+        be run, ``problem`` says why.
+
+    Raises:
+        ConfigError: A value cannot be used in any combination.
+    """
+    horizons = grid.exec_horizons or (spec.exec_horizon,)
+    for exec_horizon in horizons:
+        check_exec_horizon(exec_horizon, spec.horizon)
+    several = grid.size > 1
+    alternatives = len(grid.fusions) > 1 and len(grid.chunkings) > 1
+    points = []
+    for exec_horizon, fusion, delay, chunking in product(
+        horizons, grid.fusions, grid.delays, grid.chunkings or (None,)
+    ):
+        one = replace(
+            config,
+            exec_horizon=exec_horizon,
+            fusion=fusion,
+            delay=delay,
+            policy=with_chunking(config.policy, chunking),
+        )
+        if several:
+            perturb = config.perturb if len(set(grid.perturbs)) > 1 else None
+            name = run_name(exec_horizon, fusion, delay, chunking, perturb)
+            one = replace(one, out=config.out / name)
+        points.append(Combination(one, chunking, _problem(one, spec, alternatives=alternatives)))
+    _check_values_used(points)
+    return points
+
+
+def with_chunking(policy: PolicyConfig, chunking: Chunking | None) -> PolicyConfig:
+    """Return a policy's configuration with the options of a method of joining chunks.
+
+    Raises:
+        ConfigError: The policy has no such options, or they were given already.
+    """
+    if chunking is None:
+        return policy
+    if "guidance" not in policy_parameters(policy.name):
+        raise ConfigError(
+            f"--chunking {chunking} was given, but policy '{policy.name}' cannot join chunks. "
+            "Allowed: policies with an option 'guidance', such as rdt. Fix: leave it out."
+        )
+    if "guidance" in policy.options:
+        raise ConfigError(
+            f"Both --chunking {chunking} and --option.guidance {policy.options['guidance']} were "
+            "given. Fix: give one of them."
+        )
+    return replace(policy, options={**policy.options, **chunking.options})
+
+
+def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
+    """Refuse a delay that a policy cannot have.
+
+    Args:
+        config: With an execution horizon; a delay that is not measured yet passes.
+        spec: The policy's.
+
+    Raises:
+        ConfigError: The policy reads the simulator, its plans are too short, or chunks are to be
+            joined that do not overlap for as long as a plan is late.
+    """
+    assert config.exec_horizon is not None
+    if config.delay and spec.privileged:
+        raise ConfigError(
+            f"--delay {config.delay} was given to policy '{config.policy.name}', which reads the "
+            "simulator and is never late. Fix: leave --delay out."
+        )
+    if config.delay == "measured":
+        return
+    config.late.check(config.exec_horizon, spec.horizon)
+    guidance = config.policy.options.get("guidance", "none")
+    left = spec.horizon - config.exec_horizon
+    if guidance != "none" and config.delay_mode == "async" and config.delay > left:
+        raise ConfigError(
+            f"Chunking '{guidance}' needs rows of the plan before until the next one arrives: with "
+            f"plans of {spec.horizon} steps and exec_horizon {config.exec_horizon} there are "
+            f"{left}, and the delay is {config.delay}. Fix: a smaller --exec-horizon or --delay."
+        )
+
+
+def _problem(config: EvaluationConfig, spec: PolicySpec, *, alternatives: bool) -> str:
+    """Return why a combination cannot be run; empty if it can."""
+    try:
+        check_delay(config, spec)
+    except ConfigError as error:
+        return str(error)
+    joined = config.policy.options.get("guidance", "none") != "none"
+    if alternatives and joined and config.fusion != UNFUSED:
+        return f"Fusion {config.fusion} with joined chunks was not asked for by itself."
+    return ""
+
+
+def _check_values_used(points: Sequence[Combination]) -> None:
+    """Refuse a grid in which a value of an axis is in no combination that can be run."""
+    used = [_values(point) for point in points if not point.problem]
+    for point in points:
+        for axis, value in enumerate(_values(point)):
+            if point.problem and value not in {values[axis] for values in used}:
+                raise ConfigError(point.problem)
+
+
+def _values(point: Combination) -> tuple[object, ...]:
+    config = point.config
+    return config.exec_horizon, config.fusion, config.delay, point.chunking
