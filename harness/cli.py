@@ -44,6 +44,7 @@ _COMMANDS = {
         "studies",
         "Find out which settings matter: arms from several seeds, and verdicts on claims.",
     ),
+    "serve": ("serving", "Serve RDT to evaluators that speak openpi's protocol or vla-eval's."),
     "policies": ("policies", "List the policies of this installation, or the options of one."),
     "leaderboard": ("results", "Show several runs in one table."),
     "compare": ("results", "Compare runs on the episodes that all of them have."),
