@@ -44,6 +44,7 @@ _COMMANDS = {
         "studies",
         "Find out which settings matter: arms from several seeds, and verdicts on claims.",
     ),
+    "serve": ("serving", "Serve RDT to evaluators that speak openpi's protocol or vla-eval's."),
     "policies": ("policies", "List the policies of this installation, or the options of one."),
     "leaderboard": ("results", "Show several runs in one table."),
     "compare": ("results", "Compare runs on the episodes that all of them have."),
@@ -85,6 +86,8 @@ _BENCH = {
     "pictures": "Compare our pictures with robosuite's own, pixel for pixel.",
     "plus": "Compare LIBERO-Plus's tasks with its own code, bit for bit.",
     "policy": "Compare how fast RDT plans with the official order of computation, in one run.",
+    "reading": "Compare how long training waits for HDF5 and for lazily decoded videos, in one "
+    "run.",
     "train": "Compare training of rdt-small with a straightforward loop over the same "
     "demonstrations.",
 }
@@ -95,6 +98,7 @@ _DEMOS = {
     "replay": "Execute the actions again, open loop: how many succeed, how far states stray.",
     "regenerate": "Execute the actions again and render: other resolution, no pauses, only what "
     "succeeds.",
+    "export": "Write demos for others: a LeRobot data set, or HDF5 as OpenVLA's script leaves it.",
     "preview": "Draw contact sheets: pictures at regular steps and at phases, action curves, the "
     "gripper.",
     "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
@@ -116,7 +120,9 @@ app.register_install_completion_command(
 )
 bench = App(name="bench", help="Measure speed against the official code's; and the expert.")
 plus = App(name="plus", help="LIBERO-Plus on this machine: its tasks, its pack of assets.")
-demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")
+demos = App(
+    name="demos", help="Look at demo files, check, replay, regenerate, export, download them."
+)
 
 
 def _register() -> None:

@@ -245,3 +245,20 @@ class TrainingSpeedConfig:
 
     repeats: int = Field(default=2, ge=1)
     """Turns of each side."""
+
+
+@settings
+class DemoReadingConfig:
+    """Settings of ``bench reading``."""
+
+    demos: Path
+    """A demo file, or a folder of them, which are exported as LeRobot sets."""
+
+    updates: int = Field(default=40, ge=1)
+    """Updates per turn."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Windows per update."""
+
+    repeats: int = Field(default=2, ge=1)
+    """Turns of each source."""

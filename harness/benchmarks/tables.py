@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from harness.benchmarks.demo_reading import ReadingFigures
     from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertRow
@@ -218,6 +219,24 @@ def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Tab
             f"{row.data_wait:.1%}",
             f"{row.memory_mb:.0f}",
             f"{row.gpu_mb:.0f}" if row.gpu_mb else "–",
+        )
+    return table
+
+
+def reading_table(figures: "Sequence[ReadingFigures]", batch_size: int) -> Table:
+    """Return how long training waits for its data, a row for each source."""
+    table = _table(
+        *("source", "MB", "image error", "samples/s", "waiting for data", "loss"),
+        title=f"Training rdt-small, {batch_size} windows per update",
+    )
+    for row in figures:
+        table.add_row(
+            row.source,
+            f"{row.megabytes:.1f}",
+            f"{row.error:.2f}",
+            f"{row.samples_per_s:.1f}",
+            f"{row.data_wait:.1%}",
+            f"{row.loss:.4f}",
         )
     return table
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from harness.benchmarks.config import (
+    DemoReadingConfig,
     EnvironmentSpeedConfig,
     EvaluationSpeedConfig,
     PictureConfig,
@@ -13,6 +14,7 @@ from harness.benchmarks.config import (
     PolicySpeedConfig,
     TrainingSpeedConfig,
 )
+from harness.benchmarks.demo_reading import SOURCES, measure_reading
 from harness.benchmarks.environment_speed import EnvironmentFigures, compare
 from harness.benchmarks.evaluation_speed import (
     EvaluationFigures,
@@ -38,6 +40,7 @@ from harness.benchmarks.tables import (
     picture_table,
     plus_table,
     print_policy_tables,
+    reading_table,
     training_table,
 )
 from harness.benchmarks.training_speed import BACKENDS, compare_training
@@ -299,3 +302,32 @@ def bench_train_command(
         print(dumps(list(map(asdict, figures)), indent=2))
     else:
         results_console().print(training_table(figures, config.batch_size))
+
+
+def bench_reading_command(
+    config: Annotated[DemoReadingConfig, Flat], *, json: Switch = False
+) -> None:
+    """Compare how long training waits for HDF5 and for lazily decoded videos, in one run.
+
+    The demonstrations are exported as LeRobot sets (H.264, AV1, PNG); rdt-small trains on each
+    source in turn, each time in a process of its own.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    total = config.repeats * len(SOURCES) + 3
+    with progress_bar("Comparing", total, "turn") as bar:
+        turns: list[str] = []
+
+        def report(source: str) -> None:
+            bar.at(len(turns), note=source)
+            turns.append(source)
+
+        figures = measure_reading(config, report)
+        bar.at(total)
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+    else:
+        results_console().print(reading_table(figures, config.batch_size))
