@@ -10,6 +10,8 @@ from results.leaderboard.published import load_published, published_table
 from results.leaderboard.rendering import render, rich_table
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.leaderboard.seed_rows import rows_over_seeds
+from results.robustness.dimensions import perturbed_rows
+from results.robustness.tables import perturbed_table
 
 
 def print_leaderboard(
@@ -33,10 +35,13 @@ def print_leaderboard(
     make_rows = rows_by_task if by_task else rows_over_seeds if over_seeds else rows_from_runs
     rows = make_rows(runs)
     theirs = load_published() if published else ()
+    perturbed = perturbed_rows(runs)
     if format != "table":
-        print(render(rows, format, theirs), end="")
+        print(render(rows, format, theirs, perturbed), end="")
         return
     out = results_console()
     out.print(rich_table(rows))
+    if perturbed:
+        out.print(perturbed_table(perturbed))
     if theirs:
         out.print(published_table(theirs))

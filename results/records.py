@@ -289,6 +289,9 @@ class RunInfo:
         return self
 
 
+RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
+"""A run as ``results.folder.load_run`` returns it."""
+
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 
 

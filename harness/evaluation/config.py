@@ -139,7 +139,8 @@ class EvaluationConfig:
     episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
 
     per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
-    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same."""
+    """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same; of a
+    file of instructions, so many sentences of each task and class."""
 
     offline_only: Annotated[bool, Parameter(negative=())] = False
     """Leave out LIBERO-Plus's tasks whose assets are not on this machine; tables say so."""

@@ -1,5 +1,6 @@
 """Evaluations in other words: each row of a file of sentences is a task of its own."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from harness.evaluation.environments import LiberoSpec
 from harness.evaluation.rollout import Environment
 from tasks.errors import ConfigError
-from tasks.paraphrases import ParaphraseFile
+from tasks.paraphrases import Paraphrase, ParaphraseFile
 from tasks.suites import Task
 
 
@@ -35,8 +36,12 @@ class ParaphraseSpec(LiberoSpec):
         """Return the sentences of some rows."""
         return tuple(self.file.rows[index].instruction for index in indices)
 
-    def rows_of(self, tasks: Sequence[int] | None) -> tuple[int, ...]:
-        """Return the rows that stand for some tasks, task by task; all rows for None.
+    def rows_of(self, tasks: Sequence[int] | None, per_base: int | None = None) -> tuple[int, ...]:
+        """Return the rows that stand for some tasks, task by task.
+
+        Args:
+            tasks: Indices of the tasks; None for all.
+            per_base: So many rows of each task and class, always the same; None for all.
 
         Raises:
             ConfigError: No row stands for one of them.
@@ -48,7 +53,11 @@ class ParaphraseSpec(LiberoSpec):
                 f"'{self.file.path}' has no sentence for task {', '.join(map(str, lacking))} of "
                 f"{self.file.suite}. Allowed: {', '.join(map(str, known))}."
             )
-        return tuple(row.row for task in chosen for row in self.file.rows if row.task.index == task)
+        rows = [row for task in chosen for row in self.file.rows if row.task.index == task]
+        if per_base is not None:
+            first = _first_of_each(rows, per_base)
+            rows = [row for row in rows if row.row in first]
+        return tuple(row.row for row in rows)
 
     def base_tasks(self, rows: Sequence[int]) -> tuple[int, ...]:
         """Return the tasks that rows stand for, each once."""
@@ -93,3 +102,17 @@ class ParaphraseSpec(LiberoSpec):
 
     def _index(self, row: int) -> int:
         return self.file.rows[row].task.index
+
+
+def _first_of_each(rows: Sequence[Paraphrase], count: int) -> frozenset[int]:
+    """Return the rows of each task and class that come first in an order by hash."""
+    groups: dict[tuple[int, str], list[Paraphrase]] = {}
+    for row in rows:
+        groups.setdefault((row.task.index, row.kind[0] if row.kind else ""), []).append(row)
+
+    def place(row: Paraphrase) -> str:
+        return hashlib.sha256(f"{row.name}: {row.instruction}".encode()).hexdigest()
+
+    return frozenset(
+        row.row for group in groups.values() for row in sorted(group, key=place)[:count]
+    )

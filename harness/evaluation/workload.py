@@ -157,7 +157,12 @@ def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:
 def _check_tasks(config: EvaluationConfig, environments: EnvironmentSpec) -> tuple[int, ...]:
     """Return the tasks, or the rows that stand for them."""
     if isinstance(environments, ParaphraseSpec):
-        return environments.rows_of(config.tasks)
+        if config.offline_only:
+            raise ConfigError(
+                "--offline-only was given with a file of instructions, which needs no assets. "
+                "Fix: leave it out."
+            )
+        return environments.rows_of(config.tasks, config.per_base)
     count = len(environments.task_names())
     tasks = _chosen_tasks(config, count)
     if not tasks or any(task >= count for task in tasks):

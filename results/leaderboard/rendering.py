@@ -23,6 +23,14 @@ from results.leaderboard.published import (
     remarks,
 )
 from results.leaderboard.rows import LeaderboardRow
+from results.robustness.dimensions import PerturbedRow
+from results.robustness.tables import (
+    perturbed_cells,
+    perturbed_columns,
+    perturbed_markdown,
+    perturbed_table,
+    perturbed_values,
+)
 from tasks.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -73,6 +81,7 @@ def render(
     rows: Sequence[LeaderboardRow],
     format: Format = "table",
     published: Sequence[PublishedResult] = (),
+    perturbed: Sequence[PerturbedRow] = (),
 ) -> str:
     """Write the rows as text.
 
@@ -81,6 +90,8 @@ def render(
         format: ``table`` (for a terminal, plain), ``markdown``, ``csv`` or ``json``.
         published: What others have published: a table of its own below, without ranks; in JSON
             under a name of its own beside ``runs``.
+        perturbed: Rows over dimensions of perturbation: a table of its own below. In JSON and CSV
+            each is a part of its run's row, and JSON has those over several suites apart.
 
     Returns:
         The text, ending in a newline.
@@ -91,27 +102,37 @@ def render(
     """
     check_format(format)
     if format == "json":
-        return _json(rows, published)
+        return _json(rows, published, perturbed)
     if format == "markdown":
-        return _markdown(rows, published)
+        return _markdown(rows, published, perturbed)
     if format == "table":
-        return _table(rows, published)
+        return _table(rows, published, perturbed)
     if published:
         raise ResultsError(
             "A CSV file holds one table, and published numbers are never in the same as runs: "
             "take --format json, or leave out --published."
         )
-    return _csv(rows)
+    return _csv(rows, perturbed)
 
 
-def _table(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
+def _table(
+    rows: Sequence[LeaderboardRow],
+    published: Sequence[PublishedResult],
+    perturbed: Sequence[PerturbedRow],
+) -> str:
     text = plain_text(lambda console: console.print(rich_table(rows)))
+    if perturbed:
+        text += plain_text(lambda console: console.print(perturbed_table(perturbed)))
     if published:
         text += plain_text(lambda console: console.print(published_table(published)))
     return text
 
 
-def _markdown(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
+def _markdown(
+    rows: Sequence[LeaderboardRow],
+    published: Sequence[PublishedResult],
+    perturbed: Sequence[PerturbedRow],
+) -> str:
     columns = shown_columns(rows)
     text = markdown_table(
         [column.header for column in columns],
@@ -119,6 +140,8 @@ def _markdown(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResul
         right=[column.numeric for column in columns],
     )
     text += "".join(f"\n{markdown_cell(note)}\n" for note in footnotes(rows))
+    if perturbed:
+        text += f"\n{perturbed_markdown(perturbed)}"
     if published:
         header, *lines = published_lines(published, links=True)
         text += f"\n{CAUTION}\n\n{markdown_table(header, lines)}"
@@ -126,16 +149,29 @@ def _markdown(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResul
     return text
 
 
-def _csv(rows: Sequence[LeaderboardRow]) -> str:
+def _csv(rows: Sequence[LeaderboardRow], perturbed: Sequence[PerturbedRow]) -> str:
     values = [_values(row) for row in rows]
+    if perturbed:
+        names = perturbed_columns(perturbed)
+        for row, line in zip(rows, values, strict=True):
+            line |= dict.fromkeys(names) | perturbed_cells(row.perturbed)
     return csv_table(list(values[0]) if values else [column.key for column in COLUMNS], values)
 
 
-def _json(rows: Sequence[LeaderboardRow], published: Sequence[PublishedResult]) -> str:
-    values: Any = [_values(row) for row in rows]
+def _json(
+    rows: Sequence[LeaderboardRow],
+    published: Sequence[PublishedResult],
+    perturbed: Sequence[PerturbedRow],
+) -> str:
+    values: list[dict[str, Any]] = [{**_values(row)} for row in rows]
+    for row, line in zip(rows, values, strict=True):
+        if row.perturbed is not None:
+            line["perturbed"] = perturbed_values(row.perturbed)
+    together = [perturbed_values(row) for row in perturbed if len(row.suites) > 1]
+    more = {"together": together} if together else {}
     if published:
-        values = {"runs": values, "published": published_values(published)}
-    return json_text(values)
+        more["published"] = published_values(published)
+    return json_text({"runs": values, **more} if more else values)
 
 
 def _values(row: LeaderboardRow) -> dict[str, Scalar]:

@@ -12,12 +12,10 @@ from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
-from results.records import EpisodeRecord, RunInfo, most_frequent_error
+from results.records import EpisodeRecord, RunInfo, RunRecords, most_frequent_error
+from results.robustness.dimensions import PerturbedRow, perturbed_rows
 from results.statistics.intervals import rate_interval
 from results.statistics.power import detectable_difference
-
-RunRecords = tuple[RunInfo, Sequence[EpisodeRecord]]
-"""A run as ``load_run`` returns it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,6 +111,9 @@ class LeaderboardRow:
     seeds: int | None = None
     """Trainings that the row counts together; None for a single run."""
 
+    perturbed: PerturbedRow | None = None
+    """Success by dimension of perturbation; None where nothing is perturbed."""
+
     rank: int | None = None
     """1 for the best of the same suite and tasks; equal rates share a rank; None if incomplete."""
 
@@ -136,11 +137,18 @@ def rows_from_runs(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:
     rows come best first, then the incomplete ones.
     """
     rows = [
-        (row, outcomes_of(records, row.suite))
+        (_with_dimensions(row, info, records), outcomes_of(records, row.suite))
         for info, records in runs
         for row in rows_of_run(info, records)
     ]
     return rank_rows(_lettered(rows))
+
+
+def _with_dimensions(
+    row: LeaderboardRow, info: RunInfo, records: Sequence[EpisodeRecord]
+) -> LeaderboardRow:
+    rows = [each for each in perturbed_rows([(info, records)]) if each.suites == (row.suite,)]
+    return dataclasses.replace(row, perturbed=rows[0]) if rows else row
 
 
 def rows_of_run(info: RunInfo, records: Sequence[EpisodeRecord]) -> list[LeaderboardRow]:
@@ -171,15 +179,12 @@ def _row(
     tasks: tuple[int, ...],
     expected: int,
 ) -> LeaderboardRow:
-    attempted = [record for record in records if record.suite == suite and record.task in tasks]
+    asked = frozenset(tasks)
+    attempted = [record for record in records if record.suite == suite and record.task in asked]
     counted = [record for record in attempted if record.outcome != "error"]
     wins = [record for record in counted if record.outcome == "success"]
-    interval = rate_interval(
-        [
-            (sum(r.task == task for r in wins), sum(r.task == task for r in counted))
-            for task in tasks
-        ]
-    )
+    won, tried = (Counter(record.task for record in group) for group in (wins, counted))
+    interval = rate_interval([(won[task], tried[task]) for task in tasks])
     broken = [record.error or "" for record in attempted if record.outcome == "error"]
     error, error_count = most_frequent_error(broken) if broken else (None, 0)
     stopped = info.order_seed is not None and len(counted) < expected

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from results.leaderboard.rows import LeaderboardRow, RunRecords, rank_rows, rows_of_run
-from results.records import RunInfo
+from results.leaderboard.rows import LeaderboardRow, rank_rows, rows_of_run
+from results.records import RunInfo, RunRecords
 from results.statistics.seeds import SeedRates, seeds_interval
 
 METHOD = "Wilson with t over seeds"

@@ -19,6 +19,7 @@ from results.leaderboard.columns import (
 from results.leaderboard.rows import LeaderboardRow, rows_from_runs
 from results.report.episodes import MARKS, matched_episodes, state_maps
 from results.report.goals import goal_progress, level
+from results.report.robustness import robustness_of
 from results.report.runs import (
     as_text,
     entries_of,
@@ -31,6 +32,9 @@ from results.report.step_times import steps_charts
 from results.report.success import DRAWN_RUNS, horizon_charts, instruction, success_by_task
 from tasks.errors import ResultsError
 from tasks.files import write_text
+
+MOST_TASKS = 100
+"""Tasks of a run's suite up to which the page shows each of them."""
 
 _MERGED = ("interval", "notes")
 _LOW_FIRST = ("rank", "steps", "steps_to_success", "errors")
@@ -154,6 +158,8 @@ def write_page(
     anchors = {(clip.run.index, clip.number): clip.anchor for clip in clips}
     recorded = sum(bool(record.video) for run in loaded for record in run.records)
     rows = rows_from_runs([run.loaded for run in loaded])
+    # Suites of thousands of perturbed tasks are shown by dimension alone.
+    by_task = [run for run in loaded if max(map(len, run.info.tasks.values())) <= MOST_TASKS]
     html = page_template("page.html.j2").render(
         title=title,
         recipe=recipe,
@@ -162,11 +168,12 @@ def write_page(
         rows=rows,
         overview=overview_of(rows),
         horizons=horizon_charts(rows),
-        suites=success_by_task(loaded),
+        robustness=robustness_of(loaded, clips),
+        suites=success_by_task(by_task),
         drawn_runs=DRAWN_RUNS,
-        maps=state_maps(loaded, anchors),
+        maps=state_maps(by_task, anchors),
         steps=steps_charts(loaded),
-        goals=goal_progress(loaded),
+        goals=goal_progress(by_task),
         level=level,
         clips=clips,
         missing_videos=recorded - len(clips),

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from results.differences import RunConditions, conditions_of, flatten
 from results.folder import link_file, load_run
 from results.formatting import spans
-from results.leaderboard.rows import RunRecords, chunking_of, delay_of
-from results.records import EpisodeRecord, RunInfo
+from results.leaderboard.rows import chunking_of, delay_of
+from results.records import EpisodeRecord, RunInfo, RunRecords
 
 
 @dataclass(frozen=True, kw_only=True)

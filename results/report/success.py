@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log2
 
 from markupsafe import Markup
 
 from results.formatting import spans
 from results.leaderboard.rows import LeaderboardRow, rows_by_task
+from results.report.curves import CurvePoint, draw_curves
 from results.report.drawing import Drawing, axis, colour, rulers, swatch
 from results.report.runs import ReportRun, suites_of, task_names, tasks_of
 
@@ -125,12 +125,6 @@ def _about_run(run: ReportRun, row: LeaderboardRow | None) -> str | None:
     return f"{run.name} {100 * row.rate:.0f} % ({interval}), {row.successes}/{row.episodes}"
 
 
-HEIGHT = 268
-_LEFT, _RIGHT, _TOP, _BOTTOM = 9.0, 98.0, 12.0, 46.0
-_APART = 1.3
-_Y_TICKS = (0, 25, 50, 75, 100)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Series:
     """Runs that differ in their execution horizon alone."""
@@ -199,37 +193,24 @@ def _series(rows: list[LeaderboardRow]) -> list[Series]:
 
 def _draw_chart(title: str, series: Sequence[Series]) -> Markup:
     horizons = sorted({row.exec_horizon or 1 for line in series for row in line.rows})
-    first, last = log2(horizons[0]), log2(horizons[-1])
-    span = _RIGHT - _LEFT - 16.0
+    return draw_curves(
+        f"Success by execution horizon, {title}: {_description(series)}",
+        [[_point(row) for row in line.rows] for line in series],
+        axis="exec_horizon: steps executed per plan",
+        ticks=[(horizon, str(horizon)) for horizon in horizons],
+        scale=log2,  # horizons are tried in powers of two
+    )
 
-    def x_of(horizon: int) -> float:
-        # Horizons are tried in powers of two, hence a logarithmic axis.
-        return _LEFT + 8.0 + span * (log2(horizon) - first) / (last - first)
 
-    def y_of(rate: float) -> float:
-        return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1.0 - rate)
-
-    drawing = Drawing(HEIGHT, f"Success by execution horizon, {title}: {_description(series)}")
-    for per_cent in _Y_TICKS:
-        y = y_of(per_cent / 100)
-        drawing.line((_LEFT, y), (_RIGHT, y), "grid")
-        drawing.text(_LEFT - 1.5, y + 4, str(per_cent), anchor="end")
-    for horizon in horizons:
-        drawing.text(x_of(horizon), HEIGHT - 26, str(horizon))
-    middle = (_LEFT + _RIGHT) / 2
-    drawing.text(middle, HEIGHT - 5, "exec_horizon: steps executed per plan", "soft")
-    for style, line in enumerate(series):
-        # Intervals at the same horizon stand beside one another.
-        shift = _APART * (style - (len(series) - 1) / 2)
-        points = [
-            (x_of(row.exec_horizon or 1) + shift, y_of(row.rate or 0.0), row) for row in line.rows
-        ]
-        for (x1, y1, _), (x2, y2, _) in pairwise(points):
-            drawing.line((x1, y1), (x2, y2), f"line {colour(style)}")
-        for x, y, row in points:
-            drawing.whisker(x, y_of(row.low), y_of(row.high), style)
-            drawing.mark(x, y, style, hollow=not row.complete, about=_about_row(row))
-    return drawing.markup()
+def _point(row: LeaderboardRow) -> CurvePoint:
+    return CurvePoint(
+        at=row.exec_horizon or 1,
+        rate=row.rate or 0.0,
+        low=row.low,
+        high=row.high,
+        about=_about_row(row),
+        hollow=not row.complete,
+    )
 
 
 def _description(series: Sequence[Series]) -> str:

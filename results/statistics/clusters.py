@@ -92,6 +92,7 @@ def clustered_rate(trials: Iterable[Trial], confidence: float = 0.95) -> Cluster
         quantile = float(scipy.stats.norm.ppf(0.5 + confidence / 2.0))
     low, high = score_interval(rate, spread / variance, quantile)
     wins = sum(trial.success for trial in trials)
+    low, high = min(low, rate), max(high, rate)  # at 0 and 1 they may be a rounding apart
     return ClusteredRate(rate, low, high, wins, len(trials), count)
 
 

@@ -81,6 +81,21 @@ def test_some_tasks_and_more_episodes(words: Path) -> None:
         resolve_workload(config(words, episodes=51))
 
 
+def test_a_fixed_part_of_the_sentences(words: Path) -> None:
+    """One of each task and class, the same every time, and part of the larger part."""
+    words.write_text(
+        ROWS + "".join(f"act,x,y,light it {n},turn on the stove,1,1\n" for n in range(9))
+    )
+    parts = [
+        {key.task for key in resolve_workload(config(words, per_base=n))[1].planned}
+        for n in (1, 1, 4, 99)
+    ]
+    assert parts[0] == parts[1] < parts[2] < parts[3] == set(range(12))
+    assert [len(part) for part in parts] == [2, 2, 5, 12]
+    with pytest.raises(ConfigError, match="--offline-only was given with a file"):
+        resolve_workload(config(words, offline_only=True))
+
+
 def test_another_word_is_refused_before_anything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
