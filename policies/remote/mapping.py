@@ -81,10 +81,15 @@ def resize_with_pad(frame: Image, size: int) -> Image:
     return square
 
 
-ServerKind = Literal["openpi", "starvla", "vla-eval"]
+ServerKind = Literal["openpi", "starvla", "vla-eval", "libero-bench"]
 
 NOTHING = "none"
 """A key or state that is not sent."""
+
+HISTORY = "/history"
+"""Ends the keys of earlier images."""
+
+Camera = Literal["agentview", "wrist"]
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "openpi": {},
@@ -98,6 +103,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "image_size": 256,
         "state": "pos+short-axisangle+fingers",
         "gripper_threshold": 0.0,
+    },
+    "libero-bench": {
+        "resize": "none",
+        "state": "pos+quat+fingers+joints",
+        "seed_key": "seed",
+        "history": 2,
     },
 }
 """Differences from the defaults of ``ServerMapping``, by kind of server."""
@@ -124,6 +135,8 @@ class ServerMapping:
     """Name of the robot's state."""
     prompt_key: str = "prompt"
     """Name of the instruction."""
+    seed_key: str = NOTHING
+    """Name of the seed of a plan's randomness, for servers that take one; none to leave it out."""
     actions_key: str = "actions"
     """Name of the plan in an answer."""
     image_size: Annotated[int, Field(ge=16, le=2048)] = 224
@@ -143,6 +156,9 @@ class ServerMapping:
     """Type of the state's numbers."""
     prompt_case: Literal["as-is", "lower"] = "as-is"
     """Whether the instruction is sent in lower case."""
+    history: Annotated[int, Field(ge=1, le=16)] = 1
+    """Control steps of images to send; earlier ones, oldest first, are under the image's name
+    followed by /history."""
     gripper_range: Literal["signed", "unit"] = "signed"
     """What the last column of a plan spans: signed, −1 to 1; unit, 0 to 1."""
     gripper_high: Literal["close", "open"] = "close"
@@ -182,8 +198,12 @@ class ServerMapping:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Cameras whose images are sent."""
-        keys = {"agentview": self.image_key, "wrist": self.wrist_key}
-        return tuple(camera for camera, key in keys.items() if key != NOTHING)
+        return tuple(self._image_keys)
+
+    @property
+    def _image_keys(self) -> dict[Camera, str]:
+        keys: dict[Camera, str] = {"agentview": self.image_key, "wrist": self.wrist_key}
+        return {camera: key for camera, key in keys.items() if key != NOTHING}
 
     def request(self, request: PlanRequest) -> dict[str, Any]:
         """Turn a request into a message.
@@ -193,15 +213,17 @@ class ServerMapping:
                 ``tasks.protocols.Protocol.orientation``).
 
         Returns:
-            Images (H, W, 3) uint8, the state (n,), and the instruction, by their keys.
+            Images (H, W, 3) uint8, the state (n,), and the instruction, by their keys; earlier
+            images (history − 1 or fewer, H, W, 3).
         """
-        observation = request.window[-1]
+        *earlier, observation = request.window[-self.history :]
         message: dict[str, Any] = {}
-        if self.image_key != NOTHING:
-            message[self.image_key] = self._image(observation["agentview"], self.image_turn)
-        if self.wrist_key != NOTHING:
-            turn = self.image_turn if self.wrist_turn == "same" else self.wrist_turn
-            message[self.wrist_key] = self._image(observation["wrist"], turn)
+        for camera, key in self._image_keys.items():
+            message[key] = self._image(observation, camera)
+            if self.history > 1:
+                frames = [self._image(each, camera) for each in earlier]
+                shape = (0, *message[key].shape)
+                message[key + HISTORY] = np.stack(frames) if frames else np.empty(shape, np.uint8)
         if NOTHING not in (self.state_key, self.state):
             parts = [STATE_PARTS[part](observation) for part in self.state.split("+")]
             state = np.concatenate(parts).astype(np.float64)
@@ -209,6 +231,8 @@ class ServerMapping:
         if self.prompt_key != NOTHING:
             prompt = request.instruction
             message[self.prompt_key] = prompt.lower() if self.prompt_case == "lower" else prompt
+        if self.seed_key != NOTHING:
+            message[self.seed_key] = request.seed
         return message
 
     def blank_request(self) -> dict[str, Any]:
@@ -245,5 +269,8 @@ class ServerMapping:
         clipped: FloatArray = commands.clip(-1.0, 1.0)
         return clipped
 
-    def _image(self, frame: Image, turn: Turn) -> Image:
-        return fit(turned(frame, turn), self.image_size, self.resize)
+    def _image(self, observation: Observation, camera: Camera) -> Image:
+        turn = self.image_turn
+        if camera == "wrist" and self.wrist_turn != "same":
+            turn = self.wrist_turn
+        return fit(turned(observation[camera], turn), self.image_size, self.resize)

@@ -60,10 +60,11 @@ class RemotePolicy:
 
     @property
     def spec(self) -> PolicySpec:
-        """The cameras that are sent, one step of history."""
+        """The cameras and the steps of history that are sent."""
         return PolicySpec(
             name="remote",
             horizon=self._horizon,
+            history=self._mapping.history,
             cameras=self._mapping.cameras,
             exec_horizon=min(_EXEC_HORIZON, self._horizon),
         )
