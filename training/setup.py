@@ -19,7 +19,7 @@ from policies.rdt.encoders.base import EncodersConfig, EncoderSources
 from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network, get_preset
-from tasks.errors import ConfigError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError, list_some
 from training.config import TrainingConfig
 from training.data.demo_files import LoadedDemos, load_demos
 from training.data.images import CameraSlots
@@ -230,6 +230,12 @@ def _check_render_size(needed: int, size: int) -> None:
         )
 
 
+def _perturbations(demos: LoadedDemos) -> set[str]:
+    """Return under which perturbations demonstrations were made."""
+    texts = (file.provenance.get("perturbation") for file in demos.files)
+    return {text for text in texts if isinstance(text, str)}
+
+
 def _found_conventions(demos: LoadedDemos) -> dict[str, Any]:
     """Return what was found out about foreign data, by data set; nothing for HDF5 files."""
     found = {str(f.path.parent): f.conventions for f in demos.files if f.conventions}
@@ -258,6 +264,9 @@ def _describe_demos(
             for file in demos.files
         ],
     }
+    if seen := _perturbations(demos):
+        description["perturbations"] = sorted(seen)
+        label += f" under {list_some('perturbations', seen)}"
     if start is not None:
         description["before"] = start.demos
         label += f" after {start.demos.get('label', 'unknown demos')}"

@@ -10,7 +10,15 @@ from tasks.demos.lerobot.hub import fetch_dataset, hub_name
 from tasks.demos.lerobot.task import is_lerobot_task, task_paths
 from tasks.demos.source import RLDS, DemoSource
 from tasks.errors import ConfigError
-from tasks.suites import EVERY_SUITE, ORIGINAL_SUITES, Instructions, Task, same_words, suite_tasks
+from tasks.suites import (
+    EVERY_SUITE,
+    ORIGINAL_SUITES,
+    Instructions,
+    Task,
+    perturbed,
+    same_words,
+    suite_tasks,
+)
 
 _MOST_SCANNED = 2_000
 """Files that are scanned at most to recognise another format."""
@@ -130,6 +138,8 @@ _ENDING = "_demo"
 def demo_task(file: DemoSource) -> Task:
     """Return the task of a demo file, found by the names that the file and its contents bear.
 
+    If the file says that it was made under a perturbation, the task has that.
+
     The file's own name comes before that of the BDDL file it notes: official files note names that
     were changed since. The suite is the one that the noted BDDL file lies in, or the nearest folder
     of the demo file that is called like one.
@@ -141,7 +151,7 @@ def demo_task(file: DemoSource) -> Task:
     bddl = file.attribute("data", "bddl_file_name")
     task = named_task(file.path, PurePath(bddl if isinstance(bddl, str) else ""))
     if task is not None:
-        return task
+        return perturbed(task, str(file.provenance().get("perturb") or ""))
     raise file.refuse(
         f"it belongs to no task that is installed (its BDDL file is {bddl!r}). A demo file is "
         "called SUITE/TASK_demo.hdf5"
