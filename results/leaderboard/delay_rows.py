@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from results.formatting import Format, csv_table, json_text, markdown_table, plain_text, spans
-from results.leaderboard.rows import LeaderboardRow, RunRecords, rows_of_run
+from results.leaderboard.rows import LeaderboardRow, rows_of_run
+from results.records import RunRecords
 
 _HEAD = ("run", "tasks", "exec_horizon", "method")
 

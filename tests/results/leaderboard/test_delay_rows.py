@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 from results.leaderboard.delay_rows import delay_curves, render_delays
-from results.leaderboard.rows import RunRecords
-from results.records import EpisodeRecord, RunInfo
+from results.records import EpisodeRecord, RunInfo, RunRecords
 
 
 def run(wins: int, *, horizon: int = 16, **policy: Any) -> RunRecords:
