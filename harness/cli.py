@@ -19,7 +19,7 @@ _KEPT = "Finished work is kept; the same command goes on."
 _LOST = "The same command starts anew."
 _RESUMED = (
     *(["run"], ["collect"], ["train"], ["eval"], ["decide"], ["encode-language"]),
-    *(["demos", "download"], ["demos", "regenerate"], ["bench", "expert"]),
+    *(["demos", "download"], ["demos", "regenerate"], ["bench", "expert"], ["plus", "fetch"]),
 )
 """Commands that keep what they finished."""
 
@@ -84,7 +84,10 @@ _BENCH = {
     "eval": "Compare whole evaluations with a straightforward loop over LIBERO's own environment.",
     "expert": "Measure how often the scripted expert solves each task, judged strictly.",
     "pictures": "Compare our pictures with robosuite's own, pixel for pixel.",
+    "plus": "Compare LIBERO-Plus's tasks with its own code, bit for bit.",
     "policy": "Compare how fast RDT plans with the official order of computation, in one run.",
+    "reading": "Compare how long training waits for HDF5 and for lazily decoded videos, in one "
+    "run.",
     "train": "Compare training of rdt-small with a straightforward loop over the same "
     "demonstrations.",
 }
@@ -95,9 +98,14 @@ _DEMOS = {
     "replay": "Execute the actions again, open loop: how many succeed, how far states stray.",
     "regenerate": "Execute the actions again and render: other resolution, no pauses, only what "
     "succeeds.",
+    "export": "Write demos for others: a LeRobot data set, or HDF5 as OpenVLA's script leaves it.",
     "preview": "Draw contact sheets: pictures at regular steps and at phases, action curves, the "
     "gripper.",
     "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
+}
+_PLUS = {
+    "list": "Count LIBERO-Plus's tasks, and those that can run on this machine.",
+    "fetch": "Download LIBERO-Plus's pack of assets from the Hugging Face hub.",
 }
 
 app = App(
@@ -111,7 +119,10 @@ app.register_install_completion_command(
     help="Let the shell complete commands and options; --shell bash, zsh or fish for another."
 )
 bench = App(name="bench", help="Measure speed against the official code's; and the expert.")
-demos = App(name="demos", help="Look at demo files, check, replay, regenerate, download them.")
+plus = App(name="plus", help="LIBERO-Plus on this machine: its tasks, its pack of assets.")
+demos = App(
+    name="demos", help="Look at demo files, check, replay, regenerate, export, download them."
+)
 
 
 def _register() -> None:
@@ -123,7 +134,10 @@ def _register() -> None:
         bench.command(f"harness.commands.benchmarks:bench_{name}_command", name=name, help=line)
     for name, line in _DEMOS.items():
         demos.command(f"harness.commands.demos:demos_{name}_command", name=name, help=line)
+    for name, line in _PLUS.items():
+        plus.command(f"harness.commands.plus:plus_{name}_command", name=name, help=line)
     app.command(bench)
+    app.command(plus)
     app.command(demos)
 
 

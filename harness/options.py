@@ -162,7 +162,9 @@ def demo_files(paths: Sequence[Path]) -> list[Path]:
         ConfigError: None was named, or one does not exist.
     """
     if not paths:
-        raise ConfigError("No demo file was named. Fix: name HDF5 files or folders of them.")
+        raise ConfigError(
+            "No demo file was named. Fix: name HDF5 files, LeRobot data sets, or folders of them."
+        )
     return find_all_demo_files(paths)
 
 

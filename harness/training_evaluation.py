@@ -26,7 +26,7 @@ from policies.registry import AnyPolicy, PolicyConfig
 from results.folder import load_run
 from results.records import EpisodeRecord, most_frequent_error
 from results.statistics.intervals import wilson_interval
-from tasks.demos.file import open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_task, find_all_demo_files
 from tasks.errors import ConfigError, ResultsError, SimulatorError
 from tasks.protocols import Protocol, get_protocol
@@ -157,7 +157,7 @@ def demonstrated_tasks(config: TrainingConfig) -> dict[str, tuple[int, ...]]:
     """
     indices: dict[str, set[int]] = {}
     for path in find_all_demo_files(config.demos):
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             task = demo_task(file)
         indices.setdefault(task.suite, set()).add(task.index)
     return {suite: tuple(sorted(indices[suite])) for suite in sorted(indices)}

@@ -17,8 +17,11 @@ from pydantic import Field
 from policies.baselines import HORIZON
 from policies.interface import PlanRequest, PolicySpec
 from tasks.actions import check_actions
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_task
+from tasks.demos.lerobot.dataset import is_dataset
+from tasks.demos.lerobot.task import is_lerobot_task, task_paths
+from tasks.demos.source import DemoSource
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, SpecMismatchError
 from tasks.observation import ACTION_DIM, FloatArray
@@ -35,13 +38,13 @@ class ReplayedDemo:
     Attributes:
         source: File and group, for messages.
         actions: (T, 7) in [−1, 1], as executed.
-        state: (D,) the simulator's state before the first action, as stored.
+        state: (D,) the simulator's state before the first action, as stored; None in LeRobot sets.
         start: The start of its episode.
     """
 
     source: str
     actions: FloatArray
-    state: FloatArray
+    state: FloatArray | None
     start: Start
 
 
@@ -83,7 +86,9 @@ class ReplayPolicy:
         for task in tasks:
             for init_state in init_states:
                 demo = self._load(suite, task, init_state)
-                digest.update(demo.actions.tobytes() + demo.state.tobytes())
+                digest.update(demo.actions.tobytes())
+                if demo.state is not None:
+                    digest.update(demo.state.tobytes())
         return digest.hexdigest()
 
     def start(self, suite: str, task: int, init_state: int) -> Start:
@@ -100,7 +105,9 @@ class ReplayPolicy:
         """
         demo, state = self._started(), np.asarray(simulator.get_state())
         start = demo.start
-        if not isinstance(start, SampledStart | IndexedStart) or np.array_equal(state, demo.state):
+        if demo.state is None or np.array_equal(state, demo.state):
+            return
+        if not isinstance(start, SampledStart | IndexedStart):
             return
         distance = np.abs(state - demo.state).max() if state.shape == demo.state.shape else np.inf
         raise SpecMismatchError(
@@ -144,8 +151,10 @@ class ReplayPolicy:
         return read_replayed(path, task_of_demo, number, stored=self._choice == "stored")
 
     def _file(self, task: Task) -> Path:
-        if self._demos.is_file():
+        if self._demos.is_file() or is_lerobot_task(self._demos):
             return self._demos
+        if is_dataset(self._demos):
+            return self._lerobot_task(task)
         if not self._demos.is_dir():
             raise ConfigError(f"The demos '{self._demos}' do not exist. Fix: give --option.demos.")
         relative = Path(task.demo_file)
@@ -156,6 +165,16 @@ class ReplayPolicy:
             f"There are no demos of {task.suite} task {task.index}: neither '{relative}' nor "
             f"'{relative.name}' is in '{self._demos}'. Fix: give --tasks that have demos, or "
             "collect them with 'libero-bench collect'."
+        )
+
+    def _lerobot_task(self, task: Task) -> Path:
+        for path in task_paths(self._demos):
+            with open_demos(path) as file:
+                if demo_task(file).name == task.name:
+                    return path
+        raise ConfigError(
+            f"The LeRobot data set '{self._demos}' has no demos of {task.suite} task {task.index}. "
+            "Fix: give --tasks that have demos."
         )
 
 
@@ -189,7 +208,7 @@ def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) 
         ConfigError: The file is damaged or has no such demonstration.
         SpecMismatchError: It is another task's.
     """
-    with open_demo_file(path) as file:
+    with open_demos(path) as file:
         _check_task(file, task)
         names = file.demos()
         if number >= len(names):
@@ -199,16 +218,19 @@ def read_replayed(path: Path, task: Task, number: int, *, stored: bool = False) 
             )
         group = f"data/{names[number]}"
         actions = file.numbers(f"{group}/actions", (ACTION_DIM,)).astype(np.float64)
-        state = file.numbers(f"{group}/states", (None,), steps=len(actions), rows=0)
+        state = None
+        if file.keeps_states:
+            state = file.numbers(f"{group}/states", (None,), steps=len(actions), rows=0)
+            state = state.astype(np.float64)
         return ReplayedDemo(
             source=f"'{path}' {names[number]}",
             actions=np.clip(check_actions(actions), -1.0, 1.0),
-            state=state.astype(np.float64),
+            state=state,
             start=read_start(file, names[number], stored=stored),
         )
 
 
-def _check_task(file: DemoFile, task: Task) -> None:
+def _check_task(file: DemoSource, task: Task) -> None:
     """Refuse another task's file."""
     demonstrated = demo_task(file)
     if demonstrated.name != task.name:

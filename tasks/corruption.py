@@ -10,10 +10,9 @@ from math import ceil
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import zoom
 
 from tasks.errors import ConfigError
-from tasks.filters import copy_neighbours, gaussian_filter, shifted_sum
+from tasks.filters import add_enlarged, copy_neighbours, gaussian_filter, shifted_sum
 from tasks.observation import FloatArray, Image
 from tasks.perturbation import Noise
 
@@ -122,18 +121,8 @@ def _zoom(picture: Image, end: float, step: float) -> Image:
     values = (picture / 255.0).astype(np.float32)
     total = np.zeros_like(values)
     for factor in factors:
-        total += _enlarged(values, factor)
+        add_enlarged(values, float(factor), total)
     return _truncated((values + total) / (len(factors) + 1))
-
-
-def _enlarged(values: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
-    size = values.shape[0]
-    crop = ceil(size / float(factor))
-    top = (size - crop) // 2
-    middle = values[top : top + crop, top : top + crop]
-    large = zoom(middle, (factor, factor, 1), order=1)
-    trim = (large.shape[0] - size) // 2
-    return np.asarray(large[trim : trim + size, trim : trim + size])
 
 
 def _fog(picture: Image, density: float, decay: float, random: Random) -> Image:

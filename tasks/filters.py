@@ -4,12 +4,18 @@ Every output is summed in SciPy's order: floating-point sums depend on it. Only 
 differs, so that whole rows are computed at once.
 """
 
+from math import ceil
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from tasks.observation import FloatArray
+from tasks.observation import FloatArray, Image
 
 _TRUNCATE = 4.0
+
+IntArray = npt.NDArray[np.int64]
+FloatArray32 = npt.NDArray[np.float32]
 
 
 def gaussian_filter(values: FloatArray, sigma: float) -> FloatArray:
@@ -67,8 +73,7 @@ def _blur_rows(values, half, channels, out):  # type: ignore[no-untyped-def]
                 line[at] += (left[at] + right[at]) * weight
 
 
-@njit(cache=True)
-def shifted_sum(picture, weights, down, right):  # type: ignore[no-untyped-def]
+def shifted_sum(picture: Image, weights: FloatArray, down: IntArray, right: IntArray) -> FloatArray:
     """Sum shifted copies of a picture, edges continued.
 
     Args:
@@ -81,16 +86,25 @@ def shifted_sum(picture, weights, down, right):  # type: ignore[no-untyped-def]
         (H, W, C) float64.
     """
     height, width, channels = picture.shape
-    total = np.zeros((height, width, channels))
-    for copy in range(len(weights)):
-        weight = weights[copy]
-        for row in range(height):
-            source = picture[min(max(row + down[copy], 0), height - 1)]
-            for column in range(width):
-                pixel = source[min(max(column + right[copy], 0), width - 1)]
-                for channel in range(channels):
-                    total[row, column, channel] += weight * pixel[channel]
-    return total
+    pad = int(np.abs(right).max())
+    padded = np.pad(picture, ((0, 0), (pad, pad), (0, 0)), mode="edge").astype(np.float64)
+    total = np.zeros((height, width * channels))
+    starts = (pad + right) * channels
+    _add_shifted(padded.reshape(height, -1), weights, down, starts, total)
+    return total.reshape(height, width, channels)
+
+
+@njit(cache=True)
+def _add_shifted(padded, weights, down, starts, total):  # type: ignore[no-untyped-def]
+    """Add up copies of rows that are long enough for all shifts."""
+    height, length = total.shape
+    for row in range(height):
+        line = total[row]
+        for copy in range(len(weights)):
+            source = padded[min(max(row + down[copy], 0), height - 1), starts[copy] :]
+            weight = weights[copy]
+            for at in range(length):
+                line[at] += weight * source[at]
 
 
 @njit(cache=True)
@@ -110,3 +124,42 @@ def copy_neighbours(picture, displacements, reach):  # type: ignore[no-untyped-d
             count += 1
             for channel in range(channels):
                 picture[row, column, channel] = picture[row + down, column + right, channel]
+
+
+def add_enlarged(values: FloatArray32, factor: float, total: FloatArray32) -> None:
+    """Add the middle of a picture, enlarged to the picture's size, as ``scipy.ndimage.zoom`` does.
+
+    Args:
+        values: (S, S, C) float32.
+        factor: At least 1.
+        total: (S, S, C) float32, to which it is added.
+    """
+    size = len(values)
+    crop = ceil(size / factor)
+    top = (size - crop) // 2
+    large = round(crop * factor)
+    step = (crop - 1) / (large - 1) if large > 1 else 1.0
+    places = (np.arange(size) + (large - size) // 2) * step
+    inside = places <= crop - 1
+    first = np.minimum(np.floor(places), crop - 1).astype(np.int64)
+    _add_interpolated(
+        values, top + first, top + np.minimum(first + 1, crop - 1), places - first, inside, total
+    )
+
+
+@njit(cache=True)
+def _add_interpolated(values, first, second, part, inside, total):  # type: ignore[no-untyped-def]
+    """Interpolate between two rows and two columns each, in double precision as SciPy does."""
+    size, _, channels = values.shape
+    for row in range(size):
+        low = 1.0 - part[row]
+        for column in range(size):
+            if not (inside[row] and inside[column]):
+                continue
+            left = 1.0 - part[column]
+            for channel in range(channels):
+                value = values[first[row], first[column], channel] * low * left
+                value += values[first[row], second[column], channel] * low * part[column]
+                value += values[second[row], first[column], channel] * part[row] * left
+                value += values[second[row], second[column], channel] * part[row] * part[column]
+                total[row, column, channel] += np.float32(value)

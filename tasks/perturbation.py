@@ -193,7 +193,8 @@ class Perturbation:
     @property
     def own_model(self) -> bool:
         """Whether the compiled model is no other task's."""
-        return self.scene is not None or self.background is not None
+        own_layout = self.files.startswith("layout:")
+        return own_layout or self.scene is not None or self.background is not None
 
     @property
     def hash(self) -> str:

@@ -121,12 +121,13 @@ class DataSettings:
     """Cameras that the policy sees, in training and evaluation; the slots of others show the
     background, and demonstrations need not have them. By default those of the checkpoint to start
     from, and all for a fresh network."""
-    pictures: Literal["auto", "memory", "lazy"] = "auto"
-    """Images are kept in memory at the encoder's size, or read when they are needed; auto keeps
-    up to 2 GiB of them."""
+    pictures: Literal["auto", "memory", "lazy", "cache"] = "auto"
+    """memory: images are kept in memory at the encoder's size; lazy: read when they are needed;
+    cache: read once, then kept on the disk at the encoder's size. auto keeps up to 2 GiB in memory,
+    and decodes videos when they are needed."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that prepare batches; 0 prepares them in the trainer, which suits small images in
-    memory."""
+    memory, or where images are decoded ahead, in processes that leave it a core."""
 
     @model_validator(mode="after")
     def _check_sampling(self) -> Self:

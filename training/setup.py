@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from policies.rdt.actions.layout import FRESH_LAYOUT, Layout
-from policies.rdt.actions.layout_file import get_layout
+from policies.rdt.actions.layout_file import get_layout, shipped_layouts
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.checkpoint.hub import is_hub_name
@@ -19,7 +19,7 @@ from policies.rdt.encoders.base import EncodersConfig, EncoderSources
 from policies.rdt.encoders.factory import load_frozen_encoders
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.presets import build_network, get_preset
-from tasks.errors import ConfigError, SpecMismatchError
+from tasks.errors import ConfigError, SpecMismatchError, list_some
 from training.config import TrainingConfig
 from training.data.demo_files import LoadedDemos, load_demos
 from training.data.images import CameraSlots
@@ -66,6 +66,7 @@ def set_up(
     cameras = network.encoders_config.cameras
     slots = CameraSlots(cameras=cameras, missing=_missing_cameras(config, cameras, start))
     demos = load_demos(config.demos, config, slots, network.image_encoder.prepare)
+    _check_joints(layout, demos)
     normalisation = choose_normalisation(
         config,
         layout,
@@ -204,6 +205,22 @@ def _resumed_normalisation(folder: RunFolder) -> Normalisation | None:
     return load_contract(folder.checkpoints.path(updates[-1])).normalisation if updates else None
 
 
+def _check_joints(layout: Layout, demos: LoadedDemos) -> None:
+    """Refuse a layout that needs joints where demonstrations have none."""
+    without = [
+        file.path
+        for file in demos.files
+        if not all(each.demo.has_joints for each in (*file.training, *file.held_out))
+    ]
+    if layout.reads_joints and without:
+        working = [name for name in shipped_layouts() if not get_layout(name).reads_joints]
+        raise ConfigError(
+            f"'{without[0]}' has no joint positions, and the layout '{layout.name}' needs them. "
+            f"Allowed: {', '.join(working)}. Fix: --layout hand-goal, or demos that have "
+            "joints."
+        )
+
+
 def _check_render_size(needed: int, size: int) -> None:
     if needed not in (ANY_SIZE, size):
         raise SpecMismatchError(
@@ -211,6 +228,18 @@ def _check_render_size(needed: int, size: int) -> None:
             f"on {needed}. Fix: render the demos anew (libero-bench demos regenerate --resolution "
             f"{needed}), or start from another checkpoint."
         )
+
+
+def _perturbations(demos: LoadedDemos) -> set[str]:
+    """Return under which perturbations demonstrations were made."""
+    texts = (file.provenance.get("perturbation") for file in demos.files)
+    return {text for text in texts if isinstance(text, str)}
+
+
+def _found_conventions(demos: LoadedDemos) -> dict[str, Any]:
+    """Return what was found out about foreign data, by data set; nothing for HDF5 files."""
+    found = {str(f.path.parent): f.conventions for f in demos.files if f.conventions}
+    return {"found": found} if found else {}
 
 
 def _describe_demos(
@@ -229,11 +258,15 @@ def _describe_demos(
         "windows": len(windows),
         "instructions": windows.instructions,
         "conventions": [file.timing.convention for file in demos.files],
+        **_found_conventions(demos),
         "made_by": [
             json.dumps(file.provenance, sort_keys=True) if file.provenance else "unknown"
             for file in demos.files
         ],
     }
+    if seen := _perturbations(demos):
+        description["perturbations"] = sorted(seen)
+        label += f" under {list_some('perturbations', seen)}"
     if start is not None:
         description["before"] = start.demos
         label += f" after {start.demos.get('label', 'unknown demos')}"

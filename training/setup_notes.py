@@ -4,6 +4,7 @@ from typing import Any
 
 from policies.rdt.actions.normalisation import Normalisation
 from policies.rdt.checkpoint.contract import Contract
+from tasks.observation import CONTROL_HZ
 from training.config import TrainingConfig
 from training.data.demo_files import LoadedDemos, LoadedFile
 from training.data.windows import DemoWindows
@@ -29,6 +30,8 @@ def setup_notes(
         *_target_notes(config, contract, windows),
         *_contract_notes(contract, start),
         *_timing_notes(demos.files),
+        *_convention_notes(demos.files),
+        *([demos.note] if demos.note else []),
         *instruction_notes(demos.files),
     )
 
@@ -74,6 +77,23 @@ def _timing_notes(files: tuple[LoadedFile, ...]) -> list[str]:
     for first, *rest in kinds.values():
         others = f" and {len(rest)} more" if rest else ""
         notes.append(f"{first.path.name}{others}: {first.timing}.")
+    return notes
+
+
+def _convention_notes(files: tuple[LoadedFile, ...]) -> list[str]:
+    """Return sentences on what was found out about each LeRobot data set."""
+    notes = []
+    for root in dict.fromkeys(file.path.parent for file in files if file.conventions):
+        found = next(f.conventions for f in files if f.conventions and f.path.parent == root)
+        notes.append(
+            f"{root.name} is a {found['format']} set: gripper {found['gripper']['value']}; images "
+            f"{found['pictures']['value']}; fps labelled {found['fps_label']:g}, control at "
+            f"{CONTROL_HZ:g} Hz. 'libero-bench demos check {root}' shows the evidence."
+        )
+        if left_out := found["left_out"]:
+            number, why = next(iter(left_out.items()))
+            more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            notes.append(f"Left out of {root.name}: episode {number}, {why}{more}.")
     return notes
 
 

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.options import Names, Numbers
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, unknown_name
+from tasks.perturbation import DIMENSIONS
 from tasks.settings import MOST_NUMBERS, settings
 from tasks.suites import SUITES, Instructions, find_task
 
@@ -26,6 +27,35 @@ class EnvironmentSpeedConfig:
 
     steps: int = Field(default=300, ge=1)
     """Control steps of the episode."""
+
+
+@settings
+class PlusConfig:
+    """What ``bench plus`` compares."""
+
+    upstream: Path
+    """Folder of LIBERO-Plus's own code: a clone of sylvestf/LIBERO-plus, or an unpacked wheel."""
+
+    dimensions: Names = DIMENSIONS
+    """Names with commas between them; all that can run here by default."""
+
+    tasks: int = Field(default=6, ge=1, le=MOST_NUMBERS)
+    """Tasks of each dimension."""
+
+    steps: int = Field(default=40, ge=1)
+    """Control steps of each task, after settling."""
+
+    python: Path | None = None
+    """Interpreter that runs upstream's code; this one by default. It needs upstream's libraries,
+    scikit-image for blurs and Wand with ImageMagick for motion blur."""
+
+    plus_assets: Path | None = None
+    """Folder with LIBERO-Plus's assets, or with its code."""
+
+    def __post_init__(self) -> None:
+        for name in self.dimensions:
+            if name not in DIMENSIONS:
+                raise unknown_name("dimension", name, DIMENSIONS)
 
 
 @settings
@@ -215,3 +245,20 @@ class TrainingSpeedConfig:
 
     repeats: int = Field(default=2, ge=1)
     """Turns of each side."""
+
+
+@settings
+class DemoReadingConfig:
+    """Settings of ``bench reading``."""
+
+    demos: Path
+    """A demo file, or a folder of them, which are exported as LeRobot sets."""
+
+    updates: int = Field(default=40, ge=1)
+    """Updates per turn."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Windows per update."""
+
+    repeats: int = Field(default=2, ge=1)
+    """Turns of each source."""

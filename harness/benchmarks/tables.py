@@ -8,10 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from harness.benchmarks.demo_reading import ReadingFigures
     from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
     from harness.benchmarks.expert_table import ExpertRow
     from harness.benchmarks.picture_identity import PictureFigures
+    from harness.benchmarks.plus_identity import PlusFigures
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
@@ -82,6 +84,39 @@ def picture_table(figures: "Sequence[PictureFigures]") -> Table:
     return table
 
 
+def plus_table(figures: "Sequence[PlusFigures]") -> Table:
+    """Return what differs from LIBERO-Plus's own code, a row for each task."""
+    table = _table(
+        *("dimension", "task", "pictures", "generator", "states", "agentview", "wrist", "sentence"),
+        title="Equal to upstream's own code?",
+    )
+    for row in figures:
+        if row.error:
+            table.add_row(row.dimension, f"{row.suite} {row.task}", Text(row.error, style="red"))
+            continue
+        apart = f" (≤ {row.largest} in {row.share:.2%} of values)" if row.largest else ""
+        colour = "red" if not row.equal else ""
+        table.add_row(
+            row.dimension,
+            f"{row.suite} {row.task} {row.perturbation}",
+            str(row.pictures),
+            _equality(not row.generator_differs),
+            _differing(row.states_differ),
+            Text(_differing(row.agentview_differ).plain + apart, style=colour),
+            _differing(row.wrist_differ),
+            _equality(not row.sentence_differs),
+        )
+    return table
+
+
+def _equality(equal: bool) -> Text:
+    return Text("equal") if equal else Text("differs", style="red")
+
+
+def _differing(count: int) -> Text:
+    return Text(f"{count} differ", style="red") if count else Text("equal")
+
+
 def _number_of_differences(count: int, where: str) -> Text:
     note = f" (first: {where})" if where else ""
     return Text(f"{count}{note}", style="red" if count else "")
@@ -139,6 +174,7 @@ def print_policy_tables(figures: "Sequence[PolicyFigures]", console: Console) ->
     )
     console.print(_policy_table(figures))
     console.print(_stages_table(figures))
+    console.print(_delays_table(figures))
 
 
 def _policy_table(figures: "Sequence[PolicyFigures]") -> Table:
@@ -171,6 +207,18 @@ def _stages_table(figures: "Sequence[PolicyFigures]") -> Table:
     return table
 
 
+def _delays_table(figures: "Sequence[PolicyFigures]") -> Table:
+    """Return the time of a plan by the method that joins it to the one before, and its delay."""
+    names = ("preset", "episodes", *figures[0].joined)
+    table = _table(*names, title="Joining a plan to the one before: ms, and steps of delay")
+    for row in figures:
+        cells = [
+            f"{1000 * seconds:.3g} ({row.delays[method]})" for method, seconds in row.joined.items()
+        ]
+        table.add_row(row.case.preset, str(row.case.batch), *cells)
+    return table
+
+
 def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Table:
     """Return speed and memory of training, a row for each backend."""
     table = _table(
@@ -184,6 +232,24 @@ def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Tab
             f"{row.data_wait:.1%}",
             f"{row.memory_mb:.0f}",
             f"{row.gpu_mb:.0f}" if row.gpu_mb else "–",
+        )
+    return table
+
+
+def reading_table(figures: "Sequence[ReadingFigures]", batch_size: int) -> Table:
+    """Return how long training waits for its data, a row for each source."""
+    table = _table(
+        *("source", "MB", "image error", "samples/s", "waiting for data", "loss"),
+        title=f"Training rdt-small, {batch_size} windows per update",
+    )
+    for row in figures:
+        table.add_row(
+            row.source,
+            f"{row.megabytes:.1f}",
+            f"{row.error:.2f}",
+            f"{row.samples_per_s:.1f}",
+            f"{row.data_wait:.1%}",
+            f"{row.loss:.4f}",
         )
     return table
 

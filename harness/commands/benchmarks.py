@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 from harness.benchmarks.config import (
+    DemoReadingConfig,
     EnvironmentSpeedConfig,
     EvaluationSpeedConfig,
     PictureConfig,
+    PlusConfig,
     PolicySpeedConfig,
     TrainingSpeedConfig,
 )
+from harness.benchmarks.demo_reading import SOURCES, measure_reading
 from harness.benchmarks.environment_speed import EnvironmentFigures, compare
 from harness.benchmarks.evaluation_speed import (
     EvaluationFigures,
@@ -25,19 +28,26 @@ from harness.benchmarks.expert_table import (
     measure_expert,
     table_rows,
 )
+from harness.benchmarks.plus_identity import (
+    PlusFigures,
+    chosen_tasks,
+    compare_with_upstream,
+)
 from harness.benchmarks.tables import (
     environment_tables,
     evaluation_table,
     expert_table,
     picture_table,
+    plus_table,
     print_policy_tables,
+    reading_table,
     training_table,
 )
 from harness.benchmarks.training_speed import BACKENDS, compare_training
 from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
 from harness.warnings import warn_of_crowding
-from tasks.suites import find_task
+from tasks.suites import find_task, use_plus_assets
 
 UNEQUAL = 1
 _PARTS = 5
@@ -116,6 +126,42 @@ def bench_pictures_command(
     else:
         results_console().print(picture_table(figures))
     return UNEQUAL if any(row.different for row in figures) else 0
+
+
+def bench_plus_command(config: Annotated[PlusConfig, Flat], *, json: Switch = False) -> int:
+    """Compare LIBERO-Plus's tasks with its own code, bit for bit.
+
+    That code runs in a process of its own, from a folder that you have: it is not installed, and
+    nothing is written there. Both sides play the same rough actions. Compared are the generator of
+    random numbers after the reset, the simulator's states, both cameras' pictures and the sentence.
+    A task takes half a minute, nearly all of it upstream's.
+
+    Exit code 1 if anything differs; motion blur, which upstream leaves to ImageMagick, may by one
+    grey level in one value of a hundred.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    with progress_bar("Comparing", None, "task") as bar:
+        use_plus_assets(config.plus_assets)
+        tasks = chosen_tasks(config.dimensions, config.tasks)
+        figures: list[PlusFigures] = []
+        for row in compare_with_upstream(
+            config.upstream,
+            tasks,
+            steps=config.steps,
+            python=None if config.python is None else str(config.python),
+            report=lambda what: bar.at(len(figures), total=len(tasks), note=what),
+        ):
+            figures.append(row)
+        bar.at(len(figures))
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+    else:
+        results_console(160).print(plus_table(figures))
+    return 0 if all(row.equal for row in figures) else UNEQUAL
 
 
 def bench_eval_command(
@@ -256,3 +302,32 @@ def bench_train_command(
         print(dumps(list(map(asdict, figures)), indent=2))
     else:
         results_console().print(training_table(figures, config.batch_size))
+
+
+def bench_reading_command(
+    config: Annotated[DemoReadingConfig, Flat], *, json: Switch = False
+) -> None:
+    """Compare how long training waits for HDF5 and for lazily decoded videos, in one run.
+
+    The demonstrations are exported as LeRobot sets (H.264, AV1, PNG); rdt-small trains on each
+    source in turn, each time in a process of its own.
+
+    Parameters
+    ----------
+    json
+        Print the figures as JSON.
+    """
+    total = config.repeats * len(SOURCES) + 3
+    with progress_bar("Comparing", total, "turn") as bar:
+        turns: list[str] = []
+
+        def report(source: str) -> None:
+            bar.at(len(turns), note=source)
+            turns.append(source)
+
+        figures = measure_reading(config, report)
+        bar.at(total)
+    if json:
+        print(dumps(list(map(asdict, figures)), indent=2))
+    else:
+        results_console().print(reading_table(figures, config.batch_size))

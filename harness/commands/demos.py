@@ -1,4 +1,4 @@
-"""``libero-bench demos``: look at demo files, check, replay, regenerate, download them."""
+"""``libero-bench demos``: look at demo files, check, replay, regenerate, export, download them."""
 
 from dataclasses import asdict
 from json import dumps
@@ -11,10 +11,12 @@ from harness.capacity import MOST_WORKERS
 from harness.commands import Flat, Switch
 from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.download import download_demos
+from harness.demonstrations.export import ExportConfig, Format, export_hdf5, export_lerobot
 from harness.demonstrations.preview import draw_sheets
 from harness.demonstrations.regeneration import Remade, count_demos, regenerate
 from harness.demonstrations.replay import Replay, choose_demos, replay_demos
 from harness.demonstrations.tables import (
+    export_table,
     print_replays,
     regenerated_lines,
     statistics_table,
@@ -52,7 +54,7 @@ def demos_info_command(*paths: Path, json: Switch = False) -> None:
     Parameters
     ----------
     paths
-        HDF5 files, or folders of them.
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
     json
         Print the statistics as JSON.
     """
@@ -75,14 +77,20 @@ def demos_check_command(
     Parameters
     ----------
     paths
-        HDF5 files, or folders of them.
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
     convention
         before_action or after_action: when rows were seen, where neither the files nor their
         numbers tell.
     json
         Print the lines as JSON.
     """
-    files = {path: check_demo_file(path, convention=convention) for path in demo_files(paths)}
+    found = demo_files(paths)
+    files = {}
+    with progress_bar("Checking", len(found), "file") as bar:
+        for done, path in enumerate(found):
+            bar.at(done, note=path.name)
+            files[path] = check_demo_file(path, convention=convention)
+        bar.at(len(found))
     sound = all(none_failed(findings) for findings in files.values())
     if json:
         plain = [
@@ -115,7 +123,7 @@ def demos_preview_command(
     Parameters
     ----------
     paths
-        HDF5 files, or folders of them.
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
     demos
         Demonstrations with a sheet of their own, such as 0,3 or 0-4.
     overview
@@ -190,7 +198,7 @@ def demos_replay_command(
     Parameters
     ----------
     paths
-        HDF5 files, or folders of them.
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
     demos
         Demonstrations of each file, such as 0,3 or 0-4; all by default.
     workers
@@ -232,7 +240,7 @@ def demos_regenerate_command(
     Parameters
     ----------
     paths
-        HDF5 files, or folders of them.
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
     out
         Folder; a file goes to OUT/SUITE/TASK_demo.hdf5.
     json
@@ -258,3 +266,51 @@ def demos_regenerate_command(
         for file in regenerated:
             print(regenerated_lines(file))
     return FAILED if any(file.problem for file in regenerated) else 0
+
+
+def demos_export_command(
+    *paths: Path,
+    out: Path,
+    format: Format,
+    config: Annotated[ExportConfig, Flat] = ExportConfig(),
+    json: Switch = False,
+) -> None:
+    """Write demos for others: a LeRobot data set, or HDF5 as OpenVLA's script leaves it.
+
+    LeRobot sets have the schema of lerobot/libero at 20 fps, with joints and intended actions as
+    further columns, statistics, a card, and notes from which training here sees the same numbers.
+    Demos whose images cannot be read are left out and named. A killed export resumes.
+
+    Parameters
+    ----------
+    paths
+        HDF5 files, LeRobot data sets or their tasks (FOLDER/task_0), or folders of any.
+    out
+        Folder of the data set; of HDF5 a file goes to OUT/TASK_demo.hdf5.
+    format
+        lerobot; hdf5-openvla: arrays without attributes, as OpenVLA's regeneration writes them;
+        hdf5-libero: as LIBERO's release, rows seen after their action, the first five steps cut.
+    json
+        Print what was written as JSON.
+    """
+    files = demo_files(paths)
+    with progress_bar("Exporting", None, "demo") as bar:
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.at(done, note=what, total=total)
+
+        if format == "lerobot":
+            exported = export_lerobot(files, out, config, show)
+        else:
+            written = export_hdf5(files, out, format, config, show)
+    if format != "lerobot":
+        print(dumps([str(path) for path in written]) if json else "\n".join(map(str, written)))
+        return
+    if json:
+        print(dumps(exported.as_dict(), indent=2, ensure_ascii=False))
+        return
+    console = results_console()
+    console.print(export_table(exported))
+    console.print("Upload it, then set the tag that LeRobot asks for:")
+    for command in exported.commands:
+        print(f"  {command}")

@@ -81,7 +81,7 @@ def write_attempt(parts: Path, attempt: Attempt) -> None:
 
 def can_be_extended(provenance: Mapping[str, Any], config: CollectionConfig) -> bool:
     """Whether a demo file, by its provenance, has the first of the demonstrations asked for."""
-    recipe = config.recipe()
+    recipe = config.conditions()
     wanted, present = recipe.pop("demos"), provenance.get("demos")
     if not isinstance(present, int) or present >= wanted:
         return False

@@ -32,7 +32,7 @@ from policies.interface import PlanningError
 from results.locking import sole_writer
 from tasks.demos.reader import read_provenance
 from tasks.errors import ConfigError, HarnessError, SimulatorError, differing_settings
-from tasks.suites import Task, check_states, find_task
+from tasks.suites import Task, check_plus_files, check_states, find_task, perturbed
 from training.demos.writer import merge_demos
 
 _MAX_YIELD_LOSS = 4
@@ -96,8 +96,9 @@ def collect(
     collected: dict[tuple[str, int], Collected] = {}
     missing: list[tuple[CollectionConfig, Task]] = []
     for config in suites:
+        check_plus_files(config.suite, config.tasks or ())
         for index in config.tasks or ():
-            task = find_task(config.suite, index)
+            task = perturbed(find_task(config.suite, index), config.perturb or "")
             finished = finished_before(config, task)
             if finished is not None:
                 collected[task.suite, index] = finished
@@ -217,6 +218,13 @@ class TaskAttempts:
                 "rejected": rejected,
                 "scene_seeds": [attempt_seed(config, index) for index in kept],
             }
+            if task.perturbation is not None:
+                provenance |= {
+                    "perturbation": task.perturbation.text,
+                    "perturbation_hash": task.perturbation.hash,
+                    "dimension": task.perturbation.dimension,
+                    "base_task": task.base_task,
+                }
             if config.start_states == "evaluation":
                 states = len(task.init_states())
                 provenance["init_states"] = [index % states for index in kept]
@@ -290,7 +298,7 @@ def finished_before(config: CollectionConfig, task: Task) -> Collected | None:
     provenance = {"instructions": "bddl"} | read_provenance(path)  # older files do not say
     if can_be_extended(provenance, config):
         return None
-    differing = differing_settings(provenance, config.recipe())
+    differing = differing_settings(provenance, config.conditions())
     if differing:
         raise ConfigError(
             f"'{path}' holds demos made otherwise ({differing}). "

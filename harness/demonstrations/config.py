@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from harness.capacity import MOST_WORKERS
 from harness.options import all_tasks, read_tasks, split_names
+from tasks.perturbation import parse_perturbation
 from tasks.protocols import Protocol, get_protocol
 from tasks.settings import MOST_SEED, settings
 from tasks.suites import Instructions
@@ -53,11 +54,20 @@ class CollectionConfig:
     """sampled: at none of the initial states of evaluations; evaluation: at those, one after
     another. The files say which."""
 
+    perturb: str | None = None
+    """What is changed of every scene or picture, such as camera:h=30,v=15 or noise:fog=5; see eval.
+    The files say so, and so does a policy that is trained on them."""
+
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Of start states and noise."""
 
     workers: int = Field(default=2, ge=1, le=MOST_WORKERS)
     """Processes; the demonstrations do not depend on their number."""
+
+    @field_validator("perturb")
+    @classmethod
+    def _read_perturbation(cls, value: str | None) -> str | None:
+        return None if value is None or parse_perturbation(value) is None else value
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -90,7 +100,13 @@ class CollectionConfig:
         plain = asdict(self)
         for name in ("out", "workers", "tasks"):
             del plain[name]
+        if self.perturb is None:
+            del plain["perturb"]  # as in files from before there was a choice
         return plain | {"expert": "scripted"}
+
+    def conditions(self) -> dict[str, Any]:
+        """Return the recipe with what is perturbed, None for nothing."""
+        return self.recipe() | {"perturb": self.perturb}
 
 
 @settings

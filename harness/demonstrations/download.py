@@ -100,7 +100,7 @@ def _fault(path: Path, size: int | None) -> str:
     try:
         with open_demo_file(path) as file:
             ours = bool(file.provenance())
-            names, stated = file.demos(), file.attribute(file.data, "num_demos")
+            names, stated = file.demos(), file.attribute("data", "num_demos")
             if stated is not None and str(stated) != str(len(names)):
                 return f"it has {len(names)} demonstrations of {stated}"
             for name in names:

@@ -139,7 +139,8 @@ _cached: dict[str, Simulator] = {}
 
 def cached_simulator(task: Task, protocol: Protocol, *, images: bool = True) -> Simulator:
     """Return this process's simulator of a task; one is kept at a time."""
-    key = f"{task.suite}/{task.index}/{protocol.hash}/{images}"
+    changed = "" if task.perturbation is None else task.perturbation.hash
+    key = f"{task.suite}/{task.index}/{protocol.hash}/{images}/{changed}"
     if key not in _cached:
         for other in _cached.values():
             other.close()

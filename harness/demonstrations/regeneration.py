@@ -22,10 +22,11 @@ from harness.demonstrations.config import RegenerationConfig
 from harness.demonstrations.replay import demo_protocol
 from harness.processes import worker_pool
 from results.locking import sole_writer
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.file import DemoFile, open_demo_file, open_demos
 from tasks.demos.folders import demo_task
 from tasks.demos.motion import noops, pauses
 from tasks.demos.schema import INTENDED
+from tasks.demos.source import DemoSource
 from tasks.demos.start import read_start
 from tasks.errors import ConfigError, HarnessError, differing_settings
 from tasks.files import sha256, write_json
@@ -82,7 +83,7 @@ def count_demos(files: Sequence[Path]) -> int:
     """
     total = 0
     for path in files:
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             total += len(file.demos())
     return total
 
@@ -128,12 +129,12 @@ class _Job:
 
     def __init__(self, source: Path, out: Path, config: RegenerationConfig) -> None:
         self.source, self.config = source, config
-        with open_demo_file(source) as file:
+        with open_demos(source) as file:
             self.task: Task = demo_task(file)
             self.names = file.demos()
             self.protocol = demo_protocol(file, resolution=config.resolution)
             self._provenance = file.provenance()
-        self._sha256 = sha256(source)
+            self._sha256 = sha256(source) if isinstance(file, DemoFile) else file.digest()
         self.path = out / self.task.demo_file
         recipe = json.dumps(self.recipe(), sort_keys=True)
         short = hashlib.sha256(recipe.encode()).hexdigest()[:8]
@@ -224,7 +225,7 @@ def remake_demo(source: Path, name: str, parts: Path, config: RegenerationConfig
 def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> Remade:
     from harness.demonstrations.playback import Motion, cached_simulator, execute, record
 
-    with open_demo_file(source) as file:
+    with open_demos(source) as file:
         actions = np.clip(file.numbers(f"data/{name}/actions", (7,)), -1.0, 1.0)
         keep = ~_noops(file, name, actions, config)
         intended = None
@@ -259,7 +260,7 @@ def _remake(source: Path, name: str, part: Path, config: RegenerationConfig) -> 
 
 
 def _noops(
-    file: DemoFile, name: str, actions: FloatArray, config: RegenerationConfig
+    file: DemoSource, name: str, actions: FloatArray, config: RegenerationConfig
 ) -> npt.NDArray[np.bool_]:
     if config.noops == "keep":
         return np.zeros(len(actions), dtype=np.bool_)

@@ -4,17 +4,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.processes import worker_pool
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_task
-from tasks.demos.start import read_start
+from tasks.demos.source import DemoSource
+from tasks.demos.start import notes_start, read_start
 from tasks.errors import ConfigError, HarnessError
-from tasks.protocols import Protocol, StoredStart, get_protocol
+from tasks.observation import FloatArray
+from tasks.protocols import IndexedStart, Protocol, Start, StoredStart, get_protocol
 from tasks.suites import Instructions
+
+if TYPE_CHECKING:
+    from harness.demonstrations.playback import Execution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class Replay:
         deviation: Largest difference of a position (metres or radians) from the file's states.
         first: The first step at which anything differed; None if nothing did.
         problem: Why it could not be executed; empty otherwise.
+        note: What there is to know about its start or what was compared; empty for HDF5 files.
     """
 
     path: str
@@ -42,10 +48,14 @@ class Replay:
     deviation: float = 0.0
     first: int | None = None
     problem: str = ""
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
+        """Return it as plain data; without a note that is empty."""
+        plain = asdict(self)
+        if not self.note:
+            del plain["note"]
+        return plain
 
 
 ReplayCallback = Callable[[Replay], None]
@@ -84,17 +94,21 @@ def replay_demo(path: Path, name: str) -> Replay:
     from harness.demonstrations.playback import cached_simulator, execute
 
     try:
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             actions = file.numbers(f"data/{name}/actions", (7,))
-            states = file.numbers(f"data/{name}/states", (None,), steps=len(actions))
+            seen = _recorded(file, name, len(actions))
             start, task = read_start(file, name), demo_task(file)
-            protocol = demo_protocol(file)
+            protocol, own = demo_protocol(file), notes_start(file, name)
         if np.abs(actions).max() > 1:
             raise ConfigError(f"The actions of {name} leave [−1, 1].")
         simulator = cached_simulator(task, protocol, images=False)
         execution = execute(simulator, start, actions.astype(np.float64))
     except HarnessError as error:
         return Replay(path=str(path), demo=name, problem=str(error))
+    note = "" if own else _elsewhere(start)
+    if seen is None or not file.keeps_states:
+        return _compared_by_joints(path, name, execution, seen, note)
+    states = seen
     if execution.states.shape != states.shape:
         sizes = f"{states.shape[1]} numbers, this scene has {execution.states.shape[1]}"
         return Replay(path=str(path), demo=name, problem=f"A state of the file has {sizes}.")
@@ -116,7 +130,41 @@ def replay_demo(path: Path, name: str) -> Replay:
     )
 
 
-def demo_protocol(file: DemoFile, *, resolution: int | None = None) -> Protocol:
+def _recorded(file: DemoSource, name: str, steps: int) -> FloatArray | None:
+    """Return the states of a demonstration, the joints where it keeps none, None without both."""
+    place, size = f"data/{name}/states", None
+    if not file.keeps_states:
+        place, size = f"data/{name}/obs/joint_states", 7
+        if not file.has(place):
+            return None
+    found: FloatArray = file.numbers(place, (size,), steps=steps)
+    return found
+
+
+def _elsewhere(start: Start) -> str:
+    where = f" {start.init_state}" if isinstance(start, IndexedStart) else ""
+    return f"nothing notes its start, so from the evaluation's initial state{where}"
+
+
+def _compared_by_joints(
+    path: Path, name: str, execution: "Execution", joints: FloatArray | None, note: str
+) -> Replay:
+    """Return a replay whose demonstration keeps no states; joints are those 2 ms after a state."""
+    gaps = np.zeros(1)
+    if joints is not None:
+        gaps = np.abs(execution.states[:, 1:8] - joints).max(axis=1)
+    return Replay(
+        path=str(path),
+        demo=name,
+        steps=len(execution.states),
+        success=execution.success,
+        reached=execution.reached,
+        deviation=float(gaps.max()),
+        note=note or ("joints compared, as it keeps no states" if joints is not None else ""),
+    )
+
+
+def demo_protocol(file: DemoSource, *, resolution: int | None = None) -> Protocol:
     """Return the protocol under which a file was made: ours note it; for others it is the default.
 
     Args:
@@ -145,7 +193,7 @@ def choose_demos(files: Sequence[Path], wanted: Sequence[int] | None) -> list[tu
     """
     chosen = []
     for path in files:
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             names = file.demos()
         chosen += [
             (path, name)

@@ -13,6 +13,7 @@ from results.formatting import visible
 
 if TYPE_CHECKING:
     from harness.demonstrations.collection import Collected
+    from harness.demonstrations.export import Exported
     from harness.demonstrations.regeneration import Regenerated
     from harness.demonstrations.replay import Replay
     from training.demos.statistics import DemoStatistics
@@ -140,7 +141,26 @@ def _replay_table(replays: "Sequence[Replay]") -> Table:
         if not replay.success and replay.reached is not None:
             outcome = f"failure, though the goal held after step {replay.reached}"
         states = "equal bit for bit" if replay.exact else stray
+        if replay.note:
+            states = f"{replay.note}; up to {replay.deviation:.2g} rad apart"
         table.add_row(replay.demo, str(replay.steps), outcome, states)
+    return table
+
+
+def export_table(exported: "Exported") -> Table:
+    """Return what an export wrote, a row for each property."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    error = ", ".join(f"{camera} {level:.2f}" for camera, level in exported.error.items())
+    table.add_row("Data set", visible(str(exported.path)))
+    table.add_row(
+        "Demos", f"{exported.episodes} of {exported.tasks} tasks; {exported.frames:,} rows"
+    )
+    table.add_row("Bytes", f"{exported.bytes:,}")
+    table.add_row("Image error", f"{error} of 255 grey levels on average")
+    for each in exported.left_out:
+        table.add_row("Left out", Text(visible(each), style="red"))
     return table
 
 

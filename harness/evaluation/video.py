@@ -49,12 +49,15 @@ class VideoWriter:
         run: The run folder.
         key: The episode.
         upright: Whether the observations' images are; if not, they are turned by 180°.
+        perturbation: What is changed of the task, to be shown; empty for nothing.
     """
 
     cameras: tuple[str, ...] = CAMERAS
 
-    def __init__(self, run: Path, key: EpisodeKey, *, upright: bool = True) -> None:
-        self._key, self._upright = key, upright
+    def __init__(
+        self, run: Path, key: EpisodeKey, *, upright: bool = True, perturbation: str = ""
+    ) -> None:
+        self._key, self._upright, self._perturbation = key, upright, perturbation
         self._path = run / VIDEOS_FOLDER / video_name(key)
         self._part = self._path.with_name(f".{self._path.stem}.part.mp4")
         self._film: Any = None
@@ -134,6 +137,12 @@ class VideoWriter:
         key = self._key
         where = f"{key.suite}   task {key.task}   init state {key.init_state}   seed {key.seed}"
         draw.text((_MARGIN, 39), where, _FAINT, _font(13), anchor="lm")
+        if self._perturbation:
+            room = _WIDTH - 3 * _MARGIN - draw.textlength(where, _font(13))
+            words, size = self._perturbation, 13
+            while size > 8 and draw.textlength(words, _font(size)) > room:
+                size -= 1
+            draw.text((_WIDTH - _MARGIN, 39), words, _PLAN, _font(size), anchor="rm")
 
     def _draw_progress(self, draw: ImageDraw.ImageDraw, step: int) -> None:
         """Draw the time line: how far the episode is, with a tick where each plan began.

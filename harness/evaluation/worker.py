@@ -229,10 +229,13 @@ def _run(
     slot: _EnvironmentSlot, planner: Planner, setup: WorkerSetup, job: RunEpisode
 ) -> EpisodeRecord:
     subscribers: list[Subscriber] = []
+    facts = setup.environments.facts(job.key.task)
     if job.record:
         from harness.evaluation.video import VideoWriter
 
-        subscribers.append(VideoWriter(setup.folder, job.key, upright=setup.upright))
+        changed = str(facts.get("perturbation") or "")
+        writer = VideoWriter(setup.folder, job.key, upright=setup.upright, perturbation=changed)
+        subscribers.append(writer)
     return run_episode(
         slot.environment(job.key.task),
         planner,
@@ -240,7 +243,7 @@ def _run(
         setup.new_executor(),
         key=job.key,
         task_name=job.task_name,
-        facts=setup.environments.facts(job.key.task),
+        facts=facts,
         attempt=job.attempt,
         subscribers=subscribers,
     )

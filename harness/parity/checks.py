@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
+from harness.demonstrations.playback import execute
 from harness.parity.actions import check_actions, check_layout
 from harness.parity.config import ParityConfig
 from harness.parity.dry_run import DryRun
@@ -59,6 +60,7 @@ def check_demo(
     simulator = Simulator(task, _at_size_of(recording, rules))
     try:
         report("acting the demonstration out")
+        recording = _with_states(recording, simulator)
         return compare(recording, simulator, rules, mapping, contract)
     finally:
         simulator.close()
@@ -144,6 +146,21 @@ def _read(
             "which is all that the environment renders. Fix: render the demos again."
         )
     return recording
+
+
+def _with_states(recording: Recording, simulator: Simulator) -> Recording:
+    """Return a recording that has states: where its source keeps none, by executing its actions."""
+    if recording.states.shape[1]:
+        return recording
+    if recording.start is None or not recording.demo.has_joints:
+        what = "where it starts" if recording.start is None else "joint positions"
+        raise ConfigError(
+            f"'{recording.path}' does not note {what}, so its moments cannot be simulated. Fix: "
+            "'libero-bench demos check' finds its conventions in its data; parity needs LIBERO's "
+            "HDF5 files, or a set that 'libero-bench demos export' wrote."
+        )
+    execution = execute(simulator, recording.start, recording.demo.actions)
+    return dataclasses.replace(recording, states=execution.states)
 
 
 def _at_size_of(recording: Recording, protocol: Protocol) -> Protocol:

@@ -20,7 +20,7 @@ from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
 from policies.rdt.checkpoint.storage import load_contract
 from policies.rdt.model.presets import get_preset
 from policies.registry import PolicyConfig
-from tasks.demos.file import open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import find_all_demo_files
 from tasks.demos.schema import IMAGE_DATASETS
 from tasks.errors import ConfigError, HarnessError, first_mistake
@@ -119,7 +119,7 @@ def _render_size(config: TrainingConfig, collection: CollectionConfig | None) ->
         return collection.resolution
     sizes = set()
     for path in find_all_demo_files(config.demos):
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             names = file.demos()
             choose_demos(path, len(names), config, held_out=False)
             for name in IMAGE_DATASETS.values():

@@ -61,7 +61,7 @@ def _place(given: Any, folder: Path, where: str) -> Any:
     if not isinstance(given, str) or not given or "\0" in given:
         return given
     path = Path(given).expanduser()
-    if path.is_absolute():
+    if path.is_absolute() or given.startswith("hf:"):
         return str(path)
     if (folder / path).exists():
         return str((folder / path).resolve())  # the same, wherever the command is given

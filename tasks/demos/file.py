@@ -5,37 +5,48 @@ none. Every dataset returned here lies in the file itself, and its declared size
 the stored size before memory was allocated.
 """
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.errors import ConfigError
-from tasks.observation import is_blank
-from tasks.rotations import axisangle_to_quat
+from tasks.demos.lerobot.task import LeRobotTask, is_lerobot_task
+from tasks.demos.source import MOST_STEPS, DemoSource, Rows, Shape, fits, refusal
+from tasks.files import sha256
 
 if TYPE_CHECKING:
     import h5py
 
-_FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
-_MAX_STEPS = 20_000
 _MAX_BYTES = 2 << 30
 _MAX_CHUNK = 1 << 30
 _SMALL = 1 << 20
-_SAMPLED_IMAGES = 5  # of a demonstration
 _MAX_RATIO = 1100  # deflate's limit is 1032 to 1
 _DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises
 
-Shape = Sequence[int | None]
+
+@contextmanager
+def open_demos(path: Path) -> Iterator[DemoSource]:
+    """Open the demonstrations of a task for reading.
+
+    Args:
+        path: An HDF5 file, or a task of a LeRobot data set as ``find_demo_files`` returns it.
+
+    Raises:
+        ConfigError: It is neither, or damaged.
+    """
+    if is_lerobot_task(path):
+        yield LeRobotTask(path)
+        return
+    with open_demo_file(path) as file:
+        yield file
 
 
 @contextmanager
 def open_demo_file(path: Path) -> Iterator["DemoFile"]:
-    """Open a demo file for reading.
+    """Open an HDF5 demo file for reading.
 
     Raises:
         ConfigError: It is no HDF5 file, a truncated one, or has no group ``data``.
@@ -45,12 +56,12 @@ def open_demo_file(path: Path) -> Iterator["DemoFile"]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise _refusal(path, "it is no HDF5 file, or a truncated one") from error
+        raise refusal(path, "it is no HDF5 file, or a truncated one") from error
     with file:
         yield DemoFile(path, file)
 
 
-class DemoFile:
+class DemoFile(DemoSource):
     """An open demo file. All its methods raise ``ConfigError`` for contents that are damaged.
 
     Attributes:
@@ -66,25 +77,6 @@ class DemoFile:
         if not _is_group(data):
             raise self.refuse("it has no group 'data'")
         self.data = data
-
-    def refuse(self, why: str, fix: str = _FIX) -> ConfigError:
-        """Return the error that says why this file cannot be used, and what to do."""
-        return _refusal(self.path, why, fix)
-
-    def refuse_missing(self, name: str) -> ConfigError:
-        """Return the error that says what of a demonstration is missing, and how to get it."""
-        demo = "/".join(name.split("/")[:2])
-        source = (f"{demo}/actions", f"{demo}/states")
-        if name in source or not all(self.has(each) for each in source):
-            return self.refuse(f"{name} is missing")
-        why = f"{name} is missing"
-        if not self.has(f"{demo}/obs"):
-            why = "it holds states and actions without observations, as teleoperation records them"
-        return self.refuse(
-            why,
-            f"Fix: 'libero-bench demos regenerate {self.path} --out FOLDER' executes its actions "
-            "again and writes a file that has everything.",
-        )
 
     def demos(self) -> list[str]:
         """Return the names of the demonstrations, ``demo_0`` first.
@@ -132,9 +124,9 @@ class DemoFile:
             )
         with self._reading(name):
             shape: tuple[int, ...] = tuple(dataset.shape or ())
-            if not _fits(shape, row) or not 2 <= shape[0] <= _MAX_STEPS:
+            if not fits(shape, row) or not 2 <= shape[0] <= MOST_STEPS:
                 wanted = ", ".join("any" if size is None else str(size) for size in row)
-                rows = f"T from 2 to {_MAX_STEPS}"
+                rows = f"T from 2 to {MOST_STEPS}"
                 named = f"(T, {wanted}), {rows}" if wanted else f"(T,), {rows}"
                 raise self.refuse(f"{name} has shape {shape}, not {named}")
             if steps is not None and shape[0] != steps:
@@ -154,24 +146,6 @@ class DemoFile:
             raise self.refuse(f"{name} holds NaN or infinity, first at {where}")
         return array
 
-    def robot_states(self, demo: str, *, steps: int | None = None) -> Any:
-        """Read fingers (2), the hand's position (3) and its quaternion xyzw (4), (T, 9).
-
-        Where a file lacks them, they are put together from ``obs/ee_states`` and
-        ``obs/gripper_states``, which hold the same numbers, the rotation as axis times angle.
-
-        Args:
-            demo: The demonstration, ``demo_0``.
-            steps: How many rows there must be, if known.
-        """
-        name = f"data/{demo}/robot_states"
-        parts = [f"data/{demo}/obs/{key}" for key in ("gripper_states", "ee_states")]
-        if self.has(name) or not all(self.has(part) for part in parts):
-            return self.numbers(name, (9,), steps=steps)
-        fingers = self.numbers(parts[0], (2,), steps=steps)
-        hand = self.numbers(parts[1], (6,), steps=len(fingers)).astype(np.float64)
-        return np.concatenate([fingers, hand[:, :3], axisangle_to_quat(hand[:, 3:])], axis=1)
-
     def images(self, name: str, *, steps: int | None = None) -> "h5py.Dataset":
         """Return a dataset of images, (T, H, W, 3) uint8, unread."""
         dataset = self.dataset(name, (None, None, 3), steps=steps)
@@ -179,29 +153,15 @@ class DemoFile:
             raise self.refuse(f"{name} is {dataset.dtype} {dataset.shape}, not uint8")
         return dataset
 
-    def refuse_blank(self, dataset: "h5py.Dataset") -> None:
-        """Refuse images that show nothing, as a broken renderer leaves them; a few are read.
-
-        Raises:
-            ConfigError: All those looked at have one colour.
-        """
-        rows = np.unique(np.linspace(0, len(dataset) - 1, _SAMPLED_IMAGES).astype(int))
-        if all(is_blank(self.read(dataset, row)) for row in rows):
-            colour = self.read(dataset, 0)[0, 0].tolist()
-            raise ConfigError(
-                f"The demo file '{self.path}' cannot be used: {dataset.name} shows nothing, every "
-                f"pixel is {'black' if not any(colour) else colour}. Fix: render it anew on a "
-                "machine where rendering works: libero-bench demos regenerate."
-            )
-
-    def read(self, dataset: "h5py.Dataset", rows: Any = ...) -> Any:
+    def read(self, dataset: Rows, rows: Any = ...) -> Any:
         """Read rows of a dataset that ``dataset`` or ``images`` returned."""
         with self._reading(dataset.name):
             return dataset[rows]
 
-    def attribute(self, node: "h5py.Group", name: str) -> Any:
+    def attribute(self, place: str, name: str) -> Any:
         """Return an attribute as text, number or array; None where it is missing."""
-        with self._reading(f"the attribute {name} of {node.name}"):
+        node = self.group(place)
+        with self._reading(f"the attribute {name} of {place}"):
             if name not in node.attrs:
                 return None
             value = node.attrs[name]
@@ -209,37 +169,13 @@ class DemoFile:
             return value.decode("utf-8", errors="replace")
         return value.item() if isinstance(value, np.generic) else value
 
-    def json(self, node: "h5py.Group", name: str) -> Any:
-        """Return the content of an attribute of JSON text; None where it is missing."""
-        text = self.attribute(node, name)
-        if text is None:
-            return None
-        try:
-            return json.loads(text)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise self.refuse(f"the attribute {name} of {node.name} is not JSON") from error
+    def size(self) -> int:
+        """Return the file's size in bytes."""
+        return self._bytes
 
-    def provenance(self) -> dict[str, Any]:
-        """Return how the file was made, as this project notes it; empty where it did not make it.
-
-        Others may note something else under that name, which is no reason to refuse their file.
-        """
-        noted = self.attribute(self.data, "provenance")
-        try:
-            provenance = json.loads(noted) if isinstance(noted, str) else None
-        except (ValueError, RecursionError):
-            provenance = None
-        return provenance if isinstance(provenance, dict) else {}
-
-    def noted_instruction(self) -> str | None:
-        """Return the task in words as the file has it; None where it has none."""
-        problem = self.json(self.data, "problem_info")
-        words = problem.get("language_instruction") if isinstance(problem, dict) else None
-        if isinstance(words, list):  # LIBERO's parser gives words
-            words = " ".join(str(word) for word in words)
-        if not isinstance(words, str) or not words.strip():
-            return None
-        return words.strip().strip('"')
+    def digest(self) -> str:
+        """Return the first 16 hexadecimal digits of the file's SHA-256."""
+        return sha256(self.path)[:16]
 
     def _node(self, name: str) -> Any:
         """Return what lies at a path, None where nothing does; links are not followed."""
@@ -287,16 +223,6 @@ def _is_group(node: Any) -> bool:
     return isinstance(node, h5py.Group)
 
 
-def _fits(shape: tuple[int, ...], row: Shape) -> bool:
-    return len(shape) == 1 + len(row) and all(
-        want is None or have == want for have, want in zip(shape[1:], row, strict=True)
-    )
-
-
 def _number(name: str) -> tuple[int, str]:
     tail = name.removeprefix("demo_")
     return (int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else 1 << 60), name
-
-
-def _refusal(path: Path, why: str, fix: str = _FIX) -> ConfigError:
-    return ConfigError(f"The demo file '{path}' cannot be used: {why}. {fix}")

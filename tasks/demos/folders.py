@@ -6,49 +6,81 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePath
 
-from tasks.demos.file import DemoFile
+from tasks.demos.lerobot.hub import fetch_dataset, hub_name
+from tasks.demos.lerobot.task import is_lerobot_task, task_paths
+from tasks.demos.source import DemoSource
 from tasks.errors import ConfigError
-from tasks.suites import EVERY_SUITE, ORIGINAL_SUITES, Instructions, Task, same_words, suite_tasks
+from tasks.suites import (
+    EVERY_SUITE,
+    ORIGINAL_SUITES,
+    Instructions,
+    Task,
+    perturbed,
+    same_words,
+    suite_tasks,
+)
 
 _MOST_SCANNED = 2_000
 """Files that are scanned at most to recognise another format."""
-_COLLECT = "make demos with 'libero-bench collect', or give LIBERO's own HDF5 files"
+_COLLECT = (
+    "make demos with 'libero-bench collect', or give LIBERO's HDF5 files or a LeRobot data set"
+)
 _HDF5 = (
     "not read here. Fix: LIBERO's demonstrations are there as HDF5: 'libero-bench demos download' "
     "fetches them, 'libero-bench demos regenerate' makes of them what OpenVLA's script makes"
 )
+_RLDS = (
+    "an RLDS data set (TFRecord files), not read here. Fix: convert it to LeRobot, as openpi's "
+    "examples/libero/convert_libero_data_to_lerobot.py does, and give that; or give a set that was "
+    "converted so, such as physical-intelligence/libero on the hub, or LIBERO's HDF5 files "
+    "('libero-bench demos download')"
+)
 _FORMS = {
-    r"\.tfrecord\b|/(dataset_info|features)\.json$": f"an RLDS data set (TFRecord files), {_HDF5}",
-    r"(^|/)meta/info\.json$|\.parquet$": f"a LeRobot data set (Parquet files), {_HDF5}",
+    r"\.tfrecord\b|/(dataset_info|features)\.json$": _RLDS,
+    r"\.parquet$": "Parquet files without the meta/info.json of a LeRobot data set. Fix: give the "
+    "folder that has meta, data and videos",
     r"/\.zarray$|/\.zgroup$|/zarr\.json$": f"a Zarr store, {_HDF5}",
     r"\.(zip|tar|tgz|tar\.\w+)$": "an archive. Fix: unpack it, and give the folder",
 }
 """Formats by the names of their files and folders, with what can be done about each."""
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _ADDRESS = re.compile(r"(https?|hf):/")
 
 
 def find_demo_files(path: Path | str) -> list[Path]:
-    """Return the demo files that a path stands for: itself, or all ``*.hdf5`` below a folder.
+    """Return the demo files that a path stands for.
 
-    Symbolic links are followed, each folder once.
+    Args:
+        path: An HDF5 file; a LeRobot data set, or one of its tasks as ``FOLDER/task_0``; a folder
+            with any of these below it, or the name of a LeRobot data set on the hub. Symbolic links
+            are followed, each folder once.
+
+    Returns:
+        HDF5 files, and paths of LeRobot tasks, which ``tasks.demos.file.open_demos`` opens alike.
 
     Raises:
         ConfigError: Nothing is there, or something in another format.
+        PrerequisiteError: It is on the hub, which cannot be reached; or PyArrow is missing.
     """
     path = Path(path)
+    if is_lerobot_task(path):
+        return [path]
     if path.is_file():
         if form := _form_of(path):
             raise ConfigError(f"The demos '{path}' cannot be read: it is {form}.")
         return [path]
-    files = sorted(
-        p
-        for p in _walk(path)
-        if p.suffix == ".hdf5"
-        and not p.name.startswith(".")
-        and ".parts" not in p.parts
-        and p.is_file()
-    )
+    if not path.exists() and (name := hub_name(path)) is not None:
+        path = fetch_dataset(name)
+    files = []
+    for found in sorted(_walk(path)):
+        if found.parent.name == "meta" and found.name == "info.json":
+            files += task_paths(found.parent.parent)
+        elif (
+            found.suffix == ".hdf5"
+            and not found.name.startswith(".")
+            and ".parts" not in found.parts
+            and found.is_file()
+        ):
+            files.append(found)
     if not files:
         raise ConfigError(f"The demos '{path}' cannot be read: {_nothing(path)}.")
     return files
@@ -87,12 +119,11 @@ def _nothing(path: Path) -> str:
                 return f"it has no *.hdf5 file below it, but {form}"
         return f"it has no *.hdf5 file below it. Fix: {_COLLECT}"
     name = str(path)
-    if _ADDRESS.match(name) or (_HUB_NAME.fullmatch(name) and not path.parent.exists()):
+    if _ADDRESS.match(name):
         return (
-            "it is nothing on this machine, and data sets are not fetched by their names on a "
-            "hub. Fix: 'libero-bench demos download' fetches LIBERO's own demos; of another set "
-            "in LIBERO's HDF5 format, 'hf download NAME --repo-type dataset --local-dir FOLDER', "
-            "then give that folder. RLDS and LeRobot sets are not read"
+            "it is nothing on this machine. Fix: give a LeRobot data set by its name, owner/name; "
+            "fetch anything else with 'hf download NAME --repo-type dataset --local-dir FOLDER', "
+            "then give that folder"
         )
     return f"it does not exist. Fix: {_COLLECT}"
 
@@ -108,8 +139,10 @@ def _form_of(file: Path) -> str | None:
 _ENDING = "_demo"
 
 
-def demo_task(file: DemoFile) -> Task:
+def demo_task(file: DemoSource) -> Task:
     """Return the task of a demo file, found by the names that the file and its contents bear.
+
+    If the file says that it was made under a perturbation, the task has that.
 
     The file's own name comes before that of the BDDL file it notes: official files note names that
     were changed since. The suite is the one that the noted BDDL file lies in, or the nearest folder
@@ -119,10 +152,10 @@ def demo_task(file: DemoFile) -> Task:
         ConfigError: There is no such task.
         PrerequisiteError: LIBERO is not installed.
     """
-    bddl = file.attribute(file.data, "bddl_file_name")
+    bddl = file.attribute("data", "bddl_file_name")
     task = named_task(file.path, PurePath(bddl if isinstance(bddl, str) else ""))
     if task is not None:
-        return task
+        return perturbed(task, str(file.provenance().get("perturb") or ""))
     raise file.refuse(
         f"it belongs to no task that is installed (its BDDL file is {bddl!r}). A demo file is "
         "called SUITE/TASK_demo.hdf5"
@@ -156,7 +189,7 @@ def named_suites(path: Path, bddl: PurePath) -> list[str]:
     return [folder for folder in folders if folder in EVERY_SUITE]
 
 
-def demo_instruction(file: DemoFile, instructions: Instructions = "name") -> str:
+def demo_instruction(file: DemoSource, instructions: Instructions = "name") -> str:
     """Return the task of a demo file in words, as an evaluation says it.
 
     What the file notes itself counts only where it is of no known task: the scripts that write
@@ -182,7 +215,7 @@ def demo_instruction(file: DemoFile, instructions: Instructions = "name") -> str
         return noted
 
 
-def noted_otherwise(file: DemoFile, instruction: str) -> str | None:
+def noted_otherwise(file: DemoSource, instruction: str) -> str | None:
     """Return the sentence that a demo file notes, where it is another than its task's.
 
     Args:

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import Phase, motion_phases, phases_from
 from tasks.demos.schema import IMAGE_DATASETS, INTENDED, PHASES_ATTRIBUTE, Convention, Targets
+from tasks.demos.source import DemoSource
+from tasks.demos.start import notes_start, read_start
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
 from tasks.observation import ACTION_DIM, FloatArray, Image, RobotState
+from tasks.protocols import Start
 from tasks.suites import Instructions
 
 
@@ -29,7 +32,7 @@ class Demo:
         intended: (T, 7) float64 in [−1, 1], the actions without the demonstrator's noise where the
             file has them, otherwise the actions.
         intended_noted: Whether the file has them.
-        joint_pos: (T, 7) float64, rad.
+        joint_pos: (T, 7) float64, rad; NaN where nothing says them, as in most LeRobot sets.
         ee_pos: (T, 3) float64, metres.
         ee_quat: (T, 4) float64, xyzw.
         gripper_qpos: (T, 2) float64, metres.
@@ -59,6 +62,11 @@ class Demo:
         return len(self.actions)
 
     @property
+    def has_joints(self) -> bool:
+        """Whether the joints are known."""
+        return not np.isnan(self.joint_pos).any()
+
+    @property
     def robot(self) -> RobotState:
         """The robot before each action, (T, ...) each."""
         return RobotState(
@@ -84,7 +92,7 @@ def read_demos(
     """Read one file, a demonstration at a time.
 
     Args:
-        path: An HDF5 file in LIBERO's format.
+        path: A file, as ``find_demo_files`` returns it.
         convention: Whether rows were seen before or after their action; by default what
             ``observation_timing`` finds.
         images: Whether to read them.
@@ -95,7 +103,7 @@ def read_demos(
         ConfigError: The file is truncated, foreign or holds impossible values, or it cannot be
             told when its rows were seen.
     """
-    with open_demo_file(path) as file:
+    with open_demos(path) as file:
         instruction = demo_instruction(file, instructions)
         convention = convention or observation_timing(file).convention
         for name in file.demos():
@@ -108,12 +116,12 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file cannot be read.
     """
-    with open_demo_file(path) as file:
+    with open_demos(path) as file:
         return file.provenance()
 
 
 def read_demo(
-    file: DemoFile,
+    file: DemoSource,
     name: str,
     instruction: str,
     convention: Convention,
@@ -139,13 +147,15 @@ def read_demo(
     intended = _actions(file, f"{place}/{INTENDED}", steps) if intended_noted else actions
     seen, acted = _paired_rows(convention)
     robot = file.robot_states(name, steps=steps)[seen].astype(np.float64)
-    joints = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
+    joints = np.full((steps, 7), np.nan)
+    if file.needs_joints or file.has(f"{place}/obs/joint_states"):
+        joints = file.numbers(f"{place}/obs/joint_states", (7,), steps=steps)
     images = {}
     for camera in cameras:
         dataset = file.images(f"{place}/obs/{IMAGE_DATASETS[camera]}", steps=steps)
         images[camera] = np.ascontiguousarray(file.read(dataset)[seen][:, ::-1, ::-1])
     actions = np.clip(actions[acted].astype(np.float64), -1.0, 1.0)
-    noted = file.json(file.group(place), PHASES_ATTRIBUTE)
+    noted = file.json(place, PHASES_ATTRIBUTE)
     shift = steps - len(actions)
     return Demo(
         source=f"{file.path}:{name}",
@@ -171,7 +181,7 @@ def _paired_rows(convention: Convention) -> tuple[slice, slice]:
     return slice(None), slice(None)
 
 
-def _actions(file: DemoFile, place: str, steps: int | None) -> FloatArray:
+def _actions(file: DemoSource, place: str, steps: int | None) -> FloatArray:
     array: FloatArray = file.numbers(place, (ACTION_DIM,), steps=steps)
     if np.abs(array).max() > 1.0 + 1e-6:
         raise file.refuse(f"{place} leaves [−1, 1]; LIBERO's actions never do")
@@ -179,7 +189,7 @@ def _actions(file: DemoFile, place: str, steps: int | None) -> FloatArray:
 
 
 def _phases(
-    file: DemoFile, name: str, noted: Any, actions: FloatArray, ee_pos: FloatArray, *, shift: int
+    file: DemoSource, name: str, noted: Any, actions: FloatArray, ee_pos: FloatArray, *, shift: int
 ) -> tuple[Phase, ...]:
     """Return the phases in terms of the demo's rows, which begin ``shift`` steps into the file."""
     if noted is None:
@@ -201,7 +211,9 @@ class Recording:
         path: The file.
         name: Its group, such as ``demo_0``.
         noted: The instruction that the file notes, where that is another than ``demo``'s.
-        states: (T, D) float64, the simulator's state before each of ``demo.actions``.
+        states: (T, D) float64, the simulator's state before each of ``demo.actions``; (T, 0) where
+            the source keeps none.
+        start: How its episode begins, where it keeps no states; None where it does not say.
         timing: When observations were recorded, and how that is known.
         axis_angle: (T, 3) rad, the hand's orientation as ``obs/ee_ori`` has it; None without.
         model_xml: MJCF of the scene; None where the file has none.
@@ -215,6 +227,7 @@ class Recording:
     name: str
     noted: str | None
     states: FloatArray
+    start: Start | None
     timing: Timing
     axis_angle: FloatArray | None
     model_xml: str | None
@@ -232,7 +245,7 @@ def read_recording(
     """Read one demonstration of a file.
 
     Args:
-        path: An HDF5 file in LIBERO's format.
+        path: A file, as ``find_demo_files`` returns it.
         index: Which, in the order of their numbers.
         convention: See ``observation_timing``.
         instructions: See ``read_demos``.
@@ -240,7 +253,7 @@ def read_recording(
     Raises:
         ConfigError: There is no such demonstration, or the file cannot be used.
     """
-    with open_demo_file(path) as file:
+    with open_demos(path) as file:
         names = file.demos()
         if index >= len(names):
             raise ConfigError(
@@ -255,27 +268,40 @@ def read_recording(
         rotations = None
         if file.has(f"{place}/obs/ee_ori"):
             rotations = file.numbers(f"{place}/obs/ee_ori", (3,), steps=steps)[seen]
-        bddl = _text(file.attribute(file.data, "bddl_file_name"))
+        bddl = _text(file.attribute("data", "bddl_file_name"))
         return Recording(
             demo=demo,
             path=path,
             name=names[index],
             noted=noted_otherwise(file, demo.instruction),
-            states=file.numbers(f"{place}/states", (None,), steps=steps)[acted],
+            states=_states(file, place, steps)[acted],
+            start=_start(file, names[index]),
             timing=timing,
             axis_angle=rotations,
-            model_xml=_text(file.attribute(file.group(place), "model_file")),
+            model_xml=_text(file.attribute(place, "model_file")),
             bddl=None if bddl is None else PurePosixPath(bddl),
             control_hz=_control_hz(file),
         )
+
+
+def _states(file: DemoSource, place: str, steps: int) -> FloatArray:
+    if not file.keeps_states:
+        return np.zeros((steps, 0))
+    states: FloatArray = file.numbers(f"{place}/states", (None,), steps=steps)
+    return states
+
+
+def _start(file: DemoSource, name: str) -> Start | None:
+    noted = not file.keeps_states and notes_start(file, name)
+    return read_start(file, name) if noted else None
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _control_hz(file: DemoFile) -> float | None:
+def _control_hz(file: DemoSource) -> float | None:
     try:
-        return float(file.json(file.data, "env_args")["env_kwargs"]["control_freq"])
+        return float(file.json("data", "env_args")["env_kwargs"]["control_freq"])
     except (ConfigError, KeyError, TypeError, ValueError):
         return None

@@ -5,7 +5,8 @@ Ours begin as an evaluation does, with LIBERO's seeded reset and settling. The a
 begin in the middle of an episode: the state is ``states[0]``, and the fixtures, which no state
 contains, stand where the MJCF in ``model_file`` has them. Regenerated ones begin there too and
 settle; ours note the number of settling steps in the attribute ``start``, in others it follows from
-the time in ``states``.
+the time in ``states``. LeRobot sets of others keep neither states nor seeds: there the episode
+begins at an initial state of the evaluation, and the actions lead elsewhere than they did.
 """
 
 import json
@@ -13,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import DemoFile
 from tasks.demos.schema import SEED_ATTRIBUTE, START_ATTRIBUTE
+from tasks.demos.source import DemoSource
 from tasks.demos.timing import check_states
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import IndexedStart, SampledStart, Start, StoredStart
 
 _MAX_SETTLING = 200
+_INIT_STATES = 50
 
 
 def start_attributes(start: Start) -> dict[str, Any]:
@@ -36,7 +38,16 @@ def start_attributes(start: Start) -> dict[str, Any]:
     return {START_ATTRIBUTE: json.dumps(noted)}
 
 
-def read_start(file: DemoFile, name: str, *, stored: bool = False) -> Start:
+def notes_start(file: DemoSource, name: str) -> bool:
+    """Whether anything says how a demonstration begins; else ``read_start`` gives another start."""
+    place = f"data/{name}"
+    return file.keeps_states or any(
+        file.attribute(place, attribute) is not None
+        for attribute in (SEED_ATTRIBUTE, START_ATTRIBUTE)
+    )
+
+
+def read_start(file: DemoSource, name: str, *, stored: bool = False) -> Start:
     """Return how a demonstration of a file begins.
 
     Args:
@@ -47,15 +58,17 @@ def read_start(file: DemoFile, name: str, *, stored: bool = False) -> Start:
     Raises:
         ConfigError: The file does not say, or says something impossible.
     """
-    group = file.group(f"data/{name}")
-    noted, seed = file.json(group, START_ATTRIBUTE), file.attribute(group, SEED_ATTRIBUTE)
-    xml = file.attribute(group, "model_file")
+    place = f"data/{name}"
+    noted, seed = file.json(place, START_ATTRIBUTE), file.attribute(place, SEED_ATTRIBUTE)
+    xml = file.attribute(place, "model_file")
     xml = xml if isinstance(xml, str) else ""
     try:
         if stored:
             return _stored_start(file, name, xml)
         if seed is not None:
             return SampledStart(seed=_count(seed))
+        if noted is None and not file.keeps_states:
+            return IndexedStart(init_state=file.demos().index(name) % _INIT_STATES, seed=0)
         if noted is None:
             return _stored_start(file, name, xml)
         if "init_state" in noted:
@@ -70,7 +83,7 @@ def read_start(file: DemoFile, name: str, *, stored: bool = False) -> Start:
     return StoredStart(state=state, model_xml=xml, grip=grip, settle_steps=settle_steps)
 
 
-def _stored_start(file: DemoFile, name: str, xml: str) -> StoredStart:
+def _stored_start(file: DemoSource, name: str, xml: str) -> StoredStart:
     check_states(file, name)
     states = file.numbers(f"data/{name}/states", (None,))
     first = float(file.numbers(f"data/{name}/actions", (7,))[0, -1])

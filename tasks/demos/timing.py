@@ -18,8 +18,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tasks.demos.file import DemoFile
 from tasks.demos.schema import CONVENTION_ATTRIBUTE, Convention
+from tasks.demos.source import DemoSource
 from tasks.observation import ACTION_DIM, FloatArray
 
 _PAST = 2
@@ -80,7 +80,7 @@ class Timing:
 
 
 def observation_timing(
-    file: DemoFile, given: Convention | None = None, *, trusting: bool = False
+    file: DemoSource, given: Convention | None = None, *, trusting: bool = False
 ) -> Timing:
     """Say when the rows of a file were seen.
 
@@ -126,13 +126,13 @@ def observation_timing(
     return Timing(convention=evidence.convention, source="found", evidence=evidence)
 
 
-def stated_convention(file: DemoFile) -> Convention | None:
+def stated_convention(file: DemoSource) -> Convention | None:
     """Return what a file says of its rows; None where it says nothing, as official files.
 
     Raises:
         ConfigError: It says something else.
     """
-    written = file.attribute(file.data, CONVENTION_ATTRIBUTE)
+    written = file.attribute("data", CONVENTION_ATTRIBUTE)
     known: dict[Any, Convention] = {name: name for name in get_args(Convention)}
     if written is None:
         return None
@@ -144,7 +144,7 @@ def stated_convention(file: DemoFile) -> Convention | None:
     return known[written]
 
 
-def timing_evidence(file: DemoFile) -> TimingEvidence:
+def timing_evidence(file: DemoSource) -> TimingEvidence:
     """Find out from its numbers when the rows of a file were seen.
 
     Raises:
@@ -162,7 +162,7 @@ def timing_evidence(file: DemoFile) -> TimingEvidence:
     return _weigh(demos)
 
 
-def check_states(file: DemoFile, name: str) -> None:
+def check_states(file: DemoSource, name: str) -> None:
     """Refuse a demonstration whose states are not those before the actions of their rows.
 
     Raises:
@@ -187,7 +187,7 @@ class _Rows:
     states: FloatArray | None
 
 
-def _read(file: DemoFile, name: str) -> _Rows:
+def _read(file: DemoSource, name: str) -> _Rows:
     place = f"data/{name}"
     actions = file.numbers(f"{place}/actions", (ACTION_DIM,)).astype(np.float64)
 

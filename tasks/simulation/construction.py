@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import dataclasses
 import functools
 import gc
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from tasks.bddl import bddl_problem
 from tasks.errors import SimulatorError
 from tasks.libero_package import import_libero
 from tasks.native_libraries import warn_of_kernels
@@ -21,6 +23,7 @@ from tasks.opengl import DISABLED, backend, forbidden, unavailable
 from tasks.protocols import Protocol
 from tasks.simulation.model_cache import ModelCache, forget_source, return_memory, source_xml
 from tasks.simulation.render_context import SharingRenderContext, current_context_kept
+from tasks.simulation.scene_files import scene_arguments
 from tasks.suites import Task
 
 _renderer_pid: int | None = None
@@ -65,6 +68,10 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
     """
     warn_of_kernels()
     cache = ModelCache.from_environment()
+    changed = task.perturbation
+    if changed is not None and changed.own_model:
+        # A quarter of a gigabyte that no other task uses would push out models that many use.
+        cache = dataclasses.replace(cache, limit=0)
     if images:
         _check_rendering()
     import_libero()
@@ -81,6 +88,7 @@ def build_libero(task: Task, protocol: Protocol, *, images: bool) -> Any:
                 hard_reset=False,
                 ignore_done=True,
                 control_freq=int(CONTROL_HZ),
+                **scene_arguments(changed, bddl_problem(task.bddl_file)),
             )
     except FileNotFoundError:
         raise

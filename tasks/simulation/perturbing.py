@@ -30,6 +30,7 @@ class PerturbedScene:
 
     Attributes:
         noise: Corrupts the pictures of an episode; None where they stay as they are.
+        generator: State of NumPy's generator as the latest reset left it; None before the first.
 
     Raises:
         ConfigError: The noise is not defined for pictures of that size.
@@ -39,6 +40,7 @@ class PerturbedScene:
         self._env, self._task = env, task
         changed = task.perturbation or Perturbation()
         self._layout = changed.layout
+        self.generator: Any = None
         self.noise = None if changed.noise is None else NoiseSource(changed.noise, size)
         if changed.camera is not None:
             _move_camera(env, changed.camera)
@@ -67,6 +69,7 @@ class PerturbedScene:
             generator: State of NumPy's generator after the reset.
             state: The initial state, (D,).
         """
+        self.generator = generator
         if self.noise is not None:
             digest = hashlib.sha256(state.tobytes()).hexdigest()
             self.noise.begin(generator, f"{self._task.suite}/{self._task.name}/{digest}")

@@ -74,6 +74,7 @@ class Simulator:
         settling_shift: How far an object slid while the latest episode's scene settled, metres.
         goals: How far the goal is reached at the latest control step of the episode; settling is
             step 0. None before the first reset.
+        perturbed: What the task has changed here.
 
     Raises:
         PrerequisiteError: LIBERO or the GL library for off-screen rendering is missing.
@@ -89,7 +90,7 @@ class Simulator:
         self._elapsed = self._steps = 0
         self._thread = BuildThread()
         self._control = build_libero(task, protocol, images=images)
-        self._perturbed = PerturbedScene(self.env, task, protocol.resolution)
+        self.perturbed = PerturbedScene(self.env, task, protocol.resolution)
         # Registered after robosuite's own exit handler, so run before it ends the GL display.
         self._finalizer = weakref.finalize(self, free_libero, self._control)
         atexit.register(self._finalizer)
@@ -97,7 +98,7 @@ class Simulator:
         self._scenes = Scenes(self.env)
         self._stepper = Stepper(self._control)
         self._monitor = GoalMonitor(self.env)
-        noise = self._perturbed.noise
+        noise = self.perturbed.noise
         self._renderer = ImageRenderer(self.env.sim, protocol, noise) if images else None
 
     @property
@@ -343,7 +344,7 @@ class Simulator:
                 f"init_state {index} does not exist. "
                 f"Allowed: 0 to {len(states) - 1} for {self.task.suite} task {self.task.index}."
             )
-        return self._perturbed.init_state(index, self._check_state(states[index]))
+        return self.perturbed.init_state(index, self._check_state(states[index]))
 
     def _check_state(self, state: FloatArray) -> FloatArray:
         expected = 1 + int(self.env.sim.model.nq) + int(self.env.sim.model.nv)
@@ -362,7 +363,7 @@ class Simulator:
         self._stepper.begin_episode()
         self._monitor.reset()
         self._elapsed = self._steps = 0
-        self._perturbed.begin_episode(self._scenes.generator, state)
+        self.perturbed.begin_episode(self._scenes.generator, state)
 
     def _advance(self, action: FloatArray) -> Snapshot:
         """Execute one control step and return what LIBERO's observations show of it."""

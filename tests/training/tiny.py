@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from policies.rdt.actions.layout import DEFAULT_LAYOUT
+from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.encoders.base import EncodersConfig, EncoderSources
@@ -31,12 +33,17 @@ def tiny_network() -> RDTPolicyNetwork:
     return RDTPolicyNetwork(shape, encoders)
 
 
-def save_tiny(folder: Path, *, render_size: int = 16) -> Path:
+def save_tiny(folder: Path, *, render_size: int = 16, layout: str = DEFAULT_LAYOUT) -> Path:
     """Write a checkpoint of a fresh network, to start a run from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = tiny_network()
-    contract = Contract.describe(network, render_size=render_size, orientation="rotate180")
+    contract = Contract.describe(
+        network,
+        layout=get_layout(layout),
+        render_size=render_size,
+        orientation="rotate180",
+    )
     return save_checkpoint(folder, network, contract)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_instruction, find_all_demo_files, noted_otherwise
 from tasks.demos.reader import Demo, read_demo
+from tasks.demos.source import DemoSource
 from tasks.demos.timing import Timing, observation_timing
 from tasks.errors import ConfigError
-from tasks.files import sha256
+from training.data.image_cache import ImageCache
 from training.data.images import (
     CameraSlots,
     DemoImages,
@@ -22,6 +23,7 @@ from training.data.images import (
     LazyImages,
     MemoryImages,
     Prepare,
+    lazy_rows,
     scan_images,
 )
 from training.data_settings import DataSettings
@@ -56,6 +58,7 @@ class LoadedFile:
     Attributes:
         digest: The first 16 hexadecimal digits of its SHA-256.
         provenance: How it was made; empty if it does not say so.
+        conventions: What was found out about foreign data; empty for HDF5 files.
         timing: When its rows were observed.
         instruction: The instruction that is learnt.
         noted_instruction: Another instruction that it notes, if any.
@@ -64,6 +67,7 @@ class LoadedFile:
     path: Path
     digest: str
     provenance: dict[str, Any]
+    conventions: dict[str, Any]
     timing: Timing
     instruction: str
     noted_instruction: str | None
@@ -77,10 +81,12 @@ class LoadedDemos:
 
     Attributes:
         render_size: Height and width of their images, pixels.
+        note: A sentence on where images are kept; empty where there is nothing to say.
     """
 
     files: tuple[LoadedFile, ...]
     render_size: int
+    note: str = ""
 
     @property
     def training(self) -> list[LoadedDemo]:
@@ -113,7 +119,7 @@ def load_demos(
     files = sorted(find_all_demo_files(paths))
     _allow_open_files(len(files))
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_demo_file(path)) for path in files]
+        opened = [stack.enter_context(open_demos(path)) for path in files]
         scans = [scan_images(file, slots.shown) for file in opened]
         sizes = frozenset[int]().union(*(scan.sizes for scan in scans))
         if len(sizes) != 1:
@@ -121,9 +127,14 @@ def load_demos(
                 f"The demos have pictures of {sorted(sizes)} pixels. "
                 "Allowed: one size. Fix: train on one of them, or render them alike."
             )
-        lazy = _is_lazy(settings, scans, prepare)
-        loaded = tuple(_load_file(file, settings, slots, prepare, lazy=lazy) for file in opened)
-    return LoadedDemos(files=loaded, render_size=min(sizes))
+        lazy, cache, note = _is_lazy(settings, scans, prepare), None, ""
+        if settings.pictures == "cache":
+            cache = ImageCache(prepare, slots, min(sizes))
+            note = cache.check_space(sum(scan.count for scan in scans))
+        loaded = tuple(
+            _load_file(file, settings, slots, prepare, lazy=lazy, cache=cache) for file in opened
+        )
+    return LoadedDemos(files=loaded, render_size=min(sizes), note=note)
 
 
 def _allow_open_files(count: int) -> None:
@@ -136,19 +147,27 @@ def _allow_open_files(count: int) -> None:
 
 def _is_lazy(settings: DataSettings, scans: Sequence[ImageScan], prepare: Prepare) -> bool:
     if settings.pictures != "auto":
-        return settings.pictures == "lazy"
+        return settings.pictures != "memory"
+    if any(scan.in_videos for scan in scans):
+        return True
     image_bytes = prepare(np.zeros((1, 16, 16, 3), dtype=np.uint8)).numel()
     return sum(scan.count for scan in scans) * image_bytes > _MEMORY_BYTES
 
 
 def _load_file(
-    file: DemoFile, settings: DataSettings, slots: CameraSlots, prepare: Prepare, *, lazy: bool
+    file: DemoSource,
+    settings: DataSettings,
+    slots: CameraSlots,
+    prepare: Prepare,
+    *,
+    lazy: bool,
+    cache: ImageCache | None,
 ) -> LoadedFile:
     names = file.demos()
     training = choose_demos(file.path, len(names), settings, held_out=False)
     held_out = choose_demos(file.path, len(names), settings, held_out=True)
     timing = observation_timing(file, settings.convention)
-    instruction = demo_instruction(file, settings.instructions)
+    instruction, digest = demo_instruction(file, settings.instructions), file.digest()
 
     def load(indices: range) -> tuple[LoadedDemo, ...]:
         loaded = []
@@ -162,7 +181,10 @@ def _load_file(
             )
             images: DemoImages
             if lazy:
-                images = LazyImages(demo, file.path, slots, prepare)
+                rows = lazy_rows(file, demo.name, slots.shown)
+                images = unkept = LazyImages(demo, rows, slots, prepare)
+                if cache is not None:
+                    images = cache.images(unkept, digest, demo.name, demo.steps)
             else:
                 images = MemoryImages(demo, slots, prepare)
             demo = replace(demo, images={})
@@ -171,8 +193,9 @@ def _load_file(
 
     return LoadedFile(
         path=file.path,
-        digest=sha256(file.path)[:16],
+        digest=digest,
         provenance=file.provenance(),
+        conventions=dict(file.conventions()),
         timing=timing,
         instruction=instruction,
         noted_instruction=noted_otherwise(file, instruction),

@@ -1,7 +1,7 @@
 """Images of demonstrations: kept in memory, or read from the demo files when they are needed."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from policies.rdt.encoders.images import BACKGROUND
-from tasks.demos.file import DemoFile
+from tasks.demos.lerobot.images import EpisodeImages
 from tasks.demos.reader import Demo
 from tasks.demos.schema import IMAGE_DATASETS
+from tasks.demos.source import DemoSource
 from tasks.errors import ConfigError
 
 Prepare = Callable[[Any], Tensor]
@@ -24,9 +25,20 @@ Prepare = Callable[[Any], Tensor]
 class DemoImages(Protocol):
     """The images of one demonstration."""
 
+    @property
+    def decodes(self) -> bool:
+        """Whether images are decoded when they are asked for, which takes its time."""
+        ...
+
     def at(self, steps: Sequence[int]) -> Tensor:
         """Return the images of some control steps, (steps, cameras, 3, S, S) uint8."""
         ...
+
+
+class LazyRows(Protocol):
+    """Images of one camera that can be read in any process."""
+
+    def __getitem__(self, rows: Any) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +65,8 @@ class CameraSlots:
 class MemoryImages:
     """Images in memory at the encoder's size."""
 
+    decodes = False
+
     def __init__(self, demo: Demo, slots: CameraSlots, prepare: Prepare) -> None:
         self._slots = slots
         self._images = torch.stack([prepare(demo.images[name]) for name in slots.shown], dim=1)
@@ -65,9 +79,24 @@ class MemoryImages:
 class LazyImages:
     """Images read for every sample; each process opens the files itself."""
 
-    def __init__(self, demo: Demo, path: Path, slots: CameraSlots, prepare: Prepare) -> None:
-        self._path, self._slots, self._prepare = path, slots, prepare
-        self._name = demo.name
+    def __init__(
+        self, demo: Demo, rows: Mapping[str, LazyRows], slots: CameraSlots, prepare: Prepare
+    ) -> None:
+        """Keep where the images are.
+
+        Args:
+            demo: The demonstration.
+            rows: By camera, its images as LIBERO's HDF5 files have them.
+            slots: The cameras.
+            prepare: The image encoder's preparation.
+        """
+        self._rows, self._slots, self._prepare = rows, slots, prepare
+        self._source = demo.source
+
+    @property
+    def decodes(self) -> bool:
+        """Whether they are in a video, or PNG files."""
+        return any(isinstance(rows, EpisodeImages) for rows in self._rows.values())
 
     def at(self, steps: Sequence[int]) -> Tensor:
         """Return the images of some control steps, (steps, cameras, 3, S, S) uint8.
@@ -80,13 +109,12 @@ class LazyImages:
         unique, inverse = np.unique(np.asarray(steps), return_inverse=True)
         stacked = []
         try:
-            group = _open_in_process(self._path)[f"data/{self._name}/obs"]
             for camera in self._slots.shown:
-                frames = group[IMAGE_DATASETS[camera]][unique][inverse][:, ::-1, ::-1]
+                frames = self._rows[camera][unique][inverse][:, ::-1, ::-1]
                 stacked.append(self._prepare(np.ascontiguousarray(frames)))
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(
-                f"The pictures of '{self._path}:{self._name}' can no longer be read ({error}). "
+                f"The pictures of '{self._source}' can no longer be read ({error}). "
                 "Fix: leave demo files alone while training, or give --pictures memory."
             ) from error
         return self._slots.fill(torch.stack(stacked, dim=1))
@@ -94,30 +122,36 @@ class LazyImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScan:
-    """The number of a demo file's images, over all cameras, and their heights in pixels."""
+    """The number of a demo file's images, over all cameras, and their heights in pixels.
+
+    Attributes:
+        in_videos: Whether any are in videos.
+    """
 
     count: int
     sizes: frozenset[int]
+    in_videos: bool
 
 
-def scan_images(file: DemoFile, cameras: Sequence[str]) -> ImageScan:
+def scan_images(file: DemoSource, cameras: Sequence[str]) -> ImageScan:
     """Check the images of a demo file, reading only a few of them.
 
     Raises:
         ConfigError: The file cannot be used, lacks a camera, or its images show nothing.
     """
-    count, sizes = 0, set()
+    count, sizes, in_videos = 0, set(), False
     for name in file.demos():
         _check_cameras(file, f"data/{name}/obs", cameras)
         for camera in cameras:
             dataset = file.images(f"data/{name}/obs/{IMAGE_DATASETS[camera]}")
             file.refuse_blank(dataset)
             count += dataset.shape[0]
+            in_videos |= isinstance(dataset, EpisodeImages) and dataset.fps is not None
             sizes.add(int(dataset.shape[1]))
-    return ImageScan(count=count, sizes=frozenset(sizes))
+    return ImageScan(count=count, sizes=frozenset(sizes), in_videos=in_videos)
 
 
-def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
+def _check_cameras(file: DemoSource, group: str, cameras: Sequence[str]) -> None:
     present = [camera for camera, key in IMAGE_DATASETS.items() if file.has(f"{group}/{key}")]
     missing = [camera for camera in cameras if camera not in present]
     usable = [camera for camera in cameras if camera in present]
@@ -127,6 +161,34 @@ def _check_cameras(file: DemoFile, group: str, cameras: Sequence[str]) -> None:
             f"({group}/{IMAGE_DATASETS[missing[0]]}). There: {', '.join(present)}. Fix: --cameras "
             f"{' '.join(usable)} trains and evaluates without it; or give demos that have it."
         )
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """A dataset of images in an HDF5 file, opened by each process that reads it."""
+
+    path: Path
+    place: str
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return images (n, H, W, 3) uint8."""
+        return _open_in_process(self.path)[self.place][rows]
+
+
+def lazy_rows(file: DemoSource, name: str, cameras: Sequence[str]) -> dict[str, LazyRows]:
+    """Return the images of a demonstration by camera, to be read in any process.
+
+    Args:
+        file: The open source.
+        name: The demonstration, ``demo_0``.
+        cameras: The cameras.
+    """
+    rows: dict[str, LazyRows] = {}
+    for camera in cameras:
+        place = f"data/{name}/obs/{IMAGE_DATASETS[camera]}"
+        found = file.images(place)
+        rows[camera] = found if isinstance(found, EpisodeImages) else StoredImages(file.path, place)
+    return rows
 
 
 _files: dict[tuple[int, Path], h5py.File] = {}

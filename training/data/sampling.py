@@ -3,6 +3,7 @@
 Windows are sampled uniformly, as in RDT's code, around key moments, or by a curriculum.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ OFFICIAL_STEPS = 128
 """Demonstrations shorter than this are dropped by RDT's loader of HDF5 files."""
 
 _FIRST_SHARE = 0.25
+_MOST_DECODERS = 4
 
 
 class WindowWeights:
@@ -217,7 +219,7 @@ def load_batches(
         DataLoader(
             windows,
             batch_sampler=batch_order(config, windows, share, start=start),
-            num_workers=config.workers,
+            num_workers=config.workers or (_decoders() if windows.decodes else 0),
             pin_memory=pin_memory,
             worker_init_fn=_outlast_signals,
         )
@@ -227,6 +229,11 @@ def load_batches(
     finally:
         # The traceback of an error keeps the iterator, and Python would wait for its processes.
         getattr(batches, "_shutdown_workers", lambda: None)()
+
+
+def _decoders() -> int:
+    """Return how many processes decode ahead unless the run says so: one beside the trainer."""
+    return max(1, min(_MOST_DECODERS, (os.cpu_count() or 1) - 1))
 
 
 def _outlast_signals(_: int) -> None:

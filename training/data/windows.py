@@ -20,6 +20,7 @@ from training.data.demo_files import LoadedDemo
 from training.data_settings import DataSettings
 
 _MOTION_RAD = 0.01
+_MOTION_M = 0.005  # of the hand, which is half a metre from the joints that move it most
 
 
 class Window(Batch):
@@ -48,7 +49,7 @@ class IndexedDemo:
         transitions: Steps at which its phases begin, in order.
         first_goal: Step at which the first predicate of the goal is reached; its number of steps
             where the file does not say.
-        first_motion: First step at which a joint has moved.
+        first_motion: First step at which a joint has moved; the hand, where joints are not known.
     """
 
     rank: int
@@ -79,6 +80,7 @@ class DemoWindows(Dataset[Window]):
         without_intended: Number of demonstrations without intended actions.
         mean_state: (V,) mean of all states.
         action_std: (V,) standard deviation of the actions within demonstrations.
+        decodes: Whether images are decoded for every sample.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class DemoWindows(Dataset[Window]):
         self._history, self._horizon = history, horizon
         self._hides_start = self._settings.sampling == "official" and not held_out
         self._images = [loaded.images for loaded in demos]
+        self.decodes = any(images.decodes for images in self._images)
         self.demos = len(demos)
         self.without_intended = sum(not loaded.demo.intended_noted for loaded in demos)
         self.entries = [_index(loaded) for loaded in demos]
@@ -185,7 +188,10 @@ class DemoWindows(Dataset[Window]):
 def _index(loaded: LoadedDemo) -> IndexedDemo:
     demo = loaded.demo
     # RDT's own data loader skips the steps before; a demonstration that never moves gives 0.
-    moved = (np.abs(demo.joint_pos - demo.joint_pos[0]) > _MOTION_RAD).any(1)
+    if demo.has_joints:
+        moved = (np.abs(demo.joint_pos - demo.joint_pos[0]) > _MOTION_RAD).any(1)
+    else:
+        moved = (np.abs(demo.ee_pos - demo.ee_pos[0]) > _MOTION_M).any(1)
     return IndexedDemo(
         rank=loaded.rank,
         of=loaded.of,

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import DemoFile, open_demo_file
+from tasks.demos.conventions import camera_view, gripper_agreement
+from tasks.demos.file import DemoFile, open_demos
 from tasks.demos.folders import demo_instruction, noted_otherwise
+from tasks.demos.lerobot.task import LeRobotTask
 from tasks.demos.motion import noops, pauses, phases_from
 from tasks.demos.schema import IMAGE_DATASETS, INTENDED, PHASES_ATTRIBUTE, Convention
+from tasks.demos.source import DemoSource
 from tasks.demos.start import read_start
 from tasks.demos.timing import observation_timing
 from tasks.errors import ConfigError, Finding
 from tasks.observation import CONTROL_HZ
 from training.demos.contents import DemoContents, error_finding, read_contents
-from training.demos.conventions import camera_view, gripper_agreement
+from training.demos.lerobot_check import lerobot_findings
 
 _MANY_PAUSES = 0.05
 
@@ -29,11 +32,16 @@ def check_demo_file(path: Path, *, convention: Convention | None = None) -> list
         convention: See ``observation_timing``.
     """
     try:
-        with open_demo_file(path) as file:
+        with open_demos(path) as file:
             names = file.demos()
             contents, numbers = read_contents(file, names, convention)
-            findings = [replace(_ok(f"HDF5; demonstrations: {len(names)}"), name="file"), numbers]
-            findings += [_attempt(name, check, contents) for name, check in _CHECKS.items()]
+            kind = "HDF5" if isinstance(file, DemoFile) else f"“{demo_instruction(file)}”"
+            findings = [replace(_ok(f"{kind}; demonstrations: {len(names)}"), name="file"), numbers]
+            checks = _CHECKS
+            if isinstance(file, LeRobotTask):
+                findings += lerobot_findings(contents)
+                checks = {name: _CHECKS[name] for name in _LEROBOT_CHECKS}
+            findings += [_attempt(name, check, contents) for name, check in checks.items()]
             return findings
     except ConfigError as error:
         return [error_finding("file", error)]
@@ -51,20 +59,20 @@ def _attempt(
 def _attributes(contents: DemoContents) -> Finding:
     file = contents.file
     wrong: list[str] = []
-    if _number(file.attribute(file.data, "num_demos")) != len(contents.names):
-        wrong.append(f"num_demos is {file.attribute(file.data, 'num_demos')}")
+    num_demos, noted_total = (file.attribute("data", name) for name in ("num_demos", "total"))
+    if _number(num_demos) != len(contents.names):
+        wrong.append(f"num_demos is {file.attribute('data', 'num_demos')}")
     total = 0
     for name in contents.names:
-        group = file.group(f"data/{name}")
         steps = contents.steps(name)
         total += steps
-        if _number(samples := file.attribute(group, "num_samples")) != steps:
+        if _number(samples := file.attribute(f"data/{name}", "num_samples")) != steps:
             wrong.append(f"num_samples of {name} is {samples}, not {steps}")
-    if _number(file.attribute(file.data, "total")) != total:
-        wrong.append(f"total is {file.attribute(file.data, 'total')}, not {total}")
+    if _number(noted_total) != total:
+        wrong.append(f"total is {file.attribute('data', 'total')}, not {total}")
     wrong += _unreadable(file)
     instruction = demo_instruction(file)
-    if file.attribute(file.data, "problem_info") is None:
+    if file.attribute("data", "problem_info") is None:
         wrong.append("problem_info is missing, so the task is known by name only")
     noted = noted_otherwise(file, instruction)
     task = f"; “{instruction}”" + (f", not “{noted}” as problem_info notes" if noted else "")
@@ -81,17 +89,17 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-def _unreadable(file: DemoFile) -> list[str]:
+def _unreadable(file: DemoSource) -> list[str]:
     """Name the attributes that LIBERO's readers, or ours, cannot read."""
     unreadable = []
     try:
-        arguments = file.json(file.data, "env_args")
+        arguments = file.json("data", "env_args")
     except ConfigError:
         unreadable.append("env_args is not JSON")
     else:
         if not isinstance(arguments, dict) or "env_kwargs" not in arguments:
             unreadable.append("env_args has no env_kwargs")
-    if file.attribute(file.data, "provenance") is not None and not file.provenance():
+    if file.attribute("data", "provenance") is not None and not file.provenance():
         unreadable.append(
             "provenance is not this project's, so who made the file counts as unknown"
         )
@@ -166,6 +174,8 @@ def _everywhere(contents: DemoContents, key: str) -> bool:
 
 def _endings(contents: DemoContents) -> Finding:
     wrong: list[str] = []
+    file = contents.file
+    assert isinstance(file, DemoFile)  # LeRobot sets have neither
     for name in contents.names:
         steps = contents.steps(name)
         last = np.arange(steps) == steps - 1
@@ -174,8 +184,7 @@ def _endings(contents: DemoContents) -> Finding:
             if not contents.file.has(path):
                 wrong.append(f"{path} is missing")
                 continue
-            dataset = contents.file.dataset(path, (), steps=steps)
-            if not np.array_equal(contents.file.read(dataset), last):
+            if not np.array_equal(file.read(file.dataset(path, (), steps=steps)), last):
                 wrong.append(f"{path} is not 0 with a 1 at its end")
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -190,7 +199,7 @@ def _states(contents: DemoContents) -> Finding:
     for name in contents.names:
         if "states" in contents.arrays[name]:
             read_start(contents.file, name)
-        init = contents.file.attribute(contents.file.group(f"data/{name}"), "init_state")
+        init = contents.file.attribute(f"data/{name}", "init_state")
         states = contents.arrays[name].get("states")
         if init is not None and states is not None and not np.array_equal(init, states[0]):
             return _warning(f"init_state of {name} is not its first state")
@@ -210,6 +219,8 @@ def _noops(contents: DemoContents) -> Finding:
         return _warning("there are no actions that can be read")
     idle = float(np.mean(np.concatenate([noops(rows) for rows in actions])))
     detail = f"{idle:.1%} of the actions do nothing"
+    if idle == 0 and isinstance(contents.file, LeRobotTask):
+        return _ok(f"{detail}: they were left out before, as in OpenVLA's sets; rows are kept")
     pairs = list(contents.columns("actions", "robot_states"))
     if not pairs:
         return _ok(f"{detail}; whether the fingers rest then is not noted")
@@ -224,7 +235,7 @@ def _noops(contents: DemoContents) -> Finding:
 def _phases(contents: DemoContents) -> Finding:
     count = 0
     for name in contents.names:
-        noted = contents.file.json(contents.file.group(f"data/{name}"), PHASES_ATTRIBUTE)
+        noted = contents.file.json(f"data/{name}", PHASES_ATTRIBUTE)
         if noted is None:
             return _ok("not noted, so found from the motion alone when needed")
         try:
@@ -258,3 +269,6 @@ _CHECKS: dict[str, Callable[[DemoContents], Finding]] = {
     "no-ops": _noops,
     "phases": _phases,
 }
+
+_LEROBOT_CHECKS = ("actions", "observations", "no-ops", "phases")
+"""Those that are for LeRobot sets, too; ``lerobot_findings`` has their others."""

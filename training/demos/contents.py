@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tasks.demos.file import DemoFile
 from tasks.demos.schema import IMAGE_DATASETS, INTENDED, OBSERVATIONS, Convention
+from tasks.demos.source import DemoSource
 from tasks.errors import ConfigError, Finding, Status, failure
 
+_JOINTS = "obs/joint_states"
 _NEEDED: dict[str, tuple[int, ...]] = {
     "actions": (7,),
     "robot_states": (9,),
-    "obs/joint_states": (7,),
+    _JOINTS: (7,),
 }
 _OPTIONAL: dict[str, tuple[int | None, ...]] = {
     "states": (None,),
@@ -29,7 +30,7 @@ _OPTIONAL: dict[str, tuple[int | None, ...]] = {
 class DemoContents:
     """The arrays of a demo file without images, by demonstration and LIBERO's names."""
 
-    file: DemoFile
+    file: DemoSource
     names: list[str]
     arrays: dict[str, dict[str, Any]]
     convention: Convention | None
@@ -46,7 +47,7 @@ class DemoContents:
 
 
 def read_contents(
-    file: DemoFile, names: list[str], convention: Convention | None
+    file: DemoSource, names: list[str], convention: Convention | None
 ) -> tuple[DemoContents, Finding]:
     """Read all arrays but the images; the finding says which are missing or impossible."""
     arrays: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -57,8 +58,9 @@ def read_contents(
         for key, row in (_NEEDED | _OPTIONAL).items():
             path = f"data/{name}/{key}"
             try:
-                if key in _OPTIONAL and not file.has(path):
-                    missing |= {key} - {INTENDED}
+                may_lack = key in _OPTIONAL or (key == _JOINTS and not file.needs_joints)
+                if may_lack and not file.has(path):
+                    missing |= {key} - {INTENDED} if file.keeps_states else set()
                     continue
                 if key == "robot_states":
                     arrays[name][key] = file.robot_states(name, steps=steps)

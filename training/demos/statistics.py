@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.demos.file import open_demo_file
+from tasks.demos.file import open_demos
 from tasks.demos.folders import demo_instruction, noted_otherwise
 from tasks.demos.motion import gripper_phases, noops
 from tasks.demos.reader import read_demos
@@ -71,7 +71,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
     Raises:
         ConfigError: The file cannot be used.
     """
-    with open_demo_file(path) as file:
+    with open_demos(path) as file:
         stated, evidence = stated_convention(file), timing_evidence(file)
         names = file.demos()
         sizes = {
@@ -79,7 +79,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
             for camera, key in IMAGE_DATASETS.items()
             if file.has(f"data/{names[0]}/obs/{key}")
         }
-        provenance = file.provenance()
+        provenance, size = file.provenance(), file.size()
         instruction = demo_instruction(file)
         noted = noted_otherwise(file, instruction)
     # Under before_action all rows count: none is dropped to pair actions with observations.
@@ -88,7 +88,7 @@ def demo_statistics(path: Path) -> DemoStatistics:
     kinds = Counter(phase.kind for demo in demos for phase in demo.phases)
     return DemoStatistics(
         path=str(path),
-        megabytes=round(path.stat().st_size / 1e6, 1),
+        megabytes=round(size / 1e6, 1),
         instruction=instruction,
         instruction_noted=noted,
         demos=len(demos),

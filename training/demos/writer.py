@@ -71,7 +71,7 @@ def write_demo(
         if orientation == "rotate180":
             pictures = pictures[:, ::-1, ::-1]
         datasets[f"obs/{name}"] = pictures
-    with _hdf5_file(path) as file:
+    with hdf5_file(path) as file:
         group = file.create_group("demo")
         group.attrs["num_samples"] = steps
         group.attrs["model_file"] = model_xml
@@ -96,7 +96,7 @@ def merge_demos(
     """
     import h5py  # when a file is written: no --help needs it
 
-    with _hdf5_file(path) as file:
+    with hdf5_file(path) as file:
         data = file.create_group("data")
         total = 0
         for index, part in enumerate(parts):
@@ -127,7 +127,7 @@ def split_demo(file: DemoFile, name: str, path: Path) -> int:
     """
     steps = len(file.dataset(f"data/{name}/actions", (ACTION_DIM,)))
     group = file.group(f"data/{name}")
-    with _hdf5_file(path) as part:
+    with hdf5_file(path) as part:
         file.data.copy(group, part, name="demo")
     return steps
 
@@ -143,10 +143,10 @@ def _task_attributes(task: Task, protocol: Protocol) -> dict[str, Any]:
         "camera_widths": protocol.resolution,
         "control_freq": 20,
     }
-    env_name = _env_name(problem)
+    name = env_name(problem)
     bddl_name = f"{task.suite}/{task.bddl_file.name}"
     return {
-        "env_name": env_name,
+        "env_name": name,
         "tag": TAG,
         "macros_image_convention": "opengl",
         "bddl_file_name": bddl_name,
@@ -161,7 +161,7 @@ def _task_attributes(task: Task, protocol: Protocol) -> dict[str, Any]:
         "env_args": json.dumps(
             {
                 "type": 1,
-                "env_name": env_name,
+                "env_name": name,
                 "problem_name": problem,
                 "bddl_file": bddl_name,
                 "env_kwargs": env_kwargs,
@@ -170,13 +170,13 @@ def _task_attributes(task: Task, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _env_name(problem_name: str) -> str:
-    """LIBERO's class names are the problem's words, each with a capital."""
+def env_name(problem_name: str) -> str:
+    """Return LIBERO's class of a problem: the problem's words, each with a capital."""
     return "_".join(word.capitalize() for word in problem_name.split("_"))
 
 
 @contextlib.contextmanager
-def _hdf5_file(path: Path) -> "Iterator[h5py.File]":
+def hdf5_file(path: Path) -> "Iterator[h5py.File]":
     """Open an HDF5 file that appears under its name only when whole."""
     import h5py
 

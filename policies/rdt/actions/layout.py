@@ -101,6 +101,13 @@ class Layout:
         return any(channel.source.startswith("future_") for channel in self.action)
 
     @property
+    def reads_joints(self) -> bool:
+        """Whether states or actions need the robot's joints."""
+        states = {channel.source for channel in self.state}
+        actions = {channel.source for channel in self.action}
+        return "joint_pos" in states or "future_joint_pos" in actions
+
+    @property
     def holds_goals(self) -> bool:
         """Whether an action is a goal: the pose to which the controller pulls the hand."""
         return any(channel.source == "goal_pos" for channel in self.action)
@@ -154,7 +161,7 @@ class Layout:
 
     def encode_state(self, state: RobotState) -> Vectors:
         """Put states into unified vectors, (..., 128) float32, zero in slots of no channel."""
-        vectors = _zeros(np.shape(state["joint_pos"])[:-1])
+        vectors = _zeros(np.shape(state["ee_pos"])[:-1])
         for channel in self.state:
             vectors[..., list(channel.slots)] = scaled(state_values(channel.source, state), channel)
         return vectors

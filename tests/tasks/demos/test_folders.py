@@ -36,8 +36,8 @@ def test_links_are_followed_each_folder_once(tmp_path: Path) -> None:
     [
         (["1.0.0/dataset_info.json", "1.0.0/features.json"], "an RLDS data set"),
         (["a/libero-train.tfrecord-00000-of-00016"], "an RLDS data set"),
-        (["meta/info.json", "meta/stats.json"], "a LeRobot data set"),
-        (["data/chunk-000/file-000.parquet"], "a LeRobot data set"),
+        (["meta/stats.json", "data/chunk-000/file-000.parquet"], "without the meta/info.json"),
+        (["data/chunk-000/file-000.parquet"], "Parquet files without"),
         (["data/.zgroup"], "a Zarr store"),
         (["libero_object.zip"], "an archive. Fix: unpack"),
         (["notes.txt"], r"no \*\.hdf5 file below it\. Fix: make"),
@@ -58,30 +58,35 @@ def test_a_folder_in_another_format_is_named(tmp_path: Path, files: list[str], w
 
 
 def test_a_file_in_another_format_is_named(tmp_path: Path) -> None:
-    for name in ("x.tfrecord", "episode_000000.parquet"):
-        with pytest.raises(ConfigError, match=r"data set .*demos download"):
-            find_demo_files(touch(tmp_path / name))
+    with pytest.raises(ConfigError, match=r"data set .*convert_libero_data_to_lerobot.*download"):
+        find_demo_files(touch(tmp_path / "x.tfrecord"))
+    with pytest.raises(ConfigError, match="give the folder that has meta, data and videos"):
+        find_demo_files(touch(tmp_path / "episode_000000.parquet"))
     with pytest.raises(ConfigError, match="unpack"):
         find_demo_files(touch(tmp_path / "demos.tar.gz"))
 
 
 @pytest.mark.parametrize(
-    ("name", "hub"),
+    ("name", "words"),
     [
-        ("openvla/modified_libero_rlds", True),
-        ("physical-intelligence/libero", True),
-        ("hf://datasets/lerobot/libero", True),
-        ("https://huggingface.co/datasets/lerobot/libero", True),
-        ("demos/libero_objct", False),
-        ("nowhere", False),
-        ("/nowhere/at/all", False),
+        ("physical-intelligence/libero", "asked for physical-intelligence/libero"),
+        ("hf:demos/libero", "asked for demos/libero"),
+        ("hf://datasets/lerobot/libero", "by its name, owner/name"),
+        ("https://huggingface.co/datasets/lerobot/libero", "by its name, owner/name"),
+        ("demos/libero_objct", "it does not exist"),
+        ("nowhere", "it does not exist"),
+        ("/nowhere/at/all", "it does not exist"),
     ],
 )
 def test_a_name_on_a_hub_is_told_from_a_folder_that_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hub: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demos").mkdir()
-    words = "not fetched by their names on a hub" if hub else "it does not exist"
+
+    def fetch(asked: str) -> None:
+        raise ConfigError(f"asked for {asked}")
+
+    monkeypatch.setattr("tasks.demos.folders.fetch_dataset", fetch)
     with pytest.raises(ConfigError, match=words):
         find_demo_files(Path(name))
