@@ -121,7 +121,7 @@ class RemotePolicy:
             for number, indices in queues.items()
         }
         wait(asked.values())
-        plans = {}
+        plans: dict[int, FloatArray] = {}
         for number, indices in queues.items():
             plans.update(zip(indices, asked[number].result(), strict=True))
         return [plans[index] for index in range(len(requests))]
