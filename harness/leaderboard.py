@@ -7,6 +7,7 @@ from harness.display import results_console
 from results.folder import load_run
 from results.formatting import Format
 from results.leaderboard.published import load_published, published_table
+from results.leaderboard.published_tables import published_tables
 from results.leaderboard.rendering import render, rich_table
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.leaderboard.seed_rows import rows_over_seeds
@@ -45,3 +46,4 @@ def print_leaderboard(
         out.print(perturbed_table(perturbed))
     if theirs:
         out.print(published_table(theirs))
+        out.print(*published_tables(), sep="\n")

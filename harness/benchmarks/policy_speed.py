@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from harness.benchmarks.config import PolicyCase, PolicySpeedConfig
+from harness.benchmarks.joined_plans import delay_steps, time_joined, timed_methods
 from harness.benchmarks.policy_backends import OfficialBackend, OurBackend, PolicyBackend
 from harness.benchmarks.policy_workload import Episodes, build_case
+from harness.benchmarks.reference_policy import untimed
 from harness.benchmarks.stage_profiler import wait_for
 from harness.benchmarks.subprocess_runner import BackendPair, resident_mb
 from policies.interface import PlanRequest
@@ -62,6 +64,9 @@ class PolicyFigures:
     """10⁶ bytes: on CUDA the peak of each backend, weights included; otherwise the process, which
     holds both backends."""
 
+    joined: dict[str, float]
+    """Median seconds by the method that joins a plan to the one before; ``none`` for no method."""
+
     difference: float
     """Largest difference between the plans of the two backends, as unified vectors."""
 
@@ -76,9 +81,15 @@ class PolicyFigures:
         """Whether the plans are equal; in bfloat16 rounding alone makes them differ."""
         return self.case.dtype != "float32" or self.difference <= TOLERANCE
 
+    @property
+    def delays(self) -> dict[str, int]:
+        """Control steps of delay by that method: ``--delay`` for an evaluation on this device."""
+        return {method: delay_steps(seconds) for method, seconds in self.joined.items()}
+
     def as_dict(self) -> dict[str, object]:
         """Return the figures as ``--json`` has them."""
         return asdict(self) | {
+            "delay_steps": self.delays,
             "plans_per_s": asdict(self.plans_per_s),
             "times_faster": self.median.ratio,
             "share_of_official": self.median.ours / self.median.official,
@@ -124,7 +135,7 @@ def measure_all(
 
 def turns_of(case: PolicyCase) -> int:
     """Return how often ``measure`` reports."""
-    return 1 + 2 * _WARM_UPS + case.repeats + _BREAKDOWNS
+    return 1 + 2 * _WARM_UPS + case.repeats + _BREAKDOWNS + len(timed_methods(case))
 
 
 def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigures:
@@ -168,6 +179,8 @@ def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigur
         requests = episodes.requests(_WARM_UPS + case.repeats + repeat)
         for backend in backends:
             breakdowns[backend.name].append(backend.breakdown(requests))
+    network.stages = untimed
+    joined = time_joined(case, network, contract, episodes, report)
     cuda = torch.device(case.device).type == "cuda"
     return PolicyFigures(
         case=case,
@@ -185,6 +198,7 @@ def measure(case: PolicyCase, report: Report = lambda what: None) -> PolicyFigur
             for stage in STAGES
         },
         memory_mb=peaks if cuda else {"process": resident_mb()},
+        joined=joined,
         difference=difference,
     )
 

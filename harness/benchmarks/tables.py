@@ -174,6 +174,7 @@ def print_policy_tables(figures: "Sequence[PolicyFigures]", console: Console) ->
     )
     console.print(_policy_table(figures))
     console.print(_stages_table(figures))
+    console.print(_delays_table(figures))
 
 
 def _policy_table(figures: "Sequence[PolicyFigures]") -> Table:
@@ -203,6 +204,18 @@ def _stages_table(figures: "Sequence[PolicyFigures]") -> Table:
     for row in figures:
         stages = [_milliseconds(pair) for pair in row.stages.values()]
         table.add_row(row.case.preset, str(row.case.batch), *stages)
+    return table
+
+
+def _delays_table(figures: "Sequence[PolicyFigures]") -> Table:
+    """Return the time of a plan by the method that joins it to the one before, and its delay."""
+    names = ("preset", "episodes", *figures[0].joined)
+    table = _table(*names, title="Joining a plan to the one before: ms, and steps of delay")
+    for row in figures:
+        cells = [
+            f"{1000 * seconds:.3g} ({row.delays[method]})" for method, seconds in row.joined.items()
+        ]
+        table.add_row(row.case.preset, str(row.case.batch), *cells)
     return table
 
 

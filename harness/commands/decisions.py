@@ -5,7 +5,10 @@ from typing import Annotated
 
 from harness.commands import Flat, Switch
 from harness.decisions.config import DecisionConfig
+from harness.decisions.run import decide
+from harness.decisions.text import print_decision
 from harness.display import progress_bar, results_console
+from results.decisions.verdict import Judgement
 
 
 def decide_command(
@@ -29,10 +32,6 @@ def decide_command(
     json
         Print the result as JSON.
     """
-    from harness.decisions.run import decide
-    from harness.decisions.text import print_decision
-    from results.decisions.verdict import Judgement
-
     with progress_bar("Deciding", None, "pair") as bar:
 
         def show(judgement: Judgement, since: float) -> None:

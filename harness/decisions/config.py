@@ -8,7 +8,6 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import Field, ValidationInfo, field_validator
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
-from harness.commands import Flat
 from harness.evaluation.config import AnyDelay, EvaluationConfig, SweepConfig, policy_flag
 from harness.options import Label, Numbers, read_tasks
 from harness.usage import misspelt_option, read_options, usage_error
@@ -118,11 +117,12 @@ class PolicyArm(NamedTuple):
 
 
 _ARM = App(config=read_options)
+_FLAT = Parameter(name="*", negative_iterable=())
 
 
 @_ARM.default
 def _arm(
-    config: Annotated[ArmConfig, Flat], axes: Annotated[SweepConfig, Flat] = SweepConfig()
+    config: Annotated[ArmConfig, _FLAT], axes: Annotated[SweepConfig, _FLAT] = SweepConfig()
 ) -> PolicyArm:
     return PolicyArm(config, axes)
 

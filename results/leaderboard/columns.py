@@ -72,6 +72,13 @@ COLUMNS: tuple[Column, ...] = (
         numeric=False,
     ),
     Column(
+        key="perturbation",
+        header="perturbation",
+        text=lambda row: row.perturbation or "",
+        values=lambda row: {},  # machines have it with the rates by dimension
+        numeric=False,
+    ),
+    Column(
         key="rate",
         header="success",
         text=lambda row: "" if row.rate is None else f"{100 * row.rate:.1f} %",

@@ -76,12 +76,94 @@ class PublishedResult:
         return "; ".join(parts)
 
 
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class PublishedPlusResult:
+    """One policy's published success rates on LIBERO-Plus, in per cent."""
+
+    policy: str
+    """Name of the policy."""
+
+    camera: Percent
+    """Rate under other poses of the camera."""
+
+    robot: Percent
+    """Rate from other starts of the arm."""
+
+    language: Percent
+    """Rate in other words."""
+
+    light: Percent
+    """Rate in other light."""
+
+    background: Percent
+    """Rate before other textures."""
+
+    noise: Percent
+    """Rate with corrupted images."""
+
+    layout: Percent
+    """Rate with objects elsewhere, or more of them."""
+
+    total: Percent
+    """Mean over all tasks, as published."""
+
+    source: str
+    """Where it is published."""
+
+    url: Annotated[str, Field(pattern="^https://")]
+    """Address of the source."""
+
+    note: str = ""
+    """A remark for readers."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class ReproducedResult:
+    """What somebody else got with a published checkpoint, in per cent."""
+
+    policy: str
+    """Name of the policy."""
+
+    of: str
+    """Benchmark and number, such as ``LIBERO-Plus, Total``."""
+
+    rate: Percent
+    """What they got."""
+
+    reported: Percent | None = None
+    """What was reported for the policy; None where nothing was."""
+
+    source: str
+    """Who, and where."""
+
+    url: Annotated[str, Field(pattern="^https://")]
+    """Address of the source."""
+
+    note: str = ""
+    """A remark for readers."""
+
+
+@cache
+def load_published_plus() -> tuple[PublishedPlusResult, ...]:
+    """Return the published results on LIBERO-Plus, in the order of their Total."""
+    return TypeAdapter(tuple[PublishedPlusResult, ...]).validate_python(_file()["plus"])
+
+
+@cache
+def load_reproduced() -> tuple[ReproducedResult, ...]:
+    """Return what others got with published checkpoints."""
+    return TypeAdapter(tuple[ReproducedResult, ...]).validate_python(_file()["reproduced"])
+
+
+def _file() -> dict[str, Any]:
+    text = Path(__file__).with_name("published.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
 @cache
 def load_published() -> tuple[PublishedResult, ...]:
     """Return the published results, in the order of their mean."""
-    text = Path(__file__).with_name("published.toml").read_text(encoding="utf-8")
-    rows = tomllib.loads(text)["results"]
-    return TypeAdapter(tuple[PublishedResult, ...]).validate_python(rows)
+    return TypeAdapter(tuple[PublishedResult, ...]).validate_python(_file()["results"])
 
 
 def published_table(results: Sequence[PublishedResult]) -> "Table":
@@ -128,11 +210,13 @@ def published_lines(results: Sequence[PublishedResult], *, links: bool = False) 
         Lines of cells, the header first.
     """
     names = (*SUITES, "mean")
-    lines = [["published, %", *(name.removeprefix("libero_") for name in names), "source"]]
+    short = (name.removeprefix("libero_") for name in names)
+    lines = [["published, %", *short, "n per suite", "source"]]
     for result in results:
         rates = [f"{getattr(result, name):.1f}" for name in names]
         source = f"[{result.source}]({result.url})" if links else result.source
-        lines.append([result.policy, *rates, source])
+        episodes = "not stated" if result.episodes is None else str(result.episodes)
+        lines.append([result.policy, *rates, episodes, source])
     return lines
 
 

@@ -1,6 +1,7 @@
 """The leaderboard: the table, Markdown, CSV and JSON made from its rows."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from results.formatting import (
@@ -17,10 +18,19 @@ from results.leaderboard.columns import COLUMNS, Scalar, common_cells, footnotes
 from results.leaderboard.published import (
     CAUTION,
     PublishedResult,
+    load_published_plus,
+    load_reproduced,
     published_lines,
     published_table,
     published_values,
     remarks,
+)
+from results.leaderboard.published_tables import (
+    PLUS,
+    REPRODUCED,
+    plus_lines,
+    published_tables,
+    reproduced_lines,
 )
 from results.leaderboard.rows import LeaderboardRow
 from results.robustness.dimensions import PerturbedRow
@@ -125,6 +135,7 @@ def _table(
         text += plain_text(lambda console: console.print(perturbed_table(perturbed)))
     if published:
         text += plain_text(lambda console: console.print(published_table(published)))
+        text += plain_text(lambda console: console.print(*published_tables(), sep="\n"))
     return text
 
 
@@ -146,6 +157,11 @@ def _markdown(
         header, *lines = published_lines(published, links=True)
         text += f"\n{CAUTION}\n\n{markdown_table(header, lines)}"
         text += "".join(f"\n{markdown_cell(remark)}\n" for remark in remarks(published))
+        for title, (header, *lines) in (
+            (PLUS, plus_lines(load_published_plus(), links=True)),
+            (REPRODUCED, reproduced_lines(load_reproduced(), links=True)),
+        ):
+            text += f"\n{title}\n\n{markdown_table(header, lines)}"
     return text
 
 
@@ -171,6 +187,8 @@ def _json(
     more = {"together": together} if together else {}
     if published:
         more["published"] = published_values(published)
+        more["published_plus"] = [asdict(result) for result in load_published_plus()]
+        more["reproduced"] = [asdict(result) for result in load_reproduced()]
     return json_text({"runs": values, **more} if more else values)
 
 

@@ -125,6 +125,11 @@ class LeaderboardRow:
     """Remarks that matter when this row is compared with others."""
 
     @property
+    def perturbation(self) -> str | None:
+        """What is perturbed in every task alike; None if nothing is, or each has its own."""
+        return None if self.perturbed is None else self.perturbed.perturbation
+
+    @property
     def complete(self) -> bool:
         """Whether every episode asked for counts."""
         return self.episodes >= self.expected
@@ -242,10 +247,10 @@ def _notes_of_run(
 
 def _lettered(rows: Sequence[tuple[LeaderboardRow, Outcomes]]) -> list[LeaderboardRow]:
     """Give letters to the most rows of a suite and tasks that have the very same episodes."""
-    same: dict[tuple[str, frozenset[int]], dict[tuple[Any, ...], list[int]]] = {}
+    same: dict[tuple[str, str | None, frozenset[int]], dict[tuple[Any, ...], list[int]]] = {}
     for index, (row, outcomes) in enumerate(rows):
         if row.complete:
-            alike = same.setdefault((row.suite, frozenset(row.tasks)), {})
+            alike = same.setdefault((row.suite, row.perturbation, frozenset(row.tasks)), {})
             episodes = (row.protocol_hash, row.mujoco, frozenset(outcomes))
             alike.setdefault(episodes, []).append(index)
     lettered = [row for row, _ in rows]
@@ -261,9 +266,9 @@ def _lettered(rows: Sequence[tuple[LeaderboardRow, Outcomes]]) -> list[Leaderboa
 
 def rank_rows(rows: list[LeaderboardRow]) -> list[LeaderboardRow]:
     """Rank rows of the same suite and tasks; see ``rows_from_runs`` for the order."""
-    groups: dict[tuple[str, frozenset[int]], list[LeaderboardRow]] = {}
+    groups: dict[tuple[str, str | None, frozenset[int]], list[LeaderboardRow]] = {}
     for row in rows:
-        groups.setdefault((row.suite, frozenset(row.tasks)), []).append(row)
+        groups.setdefault((row.suite, row.perturbation, frozenset(row.tasks)), []).append(row)
     return [row for group in groups.values() for row in _ranked_group(group)]
 
 

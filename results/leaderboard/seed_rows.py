@@ -34,7 +34,7 @@ def _apart_from_checkpoint(info: RunInfo) -> str:
     policy = {k: v for k, v in info.policy.items() if not k.startswith("checkpoint")}
     policy.pop("device", None)
     policy.pop("delay_measured_ms", None)  # the delay itself is what counts
-    same = [info.name, policy, info.protocol["hash"], info.mujoco, info.demos]
+    same = [info.name, info.perturbation, policy, info.protocol["hash"], info.mujoco, info.demos]
     same += [{suite: list(tasks) for suite, tasks in info.tasks.items()}, info.episodes_per_task]
     return json.dumps(same, sort_keys=True)
 

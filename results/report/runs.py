@@ -102,6 +102,7 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
             f"delay {late}" if (late := delay_of(info.policy)) else "",
             chunking_of(info.policy) or "",
             ", ".join(f"{suite} {spans(tasks)}" for suite, tasks in info.tasks.items()),
+            info.perturbation or "",
             info.protocol_name,
             folder.name,
         )

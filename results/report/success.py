@@ -231,5 +231,6 @@ def _identity(row: LeaderboardRow) -> tuple[str, ...]:
         row.chunking or "",
         f"{row.protocol} {row.protocol_hash[:8]}",
         row.demos or "",
+        row.perturbation or "",
         f"mujoco {row.mujoco}" if row.mujoco else "",
     )

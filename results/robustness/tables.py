@@ -118,15 +118,15 @@ def perturbed_values(row: PerturbedRow) -> dict[str, Any]:
 def perturbed_columns(rows: Sequence[PerturbedRow]) -> list[str]:
     """Return the columns that rows have in a CSV file beside those of every run."""
     names = [*dimension_names(rows), "total", "mean_of_seven", "pride"]
-    return [f"{name}_{part}" for name in names for part in _CSV]
+    return ["perturbation", *(f"{name}_{part}" for name in names for part in _CSV)]
 
 
-def perturbed_cells(row: PerturbedRow | None) -> dict[str, float]:
+def perturbed_cells(row: PerturbedRow | None) -> dict[str, float | str | None]:
     """Return the values of a row by the columns of ``perturbed_columns``."""
     if row is None:
         return {}
     named = {**row.dimensions, "total": row.total, "mean_of_seven": row.mean, "pride": row.pride}
-    return {
+    return {"perturbation": row.perturbation} | {
         f"{name}_{part}": getattr(rate, part)
         for name, rate in named.items()
         if rate is not None

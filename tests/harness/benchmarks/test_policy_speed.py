@@ -10,6 +10,7 @@ import torch
 
 from harness.benchmarks import policy_workload
 from harness.benchmarks.config import PolicyCase
+from harness.benchmarks.joined_plans import METHODS
 from harness.benchmarks.policy_speed import STAGES, PolicyFigures
 from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import ReferencePlanner, predict_action
@@ -165,11 +166,13 @@ def test_plans_in_float32_must_be_equal() -> None:
         cpu=pair,
         stages={},
         memory_mb={},
+        joined={"none": 0.049, "rtc": 0.101},
         difference=2e-5,
     )
     assert not figures.equal
     assert dataclasses.replace(figures, difference=1e-6).equal
     assert dataclasses.replace(figures, case=PolicyCase(dtype="bfloat16")).equal
+    assert figures.delays == {"none": 1, "rtc": 3}
     assert (figures.plans_per_s.official, figures.plans_per_s.ours) == (4.0, 8.0)
 
 
@@ -184,6 +187,8 @@ def test_the_command(capsys: pytest.CaptureFixture[str], words: tuple[str, ...])
         assert each["equal"] is True
         assert each["solver_steps"] == 2
         assert set(each["stages"]) == set(STAGES)
+        assert set(each["joined"]) == set(each["delay_steps"]) == set(METHODS)
+        assert min(each["delay_steps"].values()) >= 1
         assert min(stage["ours"] for stage in each["stages"].values()) > 0
         assert each["memory_mb"]["process"] > 100
         assert 0 < each["difference"] < (1e-5 if not words else 1.0)
