@@ -1,5 +1,6 @@
 """Exporting demonstrations: LeRobot data sets, and OpenVLA's form of LIBERO's HDF5."""
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -232,14 +233,8 @@ def _plan(
 
 
 def _task_notes(file: DemoSource) -> dict[str, Any]:
-    notes: dict[str, Any] = {}
-    if provenance := file.provenance():
-        notes["provenance"] = provenance
-    try:
-        task = demo_task(file)
-    except ConfigError:
-        return notes
-    return notes | {"bddl_file_name": f"{task.suite}/{task.name}.bddl"}
+    provenance = file.provenance()
+    return {"provenance": provenance} if provenance else {}
 
 
 def _parts_folder(out: Path) -> Path:
@@ -302,6 +297,9 @@ def encode_demo(path: Path, name: str, folder: Path, schema: Schema, config: Exp
 def _demo_notes(file: DemoSource, demo: Demo) -> dict[str, Any]:
     place = f"data/{demo.name}"
     notes: dict[str, Any] = {"source": demo.name}
+    with contextlib.suppress(ConfigError):  # of no task that is installed
+        task = demo_task(file)
+        notes["bddl_file_name"] = f"{task.suite}/{task.name}.bddl"
     if (seed := file.attribute(place, SEED_ATTRIBUTE)) is not None:
         notes[SEED_ATTRIBUTE] = int(seed)
     if (start := file.json(place, START_ATTRIBUTE)) is not None:

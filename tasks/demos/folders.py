@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from tasks.demos.lerobot.hub import fetch_dataset, hub_name
 from tasks.demos.lerobot.task import is_lerobot_task, task_paths
-from tasks.demos.source import DemoSource
+from tasks.demos.source import RLDS, DemoSource
 from tasks.errors import ConfigError
 from tasks.suites import (
     EVERY_SUITE,
@@ -29,15 +29,9 @@ _HDF5 = (
     "not read here. Fix: LIBERO's demonstrations are there as HDF5: 'libero-bench demos download' "
     "fetches them, 'libero-bench demos regenerate' makes of them what OpenVLA's script makes"
 )
-_RLDS = (
-    "an RLDS data set (TFRecord files), not read here. Fix: convert it to LeRobot, as openpi's "
-    "examples/libero/convert_libero_data_to_lerobot.py does, and give that; or give a set that was "
-    "converted so, such as physical-intelligence/libero on the hub, or LIBERO's HDF5 files "
-    "('libero-bench demos download')"
-)
 _FORMS = {
-    r"\.tfrecord\b|/(dataset_info|features)\.json$": _RLDS,
-    r"\.parquet$": "Parquet files without the meta/info.json of a LeRobot data set. Fix: give the "
+    r"\.tfrecord\b|/(dataset_info|features)\.json$": RLDS,
+    r"\.parquet$": "Parquet data without the meta/info.json of a LeRobot data set. Fix: give the "
     "folder that has meta, data and videos",
     r"/\.zarray$|/\.zgroup$|/zarr\.json$": f"a Zarr store, {_HDF5}",
     r"\.(zip|tar|tgz|tar\.\w+)$": "an archive. Fix: unpack it, and give the folder",
@@ -64,6 +58,8 @@ def find_demo_files(path: Path | str) -> list[Path]:
     path = Path(path)
     if is_lerobot_task(path):
         return [path]
+    if path.parts[-2:] == ("meta", "info.json"):
+        path = path.parent.parent
     if path.is_file():
         if form := _form_of(path):
             raise ConfigError(f"The demos '{path}' cannot be read: it is {form}.")

@@ -21,6 +21,14 @@ MOST_STEPS = 20_000
 _FIX = "Fix: make demos with 'libero-bench collect', or give LIBERO's own HDF5 files."
 _SAMPLED_IMAGES = 5  # of a demonstration
 
+RLDS = (
+    "an RLDS data set (TFRecord files), not read here. Fix: convert it to LeRobot, as openpi's "
+    "examples/libero/convert_libero_data_to_lerobot.py does, and give that; or give a set that was "
+    "converted so, such as physical-intelligence/libero on the hub, or LIBERO's HDF5 files "
+    "('libero-bench demos download')"
+)
+"""What is said of that format."""
+
 Shape = Sequence[int | None]
 
 

@@ -61,11 +61,24 @@ class LeRobotDataset:
 
     @cached_property
     def tasks(self) -> dict[int, list[Stored]]:
-        """The usable episodes by ``task_index``, in order."""
-        tasks: dict[int, list[Stored]] = {}
+        """The usable episodes by task, in order.
+
+        The number is the ``task_index``. Where the notes say that episodes with one sentence are of
+        several tasks, as in libero_90, the others get numbers beyond all indices.
+        """
+        groups: dict[tuple[int, str], list[Stored]] = {}
         for stored in self.stored:
-            tasks.setdefault(stored.task, []).append(stored)
+            groups.setdefault((stored.task, self.noted_bddl(stored)), []).append(stored)
+        tasks: dict[int, list[Stored]] = {}
+        for (number, _), episodes in groups.items():
+            free = max([*self.index.tasks, *tasks]) + 1
+            tasks[free if number in tasks else number] = episodes
         return dict(sorted(tasks.items()))
+
+    def noted_bddl(self, stored: Stored) -> str:
+        """Return the BDDL file that the notes say an episode is of; empty where they do not."""
+        noted = self.notes.episodes.get(stored.episode.number, {}).get("bddl_file_name")
+        return noted if isinstance(noted, str) else ""
 
     def joints(self, stored: Stored) -> FloatArray | None:
         """Return an episode's joints, (T, 7) rad; None where the data set has none."""

@@ -2,9 +2,11 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.demos.source import RLDS
 from tasks.errors import ConfigError, PrerequisiteError
 
 _NAME = re.compile(r"(?:hf:)?([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})")
@@ -41,6 +43,7 @@ def fetch_dataset(name: str) -> Path:
     options: dict[str, Any] = {"repo_id": name, "repo_type": "dataset"}
     try:
         files = HfApi().dataset_info(name, files_metadata=True).siblings or []
+        _check_format(name, [file.rfilename for file in files])
         missing = sum(
             file.size or 0
             for file in files
@@ -74,6 +77,19 @@ def fetch_dataset(name: str) -> Path:
                 f"cannot be reached ({type(error).__name__}). Fix: on a machine that reaches it, "
                 f"'hf download {name} --repo-type dataset --local-dir FOLDER'; then give FOLDER."
             ) from error
+
+
+def _check_format(name: str, files: Sequence[str]) -> None:
+    """Refuse a data set of another format, before anything is fetched."""
+    if "meta/info.json" in files:
+        return
+    if any(re.search(r"\.tfrecord|dataset_info\.json$", file) for file in files):
+        raise ConfigError(f"The data set '{name}' on the hub is {RLDS}.")
+    raise ConfigError(
+        f"The data set '{name}' on the hub is no LeRobot set: it has no meta/info.json. Fix: if it "
+        f"has LIBERO's HDF5 files, 'hf download {name} --repo-type dataset --local-dir FOLDER', "
+        "then give FOLDER."
+    )
 
 
 def _is_offline(error: BaseException) -> bool:

@@ -170,11 +170,12 @@ class LeRobotTask(DemoSource):
     @property
     def words(self) -> str:
         """The task as the data set words it."""
-        return self.dataset.index.tasks[self._number]
+        return self.dataset.index.tasks[self._episodes[0].task]
 
     @cached_property
     def _attributes(self) -> dict[str, Any | Callable[[], Any]]:
-        noted = self.dataset.notes.tasks.get(self._number, {})
+        noted = self.dataset.notes.tasks.get(self._episodes[0].task, {})
+        bddl = self.dataset.noted_bddl(self._episodes[0])
         provenance = noted.get("provenance")
         stated = self.dataset.notes.conventions.get("observations")
         return {
@@ -182,7 +183,7 @@ class LeRobotTask(DemoSource):
             "total": sum(each.episode.length for each in self._episodes),
             "problem_info": json.dumps({"language_instruction": self.words}),
             "provenance": json.dumps(provenance) if isinstance(provenance, dict) else None,
-            "bddl_file_name": lambda: noted.get("bddl_file_name") or _bddl_name(self.words),
+            "bddl_file_name": lambda: bddl or _bddl_name(self.words),
             CONVENTION_ATTRIBUTE: stated,
         }
 

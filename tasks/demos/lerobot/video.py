@@ -22,6 +22,8 @@ _MOST_OPEN = 48
 """Videos that a process keeps open."""
 _MOST_AHEAD = 24
 """Frames that are decoded and dropped rather than looked for from the key frame before."""
+_STEPS_BACK = (0, 1, 16, 256, 1 << 30)
+"""Frames before the wanted one from which a key frame is looked for, in turn."""
 
 
 class Video:
@@ -92,27 +94,44 @@ class Video:
         self._container.close()
 
     def _frame(self, number: int) -> Image:
-        if self._at is None or not self._at < number <= self._at + _MOST_AHEAD:
-            self._seek(number)
+        if self._at is not None and self._at < number <= self._at + _MOST_AHEAD:
+            picture = self._decode_to(number)
+            if picture is not None:
+                return picture
+        # Frames shown before a key frame but stored after it need the key frame before that one.
+        for back in _STEPS_BACK:
+            self._seek(max(number - back, 0))
+            picture = self._decode_to(number)
+            if picture is not None:
+                return picture
+            if back >= number:
+                break
+        raise self._refuse(f"frame {number} is missing")
+
+    def _decode_to(self, number: int) -> Image | None:
+        """Decode up to a frame and return it; None where a later one comes first."""
         try:
             for frame in self._decoded:
                 if frame.pts is None:
                     raise self._refuse(f"frame {number} has no time")
                 self._at = self._number(frame.pts)
                 if self._at == number:
-                    if frame.is_corrupt:
-                        raise self._refuse(f"frame {number} is damaged")
-                    picture: Image = frame.to_ndarray(format="rgb24")
-                    if picture.shape[:2] != self._size:
-                        raise self._refuse(f"frame {number} has another size")
-                    return picture
+                    return self._picture(frame, number)
                 if self._at > number:
                     break
         except self._errors as error:
             self._at = None
             raise self._refuse(f"frame {number} cannot be decoded") from error
         self._at = None
-        raise self._refuse(f"frame {number} is missing")
+        return None
+
+    def _picture(self, frame: Any, number: int) -> Image:
+        if frame.is_corrupt:
+            raise self._refuse(f"frame {number} is damaged")
+        picture: Image = frame.to_ndarray(format="rgb24")
+        if picture.shape[:2] != self._size:
+            raise self._refuse(f"frame {number} has another size")
+        return picture
 
     def _seek(self, number: int) -> None:
         time = round(number / self._fps / self._time)

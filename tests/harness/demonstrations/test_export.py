@@ -10,7 +10,8 @@ import pytest
 
 from harness.cli import main
 from harness.demonstrations.export import ExportConfig, export_lerobot
-from tasks.demos.folders import find_demo_files
+from tasks.demos.file import open_demos
+from tasks.demos.folders import demo_task, find_demo_files
 from tasks.demos.reader import read_demos
 from tasks.errors import ConfigError
 from tests.tasks.demos.lerobot.robot import record
@@ -61,7 +62,8 @@ def test_notes_keep_how_episodes_start_and_their_phases(collected: Path, tmp_pat
     assert [demo.phases for demo in theirs] == [demo.phases for demo in ours]
     notes = json.loads((tmp_path / "set/meta/libero-bench.json").read_text())
     assert [notes["episodes"][key]["scene_seed"] for key in ("0", "1")] == [100, 101]
-    assert notes["tasks"]["0"]["bddl_file_name"] == "libero_goal/turn_on_the_stove.bddl"
+    assert notes["episodes"]["1"]["bddl_file_name"] == "libero_goal/turn_on_the_stove.bddl"
+    assert notes["tasks"]["0"]["provenance"] == {"expert": "scripted"}
 
 
 @pytest.mark.parametrize("version", ["v3.0", "v2.1"])
@@ -141,3 +143,22 @@ def test_images_of_two_sizes_are_no_set(collected: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="export them apart"):
         export_lerobot([collected, other], tmp_path / "set", ExportConfig(workers=1), silent)
     assert not (tmp_path / "set.parts").exists()
+
+
+def test_tasks_of_one_sentence_stay_apart(tmp_path: Path) -> None:
+    name = "close_the_top_drawer_of_the_cabinet"
+    scenes = [f"KITCHEN_SCENE{number}_{name}" for number in (10, 5)]
+    for scene in scenes:
+        path = write_collected(tmp_path / f"libero_90/{scene}_demo.hdf5", steps=30, demos=1)
+        with h5py.File(path, "r+") as file:
+            file["data"].attrs["bddl_file_name"] = f"libero_90/{scene}.bddl"
+    files = [tmp_path / f"libero_90/{scene}_demo.hdf5" for scene in scenes]
+    export_lerobot(files, tmp_path / "set", ExportConfig(codec="png", workers=1), silent)
+    found = find_demo_files(tmp_path / "set")
+    assert [path.name for path in found] == ["task_0", "task_1"]
+    for path, scene, source in zip(found, scenes, files, strict=True):
+        with open_demos(path) as task:
+            assert (demo_task(task).suite, demo_task(task).name) == ("libero_90", scene)
+        ours, theirs = next(read_demos(source)), next(read_demos(path))
+        np.testing.assert_array_equal(theirs.images["wrist"], ours.images["wrist"])
+        assert theirs.instruction == ours.instruction

@@ -37,7 +37,7 @@ def test_links_are_followed_each_folder_once(tmp_path: Path) -> None:
         (["1.0.0/dataset_info.json", "1.0.0/features.json"], "an RLDS data set"),
         (["a/libero-train.tfrecord-00000-of-00016"], "an RLDS data set"),
         (["meta/stats.json", "data/chunk-000/file-000.parquet"], "without the meta/info.json"),
-        (["data/chunk-000/file-000.parquet"], "Parquet files without"),
+        (["data/chunk-000/file-000.parquet"], "Parquet data without"),
         (["data/.zgroup"], "a Zarr store"),
         (["libero_object.zip"], "an archive. Fix: unpack"),
         (["notes.txt"], r"no \*\.hdf5 file below it\. Fix: make"),

@@ -22,14 +22,17 @@ def test_names_are_told_from_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 class Hub:
     """A hub with one data set; it writes what is asked for."""
 
-    def __init__(self, folder: Path, size: int, reachable: bool = True) -> None:
-        self.folder, self.size, self.reachable = folder, size, reachable
+    def __init__(
+        self, folder: Path, size: int, reachable: bool = True, file: str = "meta/info.json"
+    ) -> None:
+        self.folder, self.size, self.reachable, self.files = folder, size, reachable, [file]
 
     def dataset_info(self, name: str, *, files_metadata: bool) -> SimpleNamespace:
         if not self.reachable:
             raise ConnectionError("no route")
         assert files_metadata
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename="meta/x", size=self.size)])
+        files = [SimpleNamespace(rfilename=each, size=self.size) for each in self.files]
+        return SimpleNamespace(siblings=files)
 
     def snapshot_download(self, *, local_files_only: bool = False, **_: object) -> str:
         if local_files_only and not self.folder.exists():
@@ -63,3 +66,18 @@ def test_without_network_the_cache_serves_or_the_fix_is_named(
         fetch_dataset("a/b")
     (tmp_path / "cache").mkdir()
     assert fetch_dataset("a/b") == tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("libero_goal/1.0.0/x.tfrecord-00000-of-00016", "RLDS .*convert_libero_data_to_lerobot"),
+        ("libero_goal/TASK_demo.hdf5", "no LeRobot set.*hf download a/b"),
+    ],
+)
+def test_another_format_is_named_before_it_is_fetched(
+    file: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Hub(tmp_path / "cache", 10, file=file))
+    with pytest.raises(ConfigError, match=words):
+        fetch_dataset("a/b")

@@ -143,20 +143,35 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return as_hdf5(tmp_path_factory.mktemp("reference") / TASK.demo_file)
 
 
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("start") / "start"
+    return save_tiny(folder, render_size=SIZE, layout="hand-velocity")
+
+
+@pytest.fixture(scope="module")
+def reference_weights(
+    reference: Path, start: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, torch.Tensor]:
+    return trained(reference, tmp_path_factory.mktemp("ours") / "run", start)
+
+
 @pytest.mark.parametrize(
     "kind", [HUGGINGFACE_VLA, replace(IPEC, codec="png")], ids=["HuggingFaceVLA", "IPEC"]
 )
 def test_a_lossless_public_copy_gives_the_same_windows_and_weights(
-    kind: Kind, reference: Path, tmp_path: Path
+    kind: Kind,
+    reference: Path,
+    start: Path,
+    reference_weights: dict[str, torch.Tensor],
+    tmp_path: Path,
 ) -> None:
     copy = public_copy(tmp_path / "copy", kind)
     for layout in ("hand-goal", "hand-velocity", "hand-pose"):
         assert hashes(copy, layout) == hashes(reference, layout)
-    start = save_tiny(tmp_path / "start", render_size=SIZE, layout="hand-velocity")
-    ours = trained(reference, tmp_path / "ours", start)
-    theirs = trained(copy, tmp_path / "theirs", start)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    theirs = trained(copy, tmp_path / "run", start)
+    assert reference_weights.keys() == theirs.keys()
+    assert all(torch.equal(reference_weights[name], theirs[name]) for name in theirs)
 
 
 def test_layouts_with_joints_are_refused_where_there_are_none(tmp_path: Path) -> None:
