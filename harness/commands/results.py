@@ -27,6 +27,7 @@ def leaderboard_command(
     format: Format = "table",
     by_task: Switch = False,
     over_seeds: Switch = False,
+    by_delay: Switch = False,
     published: Switch = False,
     page: Path | None = None,
     json: Switch = False,
@@ -44,6 +45,8 @@ def leaderboard_command(
     over_seeds
         A row for runs that differ in their checkpoint alone, as trainings from several seeds do,
         with the interval over seeds.
+    by_delay
+        A row for each policy, execution horizon and method, a column for each delay.
     published
         Below, the numbers others have published, with their sources; they are never ranked.
     page
@@ -53,10 +56,19 @@ def leaderboard_command(
     """
     folders = find_runs(runs)
     chosen = "json" if json else format
-    if by_task and over_seeds:
-        raise ConfigError("Both --by-task and --over-seeds were given. Fix: give one of them.")
+    given = {"--by-task": by_task, "--over-seeds": over_seeds, "--by-delay": by_delay}
+    arrangements = [name for name, chosen_one in given.items() if chosen_one]
+    if len(arrangements) > 1:
+        raise ConfigError(f"Both {' and '.join(arrangements)} were given. Fix: give one of them.")
+    if by_delay and published:
+        raise ConfigError("--published has no table over delays. Fix: leave --by-delay out.")
     print_leaderboard(
-        folders, format=chosen, by_task=by_task, over_seeds=over_seeds, published=published
+        folders,
+        format=chosen,
+        by_task=by_task,
+        over_seeds=over_seeds,
+        by_delay=by_delay,
+        published=published,
     )
     if page is not None:
         console.print(f"Page: {write_page(page, folders, title='LIBERO leaderboard')}")

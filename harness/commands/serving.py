@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from harness.commands import Flat
-from harness.display import console
 from harness.serving.config import ServingConfig
 
 
@@ -13,27 +12,7 @@ def serve_command(config: Annotated[ServingConfig, Flat]) -> None:
     Requests of several clients are planned in one forward pass. /healthz answers OK. Interrupt it
     to end it.
     """
-    import asyncio
-
-    from harness.provenance import checkpoint_sha256
-    from harness.serving.rdt_service import RDTService
-    from harness.serving.server import PolicyServer, serve_until_interrupted
-    from policies.rdt.policy import RDTPolicy
+    from harness.serving.stage import serve_checkpoint
 
     config.read_key()
-    policy = config.served.policy.build()
-    assert isinstance(policy, RDTPolicy)
-    service = RDTService(policy, max_batch=config.max_batch)
-    files = {} if policy.files is None else checkpoint_sha256(policy.files)
-    server = PolicyServer(service, config, checkpoint=files)
-
-    def announce(port: int) -> None:
-        place = f"{config.host}:{port}"
-        console.print(f"Serving {config.served.checkpoint} on {policy.device}.", soft_wrap=True)
-        console.print(f"openpi: ws://{place}/   vla-eval: ws://{place}/vla-eval", soft_wrap=True)
-        states = "; ".join(f"{size}: {parts}" for size, parts in service.states.items())
-        console.print(f"States that it reads, by length: {states}", soft_wrap=True)
-
-    asyncio.run(serve_until_interrupted(server, announce))
-    plans = sum(size * count for size, count in server.batches.items())
-    console.print(f"{plans} plans in {sum(server.batches.values())} forward passes.")
+    serve_checkpoint(config)

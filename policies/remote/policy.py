@@ -1,7 +1,9 @@
 """The policy ``remote``: plans come from a server that speaks openpi's WebSocket protocol."""
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -21,6 +23,8 @@ _EXEC_HORIZON = 5
 """Steps that openpi's script for LIBERO executes of each plan."""
 
 _MAX_HORIZON = 4096
+_MOST_EPISODES = 64
+"""Episodes per connection whose connection is remembered; more are never under way."""
 
 _MAX_DEPTH = 16
 _MAX_KEYS = 12
@@ -29,16 +33,20 @@ _MAX_KEYS = 12
 class RemotePolicy:
     """Gets its plans from a policy server.
 
-    The protocol has no batches and no seeds: requests of several episodes are sent one after
-    another, and two runs against a server that samples differ.
+    openpi's protocol has no batches: requests of several episodes are sent over several
+    connections at once, an episode always over the same one, and one after another where there
+    are more episodes than connections. Servers that take no seed give other plans in every run.
 
     Args:
-        connection: Connection to the server.
+        connections: Connections to the server.
         mapping: Conventions of requests and answers.
         horizon: Steps in a plan.
     """
 
-    resumable_options: ClassVar[tuple[str, ...]] = ("host", "port", "timeout", "retries", "wait")
+    resumable_options: ClassVar[tuple[str, ...]] = (
+        *("host", "port", "timeout", "retries", "wait"),
+        "connections",
+    )
     """Options of the connection, whose values may change when a run is resumed."""
 
     remedies: ClassVar[Mapping[Suspicion, str]] = {
@@ -54,9 +62,13 @@ class RemotePolicy:
     }
     """Remedies for suspicious plans; see ``policies.plan_checks``."""
 
-    def __init__(self, connection: Connection, *, mapping: ServerMapping, horizon: int) -> None:
-        self._connection, self._mapping, self._horizon = connection, mapping, horizon
-        weakref.finalize(self, connection.close)
+    def __init__(
+        self, connections: Sequence[Connection], *, mapping: ServerMapping, horizon: int
+    ) -> None:
+        self._connections, self._mapping, self._horizon = tuple(connections), mapping, horizon
+        self._by_episode: OrderedDict[str, int] = OrderedDict()
+        self._executor = ThreadPoolExecutor(len(self._connections), "connection")
+        weakref.finalize(self, _close, self._connections, self._executor)
 
     @property
     def spec(self) -> PolicySpec:
@@ -74,8 +86,8 @@ class RemotePolicy:
         """The server's address and metadata, and the conventions of requests and answers."""
         return {
             "policy_server": {
-                "uri": self._connection.uri,
-                "metadata": _plain(self._connection.metadata),
+                "uri": self._connections[0].uri,
+                "metadata": _plain(self._connections[0].metadata),
             },
             "policy_mapping": self._mapping.conventions,
         }
@@ -94,23 +106,57 @@ class RemotePolicy:
             )
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
-        """Request one plan after another.
+        """Request plans, as many at once as there are connections.
 
         Raises:
             ServerError: The server failed on a request, or gave NaN or infinity.
             PrerequisiteError: It does not answer any more.
             SpecMismatchError: An answer is no plan, or of another length than before.
         """
-        plans = []
-        for request in requests:
-            plan = read_plan(self._connection.ask(self._mapping.request(request)), self._mapping)
-            if len(plan) != self._horizon:
-                raise SpecMismatchError(
-                    f"The policy server gave a plan of {len(plan)} steps, {self._horizon} were "
-                    "expected. Fix: give --option.horizon as the server has it, or leave it out."
-                )
-            plans.append(plan)
-        return plans
+        queues: dict[int, list[int]] = {}
+        for index, request in enumerate(requests):
+            queues.setdefault(self._connection_of(request.episode, queues), []).append(index)
+        asked = {
+            number: self._executor.submit(self._ask, number, [requests[index] for index in indices])
+            for number, indices in queues.items()
+        }
+        wait(asked.values())
+        plans: dict[int, FloatArray] = {}
+        for number, indices in queues.items():
+            plans.update(zip(indices, asked[number].result(), strict=True))
+        return [plans[index] for index in range(len(requests))]
+
+    def _connection_of(self, episode: str, taken: Container[int]) -> int:
+        """Return the number of an episode's connection; a new one gets one that is not taken."""
+        number = self._by_episode.pop(episode, None)
+        if number is None:
+            count = len(self._connections)
+            free = [each for each in range(count) if each not in taken] or range(count)
+            uses = Counter(self._by_episode.values())
+            number = min(free, key=lambda each: uses[each])
+        self._by_episode[episode] = number
+        while len(self._by_episode) > _MOST_EPISODES * len(self._connections):
+            self._by_episode.popitem(last=False)
+        return number
+
+    def _ask(self, number: int, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Request plans over one connection, one after another."""
+        return [self._plan(self._connections[number], request) for request in requests]
+
+    def _plan(self, connection: Connection, request: PlanRequest) -> FloatArray:
+        plan = read_plan(connection.ask(self._mapping.request(request)), self._mapping)
+        if len(plan) != self._horizon:
+            raise SpecMismatchError(
+                f"The policy server gave a plan of {len(plan)} steps, {self._horizon} were "
+                "expected. Fix: give --option.horizon as the server has it, or leave it out."
+            )
+        return plan
+
+
+def _close(connections: Sequence[Connection], executor: ThreadPoolExecutor) -> None:
+    executor.shutdown(wait=False, cancel_futures=True)
+    for connection in connections:
+        connection.close()
 
 
 @settings
@@ -127,6 +173,9 @@ class RemoteOptions(ServerMapping):
     """How often a request is sent again after a time-out or a lost connection."""
     wait: Annotated[float, Field(ge=0)] = 60.0
     """Seconds to wait for a server that is not there, at the start and later."""
+    connections: Annotated[int, Field(ge=1, le=256)] = 1
+    """Connections at once, each with the requests of some episodes; as many as --workers lets a
+    server that plans in batches do so."""
     horizon: Annotated[int, Field(ge=1, le=_MAX_HORIZON)] | None = None
     """Steps in the server's plans. Without it, a request of black images is sent to see, which
     also has the server compile before an episode waits for it."""
@@ -145,15 +194,18 @@ class RemoteOptions(ServerMapping):
                 f"Policy 'remote': host '{self.host}' given. Allowed: a name or an address, ws:// "
                 "or wss:// before it."
             )
-        connection = Connection(
-            f"{scheme or 'ws'}://{name}:{self.port}",
-            timeout=self.timeout,
-            retries=self.retries,
-            wait=self.wait,
-        )
-        connection.open()
-        horizon = self.horizon or self._probe(connection)
-        return RemotePolicy(connection, mapping=self, horizon=horizon)
+        connections = [
+            Connection(
+                f"{scheme or 'ws'}://{name}:{self.port}",
+                timeout=self.timeout,
+                retries=self.retries,
+                wait=self.wait,
+            )
+            for _ in range(self.connections)
+        ]
+        connections[0].open()
+        horizon = self.horizon or self._probe(connections[0])
+        return RemotePolicy(connections, mapping=self, horizon=horizon)
 
     def _probe(self, connection: Connection) -> int:
         """Return the length of the server's plans."""
