@@ -1,7 +1,6 @@
 """Encoding instructions ahead of time, into a language cache."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -110,29 +109,18 @@ class InstructionGroup:
         }
 
 
-def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
-    """Return the instructions to encode, as T5 gets them.
+def asked_sentences(config: LanguageConfig) -> dict[str, list[str]]:
+    """Return the sentences to encode, by their suite or another source.
 
     Raises:
         ConfigError: No suite has such a name.
         PrerequisiteError: LIBERO is not installed.
     """
-    # Names are checked before torch is imported, which takes seconds.
     suites = [] if config.suite is None else split_names(config.suite)
-    texts = {}
-    for suite in suites:
-        name, sentences = _sentences(suite, config.instructions)
-        texts[name] = sentences
+    sentences = dict(_sentences(suite, config.instructions) for suite in suites)
     if config.text:
-        texts[TYPED] = list(config.text)
-    from policies.rdt.encoders.language import format_instruction
-
-    return [
-        InstructionGroup(
-            name=name, texts=_distinct(format_instruction(text, config.form) for text in group)
-        )
-        for name, group in texts.items()
-    ]
+        sentences[TYPED] = list(config.text)
+    return sentences
 
 
 def _sentences(suite: str, instructions: str) -> tuple[str, list[str]]:
@@ -142,86 +130,3 @@ def _sentences(suite: str, instructions: str) -> tuple[str, list[str]]:
         return file.name, [row.instruction for row in file.rows]
     source = cast(Instructions, instructions)
     return suite, [task.instruction_by(source) for task in suite_tasks(suite)]
-
-
-def encode(
-    groups: Sequence[InstructionGroup],
-    config: LanguageConfig,
-    progress: Callable[[int], None] | None = None,
-) -> list[InstructionGroup]:
-    """Encode the instructions that the cache lacks, or import official files.
-
-    Args:
-        groups: The instructions.
-        config: The encoder and the cache, which is made if it is missing.
-        progress: Called after each text with the number done, those in the cache included.
-
-    Returns:
-        The groups, preceded by the official files if these were imported.
-
-    Raises:
-        ConfigError: A source or the cache cannot be used.
-        SpecMismatchError: The cache is another encoder's, or official files do not belong together.
-        PrerequisiteError: There is no such device, or T5 is on the hub and cannot be reached.
-    """
-    import torch
-
-    from policies.rdt.encoders.language import encode_instructions, import_official
-    from policies.rdt.model.torch_runtime import resolve_device
-
-    if config.official is not None:
-        files = import_official(config.official, out=config.out)
-        official = InstructionGroup(name=str(config.official), texts=files.texts, added=files.added)
-        return [official, *_with_missing(groups, config.out)]
-    assert config.t5 is not None
-    new = set(_missing(groups, config.out))
-    encode_instructions(
-        [text for group in groups for text in group.texts],
-        t5=config.t5,
-        out=config.out,
-        dtype=getattr(torch, config.dtype),
-        device=resolve_device(config.device),
-        progress=progress,
-    )
-    return [
-        replace(group, added=sum(text in new for text in group.texts))
-        for group in _with_missing(groups, config.out)
-    ]
-
-
-def describe_cache(out: Path) -> dict[str, Any]:
-    """Return facts about a cache: folder, encoder, number of files, size."""
-    from policies.rdt.encoders.language_cache import LanguageCache
-
-    cache = LanguageCache.open(out)
-    sizes = [file.stat().st_size for file in cache.folder.glob("*.safetensors")]
-    return {
-        "cache": str(cache.folder),
-        "encoder": cache.encoder.identity,
-        "width": cache.encoder.width,
-        "dtype": cache.encoder.dtype,
-        "files": len(sizes),
-        "megabytes": round(sum(sizes) / 1e6, 2),
-    }
-
-
-def _with_missing(groups: Sequence[InstructionGroup], out: Path) -> list[InstructionGroup]:
-    missing = set(_missing(groups, out))
-    return [
-        replace(group, missing=tuple(text for text in group.texts if text in missing))
-        for group in groups
-    ]
-
-
-def _missing(groups: Iterable[InstructionGroup], out: Path) -> list[str]:
-    from policies.rdt.encoders.language_cache import LanguageCache, is_cache
-
-    texts = _distinct(text for group in groups for text in group.texts)
-    if not is_cache(out):
-        return list(texts)
-    cache = LanguageCache.open(out)
-    return [text for text in texts if not cache.path(text).is_file()]
-
-
-def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))

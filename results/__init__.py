@@ -19,5 +19,6 @@ format and everything computed from it. Of the other packages it imports ``tasks
 | ``statistics/`` | intervals, tests and power |
 | ``comparison/`` | runs compared on the episodes that all of them have |
 | ``leaderboard/`` | rows, columns, their ranking and formats, and published numbers |
+| ``robustness/`` | success by dimension, dose and distance of perturbations |
 | ``report/`` | the page |
 """

@@ -2,7 +2,8 @@
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from json import dumps
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -12,13 +13,7 @@ from rich.text import Text
 
 from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
-from harness.language import (
-    InstructionGroup,
-    LanguageConfig,
-    describe_cache,
-    encode,
-    instruction_groups,
-)
+from harness.language import InstructionGroup, LanguageConfig, asked_sentences
 from policies.registry import find_factory, policy_names
 from tasks.errors import HarnessError
 
@@ -121,8 +116,15 @@ def encode_language_command(
     json
         Print what became of the instructions as JSON.
     """
+    asked_sentences(config)  # names are checked before torch is imported, which takes seconds
+    from harness.language_encoding import describe_cache, encode, instruction_groups
+
     groups = instruction_groups(config)
-    groups = encode(groups, config) if config.t5 is None else _encode_with_bar(groups, config)
+    if config.t5 is None:
+        groups = encode(groups, config)
+    else:
+        with _encoding_bar(groups) as show:
+            groups = encode(groups, config, progress=show)
     cache = describe_cache(config.out)
     if json:
         plain = {**cache, "groups": [group.as_dict() for group in groups]}
@@ -140,9 +142,8 @@ def encode_language_command(
     return INCOMPLETE if any(group.missing for group in groups) else 0
 
 
-def _encode_with_bar(
-    groups: list[InstructionGroup], config: LanguageConfig
-) -> list[InstructionGroup]:
+@contextmanager
+def _encoding_bar(groups: list[InstructionGroup]) -> Iterator[Callable[[int], None]]:
     total = len({text for group in groups for text in group.texts})
     with progress_bar("Encoding instructions", total, "instruction") as bar:
         bar.at(0, note="loading T5")
@@ -154,9 +155,8 @@ def _encode_with_bar(
             (first, start), (_, now) = times[0], times[-1]
             bar.at(done, rate=(done - first) / (now - start) if done > first else None)
 
-        encoded = encode(groups, config, progress=show)
+        yield show
         bar.at(total)
-    return encoded
 
 
 def _groups_table(groups: list[InstructionGroup]) -> Table:

@@ -277,6 +277,11 @@ def _describe(
     if latency is not None:
         described["delay_measured_ms"] = latency.median_ms
     if isinstance(policy, StartingPolicy):
+        if isinstance(environments, ParaphraseSpec):
+            raise ConfigError(
+                f"--policy {config.policy.name} starts from {policy.starts} and hears no words. "
+                "Fix: leave the file of --instructions out."
+            )
         described["starts_sha256"] = policy.check_episodes(workload.suite, tasks, states)
         protocol = protocol.starting_from(policy.starts)
     elif environments.starts is not None:

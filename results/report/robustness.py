@@ -258,7 +258,7 @@ def _film(run: ReportRun, record: EpisodeRecord) -> str:
     told = str(settings.get("instructions") or "")
     task = record.task
     if told.endswith(".csv"):
-        words += ["--instructions", told]
+        words += ["--instructions", told, "--tasks", record.base_task or "all"]
     else:
         words += ["--tasks", str(task), "--init-states", str(record.init_state)]
     if run.info.config.get("perturb"):

@@ -86,8 +86,15 @@ class Video:
 
     def is_cut_off(self) -> bool:
         """Whether the file ends before the last of the frames that it lists."""
-        size = self._path.stat().st_size
-        return any(entry.pos + entry.size > size for entry in self._stream.index_entries)
+        entries = getattr(self._stream, "index_entries", None)  # older PyAV has none
+        if entries is not None:
+            size = self._path.stat().st_size
+            return any(entry.pos + entry.size > size for entry in entries)
+        try:
+            self._frame(self.frames - 1)
+        except ConfigError:
+            return True
+        return False
 
     def close(self) -> None:
         """Close the file."""

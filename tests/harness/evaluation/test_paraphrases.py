@@ -107,6 +107,13 @@ def test_another_word_is_refused_before_anything(
     assert not (tmp_path / "o").exists()
 
 
+def test_a_replay_hears_no_words(words: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--policy", "replay", "--option.demos", str(words.parent), "--suite"]
+    command += ["libero_goal", "--out", str(words.parent / "o"), "--instructions", str(words)]
+    assert main(command) == 2
+    assert "hears no words" in capsys.readouterr().err
+
+
 @pytest.mark.sim
 @pytest.mark.slow
 def test_rows_of_a_task_share_its_simulation(words: Path) -> None:

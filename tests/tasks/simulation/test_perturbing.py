@@ -100,13 +100,13 @@ def test_the_arms_start_reaches_the_controller_and_not_the_state() -> None:
         started.close()
 
 
-def test_settling_under_another_start_leads_where_upstreams_does() -> None:
+def test_settling_under_another_start_leads_where_it_did_before() -> None:
     simulator = Simulator(
         perturbed(find_task("libero_goal", 0), "robot:start=343"), get_protocol(), images=False
     )
     try:
         simulator.reset(0)
-        # Of bench plus, which found these states equal to those of upstream's code bit for bit.
+        # Of this simulator, whose states bench plus compares with those of upstream's code.
         arm = (0.00866153, -0.267781044, -0.047053482, -2.536379706, 0.11133398, 2.308896112)
         assert simulator.get_state()[1:7] == pytest.approx(arm, abs=1e-6)
     finally:

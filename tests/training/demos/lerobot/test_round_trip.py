@@ -124,14 +124,17 @@ def public_copy(root: Path, kind: Kind) -> Path:
     return write_set(root, episodes, kind, tasks=(TASK.name_instruction,))
 
 
-def trained(demos: Path, out: Path, checkpoint: Path) -> dict[str, torch.Tensor]:
+def trained(
+    demos: Path, out: Path, checkpoint: Path, updates: int = 20, **settings: object
+) -> dict[str, torch.Tensor]:
     config = TrainingConfig(
         demos=(demos,),
         out=out,
-        updates=20,
+        updates=updates,
         batch_size=4,
         checkpoint=str(checkpoint),
         seed=3,
+        **settings,
     )
     train(config)
     folder = RunFolder(out).checkpoint
@@ -199,3 +202,10 @@ def test_images_of_videos_stay_in_their_files(tmp_path: Path) -> None:
     copy = public_copy(tmp_path / "copy", LEROBOT)
     assert all(isinstance(each.images, LazyImages) for each in load(copy).training)
     assert windows_of(copy, layout=get_layout("hand-velocity")).decodes
+
+
+def test_decoding_ahead_changes_nothing(start: Path, tmp_path: Path) -> None:
+    copy = public_copy(tmp_path / "copy", LEROBOT)
+    ahead = trained(copy, tmp_path / "lazy", start, updates=3)
+    memory = trained(copy, tmp_path / "memory", start, updates=3, pictures="memory")
+    assert all(torch.equal(ahead[name], memory[name]) for name in memory)
