@@ -6,6 +6,7 @@ import pytest
 
 from harness.evaluation.rollout import run_episode
 from harness.evaluation.video import VideoWriter, video_name
+from policies.delay import Delay
 from policies.executor import PlanExecutor
 from results.records import EpisodeKey
 from tests.harness.doubles import EchoEnvironment, LocalPlanner, RecordingPolicy
@@ -92,3 +93,29 @@ def test_instructions_of_any_length_are_shown(
     line = first_frame(tmp_path, writer)[8:28].max(axis=(0, 2))
     bright = np.flatnonzero(line > 120)
     assert width[0] <= bright.max() - bright.min() <= width[1]
+
+
+@pytest.mark.slow
+def test_late_plans_and_a_held_hand_are_drawn(tmp_path: Path) -> None:
+    def frames(delay: Delay) -> np.ndarray:
+        policy = RecordingPolicy()
+        folder = tmp_path / str(delay.steps)
+        record = run_episode(
+            EchoEnvironment(2, goal=1e9, max_steps=12),
+            LocalPlanner(policy),
+            policy.spec,
+            PlanExecutor(64, 8, delay=delay),
+            key=KEY,
+            task_name="two",
+            subscribers=[VideoWriter(folder, KEY)],
+        )
+        assert record.video
+        return imageio.imread(folder / record.video, plugin="pyav").astype(int)
+
+    plain, late = frames(Delay()), frames(Delay(steps=3, first="hold"))
+    label = (slice(395, 425), slice(232, 330))  # beside the number of the plan
+    assert plain[6][label].max() < 60 < late[6][label].max()
+    rail = (slice(382, 388), slice(20, 120))
+    purple = late[6][rail][..., 0] - late[6][rail][..., 1]
+    assert purple.max() > 40
+    assert (plain[6][rail][..., 0] - plain[6][rail][..., 1]).max() < 40
