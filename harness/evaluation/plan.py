@@ -248,16 +248,10 @@ def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: W
     return check_wording(demos, environments.tasks(workload.tasks), workload.protocol)
 
 
-def _describe(
-    config: EvaluationConfig,
-    workload: Workload,
-    policy: AnyPolicy,
-    members: OptionalMembers,
-    latency: Latency | None,
-) -> RunInfo:
-    """Return the content of ``run.json``."""
-    spec, protocol, environments = policy.spec, workload.protocol, workload.environments
-    tasks, states = workload.tasks, config.init_states or ()
+def _describe_policy(
+    config: EvaluationConfig, spec: PolicySpec, latency: Latency | None
+) -> dict[str, Any]:
+    """Return how the policy was asked for plans, and how these were executed."""
     described: dict[str, Any] = {
         "name": config.policy.name,
         "checkpoint": config.policy.checkpoint,
@@ -276,6 +270,20 @@ def _describe(
         }
     if latency is not None:
         described["delay_measured_ms"] = latency.median_ms
+    return described
+
+
+def _describe(
+    config: EvaluationConfig,
+    workload: Workload,
+    policy: AnyPolicy,
+    members: OptionalMembers,
+    latency: Latency | None,
+) -> RunInfo:
+    """Return the content of ``run.json``."""
+    spec, protocol, environments = policy.spec, workload.protocol, workload.environments
+    tasks, states = workload.tasks, config.init_states or ()
+    described = _describe_policy(config, spec, latency)
     if isinstance(policy, StartingPolicy):
         if isinstance(environments, ParaphraseSpec):
             raise ConfigError(

@@ -28,7 +28,10 @@ def test_every_option_is_explained(capsys: pytest.CaptureFixture[str], name: str
 def test_choices_defaults_and_needs_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policies", "rdt", "--json"]) == 0
     options = json.loads(capsys.readouterr().out)
-    assert "[choices: none, bid, inpaint] [default: none]" in options["--option.guidance"]
+    assert (
+        "[choices: none, rtc, rtc-blend, bid, inpaint] [default: none]"
+        in options["--option.guidance"]
+    )
     assert options["--option.dtype"].endswith("[choices: float32, bfloat16]")
     assert "--option.checkpoint" not in options
     assert main(["policies", "replay"]) == 0
