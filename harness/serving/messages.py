@@ -81,11 +81,11 @@ class RequestReader:
     def _observation(self, images: Mapping[str, Any], state: Observation) -> Observation:
         observation = state
         if "joint_pos" not in state:
-            if self._service.needs_joints:
+            if self._service.layout.reads_joints:
                 raise SpecMismatchError(
                     f"The layout '{self._service.layout.name}' needs joint positions, which the "
                     "state lacks. Fix: send a state of 15 or 16 numbers that ends with the seven "
-                    "joints, or serve a checkpoint whose layout reads none."
+                    "joints, or serve a checkpoint of a layout without, such as hand-goal."
                 )
             observation["joint_pos"] = np.zeros(_JOINTS)  # nobody reads them
         for camera in self._service.contract.shown_cameras:

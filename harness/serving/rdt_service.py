@@ -62,17 +62,12 @@ class RDTService:
         self._check_instructions([instruction])
 
     @property
-    def needs_joints(self) -> bool:
-        """Whether states must have joint positions."""
-        return any(channel.source == "joint_pos" for channel in self.layout.state)
-
-    @property
     def states(self) -> dict[str, str]:
         """The states that it reads, such as ``pos+axisangle+fingers``, by their length."""
         return {
             str(size): "+".join(parts)
             for size, parts in STATES.items()
-            if "joints" in parts or not self.needs_joints
+            if "joints" in parts or not self.layout.reads_joints
         }
 
     @property

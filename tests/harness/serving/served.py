@@ -4,21 +4,15 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from harness.serving.config import ServedPolicy, ServingConfig
 from harness.serving.rdt_service import RDTService
 from harness.serving.server import PolicyServer
-from policies.rdt.actions import layout_file
-from policies.rdt.actions.layout import Layout
-from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.policy import RDTPolicy
 from tests.training.tiny import tiny_network
-
-LAYOUTS = Path(layout_file.__file__).parents[1] / "layouts"
 
 SIZE = 16
 """Height and width of the tiny policy's images."""
@@ -32,16 +26,6 @@ def tiny_policy(**contract: object) -> RDTPolicy:
             torch.nn.init.normal_(weights, std=0.2)
     settings = {"render_size": SIZE, "orientation": "rotate180", **contract}
     return RDTPolicy(network, Contract.describe(network, **settings), batch_size=1)  # type: ignore[arg-type]
-
-
-def layout_without_joints(folder: Path) -> Layout:
-    """A layout whose states lack joint positions, as those of other evaluators do."""
-    text = (LAYOUTS / "eef-velocity.toml").read_text()
-    begin = text.index('[[state]]\nsource = "joint_pos"')
-    end = text.index("[[state]]", begin + 1)
-    file = folder / "no-joints.toml"
-    file.write_text(text[:begin].replace('"eef-velocity"', '"no-joints"') + text[end:])
-    return get_layout(file)
 
 
 class Served:

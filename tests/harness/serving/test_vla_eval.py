@@ -16,7 +16,7 @@ from policies.remote.codec import unpack
 from tasks.actions import action_to
 from tasks.observation import Observation
 from tasks.rotations import axisangle_to_matrix, axisangle_to_quat, matrix_to_rot6d
-from tests.harness.serving.served import SIZE, Served, layout_without_joints, serving, tiny_policy
+from tests.harness.serving.served import SIZE, Served, serving, tiny_policy
 from tests.training.tiny import HORIZON
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -26,8 +26,8 @@ STATE = np.array([0.1, -0.2, 0.3, 3.0, 0.2, -0.1, 0.04, -0.04])
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> RDTPolicy:
-    return tiny_policy(layout=layout_without_joints(tmp_path_factory.mktemp("layout")))
+def policy() -> RDTPolicy:
+    return tiny_policy(layout="hand-velocity")
 
 
 def open_socket(served: Served, path: str = "/vla-eval") -> ClientConnection:
