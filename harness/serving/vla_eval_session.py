@@ -187,7 +187,8 @@ def _image(value: dict[str, Any]) -> Any:
     """Decode a compressed image whose header says a size that is allowed."""
     data = value.get("data")
     try:
-        with Pillow.open(io.BytesIO(data if isinstance(data, bytes) else b""), "r", _FORMATS) as it:
+        source = io.BytesIO(data if isinstance(data, bytes) else b"")
+        with Pillow.open(source, formats=_FORMATS) as it:
             if it.mode != "RGB" or max(it.size) > _MOST_PIXELS:
                 raise SpecMismatchError(
                     f"An image is {it.mode} of {it.size[0]} × {it.size[1]}. Needed: RGB, up to "

@@ -122,7 +122,9 @@ def encode_png(picture: Image) -> bytes:
 
 @contextmanager
 def _writing(av: Any, draft: Path) -> Iterator[Any]:
-    with av.open(str(draft), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with av.open(
+        str(draft), mode="w", format="mp4", options={"movflags": "faststart"}
+    ) as container:
         yield container
 
 

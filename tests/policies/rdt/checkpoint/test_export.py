@@ -86,7 +86,7 @@ def test_exports_of_older_versions(goals: Path, tmp_path: Path, capsys) -> None:
         (out / name).unlink()
     assert main(["inspect", str(out)]) == 2
     said = capsys.readouterr().err
-    assert "fit eef-goal, eef-pose." in said
+    assert "fit eef-goal, eef-pose, hand-goal, hand-pose." in said
     assert "--layout NAME" in said
     with pytest.raises(ConfigError, match=r"normalised \(meanstd\), but not in which layout"):
         load_policy(out, siglip="x")
