@@ -48,16 +48,24 @@ class BatchPlanner:
         make_plans: Plans for the requests of a batch.
         max_batch: Requests in a batch.
         max_wait_s: Seconds that a request waits for others.
+        prepare: Called once in the model's thread.
 
     Attributes:
         clients: How many clients are connected; kept by who accepts them.
         batches: How many batches of each size were planned.
     """
 
-    def __init__(self, make_plans: PlanMaker, *, max_batch: int, max_wait_s: float) -> None:
+    def __init__(
+        self,
+        make_plans: PlanMaker,
+        *,
+        max_batch: int,
+        max_wait_s: float,
+        prepare: Callable[[], object] = lambda: None,
+    ) -> None:
         self._make_plans, self._max_batch, self._max_wait_s = make_plans, max_batch, max_wait_s
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy")
+        self._executor = ThreadPoolExecutor(1, "policy", initializer=prepare)
         self.clients = 0
         self.batches: dict[int, int] = {}
 

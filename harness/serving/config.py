@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from pydantic import Field
 
+from harness.capacity import MOST_THREADS
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
 from tasks.settings import settings
@@ -70,6 +71,9 @@ class ServingConfig:
 
     max_wait_ms: float = Field(default=10.0, ge=0, le=1000)
     """Milliseconds that a request waits for those of other connected clients."""
+
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
+    """Threads of the policy on a CPU, as for eval; others change plans in the last bits."""
 
     exec_horizon: int | None = Field(default=None, ge=1)
     """For vla-eval, which asks for an action at every step: steps executed per plan."""

@@ -6,10 +6,12 @@ import http
 import logging
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from typing import Any
 
+import torch
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -59,7 +61,10 @@ class PolicyServer:
         self._key = config.read_key()
         self._exec_horizon = config.exec_horizon or min(EXEC_HORIZON, horizon)
         self._planner = BatchPlanner(
-            service.plan, max_batch=config.max_batch, max_wait_s=config.max_wait_ms / 1e3
+            service.plan,
+            max_batch=config.max_batch,
+            max_wait_s=config.max_wait_ms / 1e3,
+            prepare=partial(torch.set_num_threads, config.threads),
         )
         self._version = version("libero-bench")
         self._numbers = count(1)

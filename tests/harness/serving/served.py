@@ -48,7 +48,11 @@ def serving(
     policy: RDTPolicy, service: RDTService | None = None, **settings: object
 ) -> Iterator[Served]:
     """Serve until the block ends."""
-    usual = {"served": ServedPolicy(checkpoint="tiny"), "port": 0}
+    usual = {
+        "served": ServedPolicy(checkpoint="tiny"),
+        "port": 0,
+        "threads": torch.get_num_threads(),
+    }
     config = ServingConfig(**{**usual, **settings})  # type: ignore[arg-type]
     made = service or RDTService(policy, max_batch=config.max_batch)
     server = PolicyServer(made, config, checkpoint={})

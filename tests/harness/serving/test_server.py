@@ -1,5 +1,6 @@
 """Clients of both protocols, polite and hostile, against a server in this process."""
 
+import asyncio
 import http.client
 import threading
 import time
@@ -12,7 +13,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from harness.evaluation.config import EvaluationConfig
+from harness.serving.config import ServedPolicy, ServingConfig
 from harness.serving.rdt_service import RDTService
+from harness.serving.server import PolicyServer
 from policies.interface import PlanRequest
 from policies.rdt.policy import RDTPolicy
 from policies.registry import PolicyConfig
@@ -307,12 +311,14 @@ def test_unsafe_or_impossible_settings(
         pass
 
 
+def test_the_policy_computes_with_as_many_threads_as_in_an_evaluation() -> None:
+    served = ServingConfig(served=ServedPolicy(checkpoint="x"))
+    policy = PolicyConfig(name="noop")
+    evaluated = EvaluationConfig(policy=policy, suite="libero_goal", out=Path("x"))
+    assert served.threads == evaluated.threads
+
+
 def test_a_port_in_use_is_named(policy: RDTPolicy) -> None:
-    import asyncio
-
-    from harness.serving.config import ServedPolicy, ServingConfig
-    from harness.serving.server import PolicyServer
-
     with serving(policy) as served:
         config = ServingConfig(served=ServedPolicy(checkpoint="x"), port=served.port)
         second = PolicyServer(RDTService(policy, max_batch=1), config, checkpoint={})
