@@ -2,6 +2,9 @@
 
 A file is read as MP4 alone, from the disk alone, with the decoders that LeRobot's sets need, so
 that a file made to look like a playlist reaches nothing.
+
+Nothing here has threads of its own, and a process never frees videos that the one it was forked
+from had open: FFmpeg would wait for ever for threads that the fork has not.
 """
 
 import os
@@ -22,6 +25,8 @@ _MOST_OPEN = 48
 """Videos that a process keeps open."""
 _MOST_AHEAD = 24
 """Frames that are decoded and dropped rather than looked for from the key frame before."""
+_THREADED_SINCE = 17
+"""PyAV's version from which it converts frames on several threads unless told otherwise."""
 _STEPS_BACK = (0, 1, 16, 256, 1 << 30)
 """Frames before the wanted one from which a key frame is looked for, in turn."""
 
@@ -61,6 +66,8 @@ class Video:
             given = f"{context.height}×{context.width}"
             raise self._refuse(f"its frames have {given} pixels, not {size[0]}×{size[1]}")
         context.thread_count = 1
+        threaded = int(av.__version__.partition(".")[0]) >= _THREADED_SINCE
+        self._conversion = {"threads": 1} if threaded else {}
         self._time: Fraction = self._stream.time_base
         self.frames: int = self._stream.frames
         """Frames that it declares; 0 where it does not say."""
@@ -135,7 +142,7 @@ class Video:
     def _picture(self, frame: Any, number: int) -> Image:
         if frame.is_corrupt:
             raise self._refuse(f"frame {number} is damaged")
-        picture: Image = frame.to_ndarray(format="rgb24")
+        picture: Image = frame.to_ndarray(format="rgb24", **self._conversion)
         if picture.shape[:2] != self._size:
             raise self._refuse(f"frame {number} has another size")
         return picture
@@ -165,7 +172,17 @@ def _decoders() -> frozenset[str]:
     return frozenset({*CODECS, "libdav1d", "libaom-av1", "libvpx-vp9"})
 
 
-_open: OrderedDict[tuple[int, Path], Video] = OrderedDict()
+_open: OrderedDict[Path, Video] = OrderedDict()
+_inherited: list[Video] = []
+"""Videos of the process that this one was forked from."""
+
+
+def _keep_inherited() -> None:
+    _inherited.extend(_open.values())
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_keep_inherited)
 
 
 def read_frames(
@@ -182,13 +199,12 @@ def read_frames(
     Raises:
         ConfigError: The video or a frame is missing or damaged.
     """
-    key = os.getpid(), path
-    if key not in _open:
+    if path not in _open:
         while len(_open) >= _MOST_OPEN:
             _open.popitem(last=False)[1].close()
-        _open[key] = Video(path, size=size, fps=fps)
-    _open.move_to_end(key)
-    return _open[key].read(numbers)
+        _open[path] = Video(path, size=size, fps=fps)
+    _open.move_to_end(path)
+    return _open[path].read(numbers)
 
 
 @lru_cache(maxsize=8192)

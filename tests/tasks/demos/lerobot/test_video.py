@@ -1,5 +1,7 @@
 """Frames are found by their number, whatever the codec, the order and the drift of noted times."""
 
+import gc
+import multiprocessing
 from fractions import Fraction
 from pathlib import Path
 
@@ -74,6 +76,30 @@ def edit_starts(root: Path, key: str, change: object) -> None:
     column = pa.array([change(row, start) for row, start in enumerate(table[name].to_pylist())])
     position = table.schema.get_field_index(name)
     pq.write_table(table.set_column(position, name, column), path)
+
+
+def _read_and_free(path: Path) -> None:
+    frames = read_frames(path, [0, 9], size=(SIZE, SIZE), fps=Fraction(20))
+    assert frames.shape == (2, SIZE, SIZE, 3)
+    gc.collect()
+
+
+def test_a_forked_process_reads_and_frees_videos(tmp_path: Path) -> None:
+    path = encode(tmp_path / "v.mp4", "libx264", fps=20, group=2, options={"crf": "10"})
+    closed = Video(path, size=(SIZE, SIZE), fps=Fraction(20))
+    closed.read([0, 1, 2])
+    del closed
+    read_frames(path, [3, 4], size=(SIZE, SIZE), fps=Fraction(20))
+    forks = multiprocessing.get_context("fork")
+    children = [forks.Process(target=_read_and_free, args=(path,)) for _ in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+        if child.exitcode is None:
+            child.kill()
+            pytest.fail("the forked process hangs")
+        assert child.exitcode == 0
 
 
 def test_times_that_drift_do_not_move_frames(tmp_path: Path) -> None:
