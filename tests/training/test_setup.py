@@ -1,7 +1,9 @@
 """What a run keeps to where nobody says: it follows from the start, and from the layout."""
 
+import json
 from pathlib import Path
 
+import h5py
 import pytest
 
 from policies.rdt.actions.layout_file import get_layout
@@ -35,6 +37,23 @@ def test_a_fresh_network_learns_normalised_goals(trained: Path) -> None:
     contract = load_contract(trained / "goals" / "checkpoint")
     assert contract.layout == "eef-goal"
     assert contract.normalisation.method == "meanstd"
+
+
+@pytest.mark.slow
+def test_a_policy_says_under_which_perturbations_it_was_trained(
+    trained: Path, tmp_path: Path
+) -> None:
+    for name, perturbation in (("a", None), ("b", "camera:h=30"), ("c", "noise:fog=3")):
+        path = write_file(tmp_path / "demos" / f"{name}.hdf5", size=32)
+        with h5py.File(path, "r+") as file:
+            made = {"expert": "scripted"} | ({"perturbation": perturbation} if perturbation else {})
+            file["data"].attrs["provenance"] = json.dumps(made)
+    start = str(trained / "goals" / "checkpoint")
+    demos = run(tmp_path, "perturbed", checkpoint=start).demos
+    assert demos["perturbations"] == ["camera:h=30", "noise:fog=3"]
+    label = demos["label"]
+    assert label.startswith("6 scripted under perturbations: camera:h=30, noise:fog=3 after 2 of")
+    assert "perturbations" not in load_contract(trained / "goals" / "checkpoint").demos
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Perturbed simulations: their pictures, their noise, the arm's start, the layout."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,17 @@ def test_objects_are_shifted_on_their_ground_by_the_seed() -> None:
         assert len(moved) == 2 * len(simulator.env.objects_dict)
     finally:
         simulator.close()
+
+
+def test_models_that_no_other_task_uses_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LIBERO_BENCH_CACHE", str(tmp_path))
+    kept = []
+    for perturb in ("background:floor=dark", "camera:h=30"):
+        Simulator(perturbed(find_task("libero_object", 0), perturb), RAW, images=False).close()
+        kept.append(sum(path.is_file() for path in tmp_path.rglob("*.mjb*")))
+    assert kept[0] == 0 < kept[1]
 
 
 def test_the_generator_after_a_reset_is_the_official_environments() -> None:
