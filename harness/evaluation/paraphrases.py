@@ -98,6 +98,7 @@ class ParaphraseSpec(LiberoSpec):
             hold_steps=self.hold_steps,
             perturb=self.perturb,
             noise_stream=self.noise_stream,
+            plus_assets=self.plus_assets,
         )
 
     def _index(self, row: int) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
@@ -105,6 +105,12 @@ def resolve_workload(
 def _rules_and_environments(config: EvaluationConfig) -> tuple[Protocol, LiberoSpec]:
     """Return the protocol and LIBERO's environments under it."""
     words = config.instructions
+    scene: dict[str, Any] = {
+        "hold_steps": config.hold_steps,
+        "perturb": config.perturb or "",
+        "noise_stream": config.noise_stream,
+        "plus_assets": config.plus_assets,
+    }
     if not spoken_from_file(words):
         protocol = get_protocol(
             config.protocol,
@@ -112,26 +118,12 @@ def _rules_and_environments(config: EvaluationConfig) -> tuple[Protocol, LiberoS
             instructions=cast("Instructions | None", words),
         )
         protocol.step_limit(config.suite)
-        return protocol, LiberoSpec(
-            suite=config.suite,
-            protocol=protocol,
-            hold_steps=config.hold_steps,
-            perturb=config.perturb or "",
-            noise_stream=config.noise_stream,
-            plus_assets=config.plus_assets,
-        )
+        return protocol, LiberoSpec(suite=config.suite, protocol=protocol, **scene)
     protocol = get_protocol(config.protocol, resolution=config.resolution)
     protocol.step_limit(config.suite)
     file = read_paraphrases(Path(words), config.suite)
     protocol = protocol.paraphrased(file.path.name, file.digest)
-    return protocol, ParaphraseSpec(
-        suite=file.name,
-        protocol=protocol,
-        hold_steps=config.hold_steps,
-        perturb=config.perturb or "",
-        noise_stream=config.noise_stream,
-        file=file,
-    )
+    return protocol, ParaphraseSpec(suite=file.name, protocol=protocol, file=file, **scene)
 
 
 def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.evaluation import environments, workload
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.paraphrases import ParaphraseSpec
 from harness.evaluation.run import evaluate
@@ -40,14 +41,14 @@ def config(words: Path, **changes: object) -> EvaluationConfig:
 
 
 def test_each_row_is_an_episode_from_the_first_initial_state(words: Path) -> None:
-    resolved, workload = resolve_workload(config(words))
-    assert [key[:3] for key in workload.planned] == [
+    resolved, work = resolve_workload(config(words))
+    assert [key[:3] for key in work.planned] == [
         ("libero_goal+words", 0, 0),
         ("libero_goal+words", 2, 0),
         ("libero_goal+words", 1, 0),
     ]
     assert (resolved.tasks, resolved.instructions) == ((7, 8), str(words))
-    spec = workload.environments
+    spec = work.environments
     assert isinstance(spec, ParaphraseSpec)
     assert [spec.scene(row) for row in range(3)] == [7, 8, 7]
     assert spec.facts(1) == {
@@ -57,7 +58,16 @@ def test_each_row_is_an_episode_from_the_first_initial_state(words: Path) -> Non
         "instruction": "put the dish on the plate",
         "distance": pytest.approx(0.2),
     }
-    assert sorted(spec.fingerprints(workload.tasks)) == ["7", "8"]
+    assert sorted(spec.fingerprints(work.tasks)) == ["7", "8"]
+
+
+def test_workers_get_the_folder_of_assets(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Path | None] = []
+    monkeypatch.setattr(workload, "use_plus_assets", given.append)
+    monkeypatch.setattr(environments, "use_plus_assets", given.append)
+    spec = resolve_workload(config(words, plus_assets=words.parent))[1].environments
+    spec.build(0, images=False)
+    assert given == [words.parent, words.parent]
 
 
 def test_the_words_are_rules(words: Path) -> None:
