@@ -1,13 +1,13 @@
 """Encoding instructions with T5 into a language cache."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.language import InstructionGroup, LanguageConfig, asked_sentences
+from harness.language import InstructionGroup, LanguageConfig
 from policies.rdt.encoders.language import (
     encode_instructions,
     format_instruction,
@@ -17,13 +17,20 @@ from policies.rdt.encoders.language_cache import LanguageCache, is_cache
 from policies.rdt.model.torch_runtime import resolve_device
 
 
-def instruction_groups(config: LanguageConfig) -> list[InstructionGroup]:
-    """Return the instructions to encode, as T5 gets them; see ``asked_sentences``."""
+def instruction_groups(
+    sentences: Mapping[str, Sequence[str]], config: LanguageConfig
+) -> list[InstructionGroup]:
+    """Return sentences as T5 gets them.
+
+    Args:
+        sentences: By their suite or another source, as ``asked_sentences`` returns them.
+        config: How they are worded.
+    """
     return [
         InstructionGroup(
             name=name, texts=_distinct(format_instruction(text, config.form) for text in group)
         )
-        for name, group in asked_sentences(config).items()
+        for name, group in sentences.items()
     ]
 
 

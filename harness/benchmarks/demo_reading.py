@@ -6,27 +6,20 @@ source in turn, in a process of its own.
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from harness.benchmarks.config import DemoReadingConfig
+from harness.benchmarks.training_speed import run_apart, time_training
 from harness.demonstrations.export import ExportConfig, export_lerobot
 from tasks.demos.folders import find_demo_files
-from tasks.errors import HarnessError
-from training.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from training.progress import TrainingStatus
 
 Source = Literal["hdf5 memory", "hdf5 lazy", "h264 lazy", "av1 lazy", "png lazy"]
 SOURCES: tuple[Source, ...] = get_args(Source)
-_WARM = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,37 +99,14 @@ def _export(
 
 def _apart(config: DemoReadingConfig, source: Source, demos: Path) -> dict[str, float]:
     """Train on a source in a process of its own."""
-    words = [sys.executable, "-m", __name__, source, str(demos)]
-    done = subprocess.run(
-        [*words, str(config.updates), str(config.batch_size)],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        raise HarnessError(f"Training on '{source}' failed: {done.stderr.strip()[-500:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    words = (source, str(demos), str(config.updates), str(config.batch_size))
+    return run_apart(__name__, words, f"Training on '{source}'")
 
 
 def measure(source: Source, demos: Path, *, updates: int, batch_size: int) -> dict[str, float]:
     """Train on one source in this process."""
-    from training.trainer import train
-
-    seen: list[tuple[float, TrainingStatus]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        config = TrainingConfig(
-            demos=(demos,),
-            out=Path(folder) / "run",
-            updates=updates + _WARM,
-            batch_size=batch_size,
-            layout="eef-velocity",
-            pictures="memory" if source == "hdf5 memory" else "lazy",
-        )
-        train(config, lambda status: seen.append((time.perf_counter(), status)))
-    seconds = (seen[-1][0] - seen[_WARM - 1][0]) / updates
-    last = seen[-1][1]
+    pictures = "memory" if source == "hdf5 memory" else "lazy"
+    seconds, last = time_training(demos, updates=updates, batch_size=batch_size, pictures=pictures)
     return {
         "samples_per_s": batch_size / seconds,
         "data_wait": last.data_wait,

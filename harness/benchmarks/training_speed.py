@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.config import TrainingSpeedConfig
 from tasks.demos.folders import find_demo_files
@@ -64,24 +64,9 @@ def compare_training(
     for _ in range(config.repeats):
         for backend in BACKENDS:
             report(backend)
-            words = [
-                sys.executable,
-                "-m",
-                __name__,
-                backend,
-                str(config.demos),
-                str(config.updates),
-            ]
-            done = subprocess.run(
-                [*words, str(config.batch_size)],
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-            if done.returncode:
-                raise HarnessError(f"The side '{backend}' failed: {done.stderr.strip()[-500:]}")
-            turns[backend].append(TrainingFigures(**json.loads(done.stdout.splitlines()[-1])))
+            words = (backend, str(config.demos), str(config.updates), str(config.batch_size))
+            figures = run_apart(__name__, words, f"The side '{backend}'")
+            turns[backend].append(TrainingFigures(**figures))
     return [
         TrainingFigures(
             side=backend,
@@ -92,6 +77,30 @@ def compare_training(
         )
         for backend, figures in turns.items()
     ]
+
+
+def run_apart(module: str, words: Sequence[str], what: str) -> dict[str, Any]:
+    """Run a module in a process of its own; return the JSON that its last line is.
+
+    Args:
+        module: The module.
+        words: Its arguments.
+        what: Names it in the message.
+
+    Raises:
+        HarnessError: It failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise HarnessError(f"{what} failed: {done.stderr.strip()[-500:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def measure(backend: str, demos: Path, *, updates: int, batch_size: int) -> TrainingFigures:
@@ -107,7 +116,10 @@ def measure(backend: str, demos: Path, *, updates: int, batch_size: int) -> Trai
             files, updates=updates, batch_size=batch_size, warm=_WARM, device=device
         )
     else:
-        seconds, wait = _train(demos, updates=updates, batch_size=batch_size)
+        seconds, last = time_training(
+            demos, updates=updates, batch_size=batch_size, learning_rate=1e-4
+        )
+        wait = last.data_wait
     return TrainingFigures(
         side=backend,
         samples_per_s=batch_size / seconds,
@@ -117,8 +129,20 @@ def measure(backend: str, demos: Path, *, updates: int, batch_size: int) -> Trai
     )
 
 
-def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]:
-    """Train with this project's trainer; return seconds per update and the share of waiting."""
+def time_training(
+    demos: Path, *, updates: int, batch_size: int, **settings: Any
+) -> "tuple[float, TrainingStatus]":
+    """Train with this project's trainer.
+
+    Args:
+        demos: What to train on.
+        updates: Updates that are timed; three more come before.
+        batch_size: Windows per update.
+        settings: Others of the training.
+
+    Returns:
+        Seconds per update, and the status after the last.
+    """
     from training.trainer import train
 
     seen: list[tuple[float, TrainingStatus]] = []
@@ -128,12 +152,12 @@ def _train(demos: Path, *, updates: int, batch_size: int) -> tuple[float, float]
             out=Path(folder) / "run",
             updates=updates + _WARM,
             batch_size=batch_size,
-            learning_rate=1e-4,
             layout="eef-velocity",
+            **settings,
         )
         train(config, lambda status: seen.append((time.perf_counter(), status)))
     seconds = (seen[-1][0] - seen[_WARM - 1][0]) / updates
-    return seconds, seen[-1][1].data_wait
+    return seconds, seen[-1][1]
 
 
 def main() -> None:

@@ -116,10 +116,10 @@ def encode_language_command(
     json
         Print what became of the instructions as JSON.
     """
-    asked_sentences(config)  # names are checked before torch is imported, which takes seconds
+    sentences = asked_sentences(config)  # before torch is imported, which takes seconds
     from harness.language_encoding import describe_cache, encode, instruction_groups
 
-    groups = instruction_groups(config)
+    groups = instruction_groups(sentences, config)
     if config.t5 is None:
         groups = encode(groups, config)
     else:

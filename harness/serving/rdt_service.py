@@ -47,7 +47,7 @@ class RDTService:
         sizes = [1]
         while sizes[-1] < max_batch:
             sizes.append(min(2 * sizes[-1], max_batch))
-        self._policies = {size: _with_batch(policy, size) for size in sizes}
+        self._policies = {size: policy.with_batch_size(size) for size in sizes}
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         """Plan for up to ``max_batch`` requests; see ``RDTPolicy.plan``."""
@@ -101,18 +101,6 @@ class RDTService:
     def image_size(self) -> int:
         """Height and width that images are fitted to; 0 for any."""
         return 0 if self.contract.render_size == ANY_SIZE else self.contract.render_size
-
-
-def _with_batch(policy: RDTPolicy, size: int) -> RDTPolicy:
-    return RDTPolicy(
-        policy.network,
-        policy.contract,
-        device=policy.device,
-        batch_size=size,
-        sampling=policy.sampling,
-        files=policy.files,
-        more_files=policy.more_files,
-    )
 
 
 def open_loop_actions(plan: FloatArray, now: Observation, response: float) -> FloatArray:

@@ -111,11 +111,23 @@ class RDTPolicy:
         except ValidationError as error:
             option, why = first_mistake(error)
             raise ConfigError(f"Policy 'rdt': {option}: {why}.") from error
+        return self._copy(self.batch_size, sampling)
+
+    def with_batch_size(self, batch_size: int) -> "RDTPolicy":
+        """Return the same policy with other numbers of rows in its forward passes.
+
+        Raises:
+            ConfigError: The batch size is not positive.
+        """
+        return self._copy(batch_size, self.sampling)
+
+    def _copy(self, batch_size: int, sampling: SamplingOptions) -> "RDTPolicy":
+        """Return a policy around the same weights."""
         return RDTPolicy(
             self.network,
             self.contract,
             device=self.device,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             sampling=sampling,
             files=self.files,
             more_files=self.more_files,

@@ -10,8 +10,6 @@ from tasks.simulation.render_passes import RenderPasses
 from tasks.simulation.sample_layer import SampleLayer
 from tasks.simulation.ties import TieRule
 
-_ROUNDING = 1e-3  # metres, of the side of a plane that a camera is on
-
 Poses = npt.NDArray[np.float32]
 
 
@@ -119,16 +117,6 @@ class PoseHistory:
         scene, before = _camera_lights_colours(model, data, camera), self._scene
         self._scene = scene
         return before is None or np.array_equal(scene, before)
-
-
-def planes_from_behind(model: mujoco.MjModel, data: mujoco.MjData, camera: int) -> Bools:
-    """Tell which planes MuJoCo draws as transparent, or may, (ngeom,)."""
-    planes = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
-    to_camera = data.cam_xpos[camera] - data.geom_xpos[planes]
-    normals = data.geom_xmat[planes].reshape(-1, 3, 3)[:, :, 2]
-    behind = np.zeros(model.ngeom, dtype=bool)
-    behind[planes] = (to_camera * normals).sum(axis=1) <= _ROUNDING
-    return behind
 
 
 def _camera_lights_colours(model: mujoco.MjModel, data: mujoco.MjData, camera: int) -> Poses:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.simulation.box_kernels import Bools
 from tasks.simulation.drawing import SceneDrawer
-from tasks.simulation.kept_layer import KeptLayer, PoseHistory, planes_from_behind
+from tasks.simulation.kept_layer import KeptLayer, PoseHistory
 from tasks.simulation.render_passes import RenderPass, RenderPasses
 
 
@@ -50,7 +50,7 @@ class KeptMirror:
         unchanged = self._history.follow(drawer.model, data, self._camera)
         if not self._passes.worth_a_layer(late) or drawer.sites_shown():
             return False
-        transparent = ~self._passes.opaque | planes_from_behind(drawer.model, data, self._camera)
+        transparent = ~self._passes.opaque | self._passes.planes_from_behind(data, self._camera)
         if (transparent & seen).any():
             return False
         layer, poses, early = self._present_layer(), self._history.poses, seen & ~late

@@ -12,7 +12,7 @@ import mujoco
 
 from tasks.simulation.box_kernels import Bools
 from tasks.simulation.drawing import SceneDrawer
-from tasks.simulation.kept_layer import KeptLayer, PoseHistory, planes_from_behind
+from tasks.simulation.kept_layer import KeptLayer, PoseHistory
 from tasks.simulation.render_passes import RenderPass, RenderPasses
 
 _CALM = 8
@@ -53,7 +53,7 @@ class KeptView:
             self.forget()
             return False
         lower, upper = self._present_layers(seen)
-        behind = planes_from_behind(self._drawer.model, data, self._camera)
+        behind = self._passes.planes_from_behind(data, self._camera)
         layerable = self._passes.opaque & seen & ~behind
         poses, resting = self._history.poses, self._history.resting
         calm = layerable & (resting >= _CALM)

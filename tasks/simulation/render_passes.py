@@ -33,6 +33,7 @@ _WORTHWHILE = 4000
 """A layer is made or added to for this many triangles, which cost as much as clearing, copying and
 beginning once more."""
 
+_ROUNDING = 1e-3  # metres, of the side of a plane that a camera is on
 _MARGIN = 2  # pixels around the mirror, for rounding
 _WHOLE = ImageWindow()
 _BOUNDED = tuple(
@@ -92,6 +93,7 @@ class RenderPasses:
         finite = (model.geom_type == kinds.mjGEOM_PLANE) & (model.geom_size[:, :2] > 0).all(axis=1)
         self.boxes = GeomBoxes(model, np.flatnonzero(drawn & (bounded | finite)))
         self.mirrors: Bools = mirror
+        self._planes = np.flatnonzero(model.geom_type == kinds.mjGEOM_PLANE)
         self._geoms = np.flatnonzero(drawn & bounded & ~mirror & ~occluder)
         self._parts = self.boxes.only(self._geoms)
         self._occluders = [self.boxes.only(np.array([g])) for g in np.flatnonzero(occluder)]
@@ -152,6 +154,14 @@ class RenderPasses:
             late=self._geoms[late],
         )
         return [direct, again]
+
+    def planes_from_behind(self, data: mujoco.MjData, camera: int) -> Bools:
+        """Tell which planes MuJoCo draws as transparent, or may, (ngeom,)."""
+        to_camera = data.cam_xpos[camera] - data.geom_xpos[self._planes]
+        normals = data.geom_xmat[self._planes].reshape(-1, 3, 3)[:, :, 2]
+        behind = np.zeros(self._model.ngeom, dtype=bool)
+        behind[self._planes] = (to_camera * normals).sum(axis=1) <= _ROUNDING
+        return behind
 
     def worth_a_layer(self, geoms: Bools) -> bool:
         """Tell whether geoms, (ngeom,), cost so much that a layer may spare drawing them."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -77,43 +76,6 @@ def test_plans_come_from_the_server_in_the_order_of_the_requests() -> None:
             "metadata": {"model": "pi0_libero", "sizes": [0, 1]},
         }
         assert policy.provenance["policy_mapping"]["gripper_range"] == "signed"
-
-
-def test_requests_of_several_episodes_are_sent_at_once_each_over_its_own_connection() -> None:
-    together = threading.Barrier(3, timeout=20)
-    sockets: dict[float, set[int]] = {}
-
-    def meet(server: PolicyServer, socket: Any, message: dict[str, Any]) -> None:
-        sockets.setdefault(round(message["observation/state"][2], 3), set()).add(id(socket))
-        together.wait()  # breaks unless all three are asked for before the first answer
-        answer(server, socket, message)
-
-    with PolicyServer(usual=meet) as server:
-        policy = build(server.port, horizon=HORIZON, connections=3)
-        named = [replace(request(height), episode=f"e{height}") for height in (0.1, 0.2, -0.3)]
-        for order in (named, named[::-1], named):
-            assert heights(policy.plan(order)) == [
-                round(float(each.window[0]["ee_pos"][2]), 3) for each in order
-            ]
-        assert server.connections == 3
-    assert all(len(each) == 1 for each in sockets.values())
-    assert len(set.union(*sockets.values())) == 3
-
-
-def test_more_episodes_than_connections_wait_for_one_another() -> None:
-    with PolicyServer() as server:
-        policy = build(server.port, horizon=HORIZON, connections=2)
-        several = [replace(request(h / 10), episode=str(h)) for h in range(5)]
-        assert heights(policy.plan(several)) == [0.0, 0.1, 0.2, 0.3, 0.4]
-        assert server.connections == 2
-
-
-def test_an_error_of_one_request_is_raised_after_the_others_have_ended() -> None:
-    with PolicyServer(broken) as server:
-        policy = build(server.port, horizon=HORIZON, connections=2)
-        with pytest.raises(ServerError, match="KeyError"):
-            policy.plan([replace(request(0.1), episode="a"), replace(request(0.2), episode="b")])
-        assert heights(policy.plan([replace(request(0.2), episode="b")])) == [0.2]
 
 
 def test_a_known_horizon_and_another_size_of_images() -> None:
