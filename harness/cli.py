@@ -80,6 +80,7 @@ _COMMANDS = {
 """The module of each command, imported when the command is named, and its line of ``--help``."""
 
 _BENCH = {
+    "connections": "Compare plans per second of a server over one connection and over several.",
     "env": "Compare our environment with LIBERO's own in one run.",
     "eval": "Compare whole evaluations with a straightforward loop over LIBERO's own environment.",
     "expert": "Measure how often the scripted expert solves each task, judged strictly.",

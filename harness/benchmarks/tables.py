@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from harness.benchmarks.connection_speed import ConnectionFigures
     from harness.benchmarks.demo_reading import ReadingFigures
     from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
@@ -120,6 +121,24 @@ def _differing(count: int) -> Text:
 def _number_of_differences(count: int, where: str) -> Text:
     note = f" (first: {where})" if where else ""
     return Text(f"{count}{note}", style="red" if count else "")
+
+
+def connection_table(figures: "Sequence[ConnectionFigures]") -> Table:
+    """Return plans per second and latencies, a row for each server and number of connections."""
+    table = _table(
+        *("server", "connections", "plans/s", "mean batch", "requests", "p50, ms", "p95", "p99"),
+        title="Plans per second; each client asks for the next plan when it has the last",
+    )
+    for row in figures:
+        table.add_row(
+            row.server,
+            str(row.connections),
+            f"{row.plans_per_s:.1f} ({row.ratio:.2f}×)",
+            f"{row.batch:.1f}",
+            str(row.latency.requests),
+            *(f"{value:.3g}" for value in row.latency.percentiles_ms.values()),
+        )
+    return table
 
 
 def evaluation_table(figures: "Sequence[EvaluationFigures]", workers: Sequence[int]) -> Table:
