@@ -1,7 +1,7 @@
 """Settings of an evaluation and of a sweep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
+from harness.engines import ReplicaOptions
 from harness.options import (
     InstructionSource,
     Label,
@@ -33,6 +34,8 @@ from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
 
 VOLATILE = (
+    *(f"config.{option.name}" for option in fields(ReplicaOptions)),
+    "config.max_batch",
     "config.workers",
     "config.hang_after",
     "config.give_up_after",
@@ -45,6 +48,9 @@ VOLATILE = (
     "config.instructions",  # the protocol's decide
 )
 """Settings that may change when a run is resumed, as no outcome depends on them."""
+
+MOST_BATCH = 4096
+"""Plans that a policy is asked for at once; more are a slip."""
 
 PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
 """Entries of the provenance that must stay when a run is resumed, as every outcome depends on them:
@@ -69,7 +75,7 @@ def policy_flag(name: str) -> str:
 
 
 @settings
-class EvaluationConfig:
+class EvaluationConfig(ReplicaOptions):
     """One run: a policy on tasks of one suite under one protocol."""
 
     policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=policy_flag)]
@@ -159,6 +165,9 @@ class EvaluationConfig:
     workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
     """Simulations side by side; by default as many as cores and memory allow, 1.5 GB each. No
     outcome depends on it."""
+
+    max_batch: Annotated[int, Field(ge=1, le=MOST_BATCH)] | None = None
+    """Plans that the policy is asked for at once, at most; by default for all that wait."""
 
     hang_after: float = Field(default=600.0, gt=0)
     """Seconds of silence after which a worker is taken to hang and is replaced. A filmed plan of
