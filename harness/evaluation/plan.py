@@ -228,7 +228,14 @@ def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) ->
         )
 
 
-_PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
+_PERTURBING = (
+    "perturb",
+    "noise_stream",
+    "base_tasks",
+    "per_base",
+    "offline_only",
+    "plus_assets",
+)
 """Settings that only perturbed runs have in ``run.json``."""
 
 
