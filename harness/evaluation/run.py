@@ -17,7 +17,7 @@ from harness.evaluation.scheduler import (
 from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
-from policies.interface import Policy
+from policies.interface import OptionalMembers, Policy
 from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
@@ -62,7 +62,13 @@ def execute(
     """Run the episodes that are not on record, and record the status; see ``evaluate``."""
     out = plan.config.out
     with (
-        RunStore.open(out, plan.info, volatile=plan.volatile, pinned=PINNED) as store,
+        RunStore.open(
+            out,
+            plan.info,
+            volatile=plan.volatile,
+            pinned=PINNED,
+            latency=OptionalMembers.of(plan.policy).latency,
+        ) as store,
         Interruption() as interruption,
     ):
         finished = store.finished()
