@@ -76,7 +76,8 @@ def test_the_perturbed_tasks_of_some_base_tasks(plus_tree: Path) -> None:
     of_first = plus_subset(SUITE, bases=[0])
     plain = find_task("libero_goal", 0).name
     assert of_first == tuple(task.index for task in listed if task.base_name == plain)
-    assert 0 < len(of_first) and plus_subset(SUITE, bases=[7]) == ()
+    assert len(of_first) > 0
+    assert plus_subset(SUITE, bases=[7]) == ()
 
 
 def test_a_pack_is_found_below_a_deep_prefix(plus_tree: Path) -> None:
