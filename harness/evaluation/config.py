@@ -32,6 +32,7 @@ from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
 from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
+from tasks.suites import base_suite
 
 VOLATILE = (
     *(f"config.{option.name}" for option in fields(ReplicaOptions)),
@@ -144,6 +145,10 @@ class EvaluationConfig(ReplicaOptions):
     """Where the noise of pictures is drawn from. upstream, the default: one generator through the
     episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
 
+    base_tasks: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Of a LIBERO-Plus suite, only tasks that perturb these tasks of the plain suite, indices or
+    names such as 0-2: those that a policy was trained on."""
+
     per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
     """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same; of a
     file of instructions, so many sentences of each task and class."""
@@ -199,6 +204,13 @@ class EvaluationConfig(ReplicaOptions):
     @classmethod
     def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
         return read_tasks(value, [info.data["suite"]]) if "suite" in info.data else value
+
+    @field_validator("base_tasks", mode="before")
+    @classmethod
+    def _read_base_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        if "suite" not in info.data:
+            return value
+        return read_tasks(value, [base_suite(info.data["suite"])], "--base-tasks")
 
 
 AnyDelay = int | Literal["measured"]

@@ -25,7 +25,14 @@ _ELSEWHERE = {"policy", "delay", "delay_mode", "first_plan"}
 _UNLESS_DEFAULT = (*(option.name for option in fields(ReplicaOptions)), "max_batch")
 """Settings that only runs with other values than the defaults have in ``run.json``."""
 
-_PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
+_PERTURBING = (
+    "perturb",
+    "noise_stream",
+    "base_tasks",
+    "per_base",
+    "offline_only",
+    "plus_assets",
+)
 """Settings that only perturbed runs have in ``run.json``."""
 
 

@@ -17,7 +17,7 @@ from harness.evaluation.scheduler import (
 )
 from harness.evaluation.worker import WorkerSetup
 from harness.processes import require_rendering
-from policies.interface import Policy
+from policies.interface import OptionalMembers, Policy
 from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
@@ -77,7 +77,13 @@ def execute(
             return execute(plan, engine=opened, progress=progress, status=status)
     out = plan.config.out
     with (
-        RunStore.open(out, plan.info, volatile=plan.volatile, pinned=PINNED) as store,
+        RunStore.open(
+            out,
+            plan.info,
+            volatile=plan.volatile,
+            pinned=PINNED,
+            latency=OptionalMembers.of(plan.policy).latency,
+        ) as store,
         Interruption() as interruption,
     ):
         finished = store.finished()
