@@ -80,7 +80,6 @@ _COMMANDS = {
 """The module of each command, imported when the command is named, and its line of ``--help``."""
 
 _BENCH = {
-    "connections": "Compare plans per second of a server over one connection and over several.",
     "env": "Compare our environment with LIBERO's own in one run.",
     "eval": "Compare whole evaluations with a straightforward loop over LIBERO's own environment.",
     "expert": "Measure how often the scripted expert solves each task, judged strictly.",
@@ -103,6 +102,10 @@ _DEMOS = {
     "preview": "Draw contact sheets: pictures at regular steps and at phases, action curves, the "
     "gripper.",
     "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
+}
+_THROUGHPUT = {
+    "connections": "Compare plans per second of a server over one connection and over several.",
+    "wall-time": "Predict how long many episodes take with other numbers of workers and replicas.",
 }
 _PLUS = {
     "list": "Count LIBERO-Plus's tasks, and those that can run on this machine.",
@@ -133,6 +136,9 @@ def _register() -> None:
         app.command(f"harness.commands.{module}:{function}_command", name=name, help=line)
     for name, line in _BENCH.items():
         bench.command(f"harness.commands.benchmarks:bench_{name}_command", name=name, help=line)
+    for name, line in _THROUGHPUT.items():
+        function = f"bench_{name.replace('-', '_')}_command"
+        bench.command(f"harness.commands.throughput_benchmarks:{function}", name=name, help=line)
     for name, line in _DEMOS.items():
         demos.command(f"harness.commands.demos:demos_{name}_command", name=name, help=line)
     for name, line in _PLUS.items():

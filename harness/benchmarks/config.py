@@ -231,53 +231,6 @@ class PolicySpeedConfig(PolicyOptions):
 
 
 @settings
-class ConnectionSpeedConfig:
-    """Settings of ``bench connections``."""
-
-    demos: Path
-    """A demo file, or a folder of them, whose observations the clients send."""
-
-    checkpoint: str | None = None
-    """The RDT to serve; rdt-small with random weights by default."""
-
-    connections: Numbers = (1, 8)
-    """Numbers of connections to try; the first is what the others are compared with."""
-
-    seconds: float = Field(default=5.0, gt=0)
-    """Seconds of each turn."""
-
-    repeats: int = Field(default=3, ge=1)
-    """Turns of each number of connections; the median counts."""
-
-    batch_ms: float = Field(default=200.0, gt=0)
-    """Milliseconds that a batch of the double takes, whatever its size."""
-
-    max_batch: int = Field(default=8, ge=1, le=256)
-    """Plans in one forward pass, as serve has it."""
-
-    max_wait_ms: float = Field(default=10.0, ge=0, le=1000)
-    """Milliseconds that a request waits for others, as serve has it."""
-
-    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
-    """Threads of the policy, as serve has it."""
-
-    def __post_init__(self) -> None:
-        most = 256
-        if not self.connections or not 1 <= min(self.connections) <= max(self.connections) <= most:
-            given = ",".join(map(str, self.connections))
-            raise ConfigError(f"--connections {given} is not allowed. Allowed: 1 to {most}.")
-
-    @property
-    def servers(self) -> tuple[tuple[str, float | None], ...]:
-        """The servers in words, with the milliseconds of a batch where that is fixed."""
-        rdt = "rdt-small, random weights" if self.checkpoint is None else self.checkpoint
-        return (
-            (f"double: {self.batch_ms:g} ms per batch, whatever its size", self.batch_ms),
-            (rdt, None),
-        )
-
-
-@settings
 class TrainingSpeedConfig:
     """Settings of ``bench train``."""
 

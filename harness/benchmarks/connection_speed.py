@@ -14,8 +14,8 @@ from operator import add
 from pathlib import Path
 from statistics import median
 
-from harness.benchmarks.config import ConnectionSpeedConfig
 from harness.benchmarks.served_policy import ServedPolicyProcess
+from harness.benchmarks.throughput_config import ConnectionSpeedConfig
 from policies.interface import PlanRequest
 from policies.remote.policy import RemoteOptions, RemotePolicy
 from results.latency import LatencyHistogram

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
+    from harness.benchmarks.wall_time import Prediction, Rates
 
 
 def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
@@ -139,6 +140,34 @@ def connection_table(figures: "Sequence[ConnectionFigures]") -> Table:
             *(f"{value:.3g}" for value in row.latency.percentiles_ms.values()),
         )
     return table
+
+
+def wall_time_table(rates: "Rates", predicted: "Sequence[Prediction]", episodes: int) -> Table:
+    """Return predicted wall times, a row for each number of workers, a column for each replicas."""
+    replicas = list(dict.fromkeys(row.replicas for row in predicted))
+    batches = ", ".join(f"{size}: {1e3 * s:.3g}" for size, s in rates.batch_s.items())
+    table = _table(
+        "workers",
+        *(f"{count} replica{'s' if count > 1 else ''}" for count in replicas),
+        title=f"Wall time of {episodes} episodes of {rates.plans:.1f} plans and "
+        f"{rates.simulation_s:.2f} s beside planning, {rates.start_s:.0f} s to start; batches of "
+        f"plans, ms: {batches}. Behind it: how busy a replica is, and the mean batch",
+    )
+    for workers in dict.fromkeys(row.workers for row in predicted):
+        cells = [row for row in predicted if row.workers == workers]
+        table.add_row(
+            str(workers),
+            *(f"{duration(r.wall_s)} ({r.busy:.0%}, {r.batch:.1f})" for r in cells),
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Write seconds such as ``18 min 5 s`` or ``2 h 7 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def evaluation_table(figures: "Sequence[EvaluationFigures]", workers: Sequence[int]) -> Table:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from harness.benchmarks.config import (
-    ConnectionSpeedConfig,
     DemoReadingConfig,
     EnvironmentSpeedConfig,
     EvaluationSpeedConfig,
@@ -35,7 +34,6 @@ from harness.benchmarks.plus_identity import (
     compare_with_upstream,
 )
 from harness.benchmarks.tables import (
-    connection_table,
     environment_tables,
     evaluation_table,
     expert_table,
@@ -164,40 +162,6 @@ def bench_plus_command(config: Annotated[PlusConfig, Flat], *, json: Switch = Fa
     else:
         results_console(160).print(plus_table(figures))
     return 0 if all(row.equal for row in figures) else UNEQUAL
-
-
-def bench_connections_command(
-    config: Annotated[ConnectionSpeedConfig, Flat], *, json: Switch = False
-) -> None:
-    """Compare plans per second of a server over one connection and over several.
-
-    The clients send observations of demonstrations to libero-bench serve, in a process of its own
-    on this machine: first with a double in place of the network, whose batch takes the same time
-    whatever its size, then with the network itself.
-
-    Parameters
-    ----------
-    json
-        Print the figures as JSON.
-    """
-    turns = len(config.servers) * len(config.connections) * config.repeats
-    with progress_bar("Asking for plans", turns, "turn") as bar:
-        # Importing torch takes seconds, so the bar is there first.
-        from harness.benchmarks.connection_speed import compare_connections
-
-        begun = 0
-
-        def report(what: str) -> None:
-            nonlocal begun
-            bar.at(begun, note=what)
-            begun += 1
-
-        figures = compare_connections(config, report)
-        bar.at(begun)
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console(140).print(connection_table(figures))
 
 
 def bench_eval_command(

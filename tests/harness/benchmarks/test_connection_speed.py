@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from harness.benchmarks import connection_speed
-from harness.benchmarks.config import ConnectionSpeedConfig
 from harness.benchmarks.connection_speed import compare_connections, recorded_requests
 from harness.benchmarks.served_policy import FixedTimeService, ServedPolicyProcess
 from harness.benchmarks.tables import connection_table
+from harness.benchmarks.throughput_config import ConnectionSpeedConfig
 from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError
 from tests.harness.serving.served import serving, tiny_policy
