@@ -1,4 +1,4 @@
-"""Fetching LIBERO-Plus's pack: from a hub that the real client speaks to, and from a copied archive."""
+"""The pack of LIBERO-Plus: from a hub that the real client speaks to, and from a copied archive."""
 
 import hashlib
 import os
@@ -121,7 +121,7 @@ def test_damaged_and_foreign_archives_are_named(tmp_path: Path) -> None:
     data = bytearray(archive.read_bytes())
     data[data.index(b"pngpng")] ^= 255
     archive.write_bytes(data)
-    with pytest.raises(ConfigError, match="is damaged .* remove it"):
+    with pytest.raises(ConfigError, match=r"is damaged .* remove it"):
         fetch(tmp_path)
     assert not (tmp_path / "assets" / "textures" / "wood.png").exists()
     with zipfile.ZipFile(archive, "w") as foreign:
