@@ -56,8 +56,7 @@ class KeptMirror:
         layer, poses, early = self._present_layer(), self._history.poses, seen & ~late
         layer.drop_if_moved(poses)
         if not unchanged or not self._holds(layer, early, drawing.sky):
-            drawer.draw(data, self._camera, early, reflection=True, complete=False, sky=drawing.sky)
-            layer.keep(early, poses)
+            layer.make(data, early, poses, drawing, sky=drawing.sky)
             self._sky = drawing.sky
         else:
             layer.keep_with(data, late & (self._history.resting > 0), poses, layer)
