@@ -23,6 +23,7 @@ class KeptLayer:
 
     Attributes:
         members: (ngeom,) which geoms are in it; None where nothing is to be used.
+        pixels: The part of the picture that it holds.
 
     Raises:
         LayerUnavailableError: OpenGL refuses a layer.
@@ -32,7 +33,7 @@ class KeptLayer:
         self._drawer, self._camera, self._passes = drawer, camera, passes
         self._ties = TieRule(passes.boxes, drawer.model.ngeom)
         self._samples = SampleLayer(drawer.framebuffer(), drawer.size)
-        self._pixels = PixelRectangle(0, 0, drawer.size, drawer.size)
+        self.pixels = PixelRectangle(0, 0, drawer.size, drawer.size)
         self._poses: Poses = np.empty((0, 12), dtype=np.float32)
         self.members: Bools | None = None
 
@@ -52,8 +53,8 @@ class KeptLayer:
             drawing: Says in which part of the picture, and whether with what mirrors show.
             sky: Whether with the sky.
         """
-        self._pixels = drawing.pixels
-        with self._samples.restricted(self._pixels) as first:
+        self.pixels = drawing.pixels
+        with self._samples.restricted(self.pixels) as first:
             self._drawer.draw(
                 data,
                 self._camera,
@@ -85,7 +86,7 @@ class KeptLayer:
         again = self._ties.drawn_again(
             data, new & self._passes.opaque, members & ~self._passes.mirrors
         )
-        with self._samples.restricted(self._pixels) as first:
+        with self._samples.restricted(self.pixels) as first:
             first = [*first, self._samples.select()]
             drawn = new | again
             self._drawer.draw(data, self._camera, drawn, complete=complete, first=first, sky=False)
@@ -104,6 +105,7 @@ class KeptLayer:
         assert start.members is not None
         if self._passes.worth_a_layer(geoms & ~start.members):
             start.draw_over(data, geoms, complete=False)
+            self.pixels = start.pixels
             self._keep(start.members | geoms, poses)
 
     def free(self) -> None:
@@ -111,7 +113,7 @@ class KeptLayer:
         self._samples.free()
 
     def _keep(self, members: Bools, poses: Poses) -> None:
-        self._samples.keep(self._pixels)
+        self._samples.keep(self.pixels)
         self.members, self._poses = members, poses
 
 

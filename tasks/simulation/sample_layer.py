@@ -67,9 +67,9 @@ class SampleLayer:
 
     @contextmanager
     def restricted(self, pixels: PixelRectangle) -> Iterator[list[int]]:
-        """Restrict what is drawn meanwhile, and copied back, to a rectangle.
+        """Restrict what MuJoCo draws meanwhile, and what is copied back, to a rectangle.
 
-        llvmpipe draws into the row below it as well.
+        Beside it, anything may come out: llvmpipe draws into the row below as well.
 
         Args:
             pixels: The rectangle.

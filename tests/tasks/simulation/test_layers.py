@@ -55,9 +55,9 @@ class Pair:
         self.ours = Renderer(simulator.env.sim, size)
         self.plain = Renderer(simulator.env.sim, size, cull=False)
 
-    def compare(self) -> None:
-        expected = self.plain.render("agentview")
-        np.testing.assert_array_equal(self.ours.render("agentview"), expected)
+    def compare(self, camera: str = "agentview") -> None:
+        expected = self.plain.render(camera)
+        np.testing.assert_array_equal(self.ours.render(camera), expected)
 
 
 @pytest.mark.sim
@@ -70,6 +70,7 @@ def test_pixels_are_robosuites_through_episodes(simulator: Simulator) -> None:
             simulator.step(action)
             if step % 16 >= 14:
                 pair.compare()
+                pair.compare("wrist")
                 states.append(simulator.get_state())
         bigger.compare()
     for state in states[::6]:
