@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.demonstrations.collection import Collected, collect
 from harness.display import console, progress_bar
+from harness.evaluation.engine import Engine, open_engine
 from harness.evaluation.plan import EvaluationPlan, plan_runs, plan_sweep
 from harness.evaluation.run import execute
 from harness.warnings import warn_of_crowding, warn_of_versions
@@ -43,7 +44,7 @@ def evaluate_with_bars(configs: "Sequence[EvaluationConfig]") -> list[Path]:
     Args:
         configs: The runs, with the same policy.
     """
-    return _execute_with_bars(configs[0].workers, lambda: plan_runs(configs))
+    return _execute_with_bars(configs[0], lambda engine: plan_runs(configs, engine=engine))
 
 
 def sweep_with_bars(config: "EvaluationConfig", grid: "Grid") -> list[Path]:
@@ -53,22 +54,30 @@ def sweep_with_bars(config: "EvaluationConfig", grid: "Grid") -> list[Path]:
         config: What is common to all.
         grid: The axes.
     """
-    return _execute_with_bars(config.workers, lambda: plan_sweep(config, grid))
+    return _execute_with_bars(config, lambda engine: plan_sweep(config, grid, engine=engine))
 
 
 def _execute_with_bars(
-    workers: int | None, make_plans: "Callable[[], list[EvaluationPlan]]"
+    config: "EvaluationConfig", make_plans: "Callable[[Engine], list[EvaluationPlan]]"
 ) -> list[Path]:
+    """Carry out plans on the engine that their settings name.
+
+    Args:
+        config: The settings of one of them.
+        make_plans: Makes them.
+    """
     warn_of_versions()
-    warn_of_crowding(workers)
-    with console.status("Loading the policy", spinner="line"):
-        plans = make_plans()
-    for note in dict.fromkeys(plan.note for plan in plans if plan.note):
-        console.print(f"  {note}", soft_wrap=True)
-    folders = []
-    for plan in plans:
-        with _evaluation_bar(plan.config) as show:
-            folders.append(execute(plan, progress=show))
+    if config.engine == "local":
+        warn_of_crowding(config.workers)
+    with open_engine(config) as engine:
+        with console.status("Loading the policy", spinner="line"):
+            plans = make_plans(engine)
+        for note in dict.fromkeys(plan.note for plan in plans if plan.note):
+            console.print(f"  {note}", soft_wrap=True)
+        folders = []
+        for plan in plans:
+            with _evaluation_bar(plan.config) as show:
+                folders.append(execute(plan, engine=engine, progress=show))
     return folders
 
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+from results.latency import LatencyHistogram
 from tasks import protocols
 from tasks.errors import HarnessError
 from tasks.observation import ACTION_DIM, CONTROL_HZ, FloatArray, Observation
@@ -138,6 +139,10 @@ class OptionalMembers:
     remedies: Mapping[str, str] | None = None
     """Remedies for suspicious plans, by ``policies.plan_checks.Suspicion``: clauses without a full
     stop."""
+
+    latency: Callable[[], LatencyHistogram] | None = None
+    """Returns how long its requests took since it was built, recorded in the run; for policies
+    elsewhere, whose plans take a while to come."""
 
     with_options: Callable[[Mapping[str, Any]], "Policy"] | None = None
     """Returns the same policy with other values of some options, the weights shared."""

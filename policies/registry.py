@@ -56,8 +56,8 @@ class PolicyConfig:
 
     name: str
     """random, noop, expert, rdt, replay (demonstrations, executed again from where they started:
-    --option.demos FOLDER), remote (a server of openpi's protocol: --option.host NAME --option.port
-    8000), or one that another package registers."""
+    --option.demos FOLDER), remote (a server of openpi's protocol or StarVLA's: --option.host NAME
+    --option.port 8000), or one that another package registers."""
 
     checkpoint: str | None = None
     """Folder of a trained policy."""

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from results.differences import describe_differences, differences
 from results.folder import RUN_FILE, LoadedRun, link_file, load_run
+from results.latency import LatencyHistogram
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 from tasks.errors import ResultsError
@@ -97,7 +98,7 @@ def merge_runs(
         _check_same(parts[0], other, volatile, pinned)
     # Shards come first: the merged run may name a video that was missing before.
     chosen = _choose([*shards, *merged])
-    info = _describe_merged(parts, out)
+    info = dataclasses.replace(_describe_merged(parts, out), latency=_latency(merged, shards))
     with RunStore.open(target, info, volatile=volatile) as store:
         lost = _fill(store, chosen)
         store.note(_other_conditions(parts))
@@ -170,6 +171,15 @@ def _describe_merged(sources: Sequence[LoadedRun], out: Path) -> RunInfo:
         config={**first.config, "shard": None, "out": str(out)},
         resumed=(),
     )
+
+
+def _latency(merged: Sequence[LoadedRun], shards: Sequence[LoadedRun]) -> LatencyHistogram | None:
+    """Sum up the latencies of the shards, unless the merged run, which has theirs, has more."""
+    total = LatencyHistogram()
+    for shard in shards:
+        total += shard.info.latency or LatencyHistogram()
+    known = [run.info.latency for run in merged if run.info.latency]
+    return max([total, *known], key=lambda latency: latency.requests) or None
 
 
 def _other_conditions(sources: Sequence[LoadedRun]) -> Iterator[Resumption]:

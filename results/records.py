@@ -21,6 +21,8 @@ from pydantic import model_validator as validates
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
+from results.latency import LatencyHistogram
+
 SCHEMA_VERSION = 2
 """Version of the run folder; a reader refuses a newer one rather than misread it. Version 1 had the
 policy in ``config`` as well."""
@@ -36,9 +38,10 @@ _FORBID = ConfigDict(extra="forbid")
 _SPECIAL = (
     *("base_task", "dimension", "perturbation", "perturbation_hash", "instruction", "distance"),
     "starved_steps",
-    "dimensions",
+    *("dimensions", "latency"),
 )
-"""Fields that only perturbed or late runs and episodes have in their files."""
+"""Fields that only perturbed or late runs and episodes have in their files, or those of a policy
+that is elsewhere."""
 
 
 def _without_unused(plain: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +245,10 @@ class RunInfo:
 
     provenance: JsonDict = dataclasses.field(default_factory=dict)
     """Commit, dirty flag, versions, GL renderer, hardware and hashes when the run began."""
+
+    latency: LatencyHistogram | None = None
+    """How long the requests of plans took, those of earlier parts of the run included; None for
+    policies that do not say."""
 
     resumed: tuple[Resumption, ...] = ()
     """Each time the run was resumed, oldest first."""

@@ -140,7 +140,10 @@ def find_resumable(
 
 
 def resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
-    """Describe a resumed run: as it is asked for now, with the provenance of its beginning."""
+    """Describe a resumed run: as it is asked for now, with the provenance of its beginning.
+
+    A new description has latencies only where it sums up others, those of the old one included.
+    """
     changed = {
         name: value for name, value in new.provenance.items() if old.provenance.get(name) != value
     }
@@ -151,5 +154,6 @@ def resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
         created=old.created,
         updated=again.at,
         provenance=old.provenance,
+        latency=new.latency or old.latency,
         resumed=(*old.resumed, again),
     )

@@ -7,7 +7,7 @@ returns, so that a kill loses at most the episodes in flight; a line torn by the
 import contextlib
 import dataclasses
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from results.folder import (
     write_info,
 )
 from results.formatting import short
+from results.latency import LatencyHistogram, RunLatencies
 from results.locking import LOCK_FILE, WriterLock
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
 from results.resumption import clear_leftovers, find_resumable, refuse_foreign, resumed_info
@@ -31,10 +32,17 @@ from tasks.errors import ResultsError
 class RunStore:
     """A run being written. Make it with ``open`` and use it in a ``with`` block."""
 
-    def __init__(self, folder: Path, info: RunInfo, lock: WriterLock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        info: RunInfo,
+        lock: WriterLock,
+        latency: Callable[[], LatencyHistogram] | None = None,
+    ) -> None:
         self.folder = folder
         self._info = info
         self._lock = lock
+        self._latencies = None if latency is None else RunLatencies(latency, info.latency)
         path = folder / EPISODES_FILE
         kept, size = read_episodes(path) if path.exists() else ([], 0)
         self._latest = {record.key: record for record in kept}
@@ -52,6 +60,7 @@ class RunStore:
         *,
         volatile: Collection[str] = (),
         pinned: Collection[str] = (),
+        latency: Callable[[], LatencyHistogram] | None = None,
     ) -> Self:
         """Start a run in a new folder, or resume the same run in its folder.
 
@@ -62,6 +71,8 @@ class RunStore:
                 such as ``config.workers``; a name covers the names below it.
             pinned: Dotted names in the provenance that must be the same on resuming, such as
                 ``packages.mujoco``, and those below them. A missing entry is not compared.
+            latency: Returns the latencies of the policy's requests so far. Those from now on are
+                recorded every few seconds when an episode ends, and at the end of the run.
 
         Returns:
             The store, holding the lock of the folder. Close it, or use it in a ``with`` block.
@@ -84,7 +95,7 @@ class RunStore:
             else:
                 info = resumed_info(earlier, info)
             write_info(folder, info)
-            return cls(folder, info, lock)
+            return cls(folder, info, lock, latency)
         except OSError as error:
             lock.release()
             raise _unwritable(folder, error) from error
@@ -149,6 +160,8 @@ class RunStore:
             )
         self._write(EPISODE.dump_json(record) + b"\n")
         self._latest[record.key] = record
+        if self._latencies is not None and self._latencies.due():
+            self._update(dataclasses.replace(self._info, latency=self._latencies.read()))
 
     def note(self, resumed: Iterable[Resumption]) -> None:
         """Record that parts of the run were made at other times or under other conditions.
@@ -177,9 +190,13 @@ class RunStore:
         Raises:
             ResultsError: The disk did not take it.
         """
+        latency = self._info.latency if self._latencies is None else self._latencies.read()
         self._update(
             dataclasses.replace(
-                self._info, status=status, updated=datetime.now(UTC).replace(microsecond=0)
+                self._info,
+                status=status,
+                updated=datetime.now(UTC).replace(microsecond=0),
+                latency=latency,
             )
         )
 

@@ -225,16 +225,26 @@ def _plus_task(suite: str, index: int, plus: PlusTask) -> Task:
     )
 
 
-def plus_subset(suite: str, *, per_base: int | None, offline_only: bool) -> tuple[int, ...]:
+def plus_subset(
+    suite: str,
+    *,
+    bases: Sequence[int] | None = None,
+    per_base: int | None = None,
+    offline_only: bool = False,
+) -> tuple[int, ...]:
     """Return the indices of a part of a LIBERO-Plus suite.
 
     Args:
         suite: The suite or view.
+        bases: Tasks of the plain suite, of which the chosen ones are perturbations; None for all.
         per_base: Tasks of each base task and dimension, the same ones every time; None for all.
         offline_only: Leave out tasks whose assets are not on this machine, before any are chosen.
     """
     tasks = plus_tasks(suite)
     chosen = list(range(len(tasks)))
+    if bases is not None:
+        plain = {find_task(base_suite(suite), index).name for index in bases}
+        chosen = [index for index in chosen if tasks[index].name.base in plain]
     if offline_only:
         chosen = [index for index in chosen if not scene_needs(tasks[index]).missing]
     if per_base is not None:

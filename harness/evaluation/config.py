@@ -1,7 +1,7 @@
 """Settings of an evaluation and of a sweep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
+from harness.engines import ReplicaOptions
 from harness.options import (
     InstructionSource,
     Label,
@@ -31,8 +32,11 @@ from policies.registry import PolicyConfig
 from tasks.errors import ConfigError
 from tasks.perturbation import NoiseStream
 from tasks.settings import MOST_NUMBERS, MOST_SEED, settings
+from tasks.suites import base_suite
 
 VOLATILE = (
+    *(f"config.{option.name}" for option in fields(ReplicaOptions)),
+    "config.max_batch",
     "config.workers",
     "config.hang_after",
     "config.give_up_after",
@@ -45,6 +49,9 @@ VOLATILE = (
     "config.instructions",  # the protocol's decide
 )
 """Settings that may change when a run is resumed, as no outcome depends on them."""
+
+MOST_BATCH = 4096
+"""Plans that a policy is asked for at once; more are a slip."""
 
 PINNED = ("packages.mujoco", "packages.robosuite", "init_states")
 """Entries of the provenance that must stay when a run is resumed, as every outcome depends on them:
@@ -69,7 +76,7 @@ def policy_flag(name: str) -> str:
 
 
 @settings
-class EvaluationConfig:
+class EvaluationConfig(ReplicaOptions):
     """One run: a policy on tasks of one suite under one protocol."""
 
     policy: Annotated[PolicyConfig, Parameter(name="*", name_transform=policy_flag)]
@@ -138,6 +145,10 @@ class EvaluationConfig:
     """Where the noise of pictures is drawn from. upstream, the default: one generator through the
     episode, as in LIBERO-Plus's own code; keyed: one for each picture."""
 
+    base_tasks: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Of a LIBERO-Plus suite, only tasks that perturb these tasks of the plain suite, indices or
+    names such as 0-2: those that a policy was trained on."""
+
     per_base: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
     """Of a LIBERO-Plus suite, so many tasks of each base task and dimension, always the same; of a
     file of instructions, so many sentences of each task and class."""
@@ -159,6 +170,9 @@ class EvaluationConfig:
     workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
     """Simulations side by side; by default as many as cores and memory allow, 1.5 GB each. No
     outcome depends on it."""
+
+    max_batch: Annotated[int, Field(ge=1, le=MOST_BATCH)] | None = None
+    """Plans that the policy is asked for at once, at most; by default for all that wait."""
 
     hang_after: float = Field(default=600.0, gt=0)
     """Seconds of silence after which a worker is taken to hang and is replaced. A filmed plan of
@@ -190,6 +204,13 @@ class EvaluationConfig:
     @classmethod
     def _read_tasks(cls, value: Any, info: ValidationInfo) -> Any:
         return read_tasks(value, [info.data["suite"]]) if "suite" in info.data else value
+
+    @field_validator("base_tasks", mode="before")
+    @classmethod
+    def _read_base_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        if "suite" not in info.data:
+            return value
+        return read_tasks(value, [base_suite(info.data["suite"])], "--base-tasks")
 
 
 AnyDelay = int | Literal["measured"]

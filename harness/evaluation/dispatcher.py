@@ -6,28 +6,28 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-import numpy as np
-
+from harness.evaluation.engine import SimulationPool, SimulationWorker
 from harness.evaluation.messages import (
     FATAL,
     EpisodeDone,
     EpisodeFailed,
     Fatal,
     Heartbeat,
+    Placed,
+    Planning,
     PlanQuery,
     PlanReply,
     Ready,
     RunEpisode,
+    Suspicions,
 )
+from harness.evaluation.planning import PlanService
 from harness.evaluation.scheduler import ProgressMeter, Schedule, Watchdog
-from harness.evaluation.workers import Worker, WorkerPool
-from policies.executor import read_plan
 from policies.interface import PlanRequest, Policy
-from policies.plan_checks import PlanInspector
 from results.records import EpisodeKey, EpisodeRecord, error_kind
 from results.signals import Interruption
 from results.store import RunStore
-from tasks.errors import HarnessError, ResultsError, SimulatorError, SpecMismatchError
+from tasks.errors import ResultsError, SimulatorError
 
 _START_S = 60.0
 """Seconds that a process may take to start, beside the limit of the watchdog."""
@@ -44,7 +44,7 @@ class Dispatcher:
         pool: The workers.
         schedule: The episodes to run.
         store: Where records go.
-        policy: Plans for the workers; None if each has its own.
+        policy: Plans for the workers; None if each has its own, or the pool has replicas.
         task_names: Names of the suite's tasks.
         facts: Gives further fields of a task's records.
         recorded: Episodes of which a video is made.
@@ -53,11 +53,12 @@ class Dispatcher:
         interruption: Lets Ctrl-C end the run at safe moments.
         give_up_after: Episodes after which to stop if all of the run broke for one reason; 0 for
             never.
+        max_batch: Plans that the policy is asked for at once, at most; None without a limit.
     """
 
     def __init__(
         self,
-        pool: WorkerPool,
+        pool: SimulationPool,
         schedule: Schedule,
         store: RunStore,
         *,
@@ -69,15 +70,14 @@ class Dispatcher:
         watchdog: Watchdog,
         interruption: Interruption,
         give_up_after: int = 0,
+        max_batch: int | None = None,
     ) -> None:
         self._pool, self._schedule, self._store = pool, schedule, store
-        self._policy = policy
+        self._service = None if policy is None else PlanService(policy)
+        self._max_batch = max_batch
         self._task_names, self._facts, self._recorded = task_names, facts, recorded
         self._progress, self._watchdog, self._interruption = progress, watchdog, interruption
-        self._alone = len(pool.workers) == 1
-        # A policy without cameras is a baseline, whose plans are meant as they are.
-        has_cameras = policy is not None and bool(policy.spec.cameras)
-        self._inspector = PlanInspector(policy) if has_cameras else None
+        self._warned: set[str] = set()
         self._requests: dict[int, PlanRequest] = {}
         self._started: dict[int, float] = {}
         self._any_ready = False
@@ -94,8 +94,8 @@ class Dispatcher:
             ResultsError: A record or a video could not be written.
         """
         self._progress.show(force=True)
-        for number in self._pool.workers:
-            self._watchdog.expect(number, grace_s=_START_S)
+        for worker in self._pool.workers.values():
+            self._expect_start(worker)
         try:
             while not self._schedule.finished:
                 self._assign()
@@ -104,6 +104,7 @@ class Dispatcher:
                     pass
                 self._replace_hung()
                 self._plan_requests()
+                self._progress.engine = self._pool.description()
                 self._progress.show()
         except BaseException:
             self._save_arrived()
@@ -112,10 +113,12 @@ class Dispatcher:
             self._progress.show(force=True)
 
     def _assign(self) -> None:
-        for worker in self._pool.workers.values():
+        workers = self._pool.workers.values()
+        alone = sum(worker.placed for worker in workers) == 1
+        for worker in workers:
             if not worker.ready or self._schedule.running(worker.number):
                 continue
-            key = self._schedule.take(worker.number, alone=self._alone)
+            key = self._schedule.take(worker.number, alone=alone)
             if key is None:
                 continue
             self._started[worker.number] = time.monotonic()
@@ -127,26 +130,38 @@ class Dispatcher:
             )
             self._send(worker, job)
 
-    def _send(self, worker: Worker, message: RunEpisode | PlanReply) -> None:
-        worker.send(message)
+    def _send(self, worker: SimulationWorker, message: RunEpisode | PlanReply) -> None:
+        self._pool.send(worker, message)
         self._watchdog.expect(worker.number)
+
+    def _expect_start(self, worker: SimulationWorker) -> None:
+        """Expect a worker's first message, if it has a place: it may wait for one for long."""
+        if worker.placed:
+            self._watchdog.expect(worker.number, grace_s=_START_S)
 
     def _listen(self, timeout: float) -> bool:
         """Receive the messages that have arrived; return whether there were any."""
         with self._interruption.allowed():
             workers = self._pool.readable(timeout)
         for worker in workers:
-            self._take(worker, worker.receive())
+            self._take(worker, self._pool.receive(worker))
         return bool(workers)
 
-    def _take(self, worker: Worker, message: object) -> None:
+    def _take(self, worker: SimulationWorker, message: object) -> None:
+        if isinstance(message, Suspicions):
+            self._warn(message.warnings)
+            return
         self._watchdog.settled(worker.number)
         match message:
+            case Placed():
+                self._expect_start(worker)
             case Ready():
                 worker.ready = self._any_ready = True
             case Heartbeat(step=step):
                 self._progress.advanced(worker.number, step)
                 self._watchdog.expect(worker.number)
+            case Planning(step=step):
+                self._progress.advanced(worker.number, step)
             case PlanQuery(request=request):
                 self._requests[worker.number] = request
                 self._progress.advanced(worker.number, request.step)
@@ -173,24 +188,23 @@ class Dispatcher:
 
     def _plan_requests(self) -> None:
         """Plan for all waiting episodes, of whatever tasks, in one batch."""
-        if not self._requests:
-            return
-        assert self._policy is not None, "a worker with its own policy asked for a plan"
-        numbers = sorted(self._requests)
-        requests = [self._requests[number] for number in numbers]
-        self._requests.clear()
-        with self._interruption.allowed():
-            replies = plan_batch(self._policy, requests)
-        for number, request, reply in zip(numbers, requests, replies, strict=True):
-            self._send(self._pool.workers[number], reply)
-            if self._inspector is not None and reply.plan is not None:
-                self._warn(self._inspector.inspect(request, reply.plan))
+        while self._requests:
+            assert self._service is not None, "a worker with its own policy asked for a plan"
+            numbers = sorted(self._requests)[: self._max_batch]
+            requests = [self._requests.pop(number) for number in numbers]
+            with self._interruption.allowed():
+                replies, warnings = self._service.plan(requests)
+            for number, reply in zip(numbers, replies, strict=True):
+                self._send(self._pool.workers[number], reply)
+            self._warn(warnings)
 
     def _warn(self, warnings: Sequence[str]) -> None:
         """Log new suspicions of the plans, and keep them with the run."""
         for warning in warnings:
-            _log.warning("WARNING: %s", warning)
-            self._store.warn(warning)
+            if warning not in self._warned:  # each replica looks for itself
+                self._warned.add(warning)
+                _log.warning("WARNING: %s", warning)
+                self._store.warn(warning)
 
     def _keep(self, record: EpisodeRecord, worker: int) -> None:
         self._store.append(record)
@@ -218,7 +232,7 @@ class Dispatcher:
                 "--give-up-after 0 goes on regardless."
             )
 
-    def _failed(self, worker: Worker, error: str, *, permanent: bool = False) -> None:
+    def _failed(self, worker: SimulationWorker, error: str, *, permanent: bool = False) -> None:
         key = self._schedule.running(worker.number)
         assert key is not None, "a worker failed at nothing"
         attempt = self._attempt(key)
@@ -239,7 +253,7 @@ class Dispatcher:
         )
         self._keep(record, worker.number)
 
-    def _lost(self, worker: Worker, reason: str) -> None:
+    def _lost(self, worker: SimulationWorker, reason: str) -> None:
         """Replace a worker whose process is gone, and let another try its episode again."""
         tail = self._pool.log_tail(worker)
         description = f"{reason}. Its last words: {tail or 'none'}"
@@ -259,7 +273,7 @@ class Dispatcher:
                 f"The last: {description}. Fix: fewer --workers if memory is short; 'libero-bench "
                 "doctor' examines the machine. Finished episodes are kept."
             )
-        self._watchdog.expect(self._pool.start().number, grace_s=_START_S)
+        self._expect_start(self._pool.start())
 
     def _attempt(self, key: EpisodeKey) -> int:
         return self._store.next_attempt(key) + self._schedule.tries(key)
@@ -268,37 +282,6 @@ class Dispatcher:
         """Store episodes that were finished but not received when the run ended."""
         with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
             for worker in self._pool.readable(0):
-                message = worker.receive()
+                message = self._pool.receive(worker)
                 if isinstance(message, EpisodeDone):
                     self._store.append(message.record)
-
-
-def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[PlanReply]:
-    """Plan for several episodes; if that breaks, plan for one at a time.
-
-    Args:
-        policy: The policy.
-        requests: One per episode.
-
-    Returns:
-        One reply per request.
-
-    Raises:
-        HarnessError: The policy cannot work in this evaluation.
-    """
-    try:
-        plans = policy.plan(requests)
-    except HarnessError:
-        raise
-    except Exception as error:
-        if len(requests) > 1:
-            return [plan_batch(policy, [request])[0] for request in requests]
-        return [PlanReply(error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])]
-    count = len(plans) if isinstance(plans, Sequence | np.ndarray) else None
-    if count != len(requests):
-        result = f"a {type(plans).__name__}" if count is None else f"{count} plans"
-        raise SpecMismatchError(
-            f"Policy '{policy.spec.name}' gave {result} for {len(requests)} requests. "
-            "Needed: a list of one plan per request, in order."
-        )
-    return [PlanReply(plan=read_plan(plan)) for plan in plans]

@@ -82,3 +82,22 @@ class Fatal:
 
     kind: str
     error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """From a pool: a worker that waited for room has a place and starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planning:
+    """From a pool with replicas: a worker waits for a plan after so many steps of its episode."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspicions:
+    """From a pool with replicas: new warnings about the plans."""
+
+    warnings: tuple[str, ...]

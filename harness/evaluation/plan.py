@@ -3,17 +3,14 @@
 ``harness.evaluation.run.execute`` carries a plan out.
 """
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from harness.capacity import default_workers
 from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, Grid
+from harness.evaluation.description import describe_run
+from harness.evaluation.engine import Engine
 from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
 from harness.evaluation.grid import Combination, check_delay, combine, with_chunking
 from harness.evaluation.latency import (
@@ -23,21 +20,31 @@ from harness.evaluation.latency import (
     recorded_latency,
     torch_threads,
 )
+from harness.evaluation.local_engine import LocalEngine
 from harness.evaluation.paraphrases import ParaphraseSpec
 from harness.evaluation.workload import Workload, resolve_workload
-from harness.provenance import checkpoint_sha256, collect_provenance
+from harness.provenance import collect_provenance
 from harness.wording import check_wording, note_unknown
 from policies.chunking import Chunking
 from policies.executor import PlanExecutor, check_exec_horizon
-from policies.interface import OptionalMembers, PolicySpec, StartingPolicy
+from policies.interface import OptionalMembers, PlanRequest, PolicySpec
 from policies.registry import AnyPolicy
 from results.folder import RUN_FILE
 from results.records import RunInfo
 from results.store import RunStore
 from tasks.errors import ConfigError
+from tasks.observation import FloatArray
 
-_ELSEWHERE = {"policy", "delay", "delay_mode", "first_plan"}
-"""Settings that a run's ``policy`` describes."""
+
+@dataclass(frozen=True)
+class DescribedPolicy:
+    """A policy that was built to plan a run, and is let go as replicas of it will plan."""
+
+    spec: PolicySpec
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        """Raise an error: the replicas plan."""
+        raise TypeError("the run's replicas plan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ class EvaluationPlan:
     Attributes:
         config: The settings, every default filled in.
         workload: The episodes.
-        policy: The policy, built.
+        policy: The policy, built; a ``DescribedPolicy`` if replicas of it plan.
         info: The content of ``run.json``.
         volatile: Settings in ``info`` that may change when the run is resumed.
         note: A remark for the user before the start; empty without one.
@@ -80,9 +87,10 @@ def plan_evaluation(
     *,
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
+    engine: Engine | None = None,
 ) -> EvaluationPlan:
     """Plan one run; see ``plan_runs``."""
-    return plan_runs([config], policy=policy, environments=environments)[0]
+    return plan_runs([config], policy=policy, environments=environments, engine=engine)[0]
 
 
 def plan_runs(
@@ -90,6 +98,7 @@ def plan_runs(
     *,
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
+    engine: Engine | None = None,
 ) -> list[EvaluationPlan]:
     """Plan several runs of one policy, which is built once, after the rest was checked.
 
@@ -97,6 +106,7 @@ def plan_runs(
         configs: One or more, with the same ``policy``.
         policy: The policy, if it is built already; ``config.policy`` then only describes it.
         environments: Builds the environments; LIBERO's by default.
+        engine: What will run them; this machine by default.
 
     Raises:
         HarnessError: A setting is not allowed, or the policy does not fit the protocol.
@@ -105,8 +115,9 @@ def plan_runs(
     if any(config.policy != configs[0].policy for config in configs):
         raise ConfigError("Runs of several policies. Fix: plan those of one policy at a time.")
     resolved = [resolve_workload(config, environments) for config in configs]
-    built = policy or configs[0].policy.build()
-    return [_plan(config, workload, built) for config, workload in resolved]
+    engine = engine or LocalEngine(configs[0])
+    built = policy or engine.build_policy(configs[0].policy)
+    return [_plan(config, workload, built, engine) for config, workload in resolved]
 
 
 def plan_sweep(
@@ -115,6 +126,7 @@ def plan_sweep(
     *,
     policy: AnyPolicy | None = None,
     environments: EnvironmentSpec | None = None,
+    engine: Engine | None = None,
 ) -> list[EvaluationPlan]:
     """Plan a run for each combination of a grid that can be run, perturbation by perturbation.
 
@@ -124,6 +136,7 @@ def plan_sweep(
         grid: The axes.
         policy: See ``plan_runs``.
         environments: See ``plan_runs``.
+        engine: See ``plan_runs``.
 
     Raises:
         HarnessError: A setting of any combination is not allowed.
@@ -135,7 +148,9 @@ def plan_sweep(
     resolved = [
         resolve_workload(replace(config, perturb=perturb), environments) for perturb in axis
     ]
-    built = policy or with_chunking(config.policy, next(iter(grid.chunkings), None)).build()
+    engine = engine or LocalEngine(config)
+    first = with_chunking(config.policy, next(iter(grid.chunkings), None))
+    built = policy or engine.build_policy(first)
     policies: dict[Chunking | None, AnyPolicy] = {}
     plans, problems = [], []
     for run, workload in resolved:
@@ -144,8 +159,8 @@ def plan_sweep(
                 problems.append(point.problem)
                 continue
             if point.chunking not in policies:
-                policies[point.chunking] = _with_chunking(built, point)
-            plans.append(_plan(point.config, workload, policies[point.chunking]))
+                policies[point.chunking] = _with_chunking(built, point, engine)
+            plans.append(_plan(point.config, workload, policies[point.chunking], engine))
     if problems:
         total = len(plans) + len(problems)
         note = f"{len(problems)} of {total} combinations are left out, such as: {problems[0]}"
@@ -153,12 +168,14 @@ def plan_sweep(
     return plans
 
 
-def _with_chunking(built: AnyPolicy, point: Combination) -> AnyPolicy:
+def _with_chunking(built: AnyPolicy, point: Combination, engine: Engine) -> AnyPolicy:
     """Return the policy with the options of a combination, its weights shared where it can be."""
     if point.chunking is None:
         return built
     with_options = OptionalMembers.of(built).with_options
-    return with_options(point.chunking.options) if with_options else point.config.policy.build()
+    if with_options is not None:
+        return with_options(point.chunking.options)
+    return engine.build_policy(point.config.policy)
 
 
 def _check_sweep_folder(config: EvaluationConfig) -> None:
@@ -171,7 +188,10 @@ def _check_sweep_folder(config: EvaluationConfig) -> None:
         )
 
 
-def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> EvaluationPlan:
+def _plan(
+    config: EvaluationConfig, workload: Workload, policy: AnyPolicy, engine: Engine
+) -> EvaluationPlan:
+    _check_replicas(config, policy.spec)
     members = OptionalMembers.of(policy)
     members.check_fit(workload.protocol)
     environments = workload.environments
@@ -193,16 +213,45 @@ def _plan(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) -> Ev
         check_delay(config, spec)
     config = replace(
         config,
-        workers=config.workers or default_workers(),  # the policy has taken its memory by now
+        workers=config.workers
+        or engine.default_workers(),  # the policy has taken its memory by now
     )
     if starved := config.late.starves(exec_horizon, spec.horizon):
         note = "\n  ".join(filter(None, (note, _starving(config, starved, spec))))
-    info = _describe(config, workload, policy, members, latency)
+    members = replace(members, device=engine.device or members.device)
+    provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
+    info = describe_run(config, workload, policy, members, latency, provenance)
     volatile = (*VOLATILE, *(f"policy.options.{name}" for name in members.resumable_options))
     RunStore.check(config.out, info, volatile=volatile, pinned=PINNED)
     return EvaluationPlan(
-        config=config, workload=workload, policy=policy, info=info, volatile=volatile, note=note
+        config=config,
+        workload=workload,
+        policy=DescribedPolicy(spec) if engine.replicas and not spec.privileged else policy,
+        info=info,
+        volatile=volatile,
+        note=note,
     )
+
+
+def _check_replicas(config: EvaluationConfig, spec: PolicySpec) -> None:
+    """Refuse replicas of a policy that runs beside each simulation, and devices named twice."""
+    options = {"--replicas": config.replicas, "--devices": ",".join(config.devices)}
+    given = [f"{option} {value}" for option, value in options.items() if value]
+    if given and spec.privileged:
+        raise ConfigError(
+            f"{given[0]} was given to policy '{config.policy.name}', which runs beside each "
+            "simulation. Fix: leave it out, and give --workers."
+        )
+    if config.devices and config.policy.device != "auto":
+        raise ConfigError(
+            f"Both --device {config.policy.device} and --devices {','.join(config.devices)} were "
+            "given. Fix: give one of them."
+        )
+    if config.engine == "ray" and config.delay == "measured":
+        raise ConfigError(
+            "--delay measured was given with --engine ray, whose machines may differ. Fix: measure "
+            "with --engine local, and give the number of steps."
+        )
 
 
 def _starving(config: EvaluationConfig, starved: int, spec: PolicySpec) -> str:
@@ -228,100 +277,8 @@ def _latency(config: EvaluationConfig, workload: Workload, policy: AnyPolicy) ->
         )
 
 
-_PERTURBING = ("perturb", "noise_stream", "per_base", "offline_only", "plus_assets")
-"""Settings that only perturbed runs have in ``run.json``."""
-
-
-def _dimensions(workload: Workload) -> dict[str, dict[str, int]] | None:
-    """Return the planned episodes in each dimension of perturbation."""
-    facts = {task: workload.environments.facts(task) for task in workload.tasks}
-    counts: Counter[str] = Counter()
-    for key in workload.planned:
-        counts.update(filter(None, [facts[key.task].get("dimension")]))
-    return {workload.suite: dict(counts)} if counts else None
-
-
 def _check_words(demos: Mapping[str, Any], environments: LiberoSpec, workload: Workload) -> str:
     """Compare what the policy is told with what it was trained on; return a note."""
     if isinstance(environments, ParaphraseSpec):
         return note_unknown(demos, environments.sentences(workload.tasks))
     return check_wording(demos, environments.tasks(workload.tasks), workload.protocol)
-
-
-def _describe_policy(
-    config: EvaluationConfig, spec: PolicySpec, latency: Latency | None
-) -> dict[str, Any]:
-    """Return how the policy was asked for plans, and how these were executed."""
-    described: dict[str, Any] = {
-        "name": config.policy.name,
-        "checkpoint": config.policy.checkpoint,
-        "exec_horizon": config.exec_horizon,
-        "fusion": str(config.fusion),
-        "horizon": spec.horizon,
-        "history": spec.history,
-        "cameras": spec.cameras,
-        "options": config.policy.options,
-    }
-    if config.delay:
-        described |= {
-            "delay": config.delay,
-            "delay_mode": config.delay_mode,
-            "first_plan": config.first_plan,
-        }
-    if latency is not None:
-        described["delay_measured_ms"] = latency.median_ms
-    return described
-
-
-def _describe(
-    config: EvaluationConfig,
-    workload: Workload,
-    policy: AnyPolicy,
-    members: OptionalMembers,
-    latency: Latency | None,
-) -> RunInfo:
-    """Return the content of ``run.json``."""
-    spec, protocol, environments = policy.spec, workload.protocol, workload.environments
-    tasks, states = workload.tasks, config.init_states or ()
-    described = _describe_policy(config, spec, latency)
-    if isinstance(policy, StartingPolicy):
-        if isinstance(environments, ParaphraseSpec):
-            raise ConfigError(
-                f"--policy {config.policy.name} starts from {policy.starts} and hears no words. "
-                "Fix: leave the file of --instructions out."
-            )
-        described["starts_sha256"] = policy.check_episodes(workload.suite, tasks, states)
-        protocol = protocol.starting_from(policy.starts)
-    elif environments.starts is not None:
-        protocol = protocol.starting_from(environments.starts)
-    if members.device:
-        described["device"] = str(members.device).split(":")[0]
-    provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
-    provenance |= members.provenance or {}
-    provenance["init_states"] = environments.fingerprints(tasks)
-    if config.policy.checkpoint is not None:
-        # A name on a hub stands for files that the policy knows the place of.
-        files = checkpoint_sha256(members.files or config.policy.checkpoint)
-        for number, other in enumerate(members.more_files):
-            more = checkpoint_sha256(other)
-            files |= {f"more-{number}/{name}": digest for name, digest in more.items()}
-        described["checkpoint_sha256"] = hashlib.sha256(repr(files).encode()).hexdigest()
-        provenance["checkpoint_files"] = files
-    demos = members.demos
-    settings = TypeAdapter(EvaluationConfig).dump_python(config, mode="json", exclude=_ELSEWHERE)
-    settings = {name: v for name, v in settings.items() if name not in _PERTURBING or v}
-    if config.order_seed is None:
-        del settings["order_seed"]
-    return RunInfo(
-        name=config.label or config.policy.name,
-        policy=described,
-        protocol={**protocol.as_dict(), "hash": protocol.hash},
-        tasks={workload.suite: tasks},
-        episodes_per_task=len(states),
-        expected_episodes=len(workload.planned),  # a shard alone is an incomplete run
-        perturbation=None if config.perturb == "none" else config.perturb,
-        dimensions=_dimensions(workload),
-        demos=str(demos.get("label") or ", ".join(sorted(demos))) if demos else None,
-        config=settings,
-        provenance=provenance,
-    )

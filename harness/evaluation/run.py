@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harness.evaluation.config import PINNED, EvaluationConfig
 from harness.evaluation.dispatcher import Dispatcher
+from harness.evaluation.engine import Engine, PoolRequest, open_engine
 from harness.evaluation.environments import EnvironmentSpec, in_libero
 from harness.evaluation.latency import torch_threads
 from harness.evaluation.plan import EvaluationPlan, plan_evaluation
@@ -15,9 +16,8 @@ from harness.evaluation.scheduler import (
     Watchdog,
 )
 from harness.evaluation.worker import WorkerSetup
-from harness.evaluation.workers import WorkerPool
 from harness.processes import require_rendering
-from policies.interface import Policy
+from policies.interface import OptionalMembers, Policy
 from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
@@ -52,37 +52,58 @@ def evaluate(
         KeyboardInterrupt: Ctrl-C; what was finished is kept and the run marked ``interrupted``.
         SystemExit: A polite kill (SIGTERM, SIGHUP), likewise.
     """
-    plan = plan_evaluation(config, policy=policy, environments=environments)
-    return execute(plan, progress=progress)
+    with open_engine(config) as engine:
+        plan = plan_evaluation(config, policy=policy, environments=environments, engine=engine)
+        return execute(plan, engine=engine, progress=progress)
 
 
 def execute(
-    plan: EvaluationPlan, *, progress: ProgressCallback | None = None, status: Status = "complete"
+    plan: EvaluationPlan,
+    *,
+    engine: Engine | None = None,
+    progress: ProgressCallback | None = None,
+    status: Status = "complete",
 ) -> Path:
-    """Run the episodes that are not on record, and record the status; see ``evaluate``."""
+    """Run the episodes that are not on record, and record the status; see ``evaluate``.
+
+    Args:
+        plan: The plan.
+        engine: The engine that it was planned with; by default the one that its settings name.
+        progress: Called now and then with the status.
+        status: Recorded at the end.
+    """
+    if engine is None:
+        with open_engine(plan.config) as opened:
+            return execute(plan, engine=opened, progress=progress, status=status)
     out = plan.config.out
     with (
-        RunStore.open(out, plan.info, volatile=plan.volatile, pinned=PINNED) as store,
+        RunStore.open(
+            out,
+            plan.info,
+            volatile=plan.volatile,
+            pinned=PINNED,
+            latency=OptionalMembers.of(plan.policy).latency,
+        ) as store,
         Interruption() as interruption,
     ):
         finished = store.finished()
         remaining = [key for key in plan.workload.episodes if key not in finished]
         if remaining:
             with torch_threads(plan.config.threads):
-                _run(plan, store, remaining, progress, interruption)
+                _run(plan, engine, store, remaining, progress, interruption)
         store.finish(status)
     return out
 
 
 def _run(
     plan: EvaluationPlan,
+    engine: Engine,
     store: RunStore,
     remaining: list[EpisodeKey],
     progress: ProgressCallback | None,
     interruption: Interruption,
 ) -> None:
     config, workload, policy = plan.config, plan.workload, plan.policy
-    assert config.workers is not None
     privileged = policy.spec.privileged
     setup = WorkerSetup(
         environments=workload.environments,
@@ -93,17 +114,25 @@ def _run(
         upright=workload.protocol.orientation == "rotate180",
         folder=store.folder.resolve(),
     )
-    if setup.images and in_libero(workload.environments):
+    if engine.renders_here and setup.images and in_libero(workload.environments):
         require_rendering()
+    request = PoolRequest(
+        setup=setup,
+        workers=config.workers,
+        episodes=len(remaining),
+        policy=config.policy,
+        threads=config.threads,
+        max_batch=config.max_batch,
+        hang_after_s=config.hang_after,
+    )
     _remove_unfinished(store.videos)
     try:
-        workers = min(config.workers, len(remaining))
-        with WorkerPool(workers, setup, receive_timeout_s=config.hang_after) as pool:
+        with engine.open_pool(request) as pool:
             Dispatcher(
                 pool,
                 Schedule(remaining, workload.environments.scene),
                 store,
-                policy=None if privileged else policy,
+                policy=None if privileged or engine.replicas else policy,
                 task_names=workload.task_names,
                 facts=workload.environments.facts,
                 recorded=workload.recorded,
@@ -111,6 +140,7 @@ def _run(
                 watchdog=Watchdog(config.hang_after),
                 interruption=interruption,
                 give_up_after=config.give_up_after,
+                max_batch=config.max_batch,
             ).run()
     finally:
         _remove_unfinished(store.videos)

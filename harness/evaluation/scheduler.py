@@ -178,6 +178,8 @@ class EvaluationStatus:
         errors: Episodes that broke twice; no rate includes them.
         steps_per_s: Control steps per second of all workers together, in this session.
         left_s: Estimated seconds left; None before the first episode of this session is finished.
+        engine: What runs where, such as ``2 nodes, 4 simulations, 2 replicas``; empty if all of it
+            is on this machine.
     """
 
     done: int
@@ -186,9 +188,10 @@ class EvaluationStatus:
     errors: int
     steps_per_s: float
     left_s: float | None = None
+    engine: str = ""
 
     def __str__(self) -> str:
-        """Return the success with its 95 % interval."""
+        """Return the success with its 95 % interval, and what runs where."""
         counted = self.done - self.errors
         text = f"success {self.successes}/{counted}"
         if counted:
@@ -196,7 +199,7 @@ class EvaluationStatus:
             text += f" = {self.successes / counted:.0%} ({low:.0%}–{high:.0%})"
         if self.errors:
             text += f", {self.errors} error{'s' if self.errors > 1 else ''}"
-        return text
+        return f"{text}; {self.engine}" if self.engine else text
 
 
 ProgressCallback = Callable[[EvaluationStatus], None]
@@ -210,6 +213,9 @@ class ProgressMeter:
         total: Episodes of the whole run.
         earlier: Episodes of earlier sessions that need not be run again.
         clock: Gives the time in seconds.
+
+    Attributes:
+        engine: What runs where; see ``EvaluationStatus``.
     """
 
     def __init__(
@@ -222,6 +228,7 @@ class ProgressMeter:
         outcomes = [record.outcome for record in earlier]
         self._report, self._total, self._clock = report, total, clock
         self._done, self._successes, self._errors = len(outcomes), outcomes.count("success"), 0
+        self.engine = ""
         self._finished = 0
         self._steps = 0
         self._in_flight: dict[int, int] = {}
@@ -268,4 +275,5 @@ class ProgressMeter:
             errors=self._errors,
             steps_per_s=rate,
             left_s=left,
+            engine=self.engine,
         )

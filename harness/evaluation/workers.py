@@ -29,8 +29,11 @@ class Worker:
 
     Attributes:
         number: Never used twice in an evaluation.
+        placed: True: a process needs no room but that of this machine.
         ready: Whether it has reported for work.
     """
+
+    placed = True
 
     def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
         self.number = number
@@ -123,6 +126,14 @@ class WorkerPool:
         by_connection = {worker.connection: worker for worker in self.workers.values()}
         return [by_connection[c] for c in wait(list(by_connection), timeout)]  # type: ignore[index]
 
+    def receive(self, worker: Worker) -> object:
+        """Return the next message of a worker; None if its process is gone."""
+        return worker.receive()
+
+    def send(self, worker: Worker, message: object) -> None:
+        """Send a message to a worker; if it has died, ``receive`` will show it."""
+        worker.send(message)
+
     def reap(self, worker: Worker) -> str:
         """Remove a worker whose process is gone; return how it ended."""
         reason = worker.exit_reason()
@@ -136,7 +147,7 @@ class WorkerPool:
         Returns:
             Where it hung, such as ``in execute (simulator.py, line 12)``; empty if it cannot say.
         """
-        log = self.log(worker)
+        log = worker_log(self._setup.folder, worker.number)
         size = log.stat().st_size if log.is_file() else 0
         if worker.ready and worker.process.pid is not None:
             with contextlib.suppress(OSError):
@@ -146,13 +157,17 @@ class WorkerPool:
         self.reap(worker)
         return innermost_frame(log, size)
 
-    def log(self, worker: Worker) -> Path:
+    def description(self) -> str:
+        """Return nothing: all of it is on this machine."""
+        return ""
+
+    def log(self, worker: Worker) -> str:
         """Return the path of a worker's log."""
-        return worker_log(self._setup.folder, worker.number)
+        return str(worker_log(self._setup.folder, worker.number))
 
     def log_tail(self, worker: Worker) -> str:
         """Return the last words of a worker, on one line."""
-        path = self.log(worker)
+        path = worker_log(self._setup.folder, worker.number)
         if not path.is_file():
             return ""
         return " ".join(path.read_text(encoding="utf-8", errors="replace").split())[-_LOG_TAIL:]

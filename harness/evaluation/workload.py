@@ -129,19 +129,24 @@ def _rules_and_environments(config: EvaluationConfig) -> tuple[Protocol, LiberoS
 def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:
     """Return the tasks that are asked for, of a suite's ``count``."""
     asked = tuple(range(count)) if config.tasks is None else config.tasks
-    if config.per_base is None and not config.offline_only:
+    if config.per_base is None and config.base_tasks is None and not config.offline_only:
         return asked
     if not is_plus(config.suite):
         raise ConfigError(
-            f"--per-base or --offline-only was given with {config.suite}. Allowed: with suites of "
-            "LIBERO-Plus, such as libero_goal_plus."
+            f"--base-tasks, --per-base or --offline-only was given with {config.suite}. Allowed: "
+            "with suites of LIBERO-Plus, such as libero_goal_plus."
         )
-    part = plus_subset(config.suite, per_base=config.per_base, offline_only=config.offline_only)
+    part = plus_subset(
+        config.suite,
+        bases=config.base_tasks,
+        per_base=config.per_base,
+        offline_only=config.offline_only,
+    )
     chosen = tuple(task for task in part if task in set(asked))
     if not chosen:
         raise ConfigError(
-            f"None of the {len(asked)} tasks of {config.suite} is left by --per-base and "
-            "--offline-only. Fix: give other --tasks, or leave one of these options out."
+            f"None of the {len(asked)} tasks of {config.suite} is left by --base-tasks, --per-base "
+            "and --offline-only. Fix: give other --tasks, or leave one of these options out."
         )
     return chosen
 
@@ -149,10 +154,10 @@ def _chosen_tasks(config: EvaluationConfig, count: int) -> tuple[int, ...]:
 def _check_tasks(config: EvaluationConfig, environments: EnvironmentSpec) -> tuple[int, ...]:
     """Return the tasks, or the rows that stand for them."""
     if isinstance(environments, ParaphraseSpec):
-        if config.offline_only:
+        if config.offline_only or config.base_tasks is not None:
             raise ConfigError(
-                "--offline-only was given with a file of instructions, which needs no assets. "
-                "Fix: leave it out."
+                "--offline-only or --base-tasks was given with a file of instructions, which needs "
+                "no assets and whose tasks are --tasks. Fix: leave it out."
             )
         return environments.rows_of(config.tasks, config.per_base)
     count = len(environments.task_names())

@@ -10,10 +10,9 @@ from pydantic import Field
 
 from harness.capacity import MOST_THREADS
 from policies.registry import PolicyConfig
+from policies.remote.api_key import read_api_key
 from tasks.errors import ConfigError
 from tasks.settings import settings
-
-_FEWEST_KEY_CHARACTERS = 16
 
 History = Literal["repeated", "kept"]
 
@@ -82,6 +81,9 @@ class ServingConfig:
     """For openpi's clients, which send one frame: repeated, it stands for earlier ones too; kept,
     earlier ones are those of the requests before, right for clients that ask at every step."""
 
+    max_clients: int = Field(default=256, ge=1)
+    """Clients at once; one more is told to come back later (HTTP 503)."""
+
     max_message_mb: float = Field(default=16.0, gt=0, le=1024)
     """Mebibytes of the largest message that is read."""
 
@@ -103,20 +105,7 @@ class ServingConfig:
                     "key, or listen at 127.0.0.1 and forward the port with ssh -L."
                 )
             return None
-        try:
-            key = self.api_key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"--api-key-file '{self.api_key_file}' cannot be read ({error}). Fix: write a key "
-                "into it, such as that of: python -c 'import secrets; "
-                "print(secrets.token_urlsafe())'"
-            ) from error
-        if len(key) < _FEWEST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
-            raise ConfigError(
-                f"--api-key-file '{self.api_key_file}' holds {len(key)} characters. Allowed: one "
-                f"line of {_FEWEST_KEY_CHARACTERS} or more printable ASCII characters."
-            )
-        return key
+        return read_api_key(self.api_key_file, "--api-key-file")
 
 
 def _is_loopback(host: str) -> bool:

@@ -129,12 +129,16 @@ class PolicyServer:
         if path not in (OPENPI_PATH, VLA_EVAL_PATH):
             known = f"{OPENPI_PATH} (openpi), {VLA_EVAL_PATH}, {', '.join(_HEALTH_PATHS)}"
             return _respond(http.HTTPStatus.NOT_FOUND, f"Nothing is served at it. Paths: {known}.")
-        if self._key is None or (path == VLA_EVAL_PATH and self._config.allow_unauthenticated):
-            return None
-        if not _has_key(request.headers, self._key):
+        open_to_all = path == VLA_EVAL_PATH and self._config.allow_unauthenticated
+        if self._key is not None and not open_to_all and not _has_key(request.headers, self._key):
             return _respond(
                 http.HTTPStatus.UNAUTHORIZED,
                 "Needed: the header 'Authorization: Api-Key KEY' with this server's key.",
+            )
+        if self._planner.clients >= self._config.max_clients:
+            return _respond(
+                http.HTTPStatus.SERVICE_UNAVAILABLE,
+                f"There are {self._config.max_clients} clients, as many as are served at once.",
             )
         return None
 

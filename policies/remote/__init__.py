@@ -1,1 +1,1 @@
-"""A policy behind openpi's WebSocket protocol."""
+"""A policy behind a server: openpi's protocol over WebSocket, StarVLA's, and room for more."""

@@ -9,7 +9,6 @@ openpi's own script for LIBERO (examples/libero/main.py) sends:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -83,6 +82,9 @@ def resize_with_pad(frame: Image, size: int) -> Image:
 
 ServerKind = Literal["openpi", "starvla", "vla-eval", "libero-bench"]
 
+ProtocolName = Literal["openpi", "starvla"]
+"""Protocols of ``policies.remote.protocols``."""
+
 NOTHING = "none"
 """A key or state that is not sent."""
 
@@ -94,6 +96,7 @@ Camera = Literal["agentview", "wrist"]
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "openpi": {},
     "starvla": {
+        "protocol": "starvla",
         "state": NOTHING,
         "gripper_range": "unit",
         "gripper_high": "open",
@@ -114,6 +117,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Differences from the defaults of ``ServerMapping``, by kind of server."""
 
 _PROBED_SIZE = 256
+_NAMES = ("state_key", "prompt_key", "seed_key", "actions_key")
+_IMAGE_NAMES = ("image_key", "wrist_key")
+_LATER = ("protocol", "unnorm_key")
+"""Conventions that are on record only where they are not the usual ones."""
 
 
 @settings
@@ -125,8 +132,14 @@ class ServerMapping:
     """
 
     server: ServerKind = "openpi"
-    """Whose conventions the served policy follows. It presets the options from image-size on, whose
-    defaults are given for openpi; the messages are openpi's under each."""
+    """Whose conventions the served policy follows. It presets protocol and the options from
+    image-size on, whose defaults are given for openpi."""
+    protocol: ProtocolName = "openpi"
+    """Whose messages the server reads: openpi's, a request each, or StarVLA's, each with the
+    requests of several episodes. StarVLA's have names of their own, no seeds and no history."""
+    unnorm_key: str = NOTHING
+    """For StarVLA, where a checkpoint was trained on several data sets: the name of the one whose
+    statistics make actions of the network's numbers; none leaves it to the server."""
     image_key: str = "observation/image"
     """Name of the fixed camera's image in a request; none to leave it out."""
     wrist_key: str = "observation/wrist_image"
@@ -189,11 +202,36 @@ class ServerMapping:
             raise ConfigError(f"The state '{self.state}' names a part twice. Fix: name each once.")
         return self
 
+    @model_validator(mode="after")
+    def _check_protocol(self) -> Self:
+        usual = {name: each.default for name, each in ServerMapping.__dataclass_fields__.items()}
+        if self.protocol != "starvla":
+            if self.unnorm_key != NOTHING:
+                raise ConfigError(
+                    f"unnorm_key '{self.unnorm_key}' given with protocol {self.protocol}, whose "
+                    "messages have none. Fix: leave it out, or give protocol starvla."
+                )
+            return self
+        for name in (*_NAMES, *_IMAGE_NAMES, "history"):
+            allowed = (usual[name], NOTHING) if name in _IMAGE_NAMES else (usual[name],)
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)} given with protocol starvla, whose messages "
+                    f"have no such part, or another name for it. Allowed: "
+                    f"{' or '.join(map(str, allowed))}. Fix: leave it out, or give protocol openpi."
+                )
+        return self
+
     @property
     def conventions(self) -> dict[str, Any]:
         """All conventions as plain data, for a record."""
-        names = ServerMapping.__dataclass_fields__
-        return {name: value for name, value in asdict(self).items() if name in names}
+        fields = ServerMapping.__dataclass_fields__
+        values = {name: getattr(self, name) for name in fields}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in _LATER or value != fields[name].default
+        }
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -225,18 +263,30 @@ class ServerMapping:
                 shape = (0, *message[key].shape)
                 message[key + HISTORY] = np.stack(frames) if frames else np.empty(shape, np.uint8)
         if NOTHING not in (self.state_key, self.state):
-            parts = [STATE_PARTS[part](observation) for part in self.state.split("+")]
-            state = np.concatenate(parts).astype(np.float64)
-            message[self.state_key] = state.astype(self.state_dtype)
+            message[self.state_key] = self.state_of(observation)
         if self.prompt_key != NOTHING:
-            prompt = request.instruction
-            message[self.prompt_key] = prompt.lower() if self.prompt_case == "lower" else prompt
+            message[self.prompt_key] = self.prompt_of(request)
         if self.seed_key != NOTHING:
             message[self.seed_key] = request.seed
         return message
 
-    def blank_request(self) -> dict[str, Any]:
-        """Return a message of black images and zeros, to probe a server's plans."""
+    def images_of(self, observation: Observation) -> list[Image]:
+        """Return the images of ``cameras``, (H, W, 3) uint8 each, in the policy's form."""
+        return [self._image(observation, camera) for camera in self._image_keys]
+
+    def state_of(self, observation: Observation) -> FloatArray:
+        """Return the state, (n,) of ``state_dtype``."""
+        parts = [STATE_PARTS[part](observation) for part in self.state.split("+")]
+        state: FloatArray = np.concatenate(parts).astype(np.float64).astype(self.state_dtype)
+        return state
+
+    def prompt_of(self, request: PlanRequest) -> str:
+        """Return the instruction, in lower case where that is asked for."""
+        prompt = request.instruction
+        return prompt.lower() if self.prompt_case == "lower" else prompt
+
+    def blank_request(self) -> PlanRequest:
+        """Return a request with black images and zeros, to probe a server's plans."""
         size = _PROBED_SIZE if self.resize == "none" else self.image_size
         black = np.zeros((size, size, 3), np.uint8)
         observation = Observation(
@@ -247,7 +297,7 @@ class ServerMapping:
             ee_quat=np.array([0.0, 0.0, 0.0, 1.0]),
             gripper_qpos=np.zeros(2),
         )
-        return self.request(PlanRequest(window=[observation], instruction="do nothing", seed=0))
+        return PlanRequest(window=[observation], instruction="do nothing", seed=0)
 
     def commands(self, actions: FloatArray) -> FloatArray:
         """Turn a server's actions into LIBERO's, clipped to [−1, 1] as its controller does.

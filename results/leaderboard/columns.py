@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from results.formatting import spans
+from results.latency import LatencyHistogram
 from results.leaderboard.rows import LeaderboardRow
 
 Scalar = str | int | float | None
@@ -48,6 +49,11 @@ def _column(
 
 def _mean(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
+
+
+def _percentiles(latency: LatencyHistogram | None) -> str:
+    values = () if latency is None else latency.percentiles_ms.values()
+    return ", ".join(f"{value:.3g}" for value in values)
 
 
 def _has_interval(row: LeaderboardRow) -> bool:
@@ -115,6 +121,12 @@ COLUMNS: tuple[Column, ...] = (
         "steps_to_success", "steps, mean over successes", lambda row: _mean(row.steps_to_success)
     ),
     _column("steps", "steps, mean over all", lambda row: _mean(row.steps)),
+    Column(
+        key="latency",
+        header="latency of plans, ms: p50, p95, p99",
+        text=lambda row: _percentiles(row.latency),
+        values=lambda row: {},  # machines have it apart
+    ),
     Column(
         key="errors",
         header="errors",
@@ -198,6 +210,7 @@ def footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
             "Runs that share a letter are not told apart on their common episodes (McNemar's exact "
             "test, Holm-corrected for all pairs, 0.05)."
         )
+    notes += [_what_latency(row) for row in rows if row.latency is not None]
     points = sorted({round(100 * row.detectable) for row in rows if row.rank and row.detectable})
     if points:
         span = str(points[0]) if len(points) == 1 else f"{points[0]} to {points[-1]}"
@@ -207,6 +220,14 @@ def footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
             "ones do."
         )
     return notes
+
+
+def _what_latency(row: LeaderboardRow) -> str:
+    assert row.latency is not None
+    told = f"{row.label}: {row.latency.requests} requests of plans, each from when it was made to "
+    told += "when its plan was there, waiting for a free connection and repetitions included"
+    told += f"; {row.latency.resent} messages were sent again" if row.latency.resent else ""
+    return f"{told}; {row.latency.failed} requests failed" if row.latency.failed else told
 
 
 def _what_broke(row: LeaderboardRow) -> str:

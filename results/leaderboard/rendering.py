@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from results.formatting import (
     Format,
     check_format,
@@ -14,6 +16,7 @@ from results.formatting import (
     plain_text,
     visible,
 )
+from results.latency import PERCENTILES, LatencyHistogram
 from results.leaderboard.columns import COLUMNS, Scalar, common_cells, footnotes, shown_columns
 from results.leaderboard.published import (
     CAUTION,
@@ -167,11 +170,22 @@ def _markdown(
 
 def _csv(rows: Sequence[LeaderboardRow], perturbed: Sequence[PerturbedRow]) -> str:
     values = [_values(row) for row in rows]
+    if any(row.latency for row in rows):
+        for row, line in zip(rows, values, strict=True):
+            line |= _latency_values(row.latency or LatencyHistogram())
     if perturbed:
         names = perturbed_columns(perturbed)
         for row, line in zip(rows, values, strict=True):
             line |= dict.fromkeys(names) | perturbed_cells(row.perturbed)
     return csv_table(list(values[0]) if values else [column.key for column in COLUMNS], values)
+
+
+def _latency_values(latency: LatencyHistogram) -> dict[str, Scalar]:
+    """Return what a histogram says, by name; None where it has no request."""
+    named = {
+        f"latency_p{share}_ms": latency.percentiles_ms.get(f"p{share}") for share in PERCENTILES
+    }
+    return {**named, "latency_requests": latency.requests, "latency_failed": latency.failed}
 
 
 def _json(
@@ -181,6 +195,8 @@ def _json(
 ) -> str:
     values: list[dict[str, Any]] = [{**_values(row)} for row in rows]
     for row, line in zip(rows, values, strict=True):
+        if row.latency is not None:
+            line["latency"] = TypeAdapter(LatencyHistogram).dump_python(row.latency, mode="json")
         if row.perturbed is not None:
             line["perturbed"] = perturbed_values(row.perturbed)
     together = [perturbed_values(row) for row in perturbed if len(row.suites) > 1]

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from results.comparison.pairs import Outcomes, contrasts_of, letters_of, outcomes_of
+from results.latency import LatencyHistogram
 from results.records import EpisodeRecord, RunInfo, RunRecords, most_frequent_error
 from results.robustness.dimensions import PerturbedRow, perturbed_rows
 from results.statistics.intervals import rate_interval
@@ -108,6 +109,9 @@ class LeaderboardRow:
     mujoco: str | None = None
     """Version of mujoco it was simulated with, if the run says so."""
 
+    latency: LatencyHistogram | None = None
+    """How long the requests of plans of the whole run took, where the policy says so."""
+
     seeds: int | None = None
     """Trainings that the row counts together; None for a single run."""
 
@@ -158,10 +162,11 @@ def _with_dimensions(
 
 def rows_of_run(info: RunInfo, records: Sequence[EpisodeRecord]) -> list[LeaderboardRow]:
     """Return the rows of one run, a row for each of its suites, without ranks."""
-    return [
+    rows = [
         _row(info, records, suite, info.tasks[suite], info.expected_of(suite))
         for suite in info.suites
     ]
+    return [dataclasses.replace(row, latency=info.latency) for row in rows]
 
 
 def rows_by_task(runs: Iterable[RunRecords]) -> list[LeaderboardRow]:

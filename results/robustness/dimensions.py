@@ -167,6 +167,8 @@ def _notes(infos: Sequence[RunInfo], complete: bool) -> list[str]:
     notes = [] if complete else ["incomplete"]
     if _offline_only(infos):
         notes.append("offline only: no Total")
+    bases = {tuple(some) for info in infos if (some := info.config.get("base_tasks"))}
+    notes += [f"base tasks {', '.join(map(str, some))} alone" for some in sorted(bases)]
     parts = {part for info in infos if (part := info.config.get("per_base"))}
     notes += [f"{part} of each base task and dimension" for part in sorted(parts)]
     return notes

@@ -7,16 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from policies.baselines import RandomPolicy
 from policies.interface import PlanRequest, PolicySpec
+from policies.registry import PolicyConfig
 from results.records import EpisodeKey
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
 from tasks.protocols import Start
+from tasks.settings import settings
 
 PIXELS = 16
 
@@ -227,3 +229,44 @@ class LocalPlanner:
     def plan(self, request: PlanRequest) -> FloatArray:
         plan: FloatArray = self.policy.plan([request])[0]
         return plan
+
+
+class RememberingPolicy(RecordingPolicy):
+    """Random; remembers its episodes, notes who planned for what, and dies where it is told to."""
+
+    def __init__(self, config: "RememberingConfig") -> None:
+        super().__init__()
+        self.config = config
+        self.last_steps: dict[str, int] = {}
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        time.sleep(self.config.seconds)
+        folder = Path(self.config.folder)
+        with (folder / f"batches-{os.getpid()}").open("a") as file:
+            file.write(" ".join(request.episode for request in requests) + "\n")
+        for request in requests:
+            if request.step and request.episode not in self.last_steps:
+                raise RuntimeError(f"{request.episode} is not remembered at step {request.step}")
+            self.last_steps[request.episode] = request.step
+            mark = folder / f"died-{request.episode.replace('/', '-')}"
+            if request.episode in self.config.deadly and request.step and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().plan(requests)
+
+
+@settings
+class RememberingConfig(PolicyConfig):
+    """Builds ``RememberingPolicy`` in any process."""
+
+    folder: str
+    seconds: float = 0.0
+    deadly: tuple[str, ...] = ()
+    building: Literal["works", "refuses", "dies"] = "works"
+
+    def build(self) -> RememberingPolicy:
+        if self.building == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.building == "refuses":
+            raise PrerequisiteError("There is no such device. Fix: name another.")
+        return RememberingPolicy(self)

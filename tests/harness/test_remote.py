@@ -51,6 +51,8 @@ def test_a_served_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixt
     # One request to learn the horizon, then one for each plan of each episode.
     assert len(server.requests) == 1 + sum(record.plans for record in records)
     assert {request["prompt"] for request in server.requests[1:]} == {"do task 0"}
+    assert info.latency is not None and row["latency"]["requests"] == info.latency.requests
+    assert info.latency.requests == sum(record.plans for record in records)
 
 
 @pytest.mark.slow

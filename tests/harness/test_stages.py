@@ -25,7 +25,8 @@ def test_a_mujoco_beside_the_pin_is_said_once_before_work_begins(
     monkeypatch.setattr(stages, "collect", begin)
     monkeypatch.setattr(stages, "plan_sweep", begin)
     monkeypatch.setattr(stages, "plan_runs", begin)
-    config = SimpleNamespace(demos=1, tasks=(0,), workers=1)
+    local = {"engine": "local", "replicas": None, "devices": ()}
+    config = SimpleNamespace(demos=1, tasks=(0,), workers=1, **local)
     begun = [
         lambda: stages.collect_with_bar([config]),
         lambda: stages.evaluate_with_bars([config]),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.evaluation import plan as evaluation_plan
-from harness.evaluation.dispatcher import plan_batch
+from harness.evaluation.planning import plan_batch
 from harness.evaluation.run import evaluate
 from policies.interface import PlanRequest
 from results.folder import load_run

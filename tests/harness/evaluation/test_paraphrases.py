@@ -102,8 +102,9 @@ def test_a_fixed_part_of_the_sentences(words: Path) -> None:
     ]
     assert parts[0] == parts[1] < parts[2] < parts[3] == set(range(12))
     assert [len(part) for part in parts] == [2, 2, 5, 12]
-    with pytest.raises(ConfigError, match="--offline-only was given with a file"):
-        resolve_workload(config(words, offline_only=True))
+    for part in ({"offline_only": True}, {"base_tasks": (0,)}):
+        with pytest.raises(ConfigError, match="was given with a file"):
+            resolve_workload(config(words, **part))
 
 
 def test_another_word_is_refused_before_anything(
@@ -112,6 +113,8 @@ def test_another_word_is_refused_before_anything(
     command = ["eval", "--policy", "random", "--suite", "libero_goal", "--out", str(tmp_path / "o")]
     assert main([*command, "--instructions", "nmae"]) == 2
     assert "Allowed: name, bddl" in capsys.readouterr().err
+    assert main([*command, "--base-tasks", "0-2"]) == 2
+    assert "Allowed: with suites of LIBERO-Plus" in capsys.readouterr().err
     assert main([*command, "--instructions", "missing.csv"]) == 2
     assert "'missing.csv' cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

@@ -291,6 +291,40 @@ def test_a_key_is_needed_where_there_is_one(policy: RDTPolicy, tmp_path: Path) -
         open_socket(served)
 
 
+def test_our_own_client_sends_the_key(policy: RDTPolicy, tmp_path: Path) -> None:
+    for name, text in (("right", "correct-horse-battery"), ("wrong", "incorrect-horse-battery")):
+        (tmp_path / name).write_text(text)
+    with serving(policy, api_key_file=tmp_path / "right") as served:
+
+        def build(**options: object) -> object:
+            usual = {"host": "127.0.0.1", "port": served.port, "server": "libero-bench", "wait": 9}
+            return PolicyConfig(name="remote", options={**usual, **options}).build()
+
+        assert build(api_key_file=tmp_path / "right").spec.horizon == HORIZON  # type: ignore[attr-defined]
+        with pytest.raises(ConfigError, match=r"wants a key\. Fix: .*--option.api-key-file"):
+            build()
+        with pytest.raises(ConfigError, match="wants another key than the given one"):
+            build(api_key_file=tmp_path / "wrong")
+        with pytest.raises(ConfigError, match=r"--option.api-key-file '.*none' cannot be read"):
+            build(api_key_file=tmp_path / "none")
+
+
+def test_no_more_clients_than_allowed_are_served_and_others_wait(policy: RDTPolicy) -> None:
+    options = {"host": "127.0.0.1", "server": "libero-bench", "horizon": HORIZON}
+    with serving(policy, max_clients=1) as served:
+        options["port"] = served.port
+        with open_socket(served) as socket:
+            socket.recv()
+            with pytest.raises(InvalidStatus, match="503"):
+                open_socket(served)
+            assert get(served, "/healthz") == (200, "OK")
+            with pytest.raises(PrerequisiteError, match=r"no place for another client.*Fix: give"):
+                PolicyConfig(name="remote", options={**options, "wait": 0}).build()
+            threading.Timer(0.4, socket.close).start()
+            waited = PolicyConfig(name="remote", options={**options, "wait": 20}).build()
+            assert waited.spec.horizon == HORIZON
+
+
 @pytest.mark.parametrize(
     ("settings", "text", "words"),
     [

@@ -1,5 +1,6 @@
 """The policy ``remote`` against a real WebSocket server."""
 
+import contextlib
 import json
 import os
 import socket
@@ -201,6 +202,47 @@ def test_a_server_that_is_always_slow_is_named_with_what_was_tried() -> None:
     assert text.count("no answer within 0.2 s") == 3
     assert "/healthz answers 'OK'" in text
     assert "--option.timeout" in text
+
+
+def test_a_server_that_stops_reading_is_not_waited_for_longer_than_for_an_answer() -> None:
+    """It shakes hands, says what it is, and then leaves the request in the way, half read."""
+    with PolicyServer() as server, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        port, ends = listener.getsockname()[1], []
+
+        def shake_hands() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    here = listener.accept()[0]
+                    there = socket.create_connection(("127.0.0.1", server.port))
+                    ends.extend((here, there))
+                    there.sendall(here.recv(4096))
+                    time.sleep(0.1)
+                    here.sendall(there.recv(65536))
+
+        threading.Thread(target=shake_hands, daemon=True).start()
+        policy = build(port, timeout=0.4, retries=1, horizon=HORIZON, image_size=2048)
+        with pytest.raises(PrerequisiteError, match=r"sent 2 times: the server read nothing for 0"):
+            policy.plan([request()])
+        for end in ends:
+            end.close()
+
+
+def test_how_long_requests_took_includes_waiting_for_a_connection_and_repetitions() -> None:
+    def dawdle(server: PolicyServer, socket: Any, asked: dict[str, Any]) -> None:
+        time.sleep(0.1)
+        answer(server, socket, asked)
+
+    with PolicyServer(dawdle, dawdle, drop, usual=answer) as server:
+        policy = build(server.port, horizon=HORIZON)
+        policy.plan([request(0.1), request(0.2)])  # the second waits for the first
+        latency = policy.latency()
+        assert (latency.requests, latency.resent, latency.failed) == (2, 0, 0)
+        assert 99 < latency.percentile(50) < 190 < latency.percentile(100)
+        policy.plan([request(0.1)])
+        again = policy.latency() - latency
+        assert (again.requests, again.resent) == (1, 1)
+        assert again.percentile(100) > 240  # a lost connection, a pause, a new one
 
 
 def test_a_lost_connection_is_made_again() -> None:

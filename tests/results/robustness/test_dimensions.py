@@ -45,9 +45,10 @@ def test_parts_give_no_total() -> None:
     assert incomplete.total is None and incomplete.mean is None
     assert incomplete.notes == ("incomplete",)
     part = [r for r in records if r.task % 9 == 0]
-    (some,) = perturbed_rows([run_of(part, config={"per_base": 1})])
+    chosen = {"per_base": 1, "base_tasks": [0, 1]}
+    (some,) = perturbed_rows([run_of(part, config=chosen)])
     assert some.total is None and some.mean is not None
-    assert some.notes == ("1 of each base task and dimension",)
+    assert some.notes == ("base tasks 0, 1 alone", "1 of each base task and dimension")
     camera = [r for r in records if r.dimension == "camera"]
     (view,) = perturbed_rows([run_of(camera)])
     assert view.total is view.mean is None

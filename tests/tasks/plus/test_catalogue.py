@@ -66,9 +66,18 @@ def test_which_sentence_a_policy_is_told(plus_tree: Path) -> None:
 def test_what_needs_the_pack_is_counted_and_refused(plus_tree: Path) -> None:
     with pytest.raises(PrerequisiteError, match=r"4 of 9 tasks \(1 light, 2 background, 1 layout"):
         check_plus_files(SUITE, range(9))
-    assert plus_subset(SUITE, per_base=None, offline_only=True) == (0, 1, 2, 3, 4)
-    assert len(plus_subset(SUITE, per_base=1, offline_only=False)) == len(DIMENSIONS)
+    assert plus_subset(SUITE, offline_only=True) == (0, 1, 2, 3, 4)
+    assert len(plus_subset(SUITE, per_base=1)) == len(DIMENSIONS)
     check_plus_files(SUITE, plus_subset(SUITE, per_base=1, offline_only=True))
+
+
+def test_the_perturbed_tasks_of_some_base_tasks(plus_tree: Path) -> None:
+    listed = suite_tasks(SUITE)
+    of_first = plus_subset(SUITE, bases=[0])
+    plain = find_task("libero_goal", 0).name
+    assert of_first == tuple(task.index for task in listed if task.base_name == plain)
+    assert len(of_first) > 0
+    assert plus_subset(SUITE, bases=[7]) == ()
 
 
 def test_a_pack_is_found_below_a_deep_prefix(plus_tree: Path) -> None:
@@ -198,7 +207,7 @@ def test_a_wheel_with_changed_files_is_refused_before_a_run(
     monkeypatch.delenv(ASSETS_VARIABLE)
     monkeypatch.setattr("tasks.plus.source.distribution", lambda name: wheel)
     clear_caches()
-    offline = plus_subset(SUITE, per_base=None, offline_only=True)
+    offline = plus_subset(SUITE, offline_only=True)
     check_plus_files(SUITE, offline)
     write_states(_states_file(plus_tree), find_task("libero_goal", 0).init_states()[1])
     with pytest.raises(PrerequisiteError, match=r"not the wheel's.*force-reinstall"):

@@ -1,0 +1,97 @@
+"""Engines: where an evaluation's simulations and its policy run, or a collection's attempts."""
+
+from typing import Annotated, Any, Literal, Self
+
+from cyclopts import Group, Parameter
+from pydantic import BeforeValidator, Field, model_validator
+
+from tasks.errors import ConfigError
+from tasks.settings import settings
+
+MOST_REPLICAS = 256
+"""Replicas of a policy; more are a slip."""
+
+_PANEL = Group("Engine", sort_key=1)
+
+
+@settings
+class EngineOptions:
+    """What kind of engine, and which cluster."""
+
+    engine: Annotated[Literal["local", "ray"], Parameter(group=_PANEL)] = "local"
+    """local: processes of this machine. ray: actors on a Ray cluster, which may span many machines
+    (pip install 'libero-bench[ray]'). No outcome depends on it."""
+
+    address: Annotated[str | None, Parameter(group=_PANEL)] = None
+    """With --engine ray, the cluster: auto for the one that this machine belongs to, or HOST:PORT.
+    By default a cluster of this machine alone is started, and ended with the command."""
+
+    allow_unauthenticated: Annotated[bool, Parameter(negative=(), group=_PANEL)] = False
+    """With --address, use a cluster without a token, where everybody who reaches its ports can run
+    code."""
+
+    @model_validator(mode="after")
+    def _check_cluster(self) -> Self:
+        if self.engine == "local":
+            for option in ("address", "allow_unauthenticated"):
+                if getattr(self, option):
+                    flag = f"--{option.replace('_', '-')}"
+                    raise ConfigError(
+                        f"{flag} was given with --engine local, which has no cluster. Fix: give "
+                        f"--engine ray, or leave {flag} out."
+                    )
+        elif self.allow_unauthenticated and self.address is None:
+            raise ConfigError(
+                "--allow-unauthenticated was given without --address; a cluster that is started "
+                "here has a token. Fix: leave it out."
+            )
+        return self
+
+
+def _read_devices(value: Any) -> Any:
+    """Read devices such as ``0,1`` or ``cuda:0,cpu``, and name each as torch does."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str | int) for n in names):
+        return value
+    parts = [part.strip() for name in names for part in str(name).split(",")]
+    devices = tuple(f"cuda:{part}" if part.isdecimal() else part for part in parts)
+    for device in devices:
+        kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or device == "cpu:":
+            raise ConfigError(
+                f"--devices '{device}' is not known. Allowed: numbers of GPUs such as 0,1,2,3, or "
+                "names such as cuda:0 or cpu."
+            )
+    return devices
+
+
+@settings
+class ReplicaOptions(EngineOptions):
+    """How many copies of a policy plan, and on which devices."""
+
+    replicas: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | None, Parameter(group=_PANEL)
+    ] = None
+    """Copies of the policy, each in a process of its own; episodes are spread over them. As many as
+    --devices by default, or one; with --engine ray one for each GPU, or one."""
+
+    devices: Annotated[
+        tuple[str, ...], BeforeValidator(_read_devices), Parameter(group=_PANEL)
+    ] = ()
+    """Devices of the replicas, such as 0,1,2,3 for four GPUs; with more replicas than devices, one
+    after another. Ray chooses by itself."""
+
+    @model_validator(mode="after")
+    def _check_devices(self) -> Self:
+        if self.devices and self.engine == "ray":
+            raise ConfigError(
+                f"--devices {','.join(self.devices)} was given with --engine ray, which gives each "
+                "replica a GPU by itself. Fix: leave it out."
+            )
+        if self.replicas is not None and self.replicas < len(set(self.devices)):
+            raise ConfigError(
+                f"--replicas {self.replicas} with {len(set(self.devices))} --devices. Allowed: a "
+                "replica for each device, or more. Fix: name fewer devices, or leave --replicas "
+                "out."
+            )
+        return self

@@ -1,0 +1,77 @@
+"""The engine of one machine: worker processes, and replicas of the policy where asked for."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Self
+
+from harness.capacity import default_workers
+from harness.engines import ReplicaOptions
+from harness.evaluation.engine import PoolRequest
+from harness.evaluation.replicas import Replicas
+from harness.evaluation.replicated_pool import ReplicatedPool
+from harness.evaluation.workers import WorkerPool
+from policies.registry import AnyPolicy, PolicyConfig
+
+
+class LocalEngine:
+    """Processes of this machine.
+
+    Args:
+        options: Replicas and their devices; without any, the caller's policy plans.
+    """
+
+    renders_here = True
+
+    def __init__(self, options: ReplicaOptions) -> None:
+        self._devices = options.devices
+        asked = options.replicas or len(options.devices)
+        self.replicas = asked if asked > 1 or options.devices else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing outlives a pool."""
+
+    @property
+    def device(self) -> str | None:
+        """The kind of the first replica's device, if devices were named."""
+        return self._devices[0].partition(":")[0] if self._devices else None
+
+    def default_workers(self) -> int:
+        """Return how many simulations fit this machine now."""
+        return default_workers()
+
+    def build_policy(self, config: PolicyConfig) -> AnyPolicy:
+        """Build the policy on the first device."""
+        return replace(config, device=self._devices[0]).build() if self._devices else config.build()
+
+    def open_pool(self, request: PoolRequest) -> AbstractContextManager[WorkerPool]:
+        """Start worker processes, and replicas."""
+        count = min(request.workers or self.default_workers(), request.episodes)
+        if not self.replicas or request.setup.policy is not None:
+            return WorkerPool(count, request.setup, receive_timeout_s=request.hang_after_s)
+        devices = self._devices or gpus_for(request.policy, self.replicas)
+        policies = [
+            replace(request.policy, device=devices[number % len(devices)])
+            for number in range(self.replicas)
+        ]
+        replicas = Replicas(
+            policies,
+            threads=request.threads,
+            max_batch=request.max_batch,
+            receive_timeout_s=request.hang_after_s,
+        )
+        return ReplicatedPool(
+            count, request.setup, replicas, receive_timeout_s=request.hang_after_s
+        )
+
+
+def gpus_for(policy: PolicyConfig, replicas: int) -> tuple[str, ...]:
+    """Return the devices of replicas where none are named: all GPUs, or what the policy says."""
+    if policy.device not in ("auto", "cuda"):
+        return (policy.device,)
+    import torch
+
+    count = torch.cuda.device_count()
+    return tuple(f"cuda:{number}" for number in range(min(count, replicas))) or (policy.device,)
