@@ -262,7 +262,7 @@ class Dispatcher:
             self._failed(worker, description)
         self._schedule.gone(worker.number)
         self._losses += 1
-        if not self._any_ready:
+        if not self._any_ready and self._losses >= worker.start_tries:
             raise SimulatorError(
                 f"{description}. No worker could start. Fix: see {self._pool.log(worker)}; "
                 "call evaluate() under 'if __name__ == \"__main__\"' if a script calls it."

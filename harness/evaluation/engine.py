@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from harness.engines import ReplicaOptions
 from harness.evaluation.worker import WorkerSetup
 from policies.registry import AnyPolicy, PolicyConfig
+from tasks.errors import PrerequisiteError
 
 
 class SimulationWorker(Protocol):
@@ -24,6 +25,10 @@ class SimulationWorker(Protocol):
     @property
     def placed(self) -> bool:
         """Whether there was room for it, so that it starts or runs."""
+
+    @property
+    def start_tries(self) -> int:
+        """How many workers may fail to start before any has, until the run is given up."""
 
     ready: bool
     """Whether it has reported for work."""
@@ -105,10 +110,6 @@ class Engine(Protocol):
         """Copies of the policy in processes of their own; 0 if the caller's policy plans."""
 
     @property
-    def device(self) -> str | None:
-        """The kind of device of the replicas, ``cpu`` or ``cuda``; None for the policy's own."""
-
-    @property
     def renders_here(self) -> bool:
         """Whether this machine must be able to render."""
 
@@ -120,6 +121,14 @@ class Engine(Protocol):
 
         Raises:
             HarnessError: It cannot be built.
+        """
+
+    def device(self, config: PolicyConfig, own: object) -> object:
+        """Return the device that is recorded.
+
+        Args:
+            config: The policy's.
+            own: That of the policy as it was built here; None if it has none.
         """
 
     def open_pool(self, request: PoolRequest) -> AbstractContextManager[SimulationPool]:
@@ -142,5 +151,13 @@ def open_engine(options: ReplicaOptions) -> Iterator[Engine]:
         HarnessError: There is no cluster at that address, or it is not allowed.
     """
     module, _, name = _ENGINES[options.engine].partition(":")
-    with getattr(import_module(module), name)(options) as engine:
+    try:
+        factory = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise PrerequisiteError(
+            "--engine ray needs Ray, which is not installed. Fix: pip install 'libero-bench[ray]'."
+        ) from error
+    with factory(options) as engine:
         yield engine

@@ -82,11 +82,8 @@ def run_replica(
     except (EOFError, ConnectionError):
         pass  # the parent is gone, or has ended
     except HarnessError as error:
-        kind = next(
-            (name for name, known in FATAL.items() if isinstance(error, known)), "ConfigError"
-        )
         with contextlib.suppress(OSError):
-            connection.send(Fatal(kind=kind, error=str(error)))
+            connection.send(Fatal.of(error))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -31,9 +31,11 @@ class Worker:
         number: Never used twice in an evaluation.
         placed: True: a process needs no room but that of this machine.
         ready: Whether it has reported for work.
+        start_tries: How many may fail to start before any has.
     """
 
     placed = True
+    start_tries = 1
 
     def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
         self.number = number
