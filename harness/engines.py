@@ -1,11 +1,13 @@
 """Engines: where an evaluation's simulations and its policy run, or a collection's attempts."""
 
+from dataclasses import fields
+from importlib import import_module
 from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Group, Parameter
 from pydantic import BeforeValidator, Field, model_validator
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, PrerequisiteError
 from tasks.settings import settings
 
 MOST_REPLICAS = 256
@@ -30,6 +32,18 @@ class EngineOptions:
     """With --address, use a cluster without a token, where everybody who reaches its ports can run
     code."""
 
+    def chosen(self) -> dict[str, Any]:
+        """Return the options of ``ENGINE_OPTIONS`` that are not at their defaults."""
+        defaults = {option.name: option.default for option in fields(EngineOptions)}
+        return {n: getattr(self, n) for n, it in defaults.items() if getattr(self, n) != it}
+
+    def flags(self) -> list[str]:
+        """Return ``chosen`` as words of a command line."""
+        words: list[str] = []
+        for name, value in self.chosen().items():
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return words
+
     @model_validator(mode="after")
     def _check_cluster(self) -> Self:
         if self.engine == "local":
@@ -46,6 +60,30 @@ class EngineOptions:
                 "here has a token. Fix: leave it out."
             )
         return self
+
+
+ENGINE_OPTIONS = tuple(option.name for option in fields(EngineOptions))
+"""Names of the options that choose an engine."""
+
+
+def load_engine(place: str) -> Any:
+    """Import a part of an engine, whose packages are only needed where it is used.
+
+    Args:
+        place: ``module:name``.
+
+    Raises:
+        PrerequisiteError: Ray is not installed.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise PrerequisiteError(
+            "--engine ray needs Ray, which is not installed. Fix: pip install 'libero-bench[ray]'."
+        ) from error
 
 
 def _read_devices(value: Any) -> Any:

@@ -25,7 +25,8 @@ def collect_with_bar(configs: "Sequence[CollectionConfig]") -> list[Collected]:
     warn_of_versions()
     total = sum(config.demos * len(config.tasks or ()) for config in configs)
     kept = tried = 0
-    warn_of_crowding(max(config.workers for config in configs))
+    if configs[0].engine == "local":
+        warn_of_crowding(max(config.workers for config in configs))
     with progress_bar("Collecting demos", total, "demo") as bar:
 
         def show(task: "Task", attempt: "Attempt") -> None:

@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayError
 
 from harness.capacity import cpu_quota, usable_cores
+from harness.engines import EngineOptions
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.native_libraries import environment_variables
 
@@ -45,6 +46,17 @@ _REACH_S = 20
 
 
 @contextlib.contextmanager
+def open_cluster(options: EngineOptions) -> Iterator[None]:
+    """Join the cluster that options name, or start one."""
+    if options.address is None:
+        with local_cluster():
+            yield
+    else:
+        with joined_cluster(options.address, allow_unauthenticated=options.allow_unauthenticated):
+            yield
+
+
+@contextlib.contextmanager
 def local_cluster() -> Iterator[None]:
     """Start a cluster of this machine alone, with a fresh token; it ends with the block.
 
@@ -60,7 +72,8 @@ def local_cluster() -> Iterator[None]:
                 num_cpus=max(int(min(cores, quota or cores)), 2),
                 object_store_memory=_STORE_BYTES,
             )
-        except (RayError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises plain ones, too
+            ray.shutdown()
             raise PrerequisiteError(
                 f"Ray does not start on this machine ({_line(error)}). Fix: use --engine local, or "
                 "start a cluster with 'ray start --head' and give --address auto."

@@ -1,11 +1,10 @@
 """The engine that runs simulations and replicas on a Ray cluster."""
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
-from harness.cluster.connection import joined_cluster, local_cluster
+from harness.cluster.connection import open_cluster
 from harness.cluster.nodes import alive_nodes, gpus, room
 from harness.cluster.pool import RayPool
 from harness.cluster.replicas import ReplicaSet
@@ -84,14 +83,3 @@ class RayEngine:
     def _end_replicas(self) -> None:
         for replicas in self._sets.values():
             replicas.end()
-
-
-@contextlib.contextmanager
-def open_cluster(options: ReplicaOptions) -> Iterator[None]:
-    """Join the cluster that options name, or start one."""
-    if options.address is None:
-        with local_cluster():
-            yield
-    else:
-        with joined_cluster(options.address, allow_unauthenticated=options.allow_unauthenticated):
-            yield

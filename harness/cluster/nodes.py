@@ -13,6 +13,7 @@ from typing import Any
 import ray
 
 from harness.capacity import WORKER_GIB
+from harness.processes import worker_variables
 from harness.provenance import package_versions
 from tasks.errors import PrerequisiteError
 
@@ -129,3 +130,11 @@ def use_local_cache() -> None:
         return
     if state.st_uid == os.getuid() and not folder.is_symlink() and not state.st_mode & 0o022:
         os.environ[_CACHE_VARIABLE] = str(folder / "models")
+
+
+def simulation_variables() -> dict[str, str]:
+    """Return the environment variables of a simulation's actor."""
+    shared = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "MUJOCO_EGL_DEVICE_ID", "LIBERO_CONFIG_PATH")
+    chosen = {name: os.environ[name] for name in shared if name in os.environ}
+    # Otherwise Ray hides all GPUs from actors that asked for none, and these may render on one.
+    return worker_variables(2) | chosen | {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}

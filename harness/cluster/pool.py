@@ -1,7 +1,6 @@
 """The actors of a run, as the dispatcher sees them."""
 
 import contextlib
-import os
 import time
 from collections import deque
 from pathlib import Path
@@ -18,13 +17,13 @@ from harness.cluster.nodes import (
     check_node,
     node_facts,
     room,
+    simulation_variables,
 )
 from harness.cluster.replicas import ReplicaSet
 from harness.cluster.simulation import FilmedEpisode, SimulationHost, WorkerEnded
 from harness.evaluation.engine import PoolRequest
 from harness.evaluation.messages import Placed
 from harness.evaluation.worker import worker_log
-from harness.processes import worker_variables
 from results.folder import VIDEOS_FOLDER
 from tasks.errors import ResultsError, SimulatorError
 from tasks.files import atomic_file, write_text
@@ -293,14 +292,6 @@ class RayPool:
         self._awaited.clear()
         if self._replicas is not None:
             self._replicas.close()
-
-
-def simulation_variables() -> dict[str, str]:
-    """Return the environment variables of a simulation's actor."""
-    shared = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "MUJOCO_EGL_DEVICE_ID", "LIBERO_CONFIG_PATH")
-    chosen = {name: os.environ[name] for name in shared if name in os.environ}
-    # Otherwise Ray hides all GPUs from actors that asked for none, and these may render on one.
-    return worker_variables(2) | chosen | {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 def _kill(actor: Any) -> None:

@@ -6,13 +6,11 @@ The dispatcher sees a pool of workers and messages from them, whatever machine t
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Protocol
 
-from harness.engines import ReplicaOptions
+from harness.engines import ReplicaOptions, load_engine
 from harness.evaluation.worker import WorkerSetup
 from policies.registry import AnyPolicy, PolicyConfig
-from tasks.errors import PrerequisiteError
 
 
 class SimulationWorker(Protocol):
@@ -150,14 +148,6 @@ def open_engine(options: ReplicaOptions) -> Iterator[Engine]:
         PrerequisiteError: It is not installed.
         HarnessError: There is no cluster at that address, or it is not allowed.
     """
-    module, _, name = _ENGINES[options.engine].partition(":")
-    try:
-        factory = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise PrerequisiteError(
-            "--engine ray needs Ray, which is not installed. Fix: pip install 'libero-bench[ray]'."
-        ) from error
+    factory = load_engine(_ENGINES[options.engine])
     with factory(options) as engine:
         yield engine
