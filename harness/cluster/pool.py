@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ from harness.cluster.simulation import FilmedEpisode, SimulationHost, WorkerEnde
 from harness.evaluation.engine import PoolRequest
 from harness.evaluation.messages import Placed
 from harness.evaluation.worker import worker_log
+from policies.interface import PlanRequest
 from results.folder import VIDEOS_FOLDER
 from tasks.errors import ResultsError, SimulatorError
 from tasks.files import atomic_file, write_text
@@ -192,6 +194,11 @@ class RayPool:
         """Return the last words of a simulation."""
         return worker.tail
 
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have a replica plan for requests at once; return the seconds, transport included."""
+        assert self._replicas is not None, "the policy plans in the worker"
+        return self._replicas.time_batch(requests)
+
     def description(self) -> str:
         """Return how many nodes, simulations and replicas work."""
         running = [worker for worker in self.workers.values() if worker.placed]
@@ -290,8 +297,6 @@ class RayPool:
             _kill(worker.actor)
         self.workers.clear()
         self._awaited.clear()
-        if self._replicas is not None:
-            self._replicas.close()
 
 
 def _kill(actor: Any) -> None:

@@ -60,6 +60,11 @@ class PolicyReplica:
             self._work_task = loop.create_task(self._work(loop))
         return await answer
 
+    async def warm(self, requests: list[PlanRequest]) -> None:
+        """Plan for requests at once, for whoever times it; the plans go nowhere."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, self._plan, requests)
+
     async def live(self) -> None:
         """Never return: whoever waits for this learns when the actor dies."""
         await asyncio.Event().wait()

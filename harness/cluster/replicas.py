@@ -1,6 +1,8 @@
 """The replicas of a run's policy: started, replaced when they die, kept for the next run."""
 
 import contextlib
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -11,6 +13,7 @@ from harness.cluster.replica import PolicyReplica
 from harness.cluster.simulation import PlacedReplica
 from harness.evaluation.engine import PoolRequest
 from harness.evaluation.messages import FATAL, Fatal
+from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from tasks.errors import SimulatorError
 
@@ -114,8 +117,21 @@ class ReplicaSet:
         self._awaited[replica.actor.live.remote()] = replica
         return True
 
-    def close(self) -> None:
-        """Keep the replicas for the next run of the same policy."""
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have a replica that is ready plan for requests at once; return the seconds.
+
+        Raises:
+            SimulatorError: It died.
+        """
+        begun = time.perf_counter()
+        try:
+            ray.get(self.placed[0].actor.warm.remote(list(requests)))
+        except RayError as error:
+            raise SimulatorError(
+                f"A replica of the policy died over {len(requests)} plans at once. Fix: give a "
+                "smaller --max-batch."
+            ) from error
+        return time.perf_counter() - begun
 
     def end(self) -> None:
         """End all replicas."""

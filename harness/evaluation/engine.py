@@ -3,13 +3,14 @@
 The dispatcher sees a pool of workers and messages from them, whatever machine they are on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.engines import ReplicaOptions, load_engine
 from harness.evaluation.worker import WorkerSetup
+from policies.interface import PlanRequest
 from policies.registry import AnyPolicy, PolicyConfig
 
 
@@ -72,6 +73,12 @@ class SimulationPool(Protocol):
 
     def log_tail(self, worker: Any) -> str:
         """Return the last words of a worker, on one line; also after ``reap``."""
+
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have one replica plan for requests at once; return the seconds, transport included.
+
+        Nothing else may be asked of the pool meanwhile.
+        """
 
     def description(self) -> str:
         """Return what runs where, in a few words for the progress bar; empty if it is plain."""

@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Self
 from harness.evaluation.messages import Stop
 from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
 from harness.processes import worker_variables
+from policies.interface import PlanRequest
 from tasks.native_libraries import environment_variables
 
 _GRACE_S = 10.0
@@ -158,6 +160,10 @@ class WorkerPool:
         worker.process.kill()
         self.reap(worker)
         return innermost_frame(log, size)
+
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Raise an error: there are no replicas."""
+        raise TypeError("a pool without replicas does not plan")
 
     def description(self) -> str:
         """Return nothing: all of it is on this machine."""
