@@ -1,5 +1,6 @@
 """Engines: where an evaluation's simulations and its policy run, or a collection's attempts."""
 
+import re
 from dataclasses import fields
 from importlib import import_module
 from typing import Annotated, Any, Literal, Self
@@ -94,8 +95,7 @@ def _read_devices(value: Any) -> Any:
     parts = [part.strip() for name in names for part in str(name).split(",")]
     devices = tuple(f"cuda:{part}" if part.isdecimal() else part for part in parts)
     for device in devices:
-        kind, _, number = device.partition(":")
-        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or device == "cpu:":
+        if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
             raise ConfigError(
                 f"--devices '{device}' is not known. Allowed: numbers of GPUs such as 0,1,2,3, or "
                 "names such as cuda:0 or cpu."

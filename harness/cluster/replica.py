@@ -60,6 +60,10 @@ class PolicyReplica:
             self._work_task = loop.create_task(self._work(loop))
         return await answer
 
+    async def limit(self, max_batch: int | None) -> None:
+        """Ask the policy for at most so many plans at once from now on."""
+        self._max_batch = max_batch
+
     async def warm(self, requests: list[PlanRequest]) -> None:
         """Plan for requests at once, for whoever times it; the plans go nowhere."""
         loop = asyncio.get_running_loop()

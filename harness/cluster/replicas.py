@@ -38,7 +38,8 @@ class ReplicaSet:
 
     def __init__(self, count: int, *, on_gpus: bool) -> None:
         self._count, self._on_gpus = count, on_gpus
-        self._made_for: tuple[PolicyConfig, int, int | None] | None = None
+        self._made_for: tuple[PolicyConfig, int] | None = None
+        self._max_batch: int | None = None
         self._replicas: dict[int, _Replica] = {}
         self._awaited: dict[Any, _Replica] = {}
         self._next = 0
@@ -80,10 +81,13 @@ class ReplicaSet:
 
     def open(self, request: PoolRequest) -> None:
         """Start the replicas of a policy, unless the run before left them."""
-        asked = request.policy, request.threads, request.max_batch
+        asked = request.policy, request.threads
         if asked != self._made_for:
             self.end()
             self._made_for = asked
+        self._max_batch = request.max_batch
+        for replica in self._replicas.values():
+            replica.actor.limit.remote(self._max_batch)
         self._losses = 0
         while len(self._replicas) < self._count:
             self._start()
@@ -151,7 +155,9 @@ class ReplicaSet:
             "max_task_retries": 0,
             "scheduling_strategy": "SPREAD",
         }
-        actor = ray.remote(PolicyReplica).options(**options).remote(*self._made_for)
+        actor = (
+            ray.remote(PolicyReplica).options(**options).remote(*self._made_for, self._max_batch)
+        )
         replica = self._replicas[number] = _Replica(number, actor)
         self._awaited[actor.inspect.remote()] = replica
 

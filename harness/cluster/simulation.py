@@ -99,7 +99,7 @@ class SimulationHost:
         # A spawned process would import the main module, which is Ray's, and Ray with it.
         vars(sys.modules["__main__"]).pop("__file__", None)
         self._worker = self._pool.start()
-        self._listening = asyncio.get_running_loop().create_task(self._listen(self._worker))
+        self._listening = asyncio.get_running_loop().create_task(self._speak_for(self._worker))
 
     async def use_replicas(self, replicas: Sequence[PlacedReplica]) -> None:
         """Take note of the replicas that are there now."""
@@ -133,6 +133,14 @@ class SimulationHost:
             await asyncio.to_thread(worker.process.join, 5)
             worker.process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _speak_for(self, worker: Worker) -> None:
+        """Pass the worker's messages on until it is gone, or this actor cannot."""
+        try:
+            await self._listen(worker)
+        except Exception as error:  # nobody else would hear of it
+            why = f"The simulation's actor broke ({type(error).__name__}: {error})"
+            self._post(WorkerEnded(reason=why, log=self._log()))
 
     async def _listen(self, worker: Worker) -> None:
         """Take the worker's messages until it is gone."""

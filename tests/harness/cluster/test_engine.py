@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 pytest.importorskip("ray")
@@ -17,6 +18,8 @@ pytest.importorskip("ray")
 from ray.cluster_utils import Cluster
 
 from harness.cluster.connection import fresh_token, is_open
+from harness.demonstrations.collection import Collected, collect
+from harness.demonstrations.config import CollectionConfig
 from harness.evaluation import plan as evaluation_plan
 from harness.evaluation.run import evaluate
 from harness.evaluation.scheduler import EvaluationStatus
@@ -234,3 +237,20 @@ def test_an_address_without_a_cluster_is_refused(tmp_path: Path, address: str) -
         config = make(tmp_path / "run", engine="ray", address=address)
         evaluate(config, environments=EchoSpec())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.sim
+def test_demonstrations_are_those_of_one_machine(
+    cluster: Cluster, tmp_path: Path, collected: Collected, collection_config: CollectionConfig
+) -> None:
+    config = dataclasses.replace(
+        collection_config, out=tmp_path / "demos", engine="ray", address=cluster.address
+    )
+    (made,) = collect(config)
+    assert made.problem == ""
+    assert (made.kept, made.tried) == (collected.kept, collected.tried)
+    with h5py.File(made.path) as here, h5py.File(collected.path) as there:
+        assert list(here["data"]) == list(there["data"])
+        for name, demo in here["data"].items():
+            for part in ("actions", "states", "obs/agentview_rgb"):
+                assert (demo[part][:] == there["data"][name][part][:]).all()
