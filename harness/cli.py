@@ -103,6 +103,10 @@ _DEMOS = {
     "gripper.",
     "download": "Download LIBERO's own demonstrations, made by humans, from the Hugging Face hub.",
 }
+_THROUGHPUT = {
+    "connections": "Compare plans per second of a server over one connection and over several.",
+    "wall-time": "Predict how long many episodes take with other numbers of workers and replicas.",
+}
 _PLUS = {
     "list": "Count LIBERO-Plus's tasks, and those that can run on this machine.",
     "fetch": "Download LIBERO-Plus's pack of assets from the Hugging Face hub.",
@@ -132,6 +136,9 @@ def _register() -> None:
         app.command(f"harness.commands.{module}:{function}_command", name=name, help=line)
     for name, line in _BENCH.items():
         bench.command(f"harness.commands.benchmarks:bench_{name}_command", name=name, help=line)
+    for name, line in _THROUGHPUT.items():
+        function = f"bench_{name.replace('-', '_')}_command"
+        bench.command(f"harness.commands.throughput_benchmarks:{function}", name=name, help=line)
     for name, line in _DEMOS.items():
         demos.command(f"harness.commands.demos:demos_{name}_command", name=name, help=line)
     for name, line in _PLUS.items():

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from harness.benchmarks.connection_speed import ConnectionFigures
     from harness.benchmarks.demo_reading import ReadingFigures
     from harness.benchmarks.environment_speed import EnvironmentFigures
     from harness.benchmarks.evaluation_speed import EvaluationFigures
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
+    from harness.benchmarks.wall_time import Prediction, Rates
 
 
 def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
@@ -120,6 +122,52 @@ def _differing(count: int) -> Text:
 def _number_of_differences(count: int, where: str) -> Text:
     note = f" (first: {where})" if where else ""
     return Text(f"{count}{note}", style="red" if count else "")
+
+
+def connection_table(figures: "Sequence[ConnectionFigures]") -> Table:
+    """Return plans per second and latencies, a row for each server and number of connections."""
+    table = _table(
+        *("server", "connections", "plans/s", "mean batch", "requests", "p50, ms", "p95", "p99"),
+        title="Plans per second; each client asks for the next plan when it has the last",
+    )
+    for row in figures:
+        table.add_row(
+            row.server,
+            str(row.connections),
+            f"{row.plans_per_s:.1f} ({row.ratio:.2f}×)",
+            f"{row.batch:.1f}",
+            str(row.latency.requests),
+            *(f"{value:.3g}" for value in row.latency.percentiles_ms.values()),
+        )
+    return table
+
+
+def wall_time_table(rates: "Rates", predicted: "Sequence[Prediction]", episodes: int) -> Table:
+    """Return predicted wall times, a row for each number of workers, a column for each replicas."""
+    replicas = list(dict.fromkeys(row.replicas for row in predicted))
+    batches = ", ".join(f"{size}: {1e3 * s:.3g}" for size, s in rates.batch_s.items())
+    table = _table(
+        "workers",
+        *(f"{count} replica{'s' if count > 1 else ''}" for count in replicas),
+        title=f"Wall time of {episodes} episodes of {rates.plans:.1f} plans and "
+        f"{rates.simulation_s:.2f} s beside planning, {rates.start_s:.0f} s to start; batches of "
+        f"plans, ms: {batches}. Behind it: how busy a replica is, and the mean batch",
+    )
+    for workers in dict.fromkeys(row.workers for row in predicted):
+        cells = [row for row in predicted if row.workers == workers]
+        table.add_row(
+            str(workers),
+            *(f"{duration(r.wall_s)} ({r.busy:.0%}, {r.batch:.1f})" for r in cells),
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Write seconds such as ``18 min 5 s`` or ``2 h 7 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def evaluation_table(figures: "Sequence[EvaluationFigures]", workers: Sequence[int]) -> Table:

@@ -1,6 +1,6 @@
 """Drawing chosen geoms of a scene with MuJoCo's renderer, as robosuite's context has it set up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from robosuite.utils.binding_utils import _MjSim_render_lock
 
 from tasks.observation import Image
 from tasks.simulation.box_kernels import Bools
+from tasks.simulation.render_passes import PixelRectangle
 
 _HIDDEN_GROUP = 5
 _EVERYTHING = mujoco.mjtCatBit.mjCAT_ALL
@@ -65,7 +66,7 @@ class SceneDrawer:
         *,
         reflection: bool = False,
         complete: bool = True,
-        layer: int | None = None,
+        first: Sequence[int] = (),
         sky: bool = True,
     ) -> None:
         """Draw geoms, and what belongs to a complete picture.
@@ -76,35 +77,29 @@ class SceneDrawer:
             drawn: (ngeom,) the geoms.
             reflection: Whether to draw what mirrors show.
             complete: Whether to draw the sites that can be seen.
-            layer: A display list, as an index from MuJoCo's first mesh, that is called before all
-                else; the sky is in it.
-            sky: Whether to draw the sky where there is no layer.
+            first: Display lists, as indices from MuJoCo's first mesh, that are called before all
+                else.
+            sky: Whether to draw the sky.
         """
         con, scene, option = self.framebuffer(), self._context.scn, self._context.vopt
-        scene.ngeom = 0
-        if layer is not None:
-            scene.ngeom = 1
-            _fill_with_list(scene.geoms[0], layer)
+        scene.ngeom = len(first)
+        for geom, each in zip(scene.geoms, first, strict=False):
+            _fill_with_list(geom, each)
         self._camera.fixedcamid = camera
         with self._only(drawn, complete):
             mujoco.mjv_addGeoms(self.model, data, option, self._context.pert, _EVERYTHING, scene)
         mujoco.mjv_updateCamera(self.model, data, self._camera, scene)
         mujoco.mjv_makeLights(self.model, data, scene)  # one of which is at the camera
-        scene.flags[_REFLECTION], scene.flags[_SKY] = reflection, sky and layer is None
+        scene.flags[_REFLECTION], scene.flags[_SKY] = reflection, sky
         try:
             with _MjSim_render_lock:
                 mujoco.mjr_render(mujoco.MjrRect(0, 0, self.size, self.size), scene, con)
         finally:
             scene.flags[_REFLECTION] = scene.flags[_SKY] = True
 
-    def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> Image:
-        """Return what was drawn, (H, W, 3) uint8, upside down, as OpenGL gives it.
-
-        Args:
-            rows: Which rows, from the bottom; all by default.
-            columns: Which columns.
-        """
-        (bottom, top, _), (left, right, _) = rows.indices(self.size), columns.indices(self.size)
+    def read(self, pixels: PixelRectangle) -> Image:
+        """Return a part of what was drawn, (H, W, 3) uint8, upside down, as OpenGL gives it."""
+        left, bottom, right, top = pixels
         picture: Image = np.empty((top - bottom, right - left, 3), dtype=np.uint8)
         rectangle = mujoco.MjrRect(left, bottom, right - left, top - bottom)
         if picture.size:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 from tasks.simulation.box_kernels import Bools, Ints
 from tasks.simulation.drawing import SceneDrawer
-from tasks.simulation.render_passes import RenderPasses
+from tasks.simulation.render_passes import PixelRectangle, RenderPass, RenderPasses
 from tasks.simulation.sample_layer import SampleLayer
 from tasks.simulation.ties import TieRule
 
@@ -23,6 +23,7 @@ class KeptLayer:
 
     Attributes:
         members: (ngeom,) which geoms are in it; None where nothing is to be used.
+        pixels: The part of the picture that it holds.
 
     Raises:
         LayerUnavailableError: OpenGL refuses a layer.
@@ -32,6 +33,7 @@ class KeptLayer:
         self._drawer, self._camera, self._passes = drawer, camera, passes
         self._ties = TieRule(passes.boxes, drawer.model.ngeom)
         self._samples = SampleLayer(drawer.framebuffer(), drawer.size)
+        self.pixels = PixelRectangle(0, 0, drawer.size, drawer.size)
         self._poses: Poses = np.empty((0, 12), dtype=np.float32)
         self.members: Bools | None = None
 
@@ -39,10 +41,30 @@ class KeptLayer:
         """Tell whether MuJoCo's framebuffer is still the one that it was made beside."""
         return self._samples.belongs_to(self._drawer.framebuffer())
 
-    def keep(self, members: Bools, poses: Poses) -> None:
-        """Take over what has just been drawn: members at these poses, (ngeom, 12)."""
-        self._samples.keep()
-        self.members, self._poses = members, poses
+    def make(
+        self, data: mujoco.MjData, members: Bools, poses: Poses, drawing: RenderPass, *, sky: bool
+    ) -> None:
+        """Draw geoms and keep what comes out.
+
+        Args:
+            data: Poses of geoms, cameras and lights.
+            members: (ngeom,) the geoms.
+            poses: (ngeom, 12) their poses as they are drawn.
+            drawing: Says in which part of the picture, and whether with what mirrors show.
+            sky: Whether with the sky.
+        """
+        self.pixels = drawing.pixels
+        with self._samples.restricted(self.pixels) as first:
+            self._drawer.draw(
+                data,
+                self._camera,
+                members,
+                reflection=drawing.reflection,
+                complete=False,
+                first=first,
+                sky=sky,
+            )
+        self._keep(members, poses)
 
     def drop_if_moved(self, poses: Poses) -> None:
         """Drop the content if a member is elsewhere now."""
@@ -64,8 +86,10 @@ class KeptLayer:
         again = self._ties.drawn_again(
             data, new & self._passes.opaque, members & ~self._passes.mirrors
         )
-        layer = self._samples.select()
-        self._drawer.draw(data, self._camera, new | again, complete=complete, layer=layer)
+        with self._samples.restricted(self.pixels) as first:
+            first = [*first, self._samples.select()]
+            drawn = new | again
+            self._drawer.draw(data, self._camera, drawn, complete=complete, first=first, sky=False)
 
     def keep_with(
         self, data: mujoco.MjData, geoms: Bools, poses: Poses, start: "KeptLayer"
@@ -81,11 +105,16 @@ class KeptLayer:
         assert start.members is not None
         if self._passes.worth_a_layer(geoms & ~start.members):
             start.draw_over(data, geoms, complete=False)
-            self.keep(start.members | geoms, poses)
+            self.pixels = start.pixels
+            self._keep(start.members | geoms, poses)
 
     def free(self) -> None:
         """Free its memory."""
         self._samples.free()
+
+    def _keep(self, members: Bools, poses: Poses) -> None:
+        self._samples.keep(self.pixels)
+        self.members, self._poses = members, poses
 
 
 class PoseHistory:

@@ -2,7 +2,8 @@
 
 MuJoCo draws all geoms of a scene mirrored, and then all of them as they are. Around a mirror most
 of what is seen directly is not seen in it, and the other way round. So the mirror and what it shows
-are drawn first and kept; everything else is drawn over that. While nothing kept moves, as between
+are drawn first and kept; everything else is drawn over that, and nothing beside the rectangle of
+the picture that the mirror is in. While nothing kept moves, as between
 the pictures of a fixed camera, what rests around the mirror is added to it.
 """
 
@@ -55,9 +56,8 @@ class KeptMirror:
             return False
         layer, poses, early = self._present_layer(), self._history.poses, seen & ~late
         layer.drop_if_moved(poses)
-        if not unchanged or not self._holds(layer, early, drawing.sky):
-            drawer.draw(data, self._camera, early, reflection=True, complete=False, sky=drawing.sky)
-            layer.keep(early, poses)
+        if not unchanged or not self._holds(layer, early, drawing):
+            layer.make(data, early, poses, drawing, sky=drawing.sky)
             self._sky = drawing.sky
         else:
             layer.keep_with(data, late & (self._history.resting > 0), poses, layer)
@@ -72,7 +72,8 @@ class KeptMirror:
             self._layer = KeptLayer(self._drawer, self._camera, self._passes)
         return self._layer
 
-    def _holds(self, layer: KeptLayer, early: Bools, sky: bool) -> bool:
+    def _holds(self, layer: KeptLayer, early: Bools, drawing: RenderPass) -> bool:
         """Tell whether a layer of the last pictures has all that mirrors show now."""
-        members = layer.members
-        return members is not None and not (early & ~members).any() and (self._sky or not sky)
+        if layer.members is None or layer.pixels != drawing.pixels:
+            return False
+        return not (early & ~layer.members).any() and (self._sky or not drawing.sky)

@@ -62,8 +62,7 @@ class KeptView:
             members = (layerable & self._fixed) | calm
             if not self._passes.worth_a_layer(members | (self._passes.mirrors & seen)):
                 return False
-            self._drawer.draw(data, self._camera, members, complete=False)
-            lower.keep(members, poses)
+            lower.make(data, members, poses, drawing, sky=True)
         still = layerable & (resting > 0) & ~self._passes.mirrors
         if upper.members is None:
             lower.keep_with(data, still & calm, poses, lower)

@@ -42,6 +42,15 @@ _BOUNDED = tuple(
 )
 
 
+class PixelRectangle(NamedTuple):
+    """A part of a picture, in pixels from its lower left corner; right and top are beyond it."""
+
+    left: int
+    bottom: int
+    right: int
+    top: int
+
+
 class RenderPass(NamedTuple):
     """One drawing of a picture or of a part of it.
 
@@ -49,16 +58,14 @@ class RenderPass(NamedTuple):
         hidden: Geoms left out.
         reflection: Whether to draw what mirrors show.
         sky: Whether any of it can show.
-        rows: Which of the picture's rows are to be taken from it, from the bottom.
-        columns: Which columns.
+        pixels: Which part of the picture is to be taken from it.
         late: Geoms that mirrors do not show, so that they may be drawn after all reflections.
     """
 
     hidden: Ints
     reflection: bool
     sky: bool
-    rows: slice = slice(None)
-    columns: slice = slice(None)
+    pixels: PixelRectangle
     late: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -80,6 +87,7 @@ class RenderPasses:
 
     def __init__(self, model: mujoco.MjModel, groups: Bools, size: int) -> None:
         self._model = model
+        self._whole = PixelRectangle(0, 0, size, size)
         self._size = size
         self._clearing = _PIXEL_FACES * size**2
         kinds = mujoco.mjtGeom
@@ -126,17 +134,19 @@ class RenderPasses:
             camera: Index of a fixed perspective camera.
         """
         if self._plain:
-            return [RenderPass(hidden=np.empty(0, dtype=np.int64), reflection=True, sky=True)]
+            nothing, everything = np.empty(0, dtype=np.int64), self._whole
+            return [RenderPass(hidden=nothing, reflection=True, sky=True, pixels=everything)]
         boxes = self._parts.boxes(data)
         seen_boxes = self._seen(data, camera, boxes)
         seen = self._parts.owners(seen_boxes)
         sky = not self._cover.fills(data, camera)
-        direct = RenderPass(hidden=self._geoms[~seen], reflection=False, sky=sky)
+        unseen, whole = self._geoms[~seen], self._whole
+        direct = RenderPass(hidden=unseen, reflection=False, sky=sky, pixels=whole)
         face = self._mirror_face(data, camera)
         if face is None:
             return [direct]
         shown = in_view(mirror_view(data.cam_xpos[camera], face), boxes)
-        window, rows, columns = self._around(data, camera, face)
+        window, pixels = self._around(data, camera, face)
         mirrored = self._parts.owners(shown)
         around = seen_boxes & in_view(camera_view(self._model, data, camera, window), boxes)
         part = self._parts.owners(shown | around)
@@ -144,13 +154,12 @@ class RenderPasses:
         split = self._cost(seen) + self._cost(late) + 2 * self._cost(mirrored) + self._clearing
         if split >= 2 * self._cost(seen | mirrored):
             hidden = self._geoms[~(seen | mirrored)]
-            return [RenderPass(hidden=hidden, reflection=True, sky=sky)]
+            return [RenderPass(hidden=hidden, reflection=True, sky=sky, pixels=whole)]
         again = RenderPass(
             hidden=self._geoms[~part],
             reflection=True,
             sky=sky,
-            rows=rows,
-            columns=columns,
+            pixels=pixels,
             late=self._geoms[late],
         )
         return [direct, again]
@@ -197,20 +206,20 @@ class RenderPasses:
 
     def _around(
         self, data: mujoco.MjData, camera: int, face: OrientedBoxes
-    ) -> tuple[ImageWindow, slice, slice]:
+    ) -> tuple[ImageWindow, PixelRectangle]:
         """Return the smallest rectangle of whole pixels around the mirror, and its pixels."""
         flat = OrientedBoxes(centres=face.centres, axes=face.axes * [[1], [1], [0]])
         local = (flat.corners[0] - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
         depth = -local[:, 2]
         if depth.min() <= near_plane(self._model):
-            return _WHOLE, slice(None), slice(None)
+            return _WHOLE, self._whole
         field, size = half_field(self._model, camera), self._size
         pixels = (local[:, :2] / (depth[:, None] * field) + 1) * size / 2
         low = np.clip(np.floor(pixels.min(axis=0)) - _MARGIN, 0, size).astype(int)
         high = np.clip(np.ceil(pixels.max(axis=0)) + _MARGIN, 0, size).astype(int)
         (left, bottom), (right, top) = 2 * low / size - 1, 2 * high / size - 1
         window = ImageWindow(left=left, right=right, bottom=bottom, top=top)
-        return window, slice(low[1], high[1]), slice(low[0], high[0])
+        return window, PixelRectangle(*map(int, (*low, *high)))
 
 
 def _reflects(model: mujoco.MjModel, materials: Ints) -> Bools:

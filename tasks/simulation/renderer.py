@@ -13,9 +13,9 @@ from tasks.simulation.kept_mirror import KeptMirror
 from tasks.simulation.kept_view import KeptView, stands_still
 from tasks.simulation.layer_check import LAYER_CHECK, opengl_driver
 from tasks.simulation.noise import NoiseSource
+from tasks.simulation.opengl_calls import LayerUnavailableError
 from tasks.simulation.render_context import current_context_kept
 from tasks.simulation.render_passes import RenderPass, RenderPasses
-from tasks.simulation.sample_layer import LayerUnavailableError
 
 _MUJOCO_CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 
@@ -72,7 +72,8 @@ class Renderer:
         assert self.passes is not None
         picture = np.empty((self._size, self._size, 3), dtype=np.uint8)
         for drawing in self.passes.plan(data, self._cameras[camera]):
-            picture[drawing.rows, drawing.columns] = self._draw(camera, data, drawing)
+            left, bottom, right, top = drawing.pixels
+            picture[bottom:top, left:right] = self._draw(camera, data, drawing)
         return picture
 
     def _draw(self, camera: str, data: mujoco.MjData, drawing: RenderPass) -> Image:
@@ -83,7 +84,7 @@ class Renderer:
         def plain() -> Image:
             index = self._cameras[camera]
             self._drawer.draw(data, index, seen, reflection=drawing.reflection, sky=drawing.sky)
-            return self._drawer.read(drawing.rows, drawing.columns)
+            return self._drawer.read(drawing.pixels)
 
         kept = (self._mirrors if drawing.reflection else self._views).get(camera)
         if kept is None or not LAYER_CHECK.use:
@@ -92,7 +93,7 @@ class Renderer:
         def layered() -> Image | None:
             if not kept.draw(data, seen, drawing):
                 return None
-            return self._drawer.read(drawing.rows, drawing.columns)
+            return self._drawer.read(drawing.pixels)
 
         LAYER_CHECK.begin(opengl_driver)
         try:

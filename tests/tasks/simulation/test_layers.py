@@ -11,8 +11,10 @@ from harness.benchmarks.environment_speed import rough_actions
 from tasks.protocols import get_protocol
 from tasks.simulation import layer_check, renderer
 from tasks.simulation.layer_check import LayerCheck
+from tasks.simulation.opengl_calls import LayerUnavailableError
+from tasks.simulation.render_passes import PixelRectangle
 from tasks.simulation.renderer import Renderer
-from tasks.simulation.sample_layer import LayerUnavailableError, SampleLayer
+from tasks.simulation.sample_layer import SampleLayer
 from tasks.simulation.simulator import Simulator
 from tasks.suites import find_task
 
@@ -53,9 +55,9 @@ class Pair:
         self.ours = Renderer(simulator.env.sim, size)
         self.plain = Renderer(simulator.env.sim, size, cull=False)
 
-    def compare(self) -> None:
-        expected = self.plain.render("agentview")
-        np.testing.assert_array_equal(self.ours.render("agentview"), expected)
+    def compare(self, camera: str = "agentview") -> None:
+        expected = self.plain.render(camera)
+        np.testing.assert_array_equal(self.ours.render(camera), expected)
 
 
 @pytest.mark.sim
@@ -68,6 +70,7 @@ def test_pixels_are_robosuites_through_episodes(simulator: Simulator) -> None:
             simulator.step(action)
             if step % 16 >= 14:
                 pair.compare()
+                pair.compare("wrist")
                 states.append(simulator.get_state())
         bigger.compare()
     for state in states[::6]:
@@ -151,10 +154,10 @@ def test_unknown_driver_is_tried(other: Simulator, check: LayerCheck) -> None:
 def test_driver_that_fails_gets_plain_pictures_and_one_warning(
     other: Simulator, check: LayerCheck, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    def refuse(self: SampleLayer) -> None:
+    def refuse(self: SampleLayer, pixels: PixelRectangle) -> None:
         raise LayerUnavailableError("OpenGL error 1286")
 
-    monkeypatch.setattr(SampleLayer, "keep", refuse if fault == "refuses" else lambda self: None)
+    monkeypatch.setattr(SampleLayer, "keep", refuse if fault == "refuses" else lambda *_: None)
     pair = Pair(other)
     with pytest.warns(UserWarning, match="cannot keep parts of pictures"):
         pair.compare()
