@@ -38,7 +38,7 @@ class ConnectionSpeedConfig:
     """Plans in one forward pass, as serve has it."""
 
     max_wait_ms: float = Field(default=10.0, ge=0, le=1000)
-    """Milliseconds that a request waits for others, as serve has it."""
+    """Milliseconds that a request waits for others once the policy is free, as serve has it."""
 
     threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads of the policy, as serve has it."""

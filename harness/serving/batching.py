@@ -41,13 +41,14 @@ class BatchPlanner:
     """Gathers requests and has them planned in a thread of its own, one batch after another.
 
     A batch begins as soon as it is full, or as many requests wait as clients are connected, or
-    the first has waited long enough. The model has one thread: it is never entered twice, and
-    connections are read meanwhile.
+    the first has waited long enough since the model was free: those whose plans have just been made
+    ask again at once, and would otherwise wait for a batch without them. The model has one thread:
+    it is never entered twice, and connections are read meanwhile.
 
     Args:
         make_plans: Plans for the requests of a batch.
         max_batch: Requests in a batch.
-        max_wait_s: Seconds that a request waits for others.
+        max_wait_s: Seconds that a request waits for others while the model is free.
         prepare: Called once in the model's thread.
 
     Attributes:
@@ -66,6 +67,7 @@ class BatchPlanner:
         self._make_plans, self._max_batch, self._max_wait_s = make_plans, max_batch, max_wait_s
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._executor = ThreadPoolExecutor(1, "policy", initializer=prepare)
+        self._free_since = 0.0
         self.clients = 0
         self.batches: dict[int, int] = {}
 
@@ -90,12 +92,13 @@ class BatchPlanner:
                     begun = time.monotonic()
                     plans = await loop.run_in_executor(self._executor, self._plan_all, requests)
                     self._answer(batch, plans, begun)
+                    self._free_since = time.monotonic()
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _gather(self) -> list[_Waiting]:
         batch = [await self._queue.get()]
-        deadline = batch[0].since + self._max_wait_s
+        deadline = max(batch[0].since, self._free_since) + self._max_wait_s
         while len(batch) < self._max_batch:
             try:
                 batch.append(self._queue.get_nowait())

@@ -69,7 +69,8 @@ class ServingConfig:
     """Plans in one forward pass."""
 
     max_wait_ms: float = Field(default=10.0, ge=0, le=1000)
-    """Milliseconds that a request waits for those of other connected clients."""
+    """Milliseconds that a request waits for those of other connected clients once the policy is
+    free."""
 
     threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads of the policy on a CPU, as for eval; others change plans in the last bits."""

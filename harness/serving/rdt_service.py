@@ -23,10 +23,12 @@ STATES = {
 
 
 class RDTService:
-    """Plans with one network in batches of 1, 2, 4, 8 and so on.
+    """Plans with one network in batches of several sizes.
 
-    Every size has a policy of its own around the same weights. A plan that is made alone is bit
-    for bit that of an evaluation without batches; in another batch its last bits may differ.
+    Every size has a policy of its own around the same weights. On a CPU, where rows that nobody
+    needs cost as much as others, there is one for each size; elsewhere, where a size may be
+    compiled, those of 1, 2, 4, 8 and so on. A plan that is made alone is bit for bit that of an
+    evaluation without batches; in another batch its last bits may differ.
 
     Args:
         policy: The policy.
@@ -46,7 +48,8 @@ class RDTService:
         self._check_instructions = policy.check_instructions
         sizes = [1]
         while sizes[-1] < max_batch:
-            sizes.append(min(2 * sizes[-1], max_batch))
+            more = sizes[-1] + 1 if policy.device.type == "cpu" else 2 * sizes[-1]
+            sizes.append(min(more, max_batch))
         self._policies = {size: policy.with_batch_size(size) for size in sizes}
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:

@@ -102,6 +102,7 @@ class Connection:
         self._timeout, self._retries, self._wait = timeout, retries, wait
         self._headers = {} if key is None else {"Authorization": f"Api-Key {key}"}
         self._socket: ClientConnection | None = None
+        self._described: str | bytes | None = None
 
     def open(self) -> None:
         """Connect, unless connected, waiting for the server to start.
@@ -188,13 +189,25 @@ class Connection:
             additional_headers=self._headers,
         )
         try:
-            self.metadata = self._read(socket.recv(timeout=_OPEN_S))
+            frame = socket.recv(timeout=_OPEN_S)
+            self.metadata = self._read(frame)
+            self._warn_of_another(frame)
             limit_sending(socket.socket, self._timeout)
             probe_when_idle(socket.socket)
         except BaseException:
             socket.close()
             raise
         self._socket = socket
+
+    def _warn_of_another(self, frame: str | bytes) -> None:
+        """Warn if what answers now describes itself otherwise than what answered before."""
+        if self._described not in (None, frame):
+            _log.warning(
+                "WARNING: The policy server at %s describes itself otherwise than before the "
+                "connection was lost: the rest of the run may be of another policy.",
+                self.uri,
+            )
+        self._described = frame
 
     def _check_silent(self) -> None:
         """Refuse a server that sent an extra message: its answers would be one request late."""

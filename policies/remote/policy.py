@@ -83,19 +83,19 @@ class RemotePolicy:
         self._protocol, self._batch = protocol, batch
         self._by_episode: OrderedDict[str, int] = OrderedDict()
         self._latencies = LatencyRecorder()
+        self._exec_horizon = protocol.exec_horizon(horizon, self._connections[0].metadata)
         self._executor = ThreadPoolExecutor(len(self._connections), "connection")
         weakref.finalize(self, _close, self._connections, self._executor)
 
     @property
     def spec(self) -> PolicySpec:
         """The cameras and the steps of history that are sent."""
-        metadata = self._connections[0].metadata
         return PolicySpec(
             name="remote",
             horizon=self._horizon,
             history=self._mapping.history,
             cameras=self._mapping.cameras,
-            exec_horizon=self._protocol.exec_horizon(self._horizon, metadata),
+            exec_horizon=self._exec_horizon,
         )
 
     @property

@@ -37,7 +37,7 @@ MOST_TASKS = 100
 """Tasks of a run's suite up to which the page shows each of them."""
 
 _MERGED = ("interval", "notes")
-_LOW_FIRST = ("rank", "steps", "steps_to_success", "errors")
+_LOW_FIRST = ("rank", "steps", "steps_to_success", "latency", "errors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +119,8 @@ def _cell(column: Column, row: LeaderboardRow) -> OverviewCell:
     text = column.text(row)
     value: str = text
     if column.numeric:
-        number = next(iter(column.values(row).values()))
-        value = "" if number is None else repr(number)
+        numbers = list(column.values(row).values()) or column.text(row).split(", ")[:1]
+        value = "" if numbers[0] is None else str(numbers[0])
     return OverviewCell(key=column.key, text=text, value=value, numeric=column.numeric)
 
 

@@ -16,6 +16,7 @@ from results.latency import LatencyHistogram, LatencyRecorder, RunLatencies
 from results.leaderboard.rendering import render
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.merging import merge_runs
+from results.report.page import write_page
 from results.store import RunStore
 from tests.results.suite_runs import write_suite_run
 
@@ -143,6 +144,8 @@ def test_tables_show_latencies_where_there_are_any(tmp_path: Path) -> None:
     assert "latency" not in second
     header, *lines = render(rows, "csv").splitlines()
     assert "latency_p95_ms" in header and len(lines) == 2
+    page = write_page(tmp_path / "page", [run, plain], title="t").read_text()
+    assert "latency of plans, ms: p50, p95, p99" in page and "100 requests of plans" in page
     quiet = rows_from_runs(runs[1:])
     assert "latency" not in render(quiet, "csv") + render(quiet, "markdown")
     assert all(row.latency is None for row in rows_by_task(runs))

@@ -267,6 +267,19 @@ def test_a_server_that_starts_anew_is_waited_for() -> None:
         build(server.port)
 
 
+def test_another_server_in_the_place_of_a_lost_one_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with PolicyServer(answer, drop) as server:
+        build(server.port).plan([request()])
+    assert "describes itself" not in caplog.text  # the same one again
+    with PolicyServer(answer, drop) as server:
+        policy = build(server.port)
+        server.metadata = msgpack.packb({"model": "pi05_libero"})
+        assert heights(policy.plan([request(0.2)])) == [0.2]
+    assert caplog.text.count("describes itself otherwise than before") == 1
+
+
 def test_a_server_that_starts_late_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     server = PolicyServer(port=free_port())
     with later(server, 0.6):
