@@ -1,11 +1,14 @@
 """Engines: where an evaluation's simulations and its policy run, or a collection's attempts."""
 
+import re
+from dataclasses import fields
+from importlib import import_module
 from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Group, Parameter
 from pydantic import BeforeValidator, Field, model_validator
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, PrerequisiteError
 from tasks.settings import settings
 
 MOST_REPLICAS = 256
@@ -30,6 +33,18 @@ class EngineOptions:
     """With --address, use a cluster without a token, where everybody who reaches its ports can run
     code."""
 
+    def chosen(self) -> dict[str, Any]:
+        """Return the options of ``ENGINE_OPTIONS`` that are not at their defaults."""
+        defaults = {option.name: option.default for option in fields(EngineOptions)}
+        return {n: getattr(self, n) for n, it in defaults.items() if getattr(self, n) != it}
+
+    def flags(self) -> list[str]:
+        """Return ``chosen`` as words of a command line."""
+        words: list[str] = []
+        for name, value in self.chosen().items():
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return words
+
     @model_validator(mode="after")
     def _check_cluster(self) -> Self:
         if self.engine == "local":
@@ -48,6 +63,30 @@ class EngineOptions:
         return self
 
 
+ENGINE_OPTIONS = tuple(option.name for option in fields(EngineOptions))
+"""Names of the options that choose an engine."""
+
+
+def load_engine(place: str) -> Any:
+    """Import a part of an engine, whose packages are only needed where it is used.
+
+    Args:
+        place: ``module:name``.
+
+    Raises:
+        PrerequisiteError: Ray is not installed.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise PrerequisiteError(
+            "--engine ray needs Ray, which is not installed. Fix: pip install 'libero-bench[ray]'."
+        ) from error
+
+
 def _read_devices(value: Any) -> Any:
     """Read devices such as ``0,1`` or ``cuda:0,cpu``, and name each as torch does."""
     names = [value] if isinstance(value, str) else value
@@ -56,8 +95,7 @@ def _read_devices(value: Any) -> Any:
     parts = [part.strip() for name in names for part in str(name).split(",")]
     devices = tuple(f"cuda:{part}" if part.isdecimal() else part for part in parts)
     for device in devices:
-        kind, _, number = device.partition(":")
-        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or device == "cpu:":
+        if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
             raise ConfigError(
                 f"--devices '{device}' is not known. Allowed: numbers of GPUs such as 0,1,2,3, or "
                 "names such as cuda:0 or cpu."

@@ -103,6 +103,21 @@ def read_count(value: Any) -> Any:
     raise ConfigError(f"--record '{value}' cannot be read. Allowed: a number, or all.")
 
 
+def read_automatic(value: Any, info: ValidationInfo) -> Any:
+    """Read a number, ``auto``, or leave what is no text as it is.
+
+    Raises:
+        ConfigError: It is another text.
+    """
+    if not isinstance(value, str) or value == "auto":
+        return value
+    number = read_word(value)
+    if type(number) is int:
+        return number
+    option = f"--{(info.field_name or 'number').replace('_', '-')}"
+    raise ConfigError(f"{option} '{value}' cannot be read. Allowed: a whole number, or auto.")
+
+
 def read_delays(value: Any) -> Any:
     """Read delays: numbers of control steps such as ``0,2,4``, and ``measured``.
 

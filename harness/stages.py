@@ -25,7 +25,8 @@ def collect_with_bar(configs: "Sequence[CollectionConfig]") -> list[Collected]:
     warn_of_versions()
     total = sum(config.demos * len(config.tasks or ()) for config in configs)
     kept = tried = 0
-    warn_of_crowding(max(config.workers for config in configs))
+    if configs[0].engine == "local":
+        warn_of_crowding(max(config.workers for config in configs))
     with progress_bar("Collecting demos", total, "demo") as bar:
 
         def show(task: "Task", attempt: "Attempt") -> None:
@@ -68,7 +69,7 @@ def _execute_with_bars(
     """
     warn_of_versions()
     if config.engine == "local":
-        warn_of_crowding(config.workers)
+        warn_of_crowding(None if config.workers == "auto" else config.workers)
     with open_engine(config) as engine:
         with console.status("Loading the policy", spinner="line"):
             plans = make_plans(engine)
@@ -77,8 +78,12 @@ def _execute_with_bars(
         folders = []
         for plan in plans:
             with _evaluation_bar(plan.config) as show:
-                folders.append(execute(plan, engine=engine, progress=show))
+                folders.append(execute(plan, engine=engine, progress=show, say=_print))
     return folders
+
+
+def _print(line: str) -> None:
+    console.print(f"  {line}", soft_wrap=True)
 
 
 @contextmanager

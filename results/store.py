@@ -7,11 +7,11 @@ returns, so that a kill loses at most the episodes in flight; a line torn by the
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from results.folder import (
     EPISODE,
@@ -183,6 +183,16 @@ class RunStore:
         if warning not in known:
             provenance = {**self._info.provenance, "warnings": [*known, warning]}
             self._update(dataclasses.replace(self._info, provenance=provenance))
+
+    def amend(self, provenance: Mapping[str, Any]) -> None:
+        """Add entries to the provenance, or replace them.
+
+        Raises:
+            ResultsError: The disk did not take it.
+        """
+        self._update(
+            dataclasses.replace(self._info, provenance={**self._info.provenance, **provenance})
+        )
 
     def finish(self, status: Status = "complete") -> None:
         """Record the status: ``complete`` when every episode was tried, or ``interrupted``.

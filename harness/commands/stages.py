@@ -7,6 +7,7 @@ from typing import Annotated
 from harness.commands import Flat, Switch
 from harness.demonstrations.config import CollectionConfig
 from harness.display import results_console
+from harness.engines import EngineOptions
 from harness.evaluation.config import EvaluationConfig, SweepConfig
 from results.folder import any_broke
 
@@ -73,6 +74,7 @@ def evaluate_command(
 def run_command(
     recipe: str,
     /,
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     *,
     out: Path | None = None,
     workers: int | None = None,
@@ -98,4 +100,5 @@ def run_command(
     from harness.recipes.run import run_recipe
 
     folder = out if out is not None else Path("runs") / Path(recipe).stem
-    return run_recipe(RecipeRun(load_recipe(recipe), folder, workers=workers), json=json)
+    run = RecipeRun(load_recipe(recipe), folder, workers=workers, engine=engine)
+    return run_recipe(run, json=json)

@@ -50,8 +50,8 @@ def study_command(
         stages.print_plan(chosen, options.jobs, json=json)
         return 0
     if cell is not None:
-        stages.run_single(chosen, cell)
+        stages.run_single(chosen, cell, options)
         return 0
-    failed = stages.run_study(chosen, jobs=options.jobs)
+    failed = stages.run_study(chosen, jobs=options.jobs, engine=options)
     stages.report_study(folder, json=json)
     return CELLS_FAILED if failed else 0

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from harness.demonstrations.attempts import (
     restore_attempts,
 )
 from harness.demonstrations.config import CollectionConfig
+from harness.engines import EngineOptions, load_engine
 from harness.processes import WorkerDiedError, require_rendering, worker_pool
 from policies.interface import PlanningError
 from results.locking import sole_writer
@@ -109,7 +111,8 @@ def collect(
             check_states(task for other, task in missing if other is config)
     workers = min(suites[0].workers, sum(config.demos for config, _ in missing))
     if missing:
-        require_rendering()
+        if suites[0].engine == "local":
+            require_rendering()
         with sole_writer(suites[0].out / ".parts", suites[0].out):
             _collect(missing, collected, workers, _report_once(progress))
     return [collected[config.suite, index] for config in suites for index in config.tasks or ()]
@@ -247,6 +250,24 @@ class TaskAttempts:
         return Counter(attempt.reason for attempt in self.attempts if not attempt.kept)
 
 
+Submit = Callable[[CollectionConfig, Task, Path, int], Future[Attempt]]
+"""Has an attempt made: the collection, the task, the folder of attempts, the attempt's number."""
+
+
+@contextmanager
+def _open_attempts(options: EngineOptions, workers: int) -> Iterator[Submit]:
+    """Start what makes attempts: processes of this machine, or tasks of a cluster."""
+    if options.engine == "local":
+        with worker_pool(workers) as pool:
+            yield lambda *attempt: pool.submit(attempt_demo, *attempt)
+    else:
+        with load_engine(_ON_CLUSTER)(options, workers) as attempts:
+            yield attempts.submit
+
+
+_ON_CLUSTER = "harness.cluster.collection:attempts_on_cluster"
+
+
 def _run(
     jobs: Sequence[TaskAttempts], workers: int, progress: AttemptCallback
 ) -> Iterator[TaskAttempts]:
@@ -257,11 +278,11 @@ def _run(
             restore_attempts(job.config, job.path, job.parts)
     pending: dict[Future[Attempt], TaskAttempts] = {}
     unfinished = list(jobs)
-    with worker_pool(workers) as pool:
+    with _open_attempts(jobs[0].config if jobs else EngineOptions(), workers) as submit:
         while unfinished:
             for job in unfinished:
                 while len(pending) < workers and (index := job.start()) is not None:
-                    future = pool.submit(attempt_demo, job.config, job.task, job.parts, index)
+                    future = submit(job.config, job.task, job.parts, index)
                     pending[future] = job
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 job = pending.pop(future)

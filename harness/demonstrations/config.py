@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from pydantic import Field, ValidationInfo, field_validator
 
 from harness.capacity import MOST_WORKERS
+from harness.engines import ENGINE_OPTIONS, EngineOptions
 from harness.options import all_tasks, read_tasks, split_names
 from tasks.perturbation import parse_perturbation
 from tasks.protocols import Protocol, get_protocol
@@ -16,7 +17,7 @@ from tasks.suites import Instructions
 
 
 @settings
-class CollectionConfig:
+class CollectionConfig(EngineOptions):
     """Settings of ``collect``."""
 
     suite: str = "libero_90"
@@ -98,7 +99,7 @@ class CollectionConfig:
     def recipe(self) -> dict[str, Any]:
         """Return the settings that determine the demonstrations, as plain data."""
         plain = asdict(self)
-        for name in ("out", "workers", "tasks"):
+        for name in ("out", "workers", "tasks", *ENGINE_OPTIONS):
             del plain[name]
         if self.perturb is None:
             del plain["perturb"]  # as in files from before there was a choice

@@ -21,6 +21,7 @@ from harness.options import (
     InstructionSource,
     Label,
     Numbers,
+    read_automatic,
     read_count,
     read_delays,
     read_tasks,
@@ -167,12 +168,20 @@ class EvaluationConfig(ReplicaOptions):
     """Part of the run, such as 2/4 for the second of four, each with an --out of its own. It is
     the same part wherever it is made."""
 
-    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
-    """Simulations side by side; by default as many as cores and memory allow, 1.5 GB each. No
-    outcome depends on it."""
+    workers: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] | None,
+        BeforeValidator(read_automatic),
+    ] = None
+    """Simulations side by side; by default as many as cores and memory allow, 1.5 GB each. auto
+    measures for up to a minute and settles for as many as the policy can plan for with a fifth of
+    its time to spare. No outcome depends on it."""
 
-    max_batch: Annotated[int, Field(ge=1, le=MOST_BATCH)] | None = None
-    """Plans that the policy is asked for at once, at most; by default for all that wait."""
+    max_batch: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_BATCH)] | Literal["auto"] | None,
+        BeforeValidator(read_automatic),
+    ] = None
+    """Plans that the policy is asked for at once, at most; by default for all that wait. auto
+    measures for up to a minute and settles for the smallest that gives nearly most plans."""
 
     hang_after: float = Field(default=600.0, gt=0)
     """Seconds of silence after which a worker is taken to hang and is replaced. A filmed plan of

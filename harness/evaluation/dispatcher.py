@@ -27,7 +27,7 @@ from policies.interface import PlanRequest, Policy
 from results.records import EpisodeKey, EpisodeRecord, error_kind
 from results.signals import Interruption
 from results.store import RunStore
-from tasks.errors import ResultsError, SimulatorError
+from tasks.errors import HarnessError, ResultsError, SimulatorError
 
 _START_S = 60.0
 """Seconds that a process may take to start, beside the limit of the watchdog."""
@@ -262,7 +262,7 @@ class Dispatcher:
             self._failed(worker, description)
         self._schedule.gone(worker.number)
         self._losses += 1
-        if not self._any_ready:
+        if not self._any_ready and self._losses >= worker.start_tries:
             raise SimulatorError(
                 f"{description}. No worker could start. Fix: see {self._pool.log(worker)}; "
                 "call evaluate() under 'if __name__ == \"__main__\"' if a script calls it."
@@ -280,7 +280,7 @@ class Dispatcher:
 
     def _save_arrived(self) -> None:
         """Store episodes that were finished but not received when the run ended."""
-        with contextlib.suppress(ResultsError, OSError):  # the disk may be what ended it
+        with contextlib.suppress(HarnessError, ResultsError, OSError):  # what ended it may last
             for worker in self._pool.readable(0):
                 message = self._pool.receive(worker)
                 if isinstance(message, EpisodeDone):

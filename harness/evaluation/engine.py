@@ -3,14 +3,14 @@
 The dispatcher sees a pool of workers and messages from them, whatever machine they are on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Protocol
 
-from harness.engines import ReplicaOptions
+from harness.engines import ReplicaOptions, load_engine
 from harness.evaluation.worker import WorkerSetup
+from policies.interface import PlanRequest
 from policies.registry import AnyPolicy, PolicyConfig
 
 
@@ -24,6 +24,10 @@ class SimulationWorker(Protocol):
     @property
     def placed(self) -> bool:
         """Whether there was room for it, so that it starts or runs."""
+
+    @property
+    def start_tries(self) -> int:
+        """How many workers may fail to start before any has, until the run is given up."""
 
     ready: bool
     """Whether it has reported for work."""
@@ -70,6 +74,12 @@ class SimulationPool(Protocol):
     def log_tail(self, worker: Any) -> str:
         """Return the last words of a worker, on one line; also after ``reap``."""
 
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have one replica plan for requests at once; return the seconds, transport included.
+
+        Nothing else may be asked of the pool meanwhile.
+        """
+
     def description(self) -> str:
         """Return what runs where, in a few words for the progress bar; empty if it is plain."""
 
@@ -105,10 +115,6 @@ class Engine(Protocol):
         """Copies of the policy in processes of their own; 0 if the caller's policy plans."""
 
     @property
-    def device(self) -> str | None:
-        """The kind of device of the replicas, ``cpu`` or ``cuda``; None for the policy's own."""
-
-    @property
     def renders_here(self) -> bool:
         """Whether this machine must be able to render."""
 
@@ -120,6 +126,14 @@ class Engine(Protocol):
 
         Raises:
             HarnessError: It cannot be built.
+        """
+
+    def device(self, config: PolicyConfig, own: object) -> object:
+        """Return the device that is recorded.
+
+        Args:
+            config: The policy's.
+            own: That of the policy as it was built here; None if it has none.
         """
 
     def open_pool(self, request: PoolRequest) -> AbstractContextManager[SimulationPool]:
@@ -141,6 +155,6 @@ def open_engine(options: ReplicaOptions) -> Iterator[Engine]:
         PrerequisiteError: It is not installed.
         HarnessError: There is no cluster at that address, or it is not allowed.
     """
-    module, _, name = _ENGINES[options.engine].partition(":")
-    with getattr(import_module(module), name)(options) as engine:
+    factory = load_engine(_ENGINES[options.engine])
+    with factory(options) as engine:
         yield engine

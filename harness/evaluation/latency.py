@@ -55,7 +55,8 @@ def measure_latency(
     for number in range(_WARM_UPS + _PLANS):
         request = PlanRequest(
             window=[
-                _observation(spec.cameras, resolution, number + k) for k in range(spec.history)
+                made_up_observation(spec.cameras, resolution, number + k)
+                for k in range(spec.history)
             ],
             instruction=instruction,
             seed=number,
@@ -105,7 +106,8 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _observation(cameras: tuple[str, ...], resolution: int, step: int) -> Observation:
+def made_up_observation(cameras: tuple[str, ...], resolution: int, step: int) -> Observation:
+    """Return an observation of random numbers, with images (resolution, resolution, 3)."""
     rng = np.random.default_rng(step)
     observation = Observation(
         joint_pos=rng.uniform(-1, 1, 7),

@@ -33,11 +33,6 @@ class LocalEngine:
     def __exit__(self, *error: object) -> None:
         """Nothing outlives a pool."""
 
-    @property
-    def device(self) -> str | None:
-        """The kind of the first replica's device, if devices were named."""
-        return self._devices[0].partition(":")[0] if self._devices else None
-
     def default_workers(self) -> int:
         """Return how many simulations fit this machine now."""
         return default_workers()
@@ -45,6 +40,10 @@ class LocalEngine:
     def build_policy(self, config: PolicyConfig) -> AnyPolicy:
         """Build the policy on the first device."""
         return replace(config, device=self._devices[0]).build() if self._devices else config.build()
+
+    def device(self, config: PolicyConfig, own: object) -> object:
+        """Return the device of the policy as it was built: the first replica's."""
+        return own
 
     def open_pool(self, request: PoolRequest) -> AbstractContextManager[WorkerPool]:
         """Start worker processes, and replicas."""

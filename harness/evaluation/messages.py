@@ -1,10 +1,17 @@
 """Messages between the evaluation and its workers, sent through a pipe."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from policies.interface import PlanRequest
 from results.records import EpisodeKey, EpisodeRecord
-from tasks.errors import ConfigError, PrerequisiteError, ResultsError, SpecMismatchError
+from tasks.errors import (
+    ConfigError,
+    HarnessError,
+    PrerequisiteError,
+    ResultsError,
+    SpecMismatchError,
+)
 from tasks.observation import FloatArray
 
 FATAL: dict[str, type[Exception]] = {
@@ -82,6 +89,12 @@ class Fatal:
 
     kind: str
     error: str
+
+    @classmethod
+    def of(cls, error: HarnessError) -> Self:
+        """Return the message of an error that is not about one episode."""
+        kinds = (name for name, known in FATAL.items() if isinstance(error, known))
+        return cls(kind=next(kinds, "ConfigError"), error=str(error))
 
 
 @dataclass(frozen=True, kw_only=True)

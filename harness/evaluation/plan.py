@@ -218,7 +218,7 @@ def _plan(
     )
     if starved := config.late.starves(exec_horizon, spec.horizon):
         note = "\n  ".join(filter(None, (note, _starving(config, starved, spec))))
-    members = replace(members, device=engine.device or members.device)
+    members = replace(members, device=engine.device(config.policy, members.device))
     provenance = collect_provenance(renderer=bool(spec.cameras or config.record))
     info = describe_run(config, workload, policy, members, latency, provenance)
     volatile = (*VOLATILE, *(f"policy.options.{name}" for name in members.resumable_options))

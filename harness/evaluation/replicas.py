@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn, Self
 
@@ -82,11 +83,8 @@ def run_replica(
     except (EOFError, ConnectionError):
         pass  # the parent is gone, or has ended
     except HarnessError as error:
-        kind = next(
-            (name for name, known in FATAL.items() if isinstance(error, known)), "ConfigError"
-        )
         with contextlib.suppress(OSError):
-            connection.send(Fatal(kind=kind, error=str(error)))
+            connection.send(Fatal.of(error))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -217,6 +215,28 @@ class Replicas:
             else:
                 answers += self._replace(number)
         return answers
+
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have the first replica, which must be free, plan for requests; return the seconds.
+
+        Raises:
+            HarnessError: The policy cannot work in this evaluation.
+            SimulatorError: The replica died.
+        """
+        replica = self._replicas[0]
+        begun = time.perf_counter()
+        try:
+            replica.connection.send(list(requests))
+            wait([replica.connection])
+            message = replica.connection.recv()
+        except (EOFError, OSError) as error:
+            raise SimulatorError(
+                f"A replica of the policy died over {len(requests)} plans at once. Fix: give a "
+                "smaller --max-batch."
+            ) from error
+        if isinstance(message, Fatal):
+            raise FATAL[message.kind](message.error)
+        return time.perf_counter() - begun
 
     def _answers(self, replica: _Replica, message: ReplicaReply) -> list[Answer]:
         batch, replica.batch = replica.batch, {}

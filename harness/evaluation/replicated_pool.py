@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from harness.evaluation.messages import Heartbeat, Planning, PlanQuery, Suspicio
 from harness.evaluation.replicas import Answer, Replicas
 from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import Worker, WorkerPool
+from policies.interface import PlanRequest
 
 
 class ReplicatedPool(WorkerPool):
@@ -76,6 +78,10 @@ class ReplicatedPool(WorkerPool):
         self.replicas.forget(worker.number)
         self._inbox.pop(worker.number, None)
         return super().reap(worker)
+
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Have the first replica plan for requests at once; return the seconds it takes."""
+        return self.replicas.time_batch(requests)
 
     def description(self) -> str:
         """Return how many replicas there are."""

@@ -1,12 +1,17 @@
 """Carrying out an evaluation plan in a run folder."""
 
+import logging
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from harness.evaluation.autotuning import tune
 from harness.evaluation.config import PINNED, EvaluationConfig
 from harness.evaluation.dispatcher import Dispatcher
 from harness.evaluation.engine import Engine, PoolRequest, open_engine
 from harness.evaluation.environments import EnvironmentSpec, in_libero
 from harness.evaluation.latency import torch_threads
+from harness.evaluation.messages import RunEpisode
 from harness.evaluation.plan import EvaluationPlan, plan_evaluation
 from harness.evaluation.scheduler import (
     EvaluationStatus,
@@ -21,6 +26,8 @@ from policies.interface import OptionalMembers, Policy
 from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["EvaluationConfig", "EvaluationStatus", "evaluate"]
 
@@ -63,6 +70,7 @@ def execute(
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     status: Status = "complete",
+    say: Callable[[str], None] = _log.info,
 ) -> Path:
     """Run the episodes that are not on record, and record the status; see ``evaluate``.
 
@@ -71,10 +79,11 @@ def execute(
         engine: The engine that it was planned with; by default the one that its settings name.
         progress: Called now and then with the status.
         status: Recorded at the end.
+        say: Prints a line, such as what was measured for ``--workers auto``.
     """
     if engine is None:
         with open_engine(plan.config) as opened:
-            return execute(plan, engine=opened, progress=progress, status=status)
+            return execute(plan, engine=opened, progress=progress, status=status, say=say)
     out = plan.config.out
     with (
         RunStore.open(
@@ -90,7 +99,7 @@ def execute(
         remaining = [key for key in plan.workload.episodes if key not in finished]
         if remaining:
             with torch_threads(plan.config.threads):
-                _run(plan, engine, store, remaining, progress, interruption)
+                _run(plan, engine, store, remaining, progress, interruption, say)
         store.finish(status)
     return out
 
@@ -102,6 +111,7 @@ def _run(
     remaining: list[EpisodeKey],
     progress: ProgressCallback | None,
     interruption: Interruption,
+    say: Callable[[str], None],
 ) -> None:
     config, workload, policy = plan.config, plan.workload, plan.policy
     privileged = policy.spec.privileged
@@ -118,13 +128,15 @@ def _run(
         require_rendering()
     request = PoolRequest(
         setup=setup,
-        workers=config.workers,
+        workers=None if config.workers == "auto" else config.workers,
         episodes=len(remaining),
         policy=config.policy,
         threads=config.threads,
-        max_batch=config.max_batch,
+        max_batch=None if config.max_batch == "auto" else config.max_batch,
         hang_after_s=config.hang_after,
     )
+    if "auto" in (config.workers, config.max_batch):
+        request = _tuned(plan, engine, store, request, interruption, say)
     _remove_unfinished(store.videos)
     try:
         with engine.open_pool(request) as pool:
@@ -140,10 +152,33 @@ def _run(
                 watchdog=Watchdog(config.hang_after),
                 interruption=interruption,
                 give_up_after=config.give_up_after,
-                max_batch=config.max_batch,
+                max_batch=request.max_batch,
             ).run()
     finally:
         _remove_unfinished(store.videos)
+
+
+def _tuned(
+    plan: EvaluationPlan,
+    engine: Engine,
+    store: RunStore,
+    request: PoolRequest,
+    interruption: Interruption,
+    say: Callable[[str], None],
+) -> PoolRequest:
+    """Settle what is ``auto`` by measuring; print and record it."""
+    workload = plan.workload
+    key = workload.episodes[0]
+    name = workload.task_names[key.task]
+    job = RunEpisode(key=key, task_name=name, attempt=1, record=False)
+    with interruption.allowed():
+        tuning = tune(plan, engine, request, job)
+    if tuning is None:
+        say("Nothing was measured for --workers auto: as many run as fit.")
+        return request
+    say(str(tuning))
+    store.amend({"autotuning": tuning.as_dict()})
+    return replace(request, workers=tuning.workers, max_batch=tuning.max_batch)
 
 
 def _remove_unfinished(videos: Path) -> None:

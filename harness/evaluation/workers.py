@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Self
 from harness.evaluation.messages import Stop
 from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
 from harness.processes import worker_variables
+from policies.interface import PlanRequest
 from tasks.native_libraries import environment_variables
 
 _GRACE_S = 10.0
@@ -31,9 +33,11 @@ class Worker:
         number: Never used twice in an evaluation.
         placed: True: a process needs no room but that of this machine.
         ready: Whether it has reported for work.
+        start_tries: How many may fail to start before any has.
     """
 
     placed = True
+    start_tries = 1
 
     def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
         self.number = number
@@ -156,6 +160,10 @@ class WorkerPool:
         worker.process.kill()
         self.reap(worker)
         return innermost_frame(log, size)
+
+    def time_batch(self, requests: Sequence[PlanRequest]) -> float:
+        """Raise an error: there are no replicas."""
+        raise TypeError("a pool without replicas does not plan")
 
     def description(self) -> str:
         """Return nothing: all of it is on this machine."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.demonstrations.config import CollectionConfig
+from harness.engines import ENGINE_OPTIONS, EngineOptions
 from harness.evaluation.config import EvaluationConfig
 from harness.options import Label, spoken_from_file
 from harness.recipes import SHIPPED
@@ -31,6 +32,9 @@ from training.run_folder import RunFolder, claim_folder, read_settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+UNDECIDING = ("workers", *ENGINE_OPTIONS)
+"""Settings of ``collect`` on which no demonstration depends."""
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
 
@@ -151,13 +155,27 @@ def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
 class RecipeRun:
     """A recipe and the folder it runs in, with the settings of all stages resolved.
 
+    Args:
+        recipe: The recipe.
+        out: The folder.
+        workers: Processes, instead of what the recipe says.
+        engine: What collects and evaluates; what is at its default is as the recipe says.
+
     Raises:
         ConfigError: A setting is not allowed, or stages do not fit together.
     """
 
-    def __init__(self, recipe: Recipe, out: Path, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        *,
+        workers: int | None = None,
+        engine: EngineOptions | None = None,
+    ) -> None:
         self.recipe, self.out = recipe, out
         self.workers = workers
+        self._engine = {} if engine is None else engine.chosen()
         if recipe.collect is not None and recipe.demos:
             raise ConfigError("A recipe has either [collect] or demos, not both. Fix: drop one.")
         if recipe.train is not None and recipe.collect is None and not recipe.demos:
@@ -179,7 +197,7 @@ class RecipeRun:
     def _collection(self) -> CollectionConfig | None:
         if self.recipe.collect is None:
             return None
-        settings = dict(self.recipe.collect.settings)
+        settings = {**self.recipe.collect.settings, **self._engine}
         if self.workers is not None:
             settings["workers"] = self.workers
         return _build(CollectionConfig, "collect", settings, out=self.out / "demos")
@@ -202,7 +220,7 @@ class RecipeRun:
             yield _build(TrainingConfig, "train", settings, demos=demos, out=out, seed=seed)
 
     def _evaluations(self) -> Iterator[EvaluationConfig]:
-        settings = dict(self.recipe.evaluate.settings)
+        settings = {**self.recipe.evaluate.settings, **self._engine}
         if self.workers is not None:
             settings["workers"] = self.workers
         for entry in self.recipe.entries:
@@ -291,7 +309,7 @@ def seed_folder(seed: int) -> str:
 def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides which demonstrations a recipe trains on."""
     settings = (recipe.get("collect") or {}).get("settings", {})
-    collect = {f"collect.{name}": each for name, each in settings.items() if name != "workers"}
+    collect = {f"collect.{name}": each for name, each in settings.items() if name not in UNDECIDING}
     return {"demos": recipe.get("demos") or []} | collect
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.recipes.config import Recipe, RecipeEntry, RecipeStage, seed_folder
+from harness.recipes.config import UNDECIDING, Recipe, RecipeEntry, RecipeStage, seed_folder
 from harness.studies.config import STAGES, Study, StudyArm, arm_named, horizons_of
 from results.studies.records import ArmRecord, ClaimRecord, SideRecord, StudyRecord
 from tasks.errors import ConfigError
@@ -138,7 +138,7 @@ def _changed(base: RecipeStage, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def collection_folder(settings: Mapping[str, Any]) -> Path:
     """Return the folder of a collection in a study's, the same for the same settings."""
-    decides = {name: value for name, value in settings.items() if name != "workers"}
+    decides = {name: value for name, value in settings.items() if name not in UNDECIDING}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     return Path("demos") / digest[:8]
 

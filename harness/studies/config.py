@@ -8,10 +8,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
+from harness.engines import EngineOptions
 from harness.options import Label, Names
 from harness.recipes.config import RecipeStage, naming_mistakes
 from harness.recipes.paths import placed
@@ -212,7 +213,7 @@ def horizons_of(study: Study, arm: StudyArm) -> tuple[int, ...]:
 
 
 @settings
-class StudyOptions:
+class StudyOptions(EngineOptions):
     """What of a study is run, and how."""
 
     out: Path | None = None
@@ -223,3 +224,13 @@ class StudyOptions:
     """Only these arms, names with commas between them."""
     seeds: int | None = Field(default=None, ge=1)
     """Only the first so many seeds of each arm: a pilot."""
+
+    @model_validator(mode="after")
+    def _check_jobs(self) -> Self:
+        if self.jobs > 1 and self.engine == "ray" and self.address is None:
+            raise ConfigError(
+                f"--jobs {self.jobs} with --engine ray would start as many clusters on this "
+                "machine. Fix: start one with 'ray start --head' and give --address auto, or leave "
+                "--jobs out."
+            )
+        return self

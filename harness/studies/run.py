@@ -12,6 +12,7 @@ from typing import IO
 
 from harness.demonstrations.config import CollectionConfig
 from harness.display import console, progress_bar
+from harness.engines import EngineOptions
 from harness.processes import end_with
 from harness.recipes.checks import check_recipe
 from harness.recipes.config import RecipeRun
@@ -42,13 +43,14 @@ def check_study(cells: Sequence[Cell], out: Path) -> None:
             raise type(error)(f"Cell {cell.name}: {error}") from error
 
 
-def run_cell(cells: Sequence[Cell], out: Path, name: str) -> None:
+def run_cell(cells: Sequence[Cell], out: Path, name: str, engine: EngineOptions) -> None:
     """Run one cell in this process: collect what it needs, train, evaluate.
 
     Args:
         cells: All cells of the study.
         out: Its folder.
         name: The cell, such as ``base/0``.
+        engine: What collects and evaluates.
 
     Raises:
         HarnessError: There is no such cell, or it cannot be done; what was finished stays.
@@ -58,8 +60,8 @@ def run_cell(cells: Sequence[Cell], out: Path, name: str) -> None:
         raise unknown_name("cell", name, list(named))
     cell = named[name]
     check_study([cell], out)
-    collect_demos([cell], out)
-    run = RecipeRun(cell.recipe, out / cell.folder)
+    collect_demos([cell], out, engine)
+    run = RecipeRun(cell.recipe, out / cell.folder, engine=engine)
     with sole_writer(run.out):
         run.claim()
         run_stages(run)
@@ -101,7 +103,7 @@ def run_cells(
     return failed
 
 
-def collect_demos(cells: Sequence[Cell], out: Path) -> None:
+def collect_demos(cells: Sequence[Cell], out: Path, engine: EngineOptions) -> None:
     """Collect the demonstrations of cells, each collection once."""
     wanted = {
         collection_folder(cell.collection): cell.collection
@@ -109,7 +111,8 @@ def collect_demos(cells: Sequence[Cell], out: Path) -> None:
         if cell.collection is not None
     }
     for folder, settings in wanted.items():
-        for item in collect_with_bar([CollectionConfig(**settings, out=out / folder)]):
+        config = CollectionConfig(**{**settings, **engine.chosen()}, out=out / folder)
+        for item in collect_with_bar([config]):
             if item.problem:
                 raise SimulatorError(f"Task {item.task} was not collected: {item.problem}")
 

@@ -7,6 +7,7 @@ from json import dumps
 from pathlib import Path
 
 from harness.display import console, results_console
+from harness.engines import EngineOptions
 from harness.processes import require_rendering
 from harness.studies.cells import Cell, cells_of, record_of
 from harness.studies.config import Study, load_study, study_file
@@ -79,21 +80,22 @@ def print_plan(chosen: ChosenCells, jobs: int, *, json: bool = False) -> None:
         print_plan_tables(chosen.study, plan, jobs, results_console())
 
 
-def run_single(chosen: ChosenCells, name: str) -> None:
+def run_single(chosen: ChosenCells, name: str, engine: EngineOptions) -> None:
     """Run one cell in this process.
 
     Raises:
         HarnessError: There is no such cell, or it cannot be done.
     """
-    run_cell(chosen.every, chosen.out, name)
+    run_cell(chosen.every, chosen.out, name, engine)
 
 
-def run_study(chosen: ChosenCells, *, jobs: int) -> dict[str, int]:
+def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[str, int]:
     """Run the chosen cells that are not finished.
 
     Args:
         chosen: The cells.
         jobs: Processes side by side.
+        engine: What collects and evaluates.
 
     Returns:
         The exit code of each cell that failed, by its name.
@@ -113,14 +115,14 @@ def run_study(chosen: ChosenCells, *, jobs: int) -> dict[str, int]:
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_study(chosen.out, record)
         require_rendering()
-        collect_demos(chosen.cells, chosen.out)
+        collect_demos(chosen.cells, chosen.out, engine)
         return run_cells(
             chosen.cells,
             chosen.out,
             jobs=jobs,
             command=lambda cell: [
                 *(sys.executable, "-m", "harness.cli", "study", str(chosen.file)),
-                *("--out", str(chosen.out), "--cell", cell.name),
+                *("--out", str(chosen.out), "--cell", cell.name, *engine.flags()),
             ],
         )
 

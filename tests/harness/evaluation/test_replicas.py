@@ -81,7 +81,6 @@ def test_devices_are_recorded_and_only_where_they_are_used(tmp_path: Path) -> No
     info = load_run(tmp_path / "run")[0]
     assert info.config["devices"] == ["cpu", "cpu"]
     assert info.config["max_batch"] == 1
-    assert info.policy["device"] == "cpu"
     plain = make(tmp_path / "plain", tasks=(0,), episodes=2)
     evaluate(plain, environments=EchoSpec())
     plainly = load_run(tmp_path / "plain")[0]
