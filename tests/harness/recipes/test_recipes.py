@@ -25,6 +25,7 @@ suite = "libero_object"
 tasks = [0]
 demos = 1
 resolution = 32
+workers = 1
 [train]
 updates = 2
 batch_size = 4
