@@ -235,7 +235,7 @@ def test_a_cluster_without_a_token_is_refused_unless_allowed(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "is_open", lambda address: True)  # none such is started here
-    with pytest.raises(ConfigError, match="has no token.*--allow-unauthenticated"):
+    with pytest.raises(ConfigError, match=r"has no token.*--allow-unauthenticated"):
         evaluate(on(cluster, tmp_path / "run"), environments=EchoSpec())
     with connection.joined_cluster(cluster.address, allow_unauthenticated=True):
         assert len(alive_nodes()) >= 2
