@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, computed_field
@@ -15,9 +15,13 @@ _FINEST_MS = 0.01
 _GROWTH = 1.02
 """Upper over lower end of a bucket: what is read from one is right within 1 %."""
 
+_LAST = 2000
+"""The last bucket, of 1.6e12 seconds."""
+
 _EVERY_S = 5.0
 
 Count = Annotated[int, Field(ge=0)]
+Bucket = Annotated[int, Field(ge=0, le=_LAST)]
 
 PERCENTILES = (50, 95, 99)
 
@@ -32,9 +36,7 @@ class LatencyHistogram:
     robot that asks at a fixed rate would see it more often.
     """
 
-    buckets: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] = dataclasses.field(
-        default_factory=dict
-    )
+    buckets: dict[Bucket, Annotated[int, Field(ge=1)]] = dataclasses.field(default_factory=dict)
     """Answered requests by bucket: bucket i holds 0.01 · 1.02^i milliseconds up to 1.02 times
     that, bucket 0 what is faster, too."""
 
@@ -147,6 +149,14 @@ class LatencyRecorder:
                 failed=self._failed,
                 resent=resent,
             )
+
+
+def sum_up(latencies: Iterable[LatencyHistogram | None]) -> LatencyHistogram | None:
+    """Return the requests of all; None if there are none."""
+    total = LatencyHistogram()
+    for latency in latencies:
+        total += latency or LatencyHistogram()
+    return total or None
 
 
 class RunLatencies:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from results.differences import describe_differences, differences
 from results.folder import RUN_FILE, LoadedRun, link_file, load_run
-from results.latency import LatencyHistogram
+from results.latency import LatencyHistogram, sum_up
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo
 from results.store import RunStore
 from tasks.errors import ResultsError
@@ -175,11 +175,9 @@ def _describe_merged(sources: Sequence[LoadedRun], out: Path) -> RunInfo:
 
 def _latency(merged: Sequence[LoadedRun], shards: Sequence[LoadedRun]) -> LatencyHistogram | None:
     """Sum up the latencies of the shards, unless the merged run, which has theirs, has more."""
-    total = LatencyHistogram()
-    for shard in shards:
-        total += shard.info.latency or LatencyHistogram()
-    known = [run.info.latency for run in merged if run.info.latency]
-    return max([total, *known], key=lambda latency: latency.requests) or None
+    total = sum_up(shard.info.latency for shard in shards)
+    known = [latency for latency in (total, *(run.info.latency for run in merged)) if latency]
+    return max(known, key=lambda latency: latency.requests, default=None)
 
 
 def _other_conditions(sources: Sequence[LoadedRun]) -> Iterator[Resumption]:

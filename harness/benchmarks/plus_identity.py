@@ -21,9 +21,11 @@ import numpy as np
 from harness.benchmarks import upstream_plus
 from harness.benchmarks.environment_speed import rough_actions
 from harness.evaluation.environments import LiberoSpec
+from tasks.corruption import skip
 from tasks.errors import ConfigError, SimulatorError
 from tasks.libero_package import libero_assets
 from tasks.observation import CAMERAS
+from tasks.perturbation import Noise
 from tasks.plus.catalogue import PLUS_SUITES, PlusTask, plus_tasks, scene_needs
 from tasks.plus.source import plus_source
 from tasks.protocols import Protocol, get_protocol
@@ -63,7 +65,7 @@ class PlusFigures:
     """States that are not equal bit for bit."""
 
     generator_differs: bool = False
-    """Whether NumPy's generator is another after the reset."""
+    """Whether NumPy's generator is another after the reset and the noise of its picture."""
 
     agentview_differ: int = 0
     """Pictures of ``agentview`` that are not equal."""
@@ -249,10 +251,12 @@ def _compared(
     env: Any = LiberoSpec(suite=suite, protocol=protocol).build(index, images=True)
     try:
         observation, _ = env.reset(options={"init_state": 0})
-        state = env.simulator.perturbed.generator
+        state = _after_reset(
+            env.simulator.perturbed.generator, task.name.noise, protocol.resolution
+        )
         figures.generator_differs = not (
-            np.array_equal(state["state"]["key"], theirs["words"])
-            and state["state"]["pos"] == int(theirs["position"])
+            np.array_equal(state["key"], theirs["words"])
+            and state["pos"] == int(theirs["position"])
         )
         figures.sentence_differs = str(theirs["language"]) != env.task.instruction_by("upstream")
         _compare_step(figures, env, observation, theirs, 0)
@@ -262,6 +266,15 @@ def _compared(
     finally:
         env.close()
     return figures
+
+
+def _after_reset(generator: Any, noise: Noise | None, size: int) -> Any:
+    """Return the generator's state once the reset's own picture is corrupted, as upstream's is."""
+    random = np.random.RandomState()
+    random.set_state(generator)
+    if noise is not None:
+        skip(noise, size, random)
+    return random.get_state(legacy=False)["state"]
 
 
 def _compare_step(

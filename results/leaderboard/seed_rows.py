@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from results.latency import sum_up
 from results.leaderboard.rows import LeaderboardRow, rank_rows, rows_of_run
 from results.records import RunInfo, RunRecords
 from results.statistics.seeds import SeedRates, seeds_interval
@@ -70,6 +71,7 @@ def _over_seeds(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
         detectable=None,
         steps_to_success=_mean(row.steps_to_success for row in shown),
         steps=_mean(row.steps for row in shown),
+        latency=sum_up(row.latency for row in shown),
         errors=sum(row.errors for row in rows),
         error_count=sum(row.error_count for row in rows),
         notes=(f"{left} of {len(rows)} seeds are not complete",) if left else (),

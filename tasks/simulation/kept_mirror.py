@@ -2,9 +2,9 @@
 
 MuJoCo draws all geoms of a scene mirrored, and then all of them as they are. Around a mirror most
 of what is seen directly is not seen in it, and the other way round. So the mirror and what it shows
-are drawn first and kept; everything else is drawn over that, and nothing beside the rectangle of
-the picture that the mirror is in. While nothing kept moves, as between
-the pictures of a fixed camera, what rests around the mirror is added to it.
+are drawn first and kept, and everything else is drawn over that: both within the rectangle of the
+picture that the mirror is in, beside which OpenGL fills no pixel. While nothing kept moves, as
+between the pictures of a fixed camera, what rests around the mirror is added to it.
 """
 
 import mujoco

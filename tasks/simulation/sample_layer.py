@@ -69,7 +69,8 @@ class SampleLayer:
     def restricted(self, pixels: PixelRectangle) -> Iterator[list[int]]:
         """Restrict what MuJoCo draws meanwhile, and what is copied back, to a rectangle.
 
-        Beside it, anything may come out: llvmpipe draws into the row below as well.
+        Beside it, anything may come out: llvmpipe draws into the row below and into the column on
+        the left as well.
 
         Args:
             pixels: The rectangle.

@@ -23,6 +23,7 @@ from tests.policies.remote.server import (
     sends,
     write_array,
 )
+from tests.policies.remote.starvla_server import CHUNK, StarVLAServer
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,20 @@ def test_a_served_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixt
     assert {request["prompt"] for request in server.requests[1:]} == {"do task 0"}
     assert info.latency is not None and row["latency"]["requests"] == info.latency.requests
     assert info.latency.requests == sum(record.plans for record in records)
+
+
+@pytest.mark.slow
+def test_a_starvla_server_is_evaluated_with_the_requests_that_wait_in_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StarVLAServer() as server:
+        assert main(words(tmp_path / "run", server.port, server="starvla")) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["episodes"], row["exec_horizon"]) == (3, CHUNK)
+    info, records = load_run(tmp_path / "run")
+    assert info.provenance["policy_server"]["metadata"]["env"] == "starvla_policy_server"
+    asked = [len(message["payload"]["examples"]) for message in server.messages[1:]]
+    assert sum(asked) == sum(record.plans for record in records)
 
 
 @pytest.mark.slow

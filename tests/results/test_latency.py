@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from results.folder import load_run
 from results.latency import LatencyHistogram, LatencyRecorder, RunLatencies
 from results.leaderboard.rendering import render
 from results.leaderboard.rows import rows_by_task, rows_from_runs
+from results.leaderboard.seed_rows import rows_over_seeds
 from results.merging import merge_runs
 from results.report.page import write_page
 from results.store import RunStore
@@ -66,6 +67,13 @@ def test_histograms_add_up_and_survive_their_file() -> None:
     assert set(written["percentiles_ms"]) == {"p50", "p95", "p99"}
     assert written["requests"] == 5 and written["longest_ms"] > 490
     assert adapter.validate_json(adapter.dump_json(both)) == both
+
+
+def test_what_no_histogram_can_hold_is_refused() -> None:
+    adapter = TypeAdapter(LatencyHistogram)
+    for buckets in ({"-1": 1}, {"2001": 1}, {"5": 0}, {"5": -2}, {"x": 1}):
+        with pytest.raises(ValidationError):
+            adapter.validate_python({"buckets": buckets})
 
 
 def test_threads_lose_no_request() -> None:
@@ -149,6 +157,10 @@ def test_tables_show_latencies_where_there_are_any(tmp_path: Path) -> None:
     quiet = rows_from_runs(runs[1:])
     assert "latency" not in render(quiet, "csv") + render(quiet, "markdown")
     assert all(row.latency is None for row in rows_by_task(runs))
+    info, records = runs[0]
+    other = dataclasses.replace(info, policy={**info.policy, "checkpoint": "of another seed"})
+    (both,) = rows_over_seeds([(info, records), (other, records)])
+    assert both.latency is not None and both.latency.requests == 200
     failed = measured([0.01], failed=3)
     table = render([dataclasses.replace(rows[0], latency=failed)], "markdown")
     assert "; 3 messages were sent again; 3 requests failed" in table

@@ -10,6 +10,7 @@ import pytest
 from harness.benchmarks.environment_speed import rough_actions
 from tasks.protocols import get_protocol
 from tasks.simulation import layer_check, renderer
+from tasks.simulation.drawing import SceneDrawer
 from tasks.simulation.layer_check import LayerCheck
 from tasks.simulation.opengl_calls import LayerUnavailableError
 from tasks.simulation.render_passes import PixelRectangle
@@ -135,6 +136,30 @@ def test_a_larger_framebuffer_gets_layers_of_its_own(other: Simulator) -> None:
     pair.compare()
     other.step(np.zeros(7))
     pair.compare()
+
+
+@pytest.mark.sim
+def test_beside_a_rectangle_nothing_is_drawn(other: Simulator) -> None:
+    drawer = SceneDrawer(other.env.sim, SIZE)
+    data, camera = other.env.sim.data._data, drawer.model.camera("agentview").id
+    other.env.sim._render_context_offscreen.gl_ctx.make_current()
+    samples = SampleLayer(drawer.framebuffer(), SIZE)
+    whole = PixelRectangle(0, 0, SIZE, SIZE)
+    drawer.draw(data, camera, drawer.shown)
+    expected = drawer.read(whole)
+    try:
+        for part in (PixelRectangle(10, 20, 41, 33), PixelRectangle(0, 0, 7, SIZE), whole):
+            with samples.restricted(part) as first:
+                drawer.draw(data, camera, drawer.shown, first=first)
+            left, bottom, right, top = part
+            np.testing.assert_array_equal(drawer.read(part), expected[bottom:top, left:right])
+            drawn = drawer.read(whole).any(axis=2)
+            drawn[max(bottom - 1, 0) : top, max(left - 1, 0) : right] = False  # llvmpipe's leak
+            assert not drawn.any()
+        drawer.draw(data, camera, drawer.shown)
+        np.testing.assert_array_equal(drawer.read(whole), expected)
+    finally:
+        samples.free()
 
 
 @pytest.mark.sim
