@@ -20,7 +20,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from harness.capacity import cpu_quota, usable_cores
 from harness.engines import EngineOptions
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.native_libraries import environment_variables
@@ -46,10 +45,15 @@ _REACH_S = 20
 
 
 @contextlib.contextmanager
-def open_cluster(options: EngineOptions) -> Iterator[None]:
-    """Join the cluster that options name, or start one."""
+def open_cluster(options: EngineOptions, *, actors: int) -> Iterator[None]:
+    """Join the cluster that options name, or start one.
+
+    Args:
+        options: Which cluster.
+        actors: Actors that a cluster that is started here must have room for.
+    """
     if options.address is None:
-        with local_cluster():
+        with local_cluster(actors):
             yield
     else:
         with joined_cluster(options.address, allow_unauthenticated=options.allow_unauthenticated):
@@ -57,19 +61,20 @@ def open_cluster(options: EngineOptions) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def local_cluster() -> Iterator[None]:
+def local_cluster(actors: int) -> Iterator[None]:
     """Start a cluster of this machine alone, with a fresh token; it ends with the block.
+
+    Args:
+        actors: Actors that it has room for, whatever the cores: they share these, as processes do.
 
     Raises:
         PrerequisiteError: It does not start.
     """
-    cores = usable_cores()
-    quota = cpu_quota()
     with fresh_token():
         try:
             _connect(
                 address="local",
-                num_cpus=max(int(min(cores, quota or cores)), 2),
+                num_cpus=actors,
                 object_store_memory=_STORE_BYTES,
             )
         except Exception as error:  # Ray raises plain ones, too

@@ -139,18 +139,26 @@ def _mesh_parts(model: mujoco.MjModel, mesh: int) -> list[tuple[Floats, Floats]]
     """Return lower and upper corners of boxes around groups of neighbouring triangles."""
     start, count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
     faces = model.mesh_face[start : start + count]
-    triangles = model.mesh_vert[model.mesh_vertadr[mesh] + faces].astype(np.float64)
-    groups = [triangles]
+    corners = model.mesh_vert[model.mesh_vertadr[mesh] + faces.T].astype(np.float64)
+    first, second, third = np.ascontiguousarray(corners.transpose(0, 2, 1))
+    middles = (first + second + third) / 3
+    groups = [np.arange(count)]
     while len(groups) < _MOST_PARTS and max(map(len, groups)) > _PART_FACES:
-        groups = [half for group in groups for half in _halves(group)]
-    return [(g.min(axis=(0, 1)), g.max(axis=(0, 1))) for g in groups]
+        groups = [half for group in groups for half in _halves(middles, group)]
+    low = np.minimum(np.minimum(first, second), third)
+    high = np.maximum(np.maximum(first, second), third)
+    return [(low[:, group].min(axis=1), high[:, group].max(axis=1)) for group in groups]
 
 
-def _halves(triangles: Floats) -> list[Floats]:
-    """Divide triangles (F, 3, 3) at the median of their longest extent."""
-    middles = triangles.mean(axis=1)
-    axis = int(np.argmax(np.ptp(middles, axis=0)))
-    order = np.argpartition(middles[:, axis], len(middles) // 2)
+def _halves(middles: Floats, triangles: Ints) -> list[Ints]:
+    """Divide triangles, given by index, at the median of their longest extent.
+
+    Args:
+        middles: (3, F) centres of all triangles of the mesh.
+        triangles: Indices of those to divide.
+    """
+    axis = int(np.argmax(np.ptp(middles[:, triangles], axis=1)))
+    order = np.argpartition(middles[axis, triangles], len(triangles) // 2)
     return np.split(triangles[order], [len(order) // 2])
 
 

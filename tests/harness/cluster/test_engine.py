@@ -17,7 +17,9 @@ pytest.importorskip("ray")
 
 from ray.cluster_utils import Cluster
 
+from harness.cluster import connection
 from harness.cluster.connection import fresh_token, is_open
+from harness.cluster.nodes import alive_nodes
 from harness.demonstrations.collection import Collected, collect
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation import plan as evaluation_plan
@@ -227,6 +229,16 @@ def test_a_cluster_needs_the_token(cluster: Cluster, tmp_path: Path) -> None:
     with fresh_token(), pytest.raises(ConfigError, match="another token than this process"):
         evaluate(on(cluster, tmp_path / "run"), environments=EchoSpec())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_without_a_token_is_refused_unless_allowed(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "is_open", lambda address: True)  # none such is started here
+    with pytest.raises(ConfigError, match=r"has no token.*--allow-unauthenticated"):
+        evaluate(on(cluster, tmp_path / "run"), environments=EchoSpec())
+    with connection.joined_cluster(cluster.address, allow_unauthenticated=True):
+        assert len(alive_nodes()) >= 2
 
 
 @pytest.mark.parametrize(
