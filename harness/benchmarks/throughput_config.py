@@ -122,7 +122,8 @@ class WallTimeConfig:
                     f"{MOST_NUMBERS}."
                 )
         given = self.plans is not None, self.simulation_s is not None
-        if any(given) and not (all(given) and self.batches):
+        batches = self.batches
+        if any(given) and not (all(given) and batches):
             raise ConfigError(
                 "--plans, --simulation-s and --batch-ms are rates measured elsewhere. Fix: give "
                 "all three, or leave out --plans and --simulation-s to play episodes here."
