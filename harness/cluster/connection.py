@@ -42,6 +42,7 @@ else:
 
 _ASK_S = 90
 _REACH_S = 20
+_STARTS = 3
 
 
 @contextlib.contextmanager
@@ -72,13 +73,8 @@ def local_cluster(actors: int) -> Iterator[None]:
     """
     with fresh_token():
         try:
-            _connect(
-                address="local",
-                num_cpus=actors,
-                object_store_memory=_STORE_BYTES,
-            )
+            _start(actors)
         except Exception as error:  # Ray raises plain ones, too
-            ray.shutdown()
             raise PrerequisiteError(
                 f"Ray does not start on this machine ({_line(error)}). Fix: use --engine local, or "
                 "start a cluster with 'ray start --head' and give --address auto."
@@ -179,6 +175,18 @@ def _ask_without_token(address: str) -> str:
     except subprocess.TimeoutExpired:
         return ""
     return asked.stdout.strip()
+
+
+def _start(actors: int) -> None:
+    """Start a cluster; Ray gives it half a minute, which a busy machine may exceed."""
+    for tries_left in reversed(range(_STARTS)):
+        try:
+            _connect(address="local", num_cpus=actors, object_store_memory=_STORE_BYTES)
+            return
+        except Exception:
+            ray.shutdown()
+            if not tries_left:
+                raise
 
 
 def _check_reachable(address: str) -> None:
