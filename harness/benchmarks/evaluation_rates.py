@@ -66,6 +66,8 @@ def measure_rates(config: WallTimeConfig, report: Report = lambda what, done: No
     Raises:
         HarnessError: The policy does not fit, or episodes broke.
     """
+    if config.rates is not None:
+        return config.rates
     built = build(config)
     policy = TimedPolicy(built)
     seconds, records = play(config, policy, 1, config.measured, report)
@@ -152,6 +154,7 @@ def play(
         SimulatorError: An episode broke.
         HarnessError: The policy does not fit.
     """
+    assert config.suite is not None
     what = f"playing, {workers} worker{'s' if workers > 1 else ''}"
     with tempfile.TemporaryDirectory() as folder:
         settings = EvaluationConfig(

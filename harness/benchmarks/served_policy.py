@@ -41,9 +41,12 @@ class FixedTimeService(RDTService):
         self._seconds = seconds
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
-        """Sleep, then return zeros."""
+        """Sleep, then return deltas of zero, or goals at the origin without a turn."""
         time.sleep(self._seconds)
-        return [np.zeros((self.contract.horizon, self.layout.width)) for _ in requests]
+        plan = np.zeros((self.contract.horizon, self.layout.width))
+        if self.layout.holds_goals:
+            plan[:, 3] = plan[:, 7] = 1.0  # the first two columns of the identity
+        return [plan for _ in requests]
 
 
 class ServedPolicyProcess:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from harness.benchmarks.wall_time import Prediction, Rates, predict
+from harness.benchmarks.wall_time import EpisodeRate, Prediction, Rates, predict
 from harness.capacity import MOST_THREADS
 from harness.options import Names, Numbers
 from tasks.errors import ConfigError
@@ -63,10 +63,10 @@ class ConnectionSpeedConfig:
 class WallTimeConfig:
     """Settings of ``bench wall-time``."""
 
-    checkpoint: str
+    checkpoint: str | None = None
     """The RDT whose episodes are played."""
 
-    suite: str
+    suite: str | None = None
     """Suite of the episodes that are played here."""
 
     tasks: Numbers = (0,)
@@ -87,6 +87,12 @@ class WallTimeConfig:
     batch_ms: Names = ()
     """Milliseconds of batches that were measured elsewhere, such as on a GPU: 1:61,8:282 for one
     plan and for eight. By default those of this machine's policy."""
+
+    plans: int | None = Field(default=None, ge=1, le=MOST_NUMBERS)
+    """With --simulation-s and --batch-ms, nothing is played: plans of an episode."""
+
+    simulation_s: float | None = Field(default=None, gt=0)
+    """Seconds that an episode was measured to take beside planning."""
 
     episodes: int = Field(default=2000, ge=1, le=MOST_NUMBERS)
     """Episodes whose wall time is wanted."""
@@ -115,7 +121,26 @@ class WallTimeConfig:
                     f"{option} {','.join(map(str, numbers))} is not allowed. Allowed: 1 to "
                     f"{MOST_NUMBERS}."
                 )
-        _ = self.batches
+        given = self.plans is not None, self.simulation_s is not None
+        batches = self.batches
+        if any(given) and not (all(given) and batches):
+            raise ConfigError(
+                "--plans, --simulation-s and --batch-ms are rates measured elsewhere. Fix: give "
+                "all three, or leave out --plans and --simulation-s to play episodes here."
+            )
+        if (not any(given) or self.check) and (self.checkpoint is None or self.suite is None):
+            raise ConfigError(
+                "Episodes are to be played. Fix: give --checkpoint and --suite, or rates measured "
+                "elsewhere with --plans, --simulation-s and --batch-ms and no --check."
+            )
+
+    @property
+    def rates(self) -> Rates | None:
+        """The rates that were measured elsewhere; None if episodes are to be played."""
+        if self.plans is None or self.simulation_s is None or self.batches is None:
+            return None
+        episode = EpisodeRate(plans=self.plans, simulation_s=self.simulation_s)
+        return Rates(start_s=0.0, episodes=(episode,), batch_s=self.batches)
 
     @property
     def batches(self) -> dict[int, float] | None:

@@ -116,7 +116,7 @@ def attempts_on_cluster(options: EngineOptions, workers: int) -> Iterator[RayAtt
 
     Args:
         options: Which cluster.
-        workers: Attempts at a time; so many are submitted.
+        workers: Attempts at a time.
     """
-    with open_cluster(options):
+    with open_cluster(options, actors=workers):
         yield RayAttempts(local_cache=options.address is not None)

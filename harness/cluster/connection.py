@@ -20,7 +20,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from harness.capacity import cpu_quota, usable_cores
 from harness.engines import EngineOptions
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.native_libraries import environment_variables
@@ -43,13 +42,19 @@ else:
 
 _ASK_S = 90
 _REACH_S = 20
+_STARTS = 3
 
 
 @contextlib.contextmanager
-def open_cluster(options: EngineOptions) -> Iterator[None]:
-    """Join the cluster that options name, or start one."""
+def open_cluster(options: EngineOptions, *, actors: int) -> Iterator[None]:
+    """Join the cluster that options name, or start one.
+
+    Args:
+        options: Which cluster.
+        actors: Actors that a cluster that is started here must have room for.
+    """
     if options.address is None:
-        with local_cluster():
+        with local_cluster(actors):
             yield
     else:
         with joined_cluster(options.address, allow_unauthenticated=options.allow_unauthenticated):
@@ -57,23 +62,19 @@ def open_cluster(options: EngineOptions) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def local_cluster() -> Iterator[None]:
+def local_cluster(actors: int) -> Iterator[None]:
     """Start a cluster of this machine alone, with a fresh token; it ends with the block.
+
+    Args:
+        actors: Actors that it has room for, whatever the cores: they share these, as processes do.
 
     Raises:
         PrerequisiteError: It does not start.
     """
-    cores = usable_cores()
-    quota = cpu_quota()
     with fresh_token():
         try:
-            _connect(
-                address="local",
-                num_cpus=max(int(min(cores, quota or cores)), 2),
-                object_store_memory=_STORE_BYTES,
-            )
+            _start(actors)
         except Exception as error:  # Ray raises plain ones, too
-            ray.shutdown()
             raise PrerequisiteError(
                 f"Ray does not start on this machine ({_line(error)}). Fix: use --engine local, or "
                 "start a cluster with 'ray start --head' and give --address auto."
@@ -174,6 +175,18 @@ def _ask_without_token(address: str) -> str:
     except subprocess.TimeoutExpired:
         return ""
     return asked.stdout.strip()
+
+
+def _start(actors: int) -> None:
+    """Start a cluster; Ray gives it half a minute, which a busy machine may exceed."""
+    for tries_left in reversed(range(_STARTS)):
+        try:
+            _connect(address="local", num_cpus=actors, object_store_memory=_STORE_BYTES)
+            return
+        except Exception:
+            ray.shutdown()
+            if not tries_left:
+                raise
 
 
 def _check_reachable(address: str) -> None:

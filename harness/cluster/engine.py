@@ -4,11 +4,12 @@ import contextlib
 from dataclasses import replace
 from typing import Self
 
+from harness.capacity import default_workers
 from harness.cluster.connection import open_cluster
 from harness.cluster.nodes import alive_nodes, gpus, room
 from harness.cluster.pool import RayPool
 from harness.cluster.replicas import ReplicaSet
-from harness.engines import ReplicaOptions
+from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.engine import PoolRequest
 from policies.registry import AnyPolicy, PolicyConfig
 
@@ -17,19 +18,19 @@ class RayEngine:
     """A cluster that was joined, or started on this machine.
 
     Args:
-        options: Which cluster, and how many replicas.
+        options: Which cluster, how many replicas and, for a cluster that is started, workers.
     """
 
     renders_here = False
 
-    def __init__(self, options: ReplicaOptions) -> None:
+    def __init__(self, options: EvaluationConfig) -> None:
         self._options = options
         self._stack = contextlib.ExitStack()
         self._sets: dict[bool, ReplicaSet] = {}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(open_cluster(self._options))
+            stack.enter_context(open_cluster(self._options, actors=self._actors()))
             stack.callback(self._end_replicas)
             self._stack = stack.pop_all()
         return self
@@ -74,6 +75,13 @@ class RayEngine:
         count = min(request.workers or self.default_workers(), request.episodes)
         joined = self._options.address is not None
         return RayPool(request, count, replicas, local_cache=joined)
+
+    def _actors(self) -> int:
+        """Return how many actors run on a cluster that is started here."""
+        workers = self._options.workers
+        return (workers if isinstance(workers, int) else default_workers()) + (
+            self._options.replicas or 1
+        )
 
     def _on_gpus(self, config: PolicyConfig) -> bool:
         if config.device == "auto":

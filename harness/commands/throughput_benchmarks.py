@@ -45,7 +45,7 @@ def bench_connections_command(
 
 
 def bench_wall_time_command(
-    config: Annotated[WallTimeConfig, Flat], *, json: Switch = False
+    config: Annotated[WallTimeConfig | None, Flat] = None, *, json: Switch = False
 ) -> None:
     """Predict how long many episodes take with other numbers of workers and replicas.
 
@@ -58,6 +58,7 @@ def bench_wall_time_command(
     json
         Print the figures as JSON.
     """
+    config = config or WallTimeConfig()  # which says what is missing
     with progress_bar("Measuring", config.measured + config.check, "episode") as bar:
         from harness.benchmarks.evaluation_rates import check, measure_rates
 

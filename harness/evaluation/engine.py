@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.engines import ReplicaOptions, load_engine
+from harness.engines import load_engine
+from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.worker import WorkerSetup
 from policies.interface import PlanRequest
 from policies.registry import AnyPolicy, PolicyConfig
@@ -148,7 +149,7 @@ _ENGINES = {
 
 
 @contextmanager
-def open_engine(options: ReplicaOptions) -> Iterator[Engine]:
+def open_engine(options: EvaluationConfig) -> Iterator[Engine]:
     """Open the engine that options name; it ends with the block.
 
     Raises:

@@ -17,6 +17,7 @@ from policies.registry import PolicyConfig
 from tasks.errors import ConfigError, HarnessError
 from tests.harness.serving.served import serving, tiny_policy
 from tests.training.demo_files import write_file
+from tests.training.tiny import HORIZON
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_connections_share_the_batches_of_the_double(
     assert one.latency.percentile(50) >= 99 and one.latency.failed == 0
     assert [row.connections for row in figures] == [1, 4, 1, 4]
     assert connection_table(figures).row_count == 4
+
+
+def test_the_double_stands_still_in_place_of_a_policy_of_goals() -> None:
+    policy = tiny_policy(layout="eef-goal")
+    service = FixedTimeService(policy, max_batch=1, seconds=0.0)
+    with serving(policy, service) as served:
+        options = {"host": "127.0.0.1", "port": served.port, "server": "libero-bench"}
+        remote = PolicyConfig(name="remote", options=options).build()
+        assert remote.spec.horizon == HORIZON  # its plans are finite
+        del remote
 
 
 def test_a_client_that_fails_ends_the_measurement(

@@ -101,13 +101,16 @@ def test_the_table_and_its_words() -> None:
         ({"batch_ms": "0:5"}, "'0:5' cannot be read"),
         ({"batch_ms": "1:61,8:nan"}, "'8:nan' cannot be read"),
         ({"batch_ms": "a:5"}, "'a:5' cannot be read"),
+        ({"plans": 9}, "give all three"),
+        ({"plans": 9, "simulation_s": 2.0}, "give all three"),
+        ({"checkpoint": None}, "give --checkpoint and --suite"),
         ({"workers": "0"}, "--workers 0 is not allowed"),
         ({"replicas": ""}, "--replicas '' cannot be read"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        WallTimeConfig(checkpoint="x", suite="libero_object", **options)
+        WallTimeConfig(**{"checkpoint": "x", "suite": "libero_object", **options})
 
 
 def test_batches_measured_elsewhere_and_sizes_to_time() -> None:
@@ -116,6 +119,15 @@ def test_batches_measured_elsewhere_and_sizes_to_time() -> None:
     )
     assert config.batches == {1: 0.0611, 8: 0.282}
     assert config.sizes == (1, 2, 4, 8, 12)
+
+
+def test_nothing_is_played_for_rates_that_were_measured_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "bench wall-time --plans 10 --simulation-s 5 --batch-ms 1:100,8:100 --episodes 160"
+    assert main([*command.split(), "--workers", "1", "--replicas", "1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["predicted"]
+    assert row["wall_s"] == pytest.approx(160 * 6)
 
 
 @pytest.fixture

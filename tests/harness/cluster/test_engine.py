@@ -17,7 +17,9 @@ pytest.importorskip("ray")
 
 from ray.cluster_utils import Cluster
 
+from harness.cluster import connection
 from harness.cluster.connection import fresh_token, is_open
+from harness.cluster.nodes import alive_nodes
 from harness.demonstrations.collection import Collected, collect
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation import plan as evaluation_plan
@@ -113,22 +115,19 @@ def each_once(run: Path, expected: Records) -> None:
 def test_the_expert_and_rdt_have_the_records_of_the_local_engine(
     cluster: Cluster, tmp_path: Path, small_checkpoint: Path
 ) -> None:
-    expert = {"policy": PolicyConfig(name="expert"), "tasks": (0, 1), "episodes": 2, "workers": 2}
+    expert = {"policy": PolicyConfig(name="expert"), "tasks": (0,), "episodes": 4, "workers": 2}
     rdt = {
         "policy": PolicyConfig(name="rdt", checkpoint=str(small_checkpoint), device="cpu"),
         "tasks": (0,),
         "episodes": 2,
         "exec_horizon": 32,
-        "record": 1,
         "workers": 2,
     }
     for name, changes in (("expert", expert), ("rdt", rdt)):
         local = evaluate(make(tmp_path / f"{name}-local", **changes))
         remote = evaluate(on(cluster, tmp_path / f"{name}-ray", **changes))
         assert outcome(remote) == outcome(local)
-        assert len(outcome(remote)) == len(changes["tasks"]) * 2
-    films = [(tmp_path / f"rdt-{kind}" / "videos") for kind in ("local", "ray")]
-    assert [p.name for p in films[0].iterdir()] == [p.name for p in films[1].iterdir()]
+        assert len(outcome(remote)) == changes["episodes"]
 
 
 def test_replicas_share_the_episodes_and_one_that_dies_costs_a_retry(
@@ -202,19 +201,22 @@ def test_a_driver_that_is_killed_is_resumed(
     each_once(run, alone)
 
 
-def test_a_simulation_that_hangs_is_replaced(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_simulation_that_hangs_is_replaced_and_videos_come_to_the_driver(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     places = EchoSpec(folder=str(tmp_path), troubles={(0, 1): Trouble(kind="hang")})
-    config = on(cluster, tmp_path / "run", tasks=(0,), episodes=3, workers=2, hang_after=3.0)
+    some = {"tasks": (0,), "episodes": 3, "record": 1, "workers": 2}
+    config = on(cluster, tmp_path / "run", hang_after=6.0, **some)
     run = evaluate(config, environments=places)
     records = outcome(run)
     assert {record.outcome for record in records.values()} <= {"success", "failure"}
     assert records["libero_object", 0, 1, 7].attempt == 2
+    video = "libero_object-t0-i0-s7.mp4"
+    assert [path.name for path in (run / "videos").iterdir()] == [video]
+    assert records["libero_object", 0, 0, 7].video == f"videos/{video}"
 
 
 def test_what_cannot_run_is_said_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
-    places = EchoSpec(unbuildable=True)
-    with pytest.raises(PrerequisiteError, match="There is no EGL"):
-        evaluate(on(cluster, tmp_path / "a", workers=1), environments=places)
     policy = remembering(tmp_path, building="refuses")
     own = RememberingPolicy(policy)
     with pytest.raises(PrerequisiteError, match="There is no such device"):
@@ -227,6 +229,16 @@ def test_a_cluster_needs_the_token(cluster: Cluster, tmp_path: Path) -> None:
     with fresh_token(), pytest.raises(ConfigError, match="another token than this process"):
         evaluate(on(cluster, tmp_path / "run"), environments=EchoSpec())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_without_a_token_is_refused_unless_allowed(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "is_open", lambda address: True)  # none such is started here
+    with pytest.raises(ConfigError, match=r"has no token.*--allow-unauthenticated"):
+        evaluate(on(cluster, tmp_path / "run"), environments=EchoSpec())
+    with connection.joined_cluster(cluster.address, allow_unauthenticated=True):
+        assert len(alive_nodes()) >= 2
 
 
 @pytest.mark.parametrize(
