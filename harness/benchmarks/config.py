@@ -1,15 +1,16 @@
 """The options of the benchmarks."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from pydantic import Field
 
 from harness.capacity import MOST_THREADS, MOST_WORKERS
 from harness.options import Names, Numbers
 from tasks.errors import ConfigError, unknown_name
 from tasks.perturbation import DIMENSIONS
-from tasks.settings import MOST_NUMBERS, settings
+from tasks.settings import MOST_NUMBERS, changed_options, settings
 from tasks.suites import SUITES, Instructions, find_task
 
 ORIGINAL_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
@@ -234,8 +235,12 @@ class PolicySpeedConfig(PolicyOptions):
 class TrainingSpeedConfig:
     """Settings of ``bench train``."""
 
-    demos: Path
-    """A demo file, or a folder of them."""
+    demos: Path | None = None
+    """A demo file, or a folder of them: rdt-small is trained on them by both sides."""
+
+    preset: str | None = None
+    """Instead of --demos: rdt-1b, rdt-170m or rdt-small with random weights, whose training steps
+    on made-up windows are timed alone."""
 
     updates: int = Field(default=20, ge=1)
     """Updates per turn."""
@@ -244,7 +249,37 @@ class TrainingSpeedConfig:
     """Windows per update."""
 
     repeats: int = Field(default=2, ge=1)
-    """Turns of each side."""
+    """Turns of each side; one with --preset."""
+
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """--preset: mixed precision, as train has it."""
+
+    gradient_checkpointing: Annotated[bool, Parameter(negative=())] = False
+    """--preset: compute activations twice, which saves memory."""
+
+    compile: Annotated[bool, Parameter(negative=())] = False
+    """--preset: compile RDT with torch.compile."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """--preset: where to compute; CUDA where there is one."""
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ConfigError: Not one of demonstrations and preset, or options of the other.
+        """
+        if (self.demos is None) == (self.preset is None):
+            given = "both were" if self.demos else "neither was"
+            raise ConfigError(
+                f"bench train needs --demos or --preset, and {given} given. Fix: --demos FOLDER "
+                "compares with a loop over demonstrations; --preset rdt-1b times training steps "
+                "without any."
+            )
+        names = ("precision", "gradient_checkpointing", "compile", "device")
+        changed = changed_options(self, names)
+        if changed and self.preset is None:
+            raise ConfigError(f"{changed} without --preset: it would be ignored. Fix: drop it.")
 
 
 @settings

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.policy_speed import PolicyFigures
     from harness.benchmarks.subprocess_runner import BackendPair
     from harness.benchmarks.training_speed import TrainingFigures
+    from harness.benchmarks.training_step import StepFigures
     from harness.benchmarks.wall_time import Prediction, Rates
 
 
@@ -281,6 +282,23 @@ def training_table(figures: "Sequence[TrainingFigures]", batch_size: int) -> Tab
             f"{row.memory_mb:.0f}",
             f"{row.gpu_mb:.0f}" if row.gpu_mb else "–",
         )
+    return table
+
+
+def step_table(row: "StepFigures") -> Table:
+    """Return speed, memory and operations of a preset's training step."""
+    table = _table(
+        *("ms/update", "samples/s", "GPU memory, MB", "10¹² operations/update", "of the most"),
+        title=f"Training {row.preset}, {row.weights / 1e6:,.0f} million weights, "
+        f"{row.batch_size} windows per update, precision {row.precision}, on {row.device}",
+    )
+    table.add_row(
+        f"{row.update_ms:.0f}",
+        f"{row.samples_per_s:.1f}",
+        f"{row.gpu_mb:,.0f}" if row.gpu_mb else "–",
+        f"{row.tflop:.2f}",
+        "–" if row.peak_share is None else f"{row.peak_share:.0%}",
+    )
     return table
 
 

@@ -59,6 +59,7 @@ def compare_training(
         ConfigError: There is no demo file.
         HarnessError: A backend failed.
     """
+    assert config.demos is not None
     find_demo_files(config.demos)
     turns: dict[str, list[TrainingFigures]] = {backend: [] for backend in BACKENDS}
     for _ in range(config.repeats):
