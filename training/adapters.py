@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from policies.rdt.encoders.siglip import SiglipImageEncoder
 from policies.rdt.model.network import RDTPolicyNetwork
 from tasks.errors import ConfigError, PrerequisiteError
 from training.config import TrainingConfig
@@ -17,13 +18,17 @@ def prepare_network(network: RDTPolicyNetwork, config: TrainingConfig) -> list[n
     """Freeze weights, add adapters, enable gradient checkpointing and compilation, in place.
 
     Returns:
-        The parameters to train, which are fp32.
+        The parameters to train, which are fp32; a frozen SigLIP computes in bf16 under that
+        precision.
 
     Raises:
         ConfigError: Nothing is left to train.
         PrerequisiteError: Adapters are wanted and peft is not installed.
     """
     network.float()
+    if config.precision == "bf16" and isinstance(network.image_encoder, SiglipImageEncoder):
+        # As in RDT's training code. In fp32 the tower takes most of an update on a GPU.
+        network.image_encoder.tower.cast(torch.bfloat16)
     frozen: list[nn.Module] = []
     if config.freeze == "encoders":
         frozen = [network.image_encoder, network.text_encoder]

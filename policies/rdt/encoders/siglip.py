@@ -102,6 +102,11 @@ class SiglipTower:
         self.device = torch.device(device)
         self._model.to(self.device)
 
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in another dtype from now on."""
+        self.dtype = dtype
+        self._model.to(dtype)
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Encode (n, 3, S, S) uint8 images, on any device.
