@@ -28,7 +28,7 @@ def prepare_network(network: RDTPolicyNetwork, config: TrainingConfig) -> list[n
     network.float()
     if config.precision == "bf16" and isinstance(network.image_encoder, SiglipImageEncoder):
         # As in RDT's training code. In fp32 the tower takes most of an update on a GPU.
-        network.image_encoder.tower.cast(torch.bfloat16)
+        network.image_encoder.compute_in(torch.bfloat16)
     frozen: list[nn.Module] = []
     if config.freeze == "encoders":
         frozen = [network.image_encoder, network.text_encoder]

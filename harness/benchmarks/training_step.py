@@ -50,6 +50,7 @@ NVIDIA's data sheets."""
 
 _WARM = 3
 _BATCHES = 2
+_COUNTED = 2
 _FRAME = 128
 _SENTENCE = "put the black bowl on the plate and close the top drawer of the cabinet"
 
@@ -163,10 +164,8 @@ def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigur
 
     seconds = statistics.median(list(timed())[_WARM:])
     memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else 0.0
-    network.rdt.model._compiled_call_impl = None  # what is compiled is not counted
-    with FlopCounterMode(display=False) as counter:
-        updater.update(_WARM + config.updates, batches, throughput, interruption)
-    tflop = counter.get_total_flops() / 1e12
+    counted = min(config.batch_size, _COUNTED)
+    tflop = _tflop(network, updater, counted) * config.batch_size / counted
     name = torch.cuda.get_device_name(device) if cuda else "cpu"
     peak = next((most for part, most in PEAK_TFLOPS.items() if part in name), None)
     known = peak is not None and config.precision != "no"
@@ -194,6 +193,15 @@ def _on_cpu() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+def _tflop(network: RDTPolicyNetwork, updater: Updater, windows: int) -> float:
+    """Count the operations of an update of a few windows: counting keeps what is computed."""
+    network.rdt.model._compiled_call_impl = None  # what is compiled is not counted
+    few = iter([_batch(network, windows, 0, pin=False)])
+    with FlopCounterMode(display=False) as counter:
+        updater.update(0, few, Throughput(0, windows), Interruption())
+    return counter.get_total_flops() / 1e12
 
 
 def _batch(network: RDTPolicyNetwork, size: int, seed: int, *, pin: bool) -> Window:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from policies.rdt.encoders.siglip import SiglipImageEncoder, SiglipTower
+from tests.policies.rdt.encoders.frozen_files import write_siglip
 from tests.training.tiny import HORIZON, tiny_network
 from training.adapters import prepare_network
 from training.config import TrainingConfig
@@ -54,6 +56,26 @@ def test_compiled_blocks_give_the_same_gradients() -> None:
     assert plain.keys() == compiled.keys()
     for name, value in plain.items():
         torch.testing.assert_close(value, compiled[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float32)]
+)
+def test_a_frozen_siglip_computes_in_bf16_under_that_precision(
+    precision: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    tower = SiglipTower(str(write_siglip(tmp_path / "tower")))
+    size = tower.image_size
+    pictures = torch.randint(0, 255, (1, 2, 2, 3, size, size), dtype=torch.uint8)
+    network = tiny_network()
+    network.image_encoder = SiglipImageEncoder(tower, cameras=2, slots=3)
+    network.train()
+    before = network.image_encoder(pictures)
+    trained = prepare_network(network, config(precision=precision))
+    after = network.image_encoder(pictures)
+    assert after.dtype == dtype
+    torch.testing.assert_close(after.float(), before, rtol=0.05, atol=0.05)
+    assert all(weight.dtype == torch.float32 for weight in trained)
 
 
 def test_computing_blocks_twice_keeps_less() -> None:

@@ -102,7 +102,7 @@ class SiglipTower:
         self.device = torch.device(device)
         self._model.to(self.device)
 
-    def cast(self, dtype: torch.dtype) -> None:
+    def compute_in(self, dtype: torch.dtype) -> None:
         """Compute in another dtype from now on."""
         self.dtype = dtype
         self._model.to(dtype)
@@ -157,6 +157,11 @@ class SiglipImageEncoder(ImageEncoder):
             self._tokens.clear()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Compute in another dtype from now on; tokens of the former are forgotten."""
+        self.tower.compute_in(dtype)
+        self._tokens.clear()
 
     def prepare(self, frames: npt.NDArray[np.uint8]) -> Tensor:
         """Pad frames to squares and resize them to (..., 3, S, S), each different one once."""

@@ -13,16 +13,15 @@ def test_a_step_is_timed_and_its_operations_grow_with_the_batch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = []
-    for size in ("2", "4"):
+    for size in ("1", "2"):
         words = ["--preset", "rdt-small", "--device", "cpu", "--updates", "1", "--batch-size", size]
         assert main(["bench", "train", *words, "--json"]) == 0
         rows += json.loads(capsys.readouterr().out)
-    for row, size in zip(rows, (2, 4), strict=True):
+    for row, size in zip(rows, (1, 2), strict=True):
         assert (row["preset"], row["device"], row["batch_size"]) == ("rdt-small", "cpu", size)
         assert row["samples_per_s"] == pytest.approx(size / row["update_ms"] * 1e3)
         assert row["gpu_mb"] == 0 and row["peak_share"] is None
     assert rows[0]["weights"] == rows[1]["weights"] > 1e6
-    # Forward and backward: at least six operations for each weight of a matrix and token.
     assert rows[1]["tflop"] == pytest.approx(2 * rows[0]["tflop"], rel=0.01)
 
 

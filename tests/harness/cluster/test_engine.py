@@ -121,6 +121,7 @@ def test_the_expert_and_rdt_have_the_records_of_the_local_engine(
         "tasks": (0,),
         "episodes": 2,
         "exec_horizon": 32,
+        "resolution": 128,
         "workers": 2,
     }
     for name, changes in (("expert", expert), ("rdt", rdt)):

@@ -17,13 +17,11 @@ TASKS = [
     ("libero_spatial", 4),  # a drawer, the bowl in it
     ("libero_spatial", 5),  # the bowl on the ramekin
     ("libero_object", 0),
-    ("libero_object", 2),
     ("libero_goal", 0),  # opens a drawer
     ("libero_goal", 7),  # turns on the stove
     ("libero_10", 2),  # the stove and a pot
     ("libero_10", 9),  # the microwave
     ("libero_90", 1),  # a drawer and a bowl
-    ("libero_90", 30),  # another kitchen, with a microwave
 ]
 PICTURED = {("libero_goal", 7), ("libero_10", 9), ("libero_object", 0)}
 
