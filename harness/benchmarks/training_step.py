@@ -201,7 +201,7 @@ def _tflop(network: RDTPolicyNetwork, updater: Updater, windows: int) -> float:
     few = iter([_batch(network, windows, 0, pin=False)])
     with FlopCounterMode(display=False) as counter:
         updater.update(0, few, Throughput(0, windows), Interruption())
-    return counter.get_total_flops() / 1e12
+    return float(counter.get_total_flops()) / 1e12
 
 
 def _batch(network: RDTPolicyNetwork, size: int, seed: int, *, pin: bool) -> Window:
