@@ -25,7 +25,14 @@ FOREIGN = (True, 1.5, 1.0, "5", "true", math.nan, math.inf)
 """Each is refused where an integer is meant."""
 
 TYPED = (
-    *("tasks", "base_tasks", "init_states", "record", "suites", "devices", "workers", "max_batch"),
+    "tasks",
+    "base_tasks",
+    "init_states",
+    "record",
+    "suites",
+    "devices",
+    "workers",
+    "max_batch",
 )
 """May be given as texts such as 0-4 or auto."""
 
