@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Self
 
 from tasks.errors import SimulatorError
 from tasks.native_libraries import (
@@ -43,6 +45,34 @@ def worker_variables(count: int) -> dict[str, str]:
     if count > 1:
         variables["LP_NUM_THREADS"] = "1"  # Mesa's software renderer
     return {name: os.environ.get(name, value) for name, value in variables.items()}
+
+
+class EndsWithBlock:
+    """Something whose processes start with a ``with`` block and end with it."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._end(kill=True)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(kill=kind is not None)
+
+    def _open(self) -> None:
+        """Start the processes."""
+        raise NotImplementedError
+
+    def _end(self, *, kill: bool) -> None:
+        """End them: at once, or what they are at first."""
+        raise NotImplementedError
 
 
 def end_with(parent: int) -> None:

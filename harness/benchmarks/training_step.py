@@ -5,14 +5,13 @@ encoders, the loss, the gradient, its clipping, AdamW and the average of the wei
 demonstrations is not part of it.
 """
 
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import cycle, repeat
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,8 +25,10 @@ from harness.benchmarks.policy_workload import build_case
 from policies.rdt.actions.layout import FRESH_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.torch_runtime import resolve_device
 from results.signals import Interruption
-from tasks.errors import ConfigError, HarnessError
+from tasks.errors import HarnessError
+from tasks.native_libraries import environment_variables
 from training.adapters import prepare_network
 from training.config import TrainingConfig
 from training.data.windows import DemoWindows, Window
@@ -102,7 +103,8 @@ def measure_step(config: TrainingSpeedConfig) -> StepFigures:
         config: The preset, the batch, the precision and the device.
 
     Raises:
-        ConfigError: There is no such preset, or no GPU.
+        ConfigError: There is no such preset.
+        PrerequisiteError: A GPU is asked for, and torch sees none.
         HarnessError: The GPU's memory does not suffice.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -127,9 +129,8 @@ def measure_step(config: TrainingSpeedConfig) -> StepFigures:
 
 
 def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigures:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda was given and torch sees no GPU. Fix: --device cpu.")
-    with _on_cpu() if config.device == "cpu" else nullcontext():
+    on_cpu = resolve_device(config.device) == "cpu"
+    with environment_variables({"ACCELERATE_USE_CPU": "true"}) if on_cpu else nullcontext():
         accelerator = open_accelerator(settings)
     device = accelerator.device
     cuda = device.type == "cuda"
@@ -183,18 +184,6 @@ def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigur
     )
 
 
-@contextmanager
-def _on_cpu() -> Iterator[None]:
-    """Keep accelerate from a GPU."""
-    name = "ACCELERATE_USE_CPU"
-    before = os.environ.get(name)
-    os.environ[name] = "true"
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
-
-
 def _tflop(network: RDTPolicyNetwork, updater: Updater, windows: int) -> float:
     """Count the operations of an update of a few windows: counting keeps what is computed."""
     network.rdt.model._compiled_call_impl = None  # what is compiled is not counted
@@ -210,7 +199,7 @@ def _batch(network: RDTPolicyNetwork, size: int, seed: int, *, pin: bool) -> Win
     shape = network.config
     cameras = len(network.encoders_config.cameras)
     frames = random.integers(0, 256, (size, network.history, cameras, _FRAME, _FRAME, 3), np.uint8)
-    tokens, mask = network.text_encoder.prepare(list(repeat(_SENTENCE, size)))
+    tokens, mask = network.text_encoder.prepare([_SENTENCE] * size)
     used = torch.from_numpy(get_layout(FRESH_LAYOUT).action_mask)
 
     def noise(*lengths: int) -> Tensor:

@@ -5,8 +5,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -25,6 +24,7 @@ from harness.cluster.simulation import FilmedEpisode, SimulationHost, WorkerEnde
 from harness.evaluation.engine import PoolRequest
 from harness.evaluation.messages import Placed
 from harness.evaluation.worker import worker_log
+from harness.processes import EndsWithBlock
 from policies.interface import PlanRequest
 from results.folder import VIDEOS_FOLDER
 from tasks.errors import ResultsError, SimulatorError
@@ -62,7 +62,7 @@ class RemoteWorker:
         return self.node.host if self.node is not None else "no node yet"
 
 
-class RayPool:
+class RayPool(EndsWithBlock):
     """Simulations and replicas on a cluster. Use it in a ``with`` block; they end with it.
 
     Args:
@@ -90,26 +90,13 @@ class RayPool:
         self._nodes = alive_nodes()
         self.workers: dict[int, RemoteWorker] = {}
 
-    def __enter__(self) -> Self:
-        try:
-            reserved = 0
-            if self._replicas is not None:
-                self._replicas.open(self._request)
-                reserved = self._replicas.cpus
-            for _ in range(min(self._count, max(room(self._nodes) - reserved, 1))):
-                self.start()
-        except BaseException:
-            self._end(kill=True)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end(kill=kind is not None)
+    def _open(self) -> None:
+        reserved = 0
+        if self._replicas is not None:
+            self._replicas.open(self._request)
+            reserved = self._replicas.cpus
+        for _ in range(min(self._count, max(room(self._nodes) - reserved, 1))):
+            self.start()
 
     def start(self) -> RemoteWorker:
         """Start one more simulation; it waits for room where there is none."""

@@ -12,7 +12,7 @@ from harness.cluster.nodes import NodeFacts, check_node
 from harness.cluster.replica import PolicyReplica
 from harness.cluster.simulation import PlacedReplica
 from harness.evaluation.engine import PoolRequest
-from harness.evaluation.messages import FATAL, Fatal
+from harness.evaluation.messages import Fatal
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from tasks.errors import SimulatorError
@@ -111,7 +111,7 @@ class ReplicaSet:
             self._replace(replica, error)
             return True
         if isinstance(answer, Fatal):
-            raise FATAL[answer.kind](answer.error)
+            raise answer.exception()
         if isinstance(answer, NodeFacts):
             check_node(answer, here)
             replica.node = answer

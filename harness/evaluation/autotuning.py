@@ -13,7 +13,6 @@ from typing import Any
 from harness.evaluation.engine import Engine, PoolRequest, SimulationPool
 from harness.evaluation.latency import instruction_of, made_up_observation
 from harness.evaluation.messages import (
-    FATAL,
     EpisodeDone,
     EpisodeFailed,
     Fatal,
@@ -280,8 +279,8 @@ def time_simulation(
                     stopwatch.stop()
                 case Heartbeat():
                     stopwatch.start()
-                case Fatal(kind=kind, error=error):
-                    raise FATAL[kind](error)
+                case Fatal():
+                    raise message.exception()
                 case None:
                     return None
     return statistics.median(stopwatch.intervals) if stopwatch.intervals else None

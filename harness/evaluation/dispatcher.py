@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.evaluation.engine import SimulationPool, SimulationWorker
 from harness.evaluation.messages import (
-    FATAL,
     EpisodeDone,
     EpisodeFailed,
     Fatal,
@@ -171,8 +170,8 @@ class Dispatcher:
                 self._keep(record, worker.number)
             case EpisodeFailed(error=error, permanent=permanent):
                 self._failed(worker, error, permanent=permanent)
-            case Fatal(kind=kind, error=error):
-                raise FATAL[kind](error)
+            case Fatal():
+                raise message.exception()
             case None:
                 self._lost(worker, self._pool.reap(worker))
 

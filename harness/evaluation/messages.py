@@ -96,6 +96,10 @@ class Fatal:
         kinds = (name for name, known in FATAL.items() if isinstance(error, known))
         return cls(kind=next(kinds, "ConfigError"), error=str(error))
 
+    def exception(self) -> Exception:
+        """Return the error that it stands for."""
+        return FATAL[self.kind](self.error)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from harness.evaluation.latency import torch_threads
-from harness.evaluation.messages import FATAL, Fatal, PlanReply, Ready
+from harness.evaluation.messages import Fatal, PlanReply, Ready
 from harness.evaluation.planning import PlanService
 from harness.evaluation.workers import limit_reading
-from harness.processes import end_with
+from harness.processes import EndsWithBlock, end_with
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from tasks.errors import HarnessError, SimulatorError
@@ -101,7 +101,7 @@ class _Replica:
     batch: dict[int, PlanRequest] = field(default_factory=dict)
 
 
-class Replicas:
+class Replicas(EndsWithBlock):
     """The replicas' processes. Use it in a ``with`` block; they end with it.
 
     Args:
@@ -126,17 +126,9 @@ class Replicas:
         self._place: dict[int, int] = {}  # worker: the replica of its episode
         self._losses = 0
 
-    def __enter__(self) -> Self:
-        try:
-            for number in range(len(self._policies)):
-                self._start(number)
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end()
+    def _open(self) -> None:
+        for number in range(len(self._policies)):
+            self._start(number)
 
     def __len__(self) -> int:
         return len(self._policies)
@@ -203,7 +195,7 @@ class Replicas:
             except (EOFError, OSError):
                 message = None
             if isinstance(message, Fatal):
-                raise FATAL[message.kind](message.error)
+                raise message.exception()
             if isinstance(message, Ready):
                 replica.ready = True
                 self._feed(number)
@@ -235,7 +227,7 @@ class Replicas:
                 "smaller --max-batch."
             ) from error
         if isinstance(message, Fatal):
-            raise FATAL[message.kind](message.error)
+            raise message.exception()
         return time.perf_counter() - begun
 
     def _answers(self, replica: _Replica, message: ReplicaReply) -> list[Answer]:
@@ -294,9 +286,9 @@ class Replicas:
         theirs.close()
         self._replicas[number] = _Replica(process=process, connection=ours)
 
-    def _end(self) -> None:
+    def _end(self, *, kill: bool) -> None:
         for replica in self._replicas.values():
-            replica.process.kill()  # it holds nothing that is not on record
+            replica.process.kill()  # in any case: it holds nothing that is not on record
         for replica in self._replicas.values():
             replica.process.join(_GRACE_S)
             replica.connection.close()

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from harness.evaluation.messages import Stop
 from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
-from harness.processes import worker_variables
+from harness.processes import EndsWithBlock, worker_variables
 from policies.interface import PlanRequest
 from tasks.native_libraries import environment_variables
 
@@ -70,7 +68,7 @@ class Worker:
         return f"The worker process ended with exit code {code}"
 
 
-class WorkerPool:
+class WorkerPool(EndsWithBlock):
     """A fixed number of worker processes. Use it in a ``with`` block; they end with it.
 
     Args:
@@ -87,22 +85,9 @@ class WorkerPool:
         self._next = 0
         self.workers: dict[int, Worker] = {}
 
-    def __enter__(self) -> Self:
-        try:
-            for _ in range(self._count):
-                self.start()
-        except BaseException:
-            self._end(kill=True)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end(kill=kind is not None)
+    def _open(self) -> None:
+        for _ in range(self._count):
+            self.start()
 
     def start(self) -> Worker:
         """Start one more worker."""
