@@ -3,9 +3,8 @@
 import dataclasses
 import math
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, computed_field
@@ -17,8 +16,6 @@ _GROWTH = 1.02
 
 _LAST = 2000
 """The last bucket, of 1.6e12 seconds."""
-
-_EVERY_S = 5.0
 
 Count = Annotated[int, Field(ge=0)]
 Bucket = Annotated[int, Field(ge=0, le=_LAST)]
@@ -157,28 +154,3 @@ def sum_up(latencies: Iterable[LatencyHistogram | None]) -> LatencyHistogram | N
     for latency in latencies:
         total += latency or LatencyHistogram()
     return total or None
-
-
-class RunLatencies:
-    """The latencies of one run, of a policy that may have served other runs before.
-
-    Args:
-        measure: Returns those of all its runs so far.
-        earlier: Those of the run before it was resumed.
-    """
-
-    def __init__(
-        self, measure: Callable[[], LatencyHistogram], earlier: LatencyHistogram | None
-    ) -> None:
-        self._measure, self._earlier = measure, earlier or LatencyHistogram()
-        self._before = measure()
-        self._read_at = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether they were last read more than a few seconds ago."""
-        return time.monotonic() - self._read_at >= _EVERY_S
-
-    def read(self) -> LatencyHistogram | None:
-        """Return them; None if there are none yet."""
-        self._read_at = time.monotonic()
-        return self._earlier + (self._measure() - self._before) or None

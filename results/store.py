@@ -7,7 +7,8 @@ returns, so that a kill loses at most the episodes in flight; a line torn by the
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +23,13 @@ from results.folder import (
     write_info,
 )
 from results.formatting import short
-from results.latency import LatencyHistogram, RunLatencies
+from results.latency import LatencyHistogram, sum_up
 from results.locking import LOCK_FILE, WriterLock
 from results.records import EpisodeKey, EpisodeRecord, Resumption, RunInfo, Status
 from results.resumption import clear_leftovers, find_resumable, refuse_foreign, resumed_info
 from tasks.errors import ResultsError
+
+_LATENCY_EVERY_S = 5.0
 
 
 class RunStore:
@@ -37,12 +40,12 @@ class RunStore:
         folder: Path,
         info: RunInfo,
         lock: WriterLock,
-        latency: Callable[[], LatencyHistogram] | None = None,
     ) -> None:
         self.folder = folder
         self._info = info
         self._lock = lock
-        self._latencies = None if latency is None else RunLatencies(latency, info.latency)
+        self._latency = info.latency
+        self._latency_written = time.monotonic()
         path = folder / EPISODES_FILE
         kept, size = read_episodes(path) if path.exists() else ([], 0)
         self._latest = {record.key: record for record in kept}
@@ -60,7 +63,6 @@ class RunStore:
         *,
         volatile: Collection[str] = (),
         pinned: Collection[str] = (),
-        latency: Callable[[], LatencyHistogram] | None = None,
     ) -> Self:
         """Start a run in a new folder, or resume the same run in its folder.
 
@@ -71,8 +73,6 @@ class RunStore:
                 such as ``config.workers``; a name covers the names below it.
             pinned: Dotted names in the provenance that must be the same on resuming, such as
                 ``packages.mujoco``, and those below them. A missing entry is not compared.
-            latency: Returns the latencies of the policy's requests so far. Those from now on are
-                recorded every few seconds when an episode ends, and at the end of the run.
 
         Returns:
             The store, holding the lock of the folder. Close it, or use it in a ``with`` block.
@@ -95,7 +95,7 @@ class RunStore:
             else:
                 info = resumed_info(earlier, info)
             write_info(folder, info)
-            return cls(folder, info, lock, latency)
+            return cls(folder, info, lock)
         except OSError as error:
             lock.release()
             raise _unwritable(folder, error) from error
@@ -160,8 +160,17 @@ class RunStore:
             )
         self._write(EPISODE.dump_json(record) + b"\n")
         self._latest[record.key] = record
-        if self._latencies is not None and self._latencies.due():
-            self._update(dataclasses.replace(self._info, latency=self._latencies.read()))
+        if time.monotonic() - self._latency_written >= _LATENCY_EVERY_S:
+            self._latency_written = time.monotonic()
+            if self._latency != self._info.latency:
+                self._update(dataclasses.replace(self._info, latency=self._latency))
+
+    def add_latency(self, latency: LatencyHistogram) -> None:
+        """Count how long more requests of the policy took.
+
+        It is on the disk a few seconds later, when an episode ends, and at the end of the run.
+        """
+        self._latency = sum_up((self._latency, latency))
 
     def note(self, resumed: Iterable[Resumption]) -> None:
         """Record that parts of the run were made at other times or under other conditions.
@@ -200,13 +209,12 @@ class RunStore:
         Raises:
             ResultsError: The disk did not take it.
         """
-        latency = self._info.latency if self._latencies is None else self._latencies.read()
         self._update(
             dataclasses.replace(
                 self._info,
                 status=status,
                 updated=datetime.now(UTC).replace(microsecond=0),
-                latency=latency,
+                latency=self._latency,
             )
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.cluster.nodes import NodeFacts, node_facts
 from harness.evaluation.latency import torch_threads
-from harness.evaluation.messages import Fatal, PlanReply
+from harness.evaluation.messages import NOTHING_TO_NOTE, Fatal, PlanNotes, PlanReply
 from harness.evaluation.planning import PlanService
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
@@ -15,10 +15,10 @@ from tasks.errors import HarnessError
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaPlan:
-    """A replica's reply to one request, and warnings about plans that are new."""
+    """A replica's reply to one request, and what came up over its batch, in one reply only."""
 
     reply: PlanReply
-    warnings: tuple[str, ...] = ()
+    notes: PlanNotes = NOTHING_TO_NOTE
 
 
 Answer = ReplicaPlan | Fatal
@@ -98,11 +98,10 @@ class PolicyReplica:
         assert self._service is not None, "load() comes first"
         try:
             with torch_threads(self._threads):
-                replies, warnings = self._service.plan(requests)
+                first, *others = self._service.plan(requests)
         except HarnessError as error:
             return [Fatal.of(error)] * len(requests)
-        first, *others = replies
         return [
-            ReplicaPlan(reply=first, warnings=tuple(warnings)),
+            ReplicaPlan(reply=first, notes=self._service.notes()),
             *(ReplicaPlan(reply=reply) for reply in others),
         ]

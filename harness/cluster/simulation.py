@@ -25,7 +25,6 @@ from harness.evaluation.messages import (
     PlanQuery,
     PlanReply,
     Stop,
-    Suspicions,
 )
 from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import Worker, WorkerPool
@@ -164,8 +163,8 @@ class SimulationHost:
             self._post(answer)
             return
         worker.send(answer.reply)
-        if answer.warnings:
-            self._post(Suspicions(warnings=answer.warnings))
+        if answer.notes:
+            self._post(answer.notes)
         self._post(Heartbeat(step=request.step))
 
     def _with_video(self, message: object) -> object:

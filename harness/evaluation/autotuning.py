@@ -273,7 +273,7 @@ def time_simulation(
                     pool.send(worker, job)
                 case PlanQuery(request=request) if service is not None:
                     stopwatch.stop()
-                    pool.send(worker, service.plan([request])[0][0])
+                    pool.send(worker, service.plan([request])[0])
                     stopwatch.start()
                 case Planning():
                     stopwatch.stop()

@@ -14,11 +14,11 @@ from harness.evaluation.messages import (
     Heartbeat,
     Placed,
     Planning,
+    PlanNotes,
     PlanQuery,
     PlanReply,
     Ready,
     RunEpisode,
-    Suspicions,
 )
 from harness.evaluation.planning import PlanService
 from harness.evaluation.scheduler import ProgressMeter, Schedule, Watchdog
@@ -147,8 +147,8 @@ class Dispatcher:
         return bool(workers)
 
     def _take(self, worker: SimulationWorker, message: object) -> None:
-        if isinstance(message, Suspicions):
-            self._warn(message.warnings)
+        if isinstance(message, PlanNotes):
+            self._note(message)
             return
         self._watchdog.settled(worker.number)
         match message:
@@ -191,15 +191,19 @@ class Dispatcher:
             assert self._service is not None, "a worker with its own policy asked for a plan"
             numbers = sorted(self._requests)[: self._max_batch]
             requests = [self._requests.pop(number) for number in numbers]
-            with self._interruption.allowed():
-                replies, warnings = self._service.plan(requests)
+            try:
+                with self._interruption.allowed():
+                    replies = self._service.plan(requests)
+            finally:
+                self._note(self._service.notes())
             for number, reply in zip(numbers, replies, strict=True):
                 self._send(self._pool.workers[number], reply)
-            self._warn(warnings)
 
-    def _warn(self, warnings: Sequence[str]) -> None:
-        """Log new suspicions of the plans, and keep them with the run."""
-        for warning in warnings:
+    def _note(self, notes: PlanNotes) -> None:
+        """Keep latencies with the run, and new suspicions of the plans, which are logged, too."""
+        if notes.latency is not None:
+            self._store.add_latency(notes.latency)
+        for warning in notes.warnings:
             if warning not in self._warned:  # each replica looks for itself
                 self._warned.add(warning)
                 _log.warning("WARNING: %s", warning)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from policies.interface import PlanRequest
+from results.latency import LatencyHistogram
 from results.records import EpisodeKey, EpisodeRecord
 from tasks.errors import (
     ConfigError,
@@ -114,7 +115,20 @@ class Planning:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspicions:
-    """From a pool with replicas: new warnings about the plans."""
+class PlanNotes:
+    """From whoever plans: what came up since its last notes. False if nothing did.
 
-    warnings: tuple[str, ...]
+    Attributes:
+        warnings: New warnings about the plans.
+        latency: How long the policy's requests took, if it says so.
+    """
+
+    warnings: tuple[str, ...] = ()
+    latency: LatencyHistogram | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to note."""
+        return bool(self.warnings or self.latency)
+
+
+NOTHING_TO_NOTE = PlanNotes()

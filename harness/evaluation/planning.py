@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.evaluation.messages import PlanReply
+from harness.evaluation.messages import PlanNotes, PlanReply
 from policies.executor import read_plan
-from policies.interface import PlanRequest, Policy
+from policies.interface import OptionalMembers, PlanRequest, Policy
 from policies.plan_checks import PlanInspector
 from tasks.errors import HarnessError, SpecMismatchError
 
@@ -21,23 +21,30 @@ class PlanService:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._inspector = PlanInspector(policy) if policy.spec.cameras else None
+        self._warnings: list[str] = []
+        self._latency = OptionalMembers.of(policy).latency
+        self._noted = self._latency() if self._latency else None
 
-    def plan(self, requests: Sequence[PlanRequest]) -> tuple[list[PlanReply], list[str]]:
-        """Plan for several episodes.
-
-        Returns:
-            One reply per request, and new warnings about the plans.
+    def plan(self, requests: Sequence[PlanRequest]) -> list[PlanReply]:
+        """Plan for several episodes; return one reply per request.
 
         Raises:
             HarnessError: The policy cannot work in this evaluation.
         """
         replies = plan_batch(self._policy, requests)
-        warnings: list[str] = []
         if self._inspector is not None:
             for request, reply in zip(requests, replies, strict=True):
                 if reply.plan is not None:
-                    warnings += self._inspector.inspect(request, reply.plan)
-        return replies, warnings
+                    self._warnings += self._inspector.inspect(request, reply.plan)
+        return replies
+
+    def notes(self) -> PlanNotes:
+        """Return what came up since the last call, or since the service was made."""
+        warnings, self._warnings = tuple(self._warnings), []
+        if self._latency is None or self._noted is None:
+            return PlanNotes(warnings=warnings)
+        before, self._noted = self._noted, self._latency()
+        return PlanNotes(warnings=warnings, latency=self._noted - before or None)
 
 
 def plan_batch(policy: Policy, requests: Sequence[PlanRequest]) -> list[PlanReply]:

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from harness.evaluation.latency import torch_threads
-from harness.evaluation.messages import Fatal, PlanReply, Ready
+from harness.evaluation.messages import NOTHING_TO_NOTE, Fatal, PlanNotes, PlanReply, Ready
 from harness.evaluation.planning import PlanService
 from harness.evaluation.workers import limit_reading
 from harness.processes import EndsWithBlock, end_with
@@ -33,10 +33,10 @@ _GRACE_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaReply:
-    """From a replica: a reply for each request of the batch, in order, and new warnings."""
+    """From a replica: a reply for each request of the batch, in order, and what came up."""
 
     replies: tuple[PlanReply, ...]
-    warnings: tuple[str, ...] = ()
+    notes: PlanNotes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +47,13 @@ class Answer:
         worker: The worker's number.
         step: Control steps of its episode so far.
         reply: The plan, or why there is none.
-        warnings: New warnings about plans.
+        notes: What came up over its batch; each is in one answer only.
     """
 
     worker: int
     step: int
     reply: PlanReply
-    warnings: tuple[str, ...] = ()
+    notes: PlanNotes = NOTHING_TO_NOTE
 
 
 def run_replica(
@@ -78,8 +78,8 @@ def run_replica(
         with torch_threads(threads):
             while True:
                 requests: list[PlanRequest] = connection.recv()
-                replies, warnings = service.plan(requests)
-                connection.send(ReplicaReply(replies=tuple(replies), warnings=tuple(warnings)))
+                replies = service.plan(requests)
+                connection.send(ReplicaReply(replies=tuple(replies), notes=service.notes()))
     except (EOFError, ConnectionError):
         pass  # the parent is gone, or has ended
     except HarnessError as error:
@@ -232,11 +232,11 @@ class Replicas(EndsWithBlock):
 
     def _answers(self, replica: _Replica, message: ReplicaReply) -> list[Answer]:
         batch, replica.batch = replica.batch, {}
-        warnings = message.warnings
+        notes = message.notes
         answers = []
         for (worker, request), reply in zip(batch.items(), message.replies, strict=True):
-            answers.append(Answer(worker=worker, step=request.step, reply=reply, warnings=warnings))
-            warnings = ()
+            answers.append(Answer(worker=worker, step=request.step, reply=reply, notes=notes))
+            notes = NOTHING_TO_NOTE
         return answers
 
     def _replace(self, number: int) -> list[Answer]:

@@ -7,7 +7,7 @@ from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Self
 
-from harness.evaluation.messages import Heartbeat, Planning, PlanQuery, Suspicions
+from harness.evaluation.messages import Heartbeat, Planning, PlanQuery
 from harness.evaluation.replicas import Answer, Replicas
 from harness.evaluation.worker import WorkerSetup
 from harness.evaluation.workers import Worker, WorkerPool
@@ -95,5 +95,5 @@ class ReplicatedPool(WorkerPool):
         self.send(worker, answer.reply)
         inbox = self._inbox.setdefault(worker.number, deque())
         inbox.append(Heartbeat(step=answer.step))
-        if answer.warnings:
-            inbox.append(Suspicions(warnings=answer.warnings))
+        if answer.notes:
+            inbox.append(answer.notes)

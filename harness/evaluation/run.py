@@ -22,7 +22,7 @@ from harness.evaluation.scheduler import (
 )
 from harness.evaluation.worker import WorkerSetup
 from harness.processes import require_rendering
-from policies.interface import OptionalMembers, Policy
+from policies.interface import Policy
 from results.records import EpisodeKey, Status
 from results.signals import Interruption
 from results.store import RunStore
@@ -91,7 +91,6 @@ def execute(
             plan.info,
             volatile=plan.volatile,
             pinned=PINNED,
-            latency=OptionalMembers.of(plan.policy).latency,
         ) as store,
         Interruption() as interruption,
     ):

@@ -14,6 +14,7 @@ import numpy as np
 from policies.baselines import RandomPolicy
 from policies.interface import PlanRequest, PolicySpec
 from policies.registry import PolicyConfig
+from results.latency import LatencyHistogram, LatencyRecorder
 from results.records import EpisodeKey
 from tasks.errors import PrerequisiteError
 from tasks.observation import FloatArray, Observation
@@ -238,9 +239,15 @@ class RememberingPolicy(RecordingPolicy):
         super().__init__()
         self.config = config
         self.last_steps: dict[str, int] = {}
+        self.recorder = LatencyRecorder()
+        self.recorder.answered(60.0)  # a request before any run
+
+    def latency(self) -> LatencyHistogram:
+        return self.recorder.histogram()
 
     def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
         time.sleep(self.config.seconds)
+        self.recorder.answered(self.config.seconds, len(requests))
         folder = Path(self.config.folder)
         with (folder / f"batches-{os.getpid()}").open("a") as file:
             file.write(" ".join(request.episode for request in requests) + "\n")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import re
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from results.folder import load_run
-from results.latency import LatencyHistogram, LatencyRecorder, RunLatencies
+from results.latency import LatencyHistogram, LatencyRecorder
 from results.leaderboard.rendering import render
 from results.leaderboard.rows import rows_by_task, rows_from_runs
 from results.leaderboard.seed_rows import rows_over_seeds
@@ -89,27 +88,11 @@ def test_threads_lose_no_request() -> None:
     assert recorder.histogram().requests == 8000
 
 
-def test_a_run_counts_only_its_own_requests_and_those_before_it_was_resumed() -> None:
-    recorder = LatencyRecorder()
-    recorder.answered(0.5)  # of another run of the same policy
-    latencies = RunLatencies(recorder.histogram, None)
-    assert latencies.read() is None and not latencies.due()
-    recorder.answered(0.01)
-    read = latencies.read()
-    assert read is not None and read.requests == 1 and (read.longest_ms or math.inf) < 11
-    again = RunLatencies(recorder.histogram, read)
-    recorder.answered(0.02)
-    resumed = again.read()
-    assert resumed is not None and resumed.requests == 2
-
-
 def with_latency(run: Path, *seconds: float) -> Path:
     """Resume a run whose policy needs so long for each plan."""
-    recorder = LatencyRecorder()
-    info = load_run(run)[0]
-    with RunStore.open(run, info, latency=recorder.histogram) as store:
+    with RunStore.open(run, load_run(run)[0]) as store:
         for each in seconds:
-            recorder.answered(each)
+            store.add_latency(measured([each]))
         store.finish()
     return run
 

@@ -140,6 +140,9 @@ def test_replicas_share_the_episodes_and_one_that_dies_costs_a_retry(
     run = evaluate(config, environments=EchoSpec(), progress=seen.append)
     each_once(run, alone)
     assert outcome(run)["libero_object", 0, 2, 7].attempt == 2
+    latency = load_run(run)[0].latency
+    assert latency is not None and latency.longest_ms == pytest.approx(20, rel=0.02)
+    assert latency.requests >= sum(record.plans for record in alone.values())
     assert any("2 nodes, 2 simulations, 2 replicas" in str(status) for status in seen)
     assert "config.engine" not in str(load_run(run)[0].resumed)
 

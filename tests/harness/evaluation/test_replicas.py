@@ -49,6 +49,10 @@ def test_two_replicas_share_the_episodes_and_change_no_record(tmp_path: Path) ->
     config = make(tmp_path / "two", policy=policy, workers=2, replicas=2)
     two = outcome(evaluate(config, environments=EchoSpec(), progress=seen.append))
     assert two == one
+    for run in (tmp_path / "one", tmp_path / "two"):
+        latency = load_run(run)[0].latency
+        assert latency is not None and latency.longest_ms == pytest.approx(20, rel=0.02)
+        assert latency.requests == sum(record.plans for record in one.values())
     planned = batches(tmp_path)
     assert len(planned) == 2
     first, second = ({name for batch in lines for name in batch} for lines in planned.values())

@@ -38,17 +38,17 @@ def test_workers_order_and_videos_do_not_change_the_expert(tmp_path: Path) -> No
         suite="libero_90",
         out=tmp_path / "one",
         tasks=(1,),
-        init_states=(0, 1, 2),
+        init_states=(0, 1),
         resolution=64,
         workers=1,
     )
     one = outcome(evaluate(config))
     turned = dataclasses.replace(
-        config, out=tmp_path / "two", init_states=(2, 1, 0), workers=2, record=1
+        config, out=tmp_path / "two", init_states=(1, 0), workers=2, record=1
     )
     two = outcome(evaluate(turned))
     assert one == two
-    assert len({record.scene_hash for record in one.values()}) == 3
+    assert len({record.scene_hash for record in one.values()}) == 2
     assert {record.outcome for record in one.values()} != {"error"}
 
 
