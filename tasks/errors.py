@@ -62,6 +62,11 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> ConfigErro
     return ConfigError(f"Unknown {kind} '{said}'. Allowed: {shown}.{hint}")
 
 
+_ALTERNATIVES = ("int", "float", "str", "bool", "none")
+"""What pydantic adds to the place of a mistake in a setting of several types; like
+``literal['measured']``, which has brackets, it is no setting's name."""
+
+
 def first_mistake(error: "ValidationError") -> tuple[str, str]:
     """Return the setting that pydantic refused first, and why; misspelt settings come first.
 
@@ -76,7 +81,9 @@ def first_mistake(error: "ValidationError") -> tuple[str, str]:
         m for m in mistakes if m["type"] in ("unexpected_keyword_argument", "extra_forbidden")
     ]
     chosen = (unknown or mistakes)[0]
-    place = ".".join(str(part) for part in chosen["loc"]) or "setting"
+    parts = [str(part) for part in chosen["loc"]]
+    named = (part for part in parts if "[" not in part and part not in _ALTERNATIVES)
+    place = ".".join(named) or "setting"
     if unknown:
         return place, "there is no such setting"
     if chosen["type"].startswith("missing"):

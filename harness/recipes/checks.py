@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.grid import check_delay
 from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import RecipeRun
+from policies.baselines import HORIZON as REPLAY_HORIZON
 from policies.executor import check_exec_horizon
+from policies.interface import PolicySpec
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.contract import Contract
 from policies.rdt.checkpoint.hub import is_hub_name
@@ -43,10 +46,16 @@ class Foreseen:
     Attributes:
         horizon: Steps in a plan.
         render_size: Height and width of its images, pixels; None if any.
+        privileged: Whether it reads the simulator.
     """
 
     horizon: int
     render_size: int | None
+    privileged: bool = False
+
+    def spec(self, policy: PolicyConfig) -> PolicySpec:
+        """Return what is known of the policy's inputs and outputs."""
+        return PolicySpec(name=policy.name, horizon=self.horizon, privileged=self.privileged)
 
 
 def check_recipe(run: RecipeRun) -> None:
@@ -140,9 +149,9 @@ def _check_evaluation(
     foreseen = _of_policy(config, trainings, trained)
     if foreseen is not None:
         usual = min(foreseen.horizon, 16)
-        check_exec_horizon(
-            usual if config.exec_horizon is None else config.exec_horizon, foreseen.horizon
-        )
+        horizon = usual if config.exec_horizon is None else config.exec_horizon
+        check_exec_horizon(horizon, foreseen.horizon)
+        check_delay(dataclasses.replace(config, exec_horizon=horizon), foreseen.spec(config.policy))
     elif config.exec_horizon is not None and config.exec_horizon < 1:
         raise ConfigError(f"exec_horizons has {config.exec_horizon}. Allowed: 1 or more.")
 
@@ -153,7 +162,10 @@ def _of_policy(
     """Check an entry's policy by what is known of it; return that, or None if nothing is."""
     policy = config.policy
     if policy.name in _QUICKLY_BUILT:
-        return Foreseen(horizon=policy.build().spec.horizon, render_size=None)
+        spec = policy.build().spec
+        return Foreseen(horizon=spec.horizon, render_size=None, privileged=spec.privileged)
+    if policy.name == "replay":
+        return Foreseen(horizon=REPLAY_HORIZON, render_size=None, privileged=True)
     if policy.name != "rdt" or policy.checkpoint is None:
         return None
     if policy.options.get("layout") is not None:

@@ -8,7 +8,6 @@ import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,11 +16,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 from harness.demonstrations.config import CollectionConfig
 from harness.engines import ENGINE_OPTIONS, EngineOptions
 from harness.evaluation.config import EvaluationConfig
-from harness.options import Label, spoken_from_file
+from harness.options import spoken_from_file
 from harness.recipes import SHIPPED
+from harness.recipes.entries import RecipeEntry, rows
 from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
-from policies.fusion import Fusion, parse_fusion
 from policies.registry import PolicyConfig
 from results.resumption import is_free
 from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
@@ -37,27 +36,6 @@ UNDECIDING = ("workers", *ENGINE_OPTIONS)
 """Settings of ``collect`` on which no demonstration depends."""
 
 _Config = TypeVar("_Config", bound="DataclassInstance")
-
-
-@settings
-class RecipeEntry:
-    """A policy to evaluate, at one or several execution horizons and fusions."""
-
-    policy: str
-    """A policy's name."""
-    label: Label | None = None
-    """How tables call it; the policy's name by default."""
-    checkpoint: str | None = None
-    """A checkpoint; for ``rdt`` by default the one this recipe trains, the best one where
-    ``[train]`` has ``eval_every``."""
-    exec_horizons: tuple[int, ...] = ()
-    """Execution horizons, a row of the table each; the policy's own by default."""
-    fusion: str | None = None
-    """How overlapping plans are fused, such as ``act:m=0.05``; not at all by default."""
-    fusions: tuple[str, ...] = ()
-    """Several of them instead, a row of the table each for every execution horizon."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """The policy's own settings."""
 
 
 @settings
@@ -219,29 +197,27 @@ class RecipeRun:
             out = folder / seed_folder(seed)
             yield _build(TrainingConfig, "train", settings, demos=demos, out=out, seed=seed)
 
-    def _evaluations(self) -> Iterator[EvaluationConfig]:
+    def _evaluations(self) -> Iterator[tuple[EvaluationConfig, str]]:
         settings = {**self.recipe.evaluate.settings, **self._engine}
         if self.workers is not None:
             settings["workers"] = self.workers
         for entry in self.recipe.entries:
-            label = entry.label or entry.policy
-            folder = self.out / "eval" / label.replace("/", "-")
+            folder = self.out / "eval" / entry.name.replace("/", "-")
             for checkpoint, part in self._checkpoints(entry, settings):
                 policy = PolicyConfig(
                     name=entry.policy, checkpoint=checkpoint, options=entry.options
                 )
-                for horizon in entry.exec_horizons or (None,):
-                    for fusion in _fusions(entry):
-                        yield _build(
-                            EvaluationConfig,
-                            "evaluate",
-                            settings,
-                            policy=policy,
-                            exec_horizon=horizon,
-                            fusion=fusion,
-                            label=label,
-                            out=folder / part,
-                        )
+                for row in rows(entry, policy):
+                    config = _build(
+                        EvaluationConfig,
+                        "evaluate",
+                        settings,
+                        policy=row.policy,
+                        label=entry.name,
+                        out=folder / part,
+                        **row.settings,
+                    )
+                    yield config, row.folder
 
     def _checkpoints(
         self, entry: RecipeEntry, settings: Mapping[str, Any]
@@ -311,14 +287,6 @@ def _demonstrations(recipe: Mapping[str, Any]) -> dict[str, Any]:
     settings = (recipe.get("collect") or {}).get("settings", {})
     collect = {f"collect.{name}": each for name, each in settings.items() if name not in UNDECIDING}
     return {"demos": recipe.get("demos") or []} | collect
-
-
-def _fusions(entry: RecipeEntry) -> tuple[Fusion, ...]:
-    if entry.fusion is not None and entry.fusions:
-        raise ConfigError(
-            f"Entry '{entry.label or entry.policy}' has both fusion and fusions. Fix: drop one."
-        )
-    return tuple(parse_fusion(text) for text in entry.fusions or (entry.fusion or "none",))
 
 
 def _build(

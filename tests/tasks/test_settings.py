@@ -12,7 +12,8 @@ from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.expert_table import ExpertTableConfig
 from harness.demonstrations.config import CollectionConfig, RegenerationConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.recipes.config import Recipe, RecipeEntry, RecipeStage
+from harness.recipes.config import Recipe, RecipeStage
+from harness.recipes.entries import RecipeEntry
 from policies.fusion import FUSIONS
 from policies.rdt.model.sampling import SamplingOptions
 from policies.registry import PolicyConfig

@@ -74,6 +74,25 @@ def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
     assert (one.exec_horizon, str(one.fusion), _place(one)) == (None, "act:m=0.01", "a-b")
 
 
+def test_an_entry_stands_for_every_delay_perturbation_and_method_of_joining(tmp_path: Path) -> None:
+    axes = 'exec_horizons = [8]\ndelays = [0, 4]\nperturbs = ["none", "camera:h=30"]'
+    made = entries(tmp_path, axes).evaluations
+    assert [(each.delay, each.perturb, _place(each)) for each in made] == [
+        (0, "none", "noop/h8-none-none"),
+        (0, "camera:h=30", "noop/h8-none-camera-h30"),
+        (4, "none", "noop/h8-none-d4-none"),
+        (4, "camera:h=30", "noop/h8-none-d4-camera-h30"),
+    ]
+    joined = 'chunkings = ["none", "rtc:beta=10"]'
+    other = f'[[entries]]\npolicy = "rdt"\ncheckpoint = "x"\n{joined}'
+    methods = entries(tmp_path, other).evaluations[1:]
+    assert [each.policy.options for each in methods] == [
+        {"guidance": "none"},
+        {"guidance": "rtc", "rtc_beta": 10},
+    ]
+    assert [_place(each) for each in methods] == ["rdt/none", "rdt/none-rtc-beta=10"]
+
+
 def _place(config: EvaluationConfig) -> str:
     """Return where a run lies below ``RUN/eval``."""
     return str(config.out).partition("/run/eval/")[2]
@@ -99,6 +118,10 @@ def test_entries_of_one_label_are_kept_apart(tmp_path: Path) -> None:
         (["noop-h8-act"], 'exec_horizons = [8]\nfusion = "act"', ["noop-h8-act"]),
         (["noop-act"], 'fusions = ["none", "act"]', ["noop/none", "noop-act"]),
         (["noop"], "exec_horizons = [8, 4]", ["noop", "noop-h4"]),
+        (["noop"], "delays = [0, 4]", ["noop", "noop-d4"]),
+        (["noop"], "delays = [4]", ["noop-d4"]),
+        (["noop"], 'perturbs = ["noise:fog=5", "none"]', ["noop-noise-fog5", "noop"]),
+        (["noop-h8"], "exec_horizons = [8]\ndelays = [0, 2]", ["noop-h8", "noop/h8-none-d2"]),
         (["noop"], "exec_horizons = [4]", ["noop-h4"]),
         (["noop/h8-none"], "exec_horizons = [8]", ["noop/h8-none"]),
         (["noop/h8-none"], "exec_horizons = [4]", ["noop/h4-none"]),
@@ -135,6 +158,9 @@ def test_runs_under_other_names_keep_them(
         ('fusion = "akt"', "Unknown fusion 'akt'"),
         ('fusion = "act"\nfusions = ["none"]', "both fusion and fusions"),
         ('fusions = ["act", "act:m=0.01"]', "same label, horizon and fusion"),
+        ('chunkings = ["rtc"]', "policy 'noop' cannot join chunks"),
+        ('chunkings = ["rtc,bid"]', "one method in each text"),
+        ('chunkings = ["rct"]', "Did you mean 'rtc'"),
     ],
 )
 def test_mistakes_in_an_entry(tmp_path: Path, entry: str, words: str) -> None:
@@ -171,6 +197,13 @@ def checked(tmp_path: Path, old: str, new: str) -> None:
         ('policy = "expert"', 'policy = "exprt"', r"entry 'exprt'.*Unknown policy.*'expert'"),
         ("[64]", "[0]", r"entry 'rdt'.*exec_horizon is 0\. Allowed: 1 to 64"),
         ("[64]", "[65]", r"entry 'rdt'.*exec_horizon is 65"),
+        ("[64]", "[8]\ndelays = [0, 9]", r"entry 'rdt'.*delay of 9 steps with exec_horizon 8"),
+        ("[64]", "[8]\ndelays = [-1]", r"\[evaluate\] of the recipe: delay: -1 given; input"),
+        ("record = 1", "record = 1\ndelay = 'late'", r"recipe: delay: 'late' given; input"),
+        ("[64]", "[60]\nchunkings = ['rtc']\ndelays = [5]", r"'rtc' needs rows of the plan before"),
+        ("[64]", "[8]\nperturbs = ['camra:h=3']", r"entry 'rdt'.*camra"),
+        ('"expert"', '"expert"\ndelays = [2]', "entry 'expert'.*never late"),
+        ("record = 1", "record = 1\ndelay = 2", "entry 'expert'.*never late"),
         ('"expert"', '"expert"\nexec_horizons = [2]', "entry 'expert'.*Allowed: 1 to 1,"),
         ('"expert"', '"expert"\noptions.nois = 1', r"entry 'expert'.*Unknown option.*'noise'"),
         ('"expert"', '"expert"\noptions.noise = "x"', "entry 'expert'.*noise: 'x' given"),
