@@ -44,6 +44,9 @@ def short(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+_MOST_SPANS = 8
+
+
 def spans(indices: Iterable[int]) -> str:
     """Write indices, in any order, with consecutive ones as a span, such as ``0–4, 7``."""
     ranges: list[list[int]] = []
@@ -53,6 +56,15 @@ def spans(indices: Iterable[int]) -> str:
         else:
             ranges.append([index, index])
     return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in ranges)
+
+
+def brief_spans(indices: Iterable[int]) -> str:
+    """Write indices as ``spans`` does; of more than eight spans, ``50 of 303–2309``."""
+    distinct = sorted(set(indices))
+    text = spans(distinct)
+    if text.count(",") < _MOST_SPANS:
+        return text
+    return f"{len(distinct)} of {distinct[0]}–{distinct[-1]}"
 
 
 def check_format(format: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from results.comparison.comparison import ComparedRun, Comparison
 from results.comparison.pairs import Flip, PairComparison
-from results.formatting import short, spans
+from results.formatting import brief_spans, short
 from results.statistics.intervals import Estimate
 from results.statistics.power import ALPHA, POWER
 
@@ -54,7 +54,7 @@ def blocks_of(comparison: Comparison, flips: int | None = None) -> Iterator[Bloc
     Yields:
         Paragraphs and tables, in order.
     """
-    tasks, episodes = spans(comparison.task_names), len(comparison.keys)
+    tasks, episodes = brief_spans(comparison.task_names), len(comparison.keys)
     yield Paragraph(
         lines=(f"{comparison.suite} · tasks {tasks} · {episodes} episodes that all runs have",)
     )

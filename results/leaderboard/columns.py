@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from results.formatting import spans
+from results.formatting import brief_spans, spans
 from results.latency import LatencyHistogram
 from results.leaderboard.rows import LeaderboardRow
 
@@ -63,7 +63,7 @@ def _has_interval(row: LeaderboardRow) -> bool:
 def _tasks(row: LeaderboardRow) -> str:
     if row.task_name is not None:
         return f"{row.tasks[0]}: {row.task_name}"
-    return spans(row.tasks)
+    return brief_spans(row.tasks)
 
 
 COLUMNS: tuple[Column, ...] = (

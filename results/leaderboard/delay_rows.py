@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from results.formatting import Format, csv_table, json_text, markdown_table, plain_text, spans
+from results.formatting import Format, brief_spans, csv_table, json_text, markdown_table, plain_text
 from results.leaderboard.rows import LeaderboardRow, rows_of_run
 from results.records import RunRecords
 
@@ -29,7 +29,7 @@ def delay_curves(runs: Iterable[RunRecords]) -> list[DelayCurve]:
         for row in rows_of_run(info, records):
             head = (
                 row.label,
-                f"{row.suite} {spans(row.tasks)}",
+                f"{row.suite} {brief_spans(row.tasks)}",
                 str(row.exec_horizon or ""),
                 method_of(row),
             )

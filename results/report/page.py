@@ -17,6 +17,7 @@ from results.leaderboard.columns import (
     shown_columns,
 )
 from results.leaderboard.rows import LeaderboardRow, rows_from_runs
+from results.records import RunInfo
 from results.report.episodes import MARKS, matched_episodes, state_maps
 from results.report.goals import goal_progress, level
 from results.report.robustness import robustness_of
@@ -158,8 +159,7 @@ def write_page(
     anchors = {(clip.run.index, clip.number): clip.anchor for clip in clips}
     recorded = sum(bool(record.video) for run in loaded for record in run.records)
     rows = rows_from_runs([run.loaded for run in loaded])
-    # Suites of thousands of perturbed tasks are shown by dimension alone.
-    by_task = [run for run in loaded if max(map(len, run.info.tasks.values())) <= MOST_TASKS]
+    by_task = [run for run in loaded if _has_tasks_to_show(run.info)]
     html = page_template("page.html.j2").render(
         title=title,
         recipe=recipe,
@@ -185,6 +185,12 @@ def write_page(
     )
     write_text(folder / _PAGE, html)
     return folder / _PAGE
+
+
+def _has_tasks_to_show(info: RunInfo) -> bool:
+    """Whether tasks are worth a line each; those of LIBERO-Plus, one perturbation each, are not."""
+    one_perturbation_each = info.dimensions and info.perturbation is None
+    return not one_perturbation_each and max(map(len, info.tasks.values())) <= MOST_TASKS
 
 
 def refuse_foreign(folder: Path) -> None:

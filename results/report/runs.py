@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from results.differences import RunConditions, conditions_of, flatten
 from results.folder import link_file, load_run
-from results.formatting import spans
+from results.formatting import brief_spans
 from results.leaderboard.rows import chunking_of, delay_of
 from results.records import EpisodeRecord, RunInfo, RunRecords
 
@@ -101,7 +101,7 @@ def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[s
             str(info.policy.get("fusion") or ""),
             f"delay {late}" if (late := delay_of(info.policy)) else "",
             chunking_of(info.policy) or "",
-            ", ".join(f"{suite} {spans(tasks)}" for suite, tasks in info.tasks.items()),
+            ", ".join(f"{suite} {brief_spans(tasks)}" for suite, tasks in info.tasks.items()),
             info.perturbation or "",
             info.protocol_name,
             folder.name,

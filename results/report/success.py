@@ -7,7 +7,7 @@ from math import log2
 
 from markupsafe import Markup
 
-from results.formatting import spans
+from results.formatting import brief_spans
 from results.leaderboard.rows import LeaderboardRow, rows_by_task
 from results.report.curves import CurvePoint, draw_curves
 from results.report.drawing import Drawing, axis, colour, rulers, swatch
@@ -169,7 +169,9 @@ def horizon_charts(rows: Sequence[LeaderboardRow]) -> list[HorizonChart]:
         series = _series(group)
         if any(len({row.exec_horizon for row in line.rows}) > 1 for line in series):
             name = group[0].task_name
-            title = f"{group[0].suite}, {instruction(name) or 'tasks ' + spans(group[0].tasks)}"
+            title = (
+                f"{group[0].suite}, {instruction(name) or 'tasks ' + brief_spans(group[0].tasks)}"
+            )
             picture = _draw_chart(title, series)
             charts.append(HorizonChart(title=title, series=tuple(series), picture=picture))
     return charts

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from results.formatting import check_format, markdown_table, short, spans, visible
+from results.formatting import brief_spans, check_format, markdown_table, short, spans, visible
 from tasks.errors import ResultsError
 
 
@@ -39,6 +39,13 @@ def test_json_stays_json() -> None:
 )
 def test_consecutive_indices_are_a_span(indices: Iterable[int], text: str) -> None:
     assert spans(indices) == text
+
+
+def test_many_spans_are_counted() -> None:
+    assert brief_spans((3, 5, 7, 9, 11, 13, 15, 17)) == "3, 5, 7, 9, 11, 13, 15, 17"
+    assert brief_spans((19, 3, 5, 7, 9, 11, 13, 15, 17, 3)) == "9 of 3–19"
+    assert brief_spans(range(90)) == "0–89"
+    assert brief_spans(number for number in range(9) if number != 4) == "0–3, 5–8"
 
 
 def test_long_values_are_cut_to_the_limit() -> None:

@@ -101,6 +101,17 @@ def test_thousands_of_tasks_are_shown_by_dimension(tmp_path: Path) -> None:
     assert html.count("<tr") < 40 + MOST_TASKS
 
 
+def test_a_few_tasks_of_one_episode_each_are_shown_by_dimension_too(tmp_path: Path) -> None:
+    records = [perturbed(n, "camera", f"camera:h={n}", n > 3) for n in range(9)]
+    few = run_of(records, dimensions={records[0].suite: {"camera": 9}})
+    swept_suite = swept("camera:h=30", 4)
+    for name, given, shown in (("few", few, False), ("swept", swept_suite, True)):
+        html = write_page(
+            tmp_path / name / "page", folders(tmp_path / name, [given]), title="x"
+        ).read_text()
+        assert ('id="tasks"' in html) is shown
+
+
 def test_hostile_words_are_text(tmp_path: Path) -> None:
     records = [
         perturbed(n, HOSTILE, f"{HOSTILE}:h={n // 5}", n % 2 > 0, instruction=HOSTILE, distance=0.2)
