@@ -6,7 +6,7 @@ are those of ``_setup_camera`` in ``libero/libero/envs/problems`` of sylvestf/LI
 """
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy  # its parts are imported when they are used
 
 from tasks.observation import FloatArray
 from tasks.perturbation import CameraMove
@@ -34,25 +34,31 @@ def moved_camera(
         up = _about_y(-move.v)
         pos = _rounded(up.apply(pos - _TABLE_CENTRE) + _TABLE_CENTRE)
         quat = _turned(up, quat)
-    around = Rotation.from_euler("z", move.h, degrees=True)
+    around = _about_z(move.h)
     pos, quat = _rounded(around.apply(pos)), _turned(around, quat)
     if move.s != 100:
         pos = _rounded(_TABLE_CENTRE + (pos - _TABLE_CENTRE) * (move.s / 100))
     if move.er != 0:
-        quat = _turned(Rotation.from_euler("z", move.er, degrees=True), quat)
+        quat = _turned(_about_z(move.er), quat)
     if move.ev != 0:
         quat = _turned(_about_y(-move.ev), quat)
     return pos, quat / np.linalg.norm(quat)
 
 
-def _about_y(degrees: float) -> Rotation:
-    return Rotation.from_rotvec(np.radians(degrees) * np.array([0.0, 1.0, 0.0]))
+def _about_y(degrees: float) -> "scipy.spatial.transform.Rotation":
+    return scipy.spatial.transform.Rotation.from_rotvec(
+        np.radians(degrees) * np.array([0.0, 1.0, 0.0])
+    )
 
 
-def _turned(rotation: Rotation, quaternion: FloatArray) -> FloatArray:
+def _about_z(degrees: float) -> "scipy.spatial.transform.Rotation":
+    return scipy.spatial.transform.Rotation.from_euler("z", degrees, degrees=True)
+
+
+def _turned(rotation: "scipy.spatial.transform.Rotation", quaternion: FloatArray) -> FloatArray:
     """Turn an orientation, (w, x, y, z) before and after, and round it."""
     w, x, y, z = quaternion
-    turned = (rotation * Rotation.from_quat([x, y, z, w])).as_quat()
+    turned = (rotation * scipy.spatial.transform.Rotation.from_quat([x, y, z, w])).as_quat()
     return _rounded(turned[[3, 0, 1, 2]])
 
 

@@ -19,10 +19,11 @@ from harness.cluster.nodes import (
     room,
     simulation_variables,
 )
+from harness.cluster.places import is_starting, whom_to_withdraw
 from harness.cluster.replicas import ReplicaSet
 from harness.cluster.simulation import FilmedEpisode, SimulationHost, WorkerEnded
 from harness.evaluation.engine import PoolRequest
-from harness.evaluation.messages import Placed
+from harness.evaluation.messages import Placed, Withdrawn
 from harness.evaluation.worker import worker_log
 from harness.processes import EndsWithBlock
 from policies.interface import PlanRequest
@@ -33,6 +34,8 @@ from tasks.files import atomic_file, write_text
 _END_S = 6.0
 _STACK_S = 5.0
 _LOOK_S = 5.0
+_START_S = 30.0
+"""Seconds that an actor with a place may take to say so."""
 _LOG_TAIL = 400
 
 
@@ -48,8 +51,9 @@ class RemoteWorker:
 
     start_tries = 3
 
-    def __init__(self, number: int, actor: Any) -> None:
-        self.number, self.actor = number, actor
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.actor: Any = None  # while it must not take a replica's place
         self.placed = self.ready = False
         self.node: NodeFacts | None = None
         self.inbox: deque[object] = deque()
@@ -96,11 +100,25 @@ class RayPool(EndsWithBlock):
             self._replicas.open(self._request)
             reserved = self._replicas.cpus
         for _ in range(min(self._count, max(room(self._nodes) - reserved, 1))):
-            self.start()
+            self._launch(self._add())
 
     def start(self) -> RemoteWorker:
-        """Start one more simulation; it waits for room where there is none."""
+        """Start one more simulation; it waits for room where there is none.
+
+        It waits for replicas that have no place, too: it could take theirs.
+        """
+        worker = self._add()
+        if self._replicas is None or not self._replicas.waiting_s:
+            self._launch(worker)
+        return worker
+
+    def _add(self) -> RemoteWorker:
         number, self._next = self._next, self._next + 1
+        worker = self.workers[number] = RemoteWorker(number)
+        return worker
+
+    def _launch(self, worker: RemoteWorker) -> None:
+        """Ask Ray for a place for a simulation."""
         options = {
             "num_cpus": 1,
             "memory": WORKER_BYTES,
@@ -111,11 +129,12 @@ class RayPool(EndsWithBlock):
         actor = (
             ray.remote(SimulationHost)
             .options(**options)
-            .remote(self._request.setup, number, self._request.hang_after_s, self._local_cache)
+            .remote(
+                self._request.setup, worker.number, self._request.hang_after_s, self._local_cache
+            )
         )
-        worker = self.workers[number] = RemoteWorker(number, actor)
+        worker.actor = actor
         self._awaited[actor.inspect.remote()] = worker
-        return worker
 
     def readable(self, timeout: float) -> list[RemoteWorker]:
         """Wait for messages of simulations; see ``SimulationPool``.
@@ -193,7 +212,7 @@ class RayPool(EndsWithBlock):
         waiting = len(self.workers) - len(running)
         parts = [_count(len(nodes), "node"), _count(len(running), "simulation")]
         if self._replicas is not None:
-            nodes |= self._replicas.nodes
+            nodes |= set(self._replicas.nodes)
             parts[0] = _count(len(nodes), "node")
             parts.append(_count(self._replicas.ready, "replica"))
         if waiting:
@@ -233,7 +252,10 @@ class RayPool(EndsWithBlock):
         """
         if self._replicas is None or self._replicas.all_ready:
             while self._next < self._count:
-                self.start()
+                self._add()
+            for worker in self.workers.values():
+                if worker.actor is None:
+                    self._launch(worker)
 
     def _look(self) -> None:
         """Now and then see whether there is room for anything."""
@@ -250,6 +272,37 @@ class RayPool(EndsWithBlock):
                 f"{WORKER_BYTES / 2**30:g} GiB of memory. Fix: add nodes to the cluster. Finished "
                 "episodes are kept."
             )
+        if self._replicas is not None and self._replicas.waiting_s > _LOOK_S:
+            self._make_room(self._replicas)
+
+    def _make_room(self, replicas: ReplicaSet) -> None:
+        """Take a place for a replica that has found none, from simulations without one first.
+
+        Raises:
+            SimulatorError: It has been waiting for long.
+        """
+        if replicas.waiting_s > self._request.hang_after_s:
+            raise SimulatorError(
+                f"No node has had room for a replica of the policy for {replicas.waiting_s:.0f} s: "
+                f"each needs a CPU{' and a GPU' if replicas.on_gpus else ''}. Fix: add nodes to "
+                "the cluster, or give fewer --replicas. Finished episodes are kept."
+            )
+        queued = [each for each in self.workers.values() if each.actor and not each.placed]
+        for worker in queued:
+            self._awaited = {r: w for r, w in self._awaited.items() if w is not worker}
+            _kill(worker.actor)
+            worker.actor = None
+        free = ray.available_resources().get("CPU", 0.0)
+        places = {n: each.node.node for n, each in self.workers.items() if each.node is not None}
+        known = len(places) + len(replicas.nodes)
+        starting = is_starting(self._nodes, known=known, free_cpus=free)
+        if queued or (starting and replicas.waiting_s < _START_S):
+            return
+        number = whom_to_withdraw(
+            self._nodes, places, replicas.nodes, on_gpus=replicas.on_gpus, free_cpus=free
+        )
+        if number is not None:
+            self.workers[number].inbox.append(Withdrawn())
 
     def _forget(self, worker: RemoteWorker) -> None:
         self._awaited = {r: each for r, each in self._awaited.items() if each is not worker}
@@ -288,7 +341,8 @@ class RayPool(EndsWithBlock):
 
 def _kill(actor: Any) -> None:
     with contextlib.suppress(RayError, ValueError):
-        ray.kill(actor)
+        if actor is not None:
+            ray.kill(actor)
 
 
 def describe(error: RayError) -> str:

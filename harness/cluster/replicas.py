@@ -26,6 +26,7 @@ class _Replica:
         self.number, self.actor = number, actor
         self.node: NodeFacts | None = None
         self.ready = False
+        self.since = time.monotonic()
 
 
 class ReplicaSet:
@@ -37,7 +38,8 @@ class ReplicaSet:
     """
 
     def __init__(self, count: int, *, on_gpus: bool) -> None:
-        self._count, self._on_gpus = count, on_gpus
+        self.on_gpus = on_gpus
+        self._count = count
         self._made_for: tuple[PolicyConfig, int] | None = None
         self._max_batch: int | None = None
         self._replicas: dict[int, _Replica] = {}
@@ -75,9 +77,15 @@ class ReplicaSet:
         ]
 
     @property
-    def nodes(self) -> set[str]:
-        """Ray's names of their nodes."""
-        return {each.node.node for each in self._replicas.values() if each.node is not None}
+    def nodes(self) -> list[str]:
+        """Ray's name of the node of each that has a place."""
+        return [each.node.node for each in self._replicas.values() if each.node is not None]
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long one has been waiting for a place; 0 if none is."""
+        since = [each.since for each in self._replicas.values() if each.node is None]
+        return time.monotonic() - min(since) if since else 0.0
 
     def open(self, request: PoolRequest) -> None:
         """Start the replicas of a policy, unless the run before left them."""
@@ -150,7 +158,7 @@ class ReplicaSet:
         number, self._next = self._next, self._next + 1
         options: dict[str, Any] = {
             "num_cpus": 1,
-            "num_gpus": 1 if self._on_gpus else 0,
+            "num_gpus": 1 if self.on_gpus else 0,
             "max_restarts": 0,
             "max_task_retries": 0,
             "scheduling_strategy": "SPREAD",

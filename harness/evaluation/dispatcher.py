@@ -19,6 +19,7 @@ from harness.evaluation.messages import (
     PlanReply,
     Ready,
     RunEpisode,
+    Withdrawn,
 )
 from harness.evaluation.planning import PlanService
 from harness.evaluation.scheduler import ProgressMeter, Schedule, Watchdog
@@ -172,6 +173,8 @@ class Dispatcher:
                 self._failed(worker, error, permanent=permanent)
             case Fatal():
                 raise message.exception()
+            case Withdrawn():
+                self._withdraw(worker)
             case None:
                 self._lost(worker, self._pool.reap(worker))
 
@@ -276,6 +279,15 @@ class Dispatcher:
                 f"The last: {description}. Fix: fewer --workers if memory is short; 'libero-bench "
                 "doctor' examines the machine. Finished episodes are kept."
             )
+        self._expect_start(self._pool.start())
+
+    def _withdraw(self, worker: SimulationWorker) -> None:
+        """End a worker for whose place there is a better use; its episode waits again."""
+        self._requests.pop(worker.number, None)
+        self._progress.abandoned(worker.number)
+        self._schedule.put_back(worker.number)
+        self._schedule.gone(worker.number)
+        self._pool.reap(worker)
         self._expect_start(self._pool.start())
 
     def _attempt(self, key: EpisodeKey) -> int:

@@ -108,6 +108,11 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """From a pool: a worker gives its place to a replica; its episode is to be run again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Planning:
     """From a pool with replicas: a worker waits for a plan after so many steps of its episode."""
 

@@ -92,8 +92,14 @@ class Schedule:
         self._waiting[key.task].append(key)
         return True
 
+    def put_back(self, worker: int) -> None:
+        """Let an episode that was stopped, but not by itself, wait again; no try is counted."""
+        key = self._running.pop(worker, None)
+        if key is not None:
+            self._waiting[key.task].appendleft(key)
+
     def gone(self, worker: int) -> None:
-        """Forget a worker whose process is gone; its episode must be done or failed."""
+        """Forget a worker whose process is gone; its episode must be done, failed or put back."""
         self._holders.pop(worker, None)
 
     def _preferred(self, worker: int) -> list[int]:

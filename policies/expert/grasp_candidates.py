@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -217,14 +217,18 @@ def _walls(faces: FloatArray) -> list[tuple[float, float]]:
     """
     faces = faces[:, np.argsort(faces[0])]
     u, _, facing, areas = faces
-    groups = np.split(np.arange(len(u)), np.flatnonzero(np.diff(u) > 0.004) + 1)
-    tilts = np.arccos(np.clip(np.abs(facing), 0.0, 1.0))
+    ends = [0, *(np.flatnonzero(u[1:] - u[:-1] > 0.004) + 1), len(u)]
+    tilts = np.arccos(np.minimum(np.abs(facing), 1.0))
     outward = float(np.sign(facing.sum()))
-    return [
-        (outward * float((outward * u[g]).max()), float(np.average(tilts[g], weights=areas[g])))
-        for g in groups
-        if areas[g].sum() > _MIN_AREA
-    ]
+    walls = []
+    for begin, end in pairwise(ends):
+        weights = areas[begin:end]
+        weight = weights.sum()
+        if weight > _MIN_AREA:
+            outermost = outward * float((outward * u[begin:end]).max())
+            tilt = float((tilts[begin:end] * weights).sum() / weight)
+            walls.append((outermost, tilt))
+    return walls
 
 
 def _yaws(boxes: OrientedBoxes, home: FloatArray) -> list[float]:

@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from pydantic.dataclasses import dataclass
 
+from tasks.demos.peaks import find_peaks
 from tasks.observation import CONTROL_HZ, FloatArray
 
 Kind = Literal["close", "open", "slow", "goal", "goal_lost", "touch", "part"]
@@ -82,20 +84,17 @@ def speed_phases(ee_pos: FloatArray) -> list[Phase]:
     Args:
         ee_pos: (T, 3) metres.
     """
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import find_peaks
-
     if len(ee_pos) < 4:
         return []
     speed = hand_speed(ee_pos)
-    smooth = gaussian_filter1d(speed, _SMOOTHING_S * CONTROL_HZ)
+    smooth = scipy.ndimage.gaussian_filter1d(speed, _SMOOTHING_S * CONTROL_HZ)
     usual = float(np.quantile(smooth, 0.95))
     if usual == 0:
         return []
-    minima, _ = find_peaks(
+    minima = find_peaks(
         -smooth, prominence=_PROMINENCE * usual, distance=max(1, round(_APART_S * CONTROL_HZ))
     )
-    return [Phase(step=int(step), kind="slow") for step in minima]
+    return [Phase(step=step, kind="slow") for step in minima]
 
 
 def hand_speed(ee_pos: FloatArray) -> FloatArray:

@@ -15,9 +15,10 @@ import pytest
 
 pytest.importorskip("ray")
 
+import ray
 from ray.cluster_utils import Cluster
 
-from harness.cluster import connection
+from harness.cluster import connection, pool
 from harness.cluster.connection import fresh_token, is_open
 from harness.cluster.nodes import alive_nodes
 from harness.demonstrations.collection import Collected, collect
@@ -39,8 +40,8 @@ Records = dict[EpisodeKey, EpisodeRecord]
 
 NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
 
-PATIENT = {"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 10}
-"""A node is not dead because other tests have the processor."""
+PATIENT = {"health_check_timeout_ms": 10_000, "health_check_failure_threshold": 6}
+"""A node is not dead because other tests have the processor for a minute."""
 
 
 def start_cluster() -> Cluster:
@@ -147,24 +148,40 @@ def test_replicas_share_the_episodes_and_one_that_dies_costs_a_retry(
     assert "config.engine" not in str(load_run(run)[0].resumed)
 
 
+class Squatter:
+    """Takes a CPU."""
+
+
+SQUATTERS = {"namespace": "squatters", "num_cpus": 1}
+
+
 def test_a_node_that_dies_costs_its_episodes_a_retry(
-    cluster: Cluster, tmp_path: Path, alone: Records
+    cluster: Cluster, tmp_path: Path, alone: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doomed = cluster.add_node(
-        num_cpus=1, resources={"doomed": 1}, **{"object_store_memory": NODE["object_store_memory"]}
-    )
-    killed = []
+    """The replica is on it, and simulations have all other CPUs: one gives its place to another."""
+    monkeypatch.setattr(pool, "_LOOK_S", 1.0)
+    names = [f"squatter-{number}" for number in range(4)]
+    with connection.joined_cluster(cluster.address, allow_unauthenticated=False):
+        for name in names:
+            options = {"name": name, "lifetime": "detached", **SQUATTERS}
+            actor = ray.remote(Squatter).options(**options).remote()
+            ray.get(actor.__ray_ready__.remote())
+    doomed = [cluster.add_node(**NODE)]
+    seen: list[str] = []
 
-    def kill_when_it_works(status: EvaluationStatus) -> None:
-        if not killed and "3 nodes" in status.engine and status.done >= 3:
-            cluster.remove_node(doomed, allow_graceful=False)
-            killed.append(status)
+    def interfere(status: EvaluationStatus) -> None:
+        seen.append(status.engine)
+        while "1 replica" in status.engine and names:
+            ray.kill(ray.get_actor(names.pop(), namespace=SQUATTERS["namespace"]))
+        while "3 nodes, 5 simulations" in status.engine and doomed:
+            cluster.remove_node(doomed.pop(), allow_graceful=False)
 
-    policy = remembering(tmp_path, seconds=0.1)
-    config = on(cluster, tmp_path / "run", policy=policy, workers=4, replicas=1)
-    run = evaluate(config, environments=EchoSpec(), progress=kill_when_it_works)
-    assert killed
+    policy = remembering(tmp_path, seconds=0.2)
+    some = {"workers": 5, "replicas": 1, "hang_after": 60.0}
+    config = on(cluster, tmp_path / "run", policy=policy, **some)
+    run = evaluate(config, environments=EchoSpec(), progress=interfere)
     each_once(run, alone)
+    assert any("2 nodes, 3 simulations, 1 replica" in each for each in seen), set(seen)
 
 
 DRIVER = """
