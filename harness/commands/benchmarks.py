@@ -100,7 +100,7 @@ def bench_pictures_command(
     The expert plays one episode of each task and random actions a second one, in the scene of
     another reset; then earlier states are set again. Two simulations take turns in one process.
     Each picture is drawn by robosuite, by us without what is kept of earlier pictures, and with
-    it, of the same poses. All tasks of the default take about half an hour.
+    it, of the same poses. A task takes about a minute, so all of the default take an hour or two.
 
     Exit code 1 if a pixel differs.
 
