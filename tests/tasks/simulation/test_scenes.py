@@ -13,7 +13,7 @@ from tasks.simulation.construction import build_libero
 from tasks.simulation.scenes import Scenes
 from tasks.suites import Task, find_task
 
-EPISODES = 6
+EPISODES = 4
 ACTIONS = np.random.default_rng(1).uniform(-1, 1, (2, 7))
 CONTROLLER = ("goal_pos", "goal_ori", "initial_joint", "ee_pos", "ee_ori_mat", "J_full")
 DATA = ("time", "qpos", "qvel", "act", "ctrl", "qacc", "qacc_warmstart", "xpos", "site_xpos")
