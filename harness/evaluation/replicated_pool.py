@@ -4,8 +4,6 @@ import contextlib
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import wait
-from types import TracebackType
-from typing import Self
 
 from harness.evaluation.messages import Heartbeat, Planning, PlanQuery
 from harness.evaluation.replicas import Answer, Replicas
@@ -30,24 +28,17 @@ class ReplicatedPool(WorkerPool):
         super().__init__(count, setup, receive_timeout_s=receive_timeout_s)
         self.replicas = replicas
         self._inbox: dict[int, deque[object]] = {}
+        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.replicas)
-            super().__enter__()
-            stack.pop_all()
-        return self
+    def _open(self) -> None:
+        self._stack.enter_context(self.replicas)
+        super()._open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, kill: bool) -> None:
         try:
-            super().__exit__(kind, error, trace)
+            super()._end(kill=kill)
         finally:
-            self.replicas.__exit__(kind, error, trace)
+            self._stack.close()
 
     def readable(self, timeout: float) -> list[Worker]:
         """Wait for messages of workers, or of replicas to them."""

@@ -71,7 +71,8 @@ def _holds(folder: Path, config: EvaluationConfig) -> bool:
     return (
         policy.get("fusion") == str(config.fusion)
         and horizon in (None, policy.get("exec_horizon"))
-        and policy.get("delay", 0) == config.delay
+        and ("measured" if "delay_measured_ms" in policy else policy.get("delay", 0))
+        == config.delay
         and policy.get("options", {}).get("guidance") == config.policy.options.get("guidance")
         and info.perturbation == perturb
     )

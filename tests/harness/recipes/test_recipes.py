@@ -120,6 +120,8 @@ def test_entries_of_one_label_are_kept_apart(tmp_path: Path) -> None:
         (["noop"], "exec_horizons = [8, 4]", ["noop", "noop-h4"]),
         (["noop"], "delays = [0, 4]", ["noop", "noop-d4"]),
         (["noop"], "delays = [4]", ["noop-d4"]),
+        (["noop"], 'delays = ["measured"]', ["noop"]),
+        (["noop"], 'delays = [3, "measured"]', ["noop-d3", "noop"]),
         (["noop"], 'perturbs = ["noise:fog=5", "none"]', ["noop-noise-fog5", "noop"]),
         (["noop-h8"], "exec_horizons = [8]\ndelays = [0, 2]", ["noop-h8", "noop/h8-none-d2"]),
         (["noop"], "exec_horizons = [4]", ["noop-h4"]),
@@ -138,6 +140,8 @@ def test_runs_under_other_names_keep_them(
     """Of older versions, and of before a horizon was added or dropped."""
     for name in runs:
         policy = {"name": "noop", "hash": "x", "exec_horizon": 8, "fusion": "none"}
+        if name == "noop" and "measured" in entry:  # it may be any number of steps
+            policy |= {"delay": 3, "delay_measured_ms": 140.0}
         info = RunInfo(
             name="noop",
             policy=policy,
