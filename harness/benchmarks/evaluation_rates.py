@@ -14,6 +14,7 @@ from harness.benchmarks.wall_time import EpisodeRate, Prediction, Rates
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.latency import torch_threads
 from harness.evaluation.run import evaluate
+from harness.evaluation.workload import resolve_workload
 from policies.interface import PlanRequest, Policy
 from policies.registry import PolicyConfig
 from results.folder import load_run
@@ -54,6 +55,17 @@ class TimedPolicy:
             self.seconds[request.episode] = self.seconds.get(request.episode, 0.0) + spent
         self.requests = [*self.requests, *requests][-_KEPT:]
         return plans
+
+
+def check_settings(config: WallTimeConfig) -> None:
+    """Refuse episodes that do not exist, before any is played.
+
+    Raises:
+        ConfigError: A suite, a task or that many episodes of it do not exist.
+    """
+    played = config.check if config.rates is not None else max(config.measured, config.check)
+    if played:
+        resolve_workload(_settings(config, config.workers[0], played, Path("run")))
 
 
 def measure_rates(config: WallTimeConfig, report: Report = lambda what, done: None) -> Rates:
@@ -134,6 +146,23 @@ def build(config: WallTimeConfig) -> Policy:
     return policy
 
 
+def _settings(config: WallTimeConfig, workers: int, episodes: int, out: Path) -> EvaluationConfig:
+    """Return the evaluation that plays episodes, as many of each task."""
+    assert config.suite is not None
+    return EvaluationConfig(
+        policy=PolicyConfig(name="rdt", checkpoint=config.checkpoint, device=config.device),
+        suite=config.suite,
+        tasks=config.tasks,
+        episodes=-(-episodes // len(config.tasks)),
+        exec_horizon=config.exec_horizon,
+        resolution=config.resolution,
+        workers=workers,
+        max_batch=config.max_batch,
+        record=0,
+        out=out,
+    )
+
+
 def play(
     config: WallTimeConfig,
     policy: Policy,
@@ -154,21 +183,9 @@ def play(
         SimulatorError: An episode broke.
         HarnessError: The policy does not fit.
     """
-    assert config.suite is not None
     what = f"playing, {workers} worker{'s' if workers > 1 else ''}"
     with tempfile.TemporaryDirectory() as folder:
-        settings = EvaluationConfig(
-            policy=PolicyConfig(name="rdt", checkpoint=config.checkpoint, device=config.device),
-            suite=config.suite,
-            tasks=config.tasks,
-            episodes=-(-episodes // len(config.tasks)),
-            exec_horizon=config.exec_horizon,
-            resolution=config.resolution,
-            workers=workers,
-            max_batch=config.max_batch,
-            record=0,
-            out=Path(folder) / "run",
-        )
+        settings = _settings(config, workers, episodes, Path(folder) / "run")
         begun = time.perf_counter()
         run = evaluate(settings, policy=policy, progress=lambda status: report(what, status.done))
         seconds = time.perf_counter() - begun

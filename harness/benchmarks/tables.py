@@ -143,16 +143,22 @@ def connection_table(figures: "Sequence[ConnectionFigures]") -> Table:
     return table
 
 
-def wall_time_table(rates: "Rates", predicted: "Sequence[Prediction]", episodes: int) -> Table:
+def rates_in_words(rates: "Rates") -> str:
+    """Say on one line what one worker and one replica take."""
+    batches = ", ".join(f"{size}: {1e3 * s:.3g}" for size, s in rates.batch_s.items())
+    return (
+        f"Rates: an episode has {rates.plans:.1f} plans and {rates.simulation_s:.2f} s beside "
+        f"planning, {rates.start_s:.0f} s to start; batches of plans, ms: {batches}."
+    )
+
+
+def wall_time_table(predicted: "Sequence[Prediction]", episodes: int) -> Table:
     """Return predicted wall times, a row for each number of workers, a column for each replicas."""
     replicas = list(dict.fromkeys(row.replicas for row in predicted))
-    batches = ", ".join(f"{size}: {1e3 * s:.3g}" for size, s in rates.batch_s.items())
     table = _table(
         "workers",
         *(f"{count} replica{'s' if count > 1 else ''}" for count in replicas),
-        title=f"Wall time of {episodes} episodes of {rates.plans:.1f} plans and "
-        f"{rates.simulation_s:.2f} s beside planning, {rates.start_s:.0f} s to start; batches of "
-        f"plans, ms: {batches}. Behind it: how busy a replica is, and the mean batch",
+        title=f"Wall time of {episodes} episodes (how busy a replica is, mean batch)",
     )
     for workers in dict.fromkeys(row.workers for row in predicted):
         cells = [row for row in predicted if row.workers == workers]

@@ -130,7 +130,11 @@ class RayPool(EndsWithBlock):
             ray.remote(SimulationHost)
             .options(**options)
             .remote(
-                self._request.setup, worker.number, self._request.hang_after_s, self._local_cache
+                self._request.setup,
+                worker.number,
+                receive_timeout_s=self._request.hang_after_s,
+                news_every_s=self._request.news_every_s,
+                local_cache=self._local_cache,
             )
         )
         worker.actor = actor

@@ -16,6 +16,7 @@ from typing import Any
 from ray.exceptions import RayError
 
 from harness.cluster.nodes import NodeFacts, node_facts, use_local_cache
+from harness.cluster.outbox import Outbox
 from harness.cluster.replica import Answer, ReplicaPlan
 from harness.evaluation.messages import (
     EpisodeDone,
@@ -65,11 +66,19 @@ class SimulationHost:
         setup: What the worker works with; its folder is replaced by one of this node.
         number: The worker's number.
         receive_timeout_s: Seconds that a message, once begun, may take to arrive.
+        news_every_s: Seconds for which news of how far an episode has come may wait: each costs
+            the driver a call.
         local_cache: Keep compiled models on this node's disk.
     """
 
     def __init__(
-        self, setup: WorkerSetup, number: int, receive_timeout_s: float, local_cache: bool
+        self,
+        setup: WorkerSetup,
+        number: int,
+        *,
+        receive_timeout_s: float,
+        news_every_s: float,
+        local_cache: bool,
     ) -> None:
         self._number = number
         self._folder = Path(tempfile.mkdtemp(prefix="libero-bench-worker-"))
@@ -78,8 +87,7 @@ class SimulationHost:
         )
         self._worker: Worker | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._outbox: list[object] = []
-        self._posted = asyncio.Event()
+        self._outbox = Outbox(min(news_every_s, receive_timeout_s / 10))
         self._replicas = _ReplicaChooser(number)
         if local_cache:
             use_local_cache()
@@ -111,10 +119,7 @@ class SimulationHost:
 
     async def messages(self) -> list[object]:
         """Wait for messages to the driver; return all there are, oldest first."""
-        await self._posted.wait()
-        self._posted.clear()
-        messages, self._outbox = self._outbox, []
-        return messages
+        return await self._outbox.take()
 
     async def kill_hung(self) -> str:
         """Kill a worker that hangs; return where it hung."""
@@ -139,7 +144,7 @@ class SimulationHost:
             await self._listen(worker)
         except Exception as error:  # nobody else would hear of it
             why = f"The simulation's actor broke ({type(error).__name__}: {error})"
-            self._post(WorkerEnded(reason=why, log=self._log()))
+            self._outbox.post(WorkerEnded(reason=why, log=self._log()))
 
     async def _listen(self, worker: Worker) -> None:
         """Take the worker's messages until it is gone."""
@@ -151,21 +156,23 @@ class SimulationHost:
                 await self._plan(worker, message.request)
             elif message is None:
                 tail = self._log()
-                self._post(WorkerEnded(reason=self._pool.reap(worker), log=tail))
+                self._outbox.post(WorkerEnded(reason=self._pool.reap(worker), log=tail))
                 return
+            elif isinstance(message, Heartbeat):
+                self._outbox.report(message)
             else:
-                self._post(self._with_video(message))
+                self._outbox.post(self._with_video(message))
 
     async def _plan(self, worker: Worker, request: PlanRequest) -> None:
-        self._post(Planning(step=request.step))
+        self._outbox.report(Planning(step=request.step))
         answer = await self._replicas.plan(request)
         if isinstance(answer, Fatal):
-            self._post(answer)
+            self._outbox.post(answer)
             return
         worker.send(answer.reply)
         if answer.notes:
-            self._post(answer.notes)
-        self._post(Heartbeat(step=request.step))
+            self._outbox.post(answer.notes)
+        self._outbox.report(Heartbeat(step=request.step))
 
     def _with_video(self, message: object) -> object:
         if not isinstance(message, EpisodeDone) or message.record.video is None:
@@ -178,10 +185,6 @@ class SimulationHost:
     def _log(self) -> str:
         path = Path(self._pool.log(self._worker)) if self._worker is not None else Path()
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-    def _post(self, message: object) -> None:
-        self._outbox.append(message)
-        self._posted.set()
 
 
 class _ReplicaChooser:

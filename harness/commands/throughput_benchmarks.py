@@ -4,7 +4,12 @@ from dataclasses import asdict
 from json import dumps
 from typing import Annotated
 
-from harness.benchmarks.tables import connection_table, duration, wall_time_table
+from harness.benchmarks.tables import (
+    connection_table,
+    duration,
+    rates_in_words,
+    wall_time_table,
+)
 from harness.benchmarks.throughput_config import ConnectionSpeedConfig, WallTimeConfig
 from harness.commands import Flat, Switch
 from harness.display import progress_bar, results_console
@@ -60,8 +65,9 @@ def bench_wall_time_command(
     """
     config = config or WallTimeConfig()  # which says what is missing
     with progress_bar("Measuring", config.measured + config.check, "episode") as bar:
-        from harness.benchmarks.evaluation_rates import check, measure_rates
+        from harness.benchmarks.evaluation_rates import check, check_settings, measure_rates
 
+        check_settings(config)
         rates = measure_rates(config, lambda what, done: bar.at(done, note=what))
         predicted = [
             config.predict(rates, config.episodes, workers, replicas)
@@ -78,7 +84,8 @@ def bench_wall_time_command(
         print(dumps({**figures, "checked": checked and asdict(checked)}, indent=2))
         return
     console = results_console(160)
-    console.print(wall_time_table(rates, predicted, config.episodes))
+    console.print(wall_time_table(predicted, config.episodes))
+    console.print(rates_in_words(rates))
     if checked is not None:
         console.print(
             f"{checked.episodes} episodes with {checked.predicted.workers} workers: predicted "

@@ -186,7 +186,7 @@ def tune(
         return None
     fitting = engine.default_workers()
     service = None if engine.replicas else PlanService(plan.policy)
-    with engine.open_pool(replace(request, workers=1)) as pool:
+    with engine.open_pool(replace(request, workers=1, news_every_s=0.0)) as pool:
         simulation_s = time_simulation(pool, job, service)
         if simulation_s is None:
             return None

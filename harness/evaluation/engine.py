@@ -97,6 +97,8 @@ class PoolRequest:
         threads: Threads of a policy that computes on a CPU.
         max_batch: Plans that a policy is asked for at once, at most; None without a limit.
         hang_after_s: Seconds that a message, once begun, may take to arrive.
+        news_every_s: Seconds for which news of how far an episode has come may wait, where each
+            costs something.
     """
 
     setup: WorkerSetup
@@ -106,6 +108,7 @@ class PoolRequest:
     threads: int
     max_batch: int | None
     hang_after_s: float
+    news_every_s: float = 1.0
 
 
 class Engine(Protocol):

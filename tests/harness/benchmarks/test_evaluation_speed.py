@@ -2,10 +2,16 @@
 
 import io
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
+from harness.benchmarks import reference_rollout
 from harness.benchmarks.config import EvaluationSpeedConfig
 from harness.benchmarks.evaluation_speed import (
     Measurement,
@@ -13,9 +19,30 @@ from harness.benchmarks.evaluation_speed import (
     compare_evaluations,
     figures_of,
 )
-from harness.benchmarks.reference_rollout import ReferenceConfig, ReferenceEpisode
+from harness.benchmarks.reference_rollout import ReferenceConfig, ReferenceEpisode, play_all
+from harness.evaluation.environments import LiberoSpec
+from harness.evaluation.rollout import run_episode
+from policies.executor import PlanExecutor
+from policies.interface import PlanRequest, Policy
 from policies.registry import PolicyConfig
+from results.records import EpisodeKey
 from tasks.errors import ConfigError, SimulatorError
+from tasks.observation import ACTION_DIM, FloatArray
+from tasks.protocols import get_protocol
+from tests.harness.doubles import LocalPlanner
+
+
+class Witness:
+    """A policy that keeps what it was asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.spec = policy.spec
+        self.requests: list[PlanRequest] = []
+        self._policy = policy
+
+    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
+        self.requests += requests
+        return self._policy.plan(requests)
 
 
 def config(**changes: object) -> ReferenceConfig:
@@ -38,12 +65,33 @@ def test_the_loop_and_eval_play_the_same_episode() -> None:
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_the_loop_executes_goals_of_the_hand_as_eval_does(small_checkpoint: Path) -> None:
-    """An episode that fails, in the suite whose episodes are shortest."""
-    learned = PolicyConfig(name="rdt", checkpoint=str(small_checkpoint))
-    changes = {"policy": learned, "resolution": 128, "tasks": (("libero_spatial", 0),)}
-    figures = compare_evaluations(config(**changes, exec_horizon=64), [1])
-    assert figures.same_episodes and figures.episodes == 1
+def test_the_loop_executes_goals_of_the_hand_as_eval_does(
+    small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy sees the same states and pictures before each of its plans."""
+    policy = PolicyConfig(name="rdt", checkpoint=str(small_checkpoint), device="cpu").build()
+    assert isinstance(policy, Policy) and policy.spec.width > ACTION_DIM
+    protocol = replace(get_protocol(resolution=128), max_steps={"libero_goal": 40})
+    monkeypatch.setattr(reference_rollout, "get_protocol", lambda **_: protocol)
+    task = ("libero_goal", 0)
+    theirs, ours = Witness(policy), Witness(policy)
+    witnessed = cast(PolicyConfig, SimpleNamespace(build=lambda: theirs))
+    (played,) = play_all(config(policy=witnessed, tasks=(task,), exec_horizon=16))
+
+    env = LiberoSpec(suite=task[0], protocol=protocol).build(task[1], images=True)
+    executor = PlanExecutor(policy.spec.horizon, 16, width=policy.spec.width)
+    key = EpisodeKey(*task, 0, protocol.seed)
+    record = run_episode(env, LocalPlanner(ours), policy.spec, executor, key=key, task_name="turn")
+    env.close()
+    assert (played.steps, played.success) == (40, False)
+    assert (record.steps, record.outcome) == (40, "failure")
+    assert [request.step for request in ours.requests] == [0, 16, 32]
+    for one, other in zip(theirs.requests, ours.requests, strict=True):
+        assert (one.seed, one.step, one.instruction) == (other.seed, other.step, other.instruction)
+        for seen, also in zip(one.window, other.window, strict=True):
+            assert seen.keys() == also.keys()
+            for name, value in seen.items():
+                np.testing.assert_array_equal(value, also[name], err_msg=name)  # type: ignore[literal-required]
 
 
 def test_rdt_needs_a_checkpoint() -> None:

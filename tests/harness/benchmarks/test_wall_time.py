@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from harness.benchmarks import evaluation_rates
-from harness.benchmarks.evaluation_rates import measure_rates
-from harness.benchmarks.tables import duration, wall_time_table
+from harness.benchmarks.evaluation_rates import check_settings, measure_rates
+from harness.benchmarks.tables import duration, rates_in_words, wall_time_table
 from harness.benchmarks.throughput_config import WallTimeConfig
 from harness.benchmarks.wall_time import EpisodeRate, Prediction, Rates, predict
 from harness.cli import main
@@ -87,8 +87,12 @@ def test_every_episode_is_played_once_whatever_divides_it() -> None:
 def test_the_table_and_its_words() -> None:
     measured = rates()
     rows = [walls(measured, workers, replicas) for workers in (1, 8) for replicas in (1, 2)]
-    table = wall_time_table(measured, rows, 160)
+    table = wall_time_table(rows, 160)
     assert (table.row_count, len(table.columns)) == (2, 3)
+    assert rates_in_words(measured) == (
+        "Rates: an episode has 10.0 plans and 5.00 s beside planning, 3 s to start; batches of "
+        "plans, ms: 1: 100, 8: 100."
+    )
     assert [duration(s) for s in (0.4, 59.6, 3599, 7620)] == [
         "0 s", "1 min 0 s", "59 min 59 s", "2 h 7 min",
     ]  # fmt: skip
@@ -128,6 +132,23 @@ def test_nothing_is_played_for_rates_that_were_measured_elsewhere(
     assert main([*command.split(), "--workers", "1", "--replicas", "1", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["predicted"]
     assert row["wall_s"] == pytest.approx(160 * 6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"check": 51}, "Initial state 50 of libero_object task 0 does not exist"),
+        ({"measured": 101, "tasks": "0,1"}, "Initial state 50 of libero_object task"),
+        ({"tasks": "10"}, "one or more of 0 to 9"),
+        ({"suite": "libero_objct"}, "libero_object"),
+    ],
+)
+def test_episodes_that_do_not_exist_are_refused_before_any_is_played(
+    options: dict[str, Any], words: str
+) -> None:
+    config = WallTimeConfig(**{"checkpoint": "x", "suite": "libero_object", **options})
+    with pytest.raises(ConfigError, match=words):
+        check_settings(config)
 
 
 @pytest.fixture
