@@ -24,7 +24,7 @@ bench: setup
 
 test: setup $(RAY)
 	@$(BIN)/python -m tests.browser --install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not sim and not slow"
