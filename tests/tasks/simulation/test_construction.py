@@ -112,6 +112,7 @@ def test_pictures_are_those_of_robosuites_own_context() -> None:
         assert sim.model._model.vis.quality.shadowsize > 0
         assert sim.model._model.tex_width[bowls].tolist() == [4096, 4096]
         sim.forward()  # as a new context does
+        context.gl_ctx.make_current()  # robosuite draws into whichever context is
         ours = [
             sim.render(64, 64, camera_name=name) for name in ("agentview", "robot0_eye_in_hand")
         ]
