@@ -12,6 +12,7 @@ from harness.evaluation.plan import EvaluationPlan, plan_evaluation
 from results.decisions.order import ShuffledOrder
 from results.folder import LoadedRun, load_run
 from results.records import EpisodeKey, Outcome, RunInfo
+from results.run_names import distinct_names
 from tasks.errors import ConfigError
 
 ARMS_FOLDER = "arms"
@@ -23,7 +24,7 @@ class Arm:
     """One side of the comparison.
 
     Attributes:
-        name: Name in tables.
+        name: Name in tables, which no other arm has.
         folder: Its run folder.
         info: Its run, as begun or as it will be.
         plan: How it is evaluated; None for a run that is only read.
@@ -86,6 +87,8 @@ def resolve_arms(
         for index, arm in enumerate(read)
     ]
     _check_protocols(arms)
+    names = distinct_names([arm.info for arm in arms], [arm.folder for arm in arms])
+    arms = [replace(arm, name=name) for arm, name in zip(arms, names, strict=True)]
     keys = _keys(arms, list(runs.values()), episodes)
     return arms, ShuffledOrder(keys, config.order_seed)
 

@@ -16,9 +16,8 @@ from urllib.parse import quote
 
 from results.differences import RunConditions, conditions_of, flatten
 from results.folder import link_file, load_run
-from results.formatting import brief_spans
-from results.leaderboard.rows import chunking_of, delay_of
 from results.records import EpisodeRecord, RunInfo, RunRecords
+from results.run_names import distinct_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ def load_runs(folders: Sequence[Path]) -> list[ReportRun]:
     """
     loaded = [(folder, *load_run(folder)) for folder in folders]
     loaded.sort(key=lambda run: _merit(run[1], run[2]), reverse=True)
-    names = _distinct_names([info for _, info, _ in loaded], [folder for folder, _, _ in loaded])
+    names = distinct_names([info for _, info, _ in loaded], [folder for folder, _, _ in loaded])
     return [
         ReportRun(index=index, folder=folder, info=info, records=tuple(records), name=name)
         for index, ((folder, info, records), name) in enumerate(zip(loaded, names, strict=True))
@@ -91,37 +90,6 @@ def _merit(info: RunInfo, records: Sequence[EpisodeRecord]) -> tuple[bool, float
     counted = outcomes["success"] + outcomes["failure"]
     rate = outcomes["success"] / counted if counted else 0.0
     return counted >= info.expected_episodes, rate
-
-
-def _distinct_names(infos: Sequence[RunInfo], folders: Sequence[Path]) -> list[str]:
-    """Return each run's name, with what tells it from runs of the same name."""
-    parts = [
-        (
-            f"h{info.policy['exec_horizon']}" if info.policy.get("exec_horizon") else "",
-            str(info.policy.get("fusion") or ""),
-            f"delay {late}" if (late := delay_of(info.policy)) else "",
-            chunking_of(info.policy) or "",
-            ", ".join(f"{suite} {brief_spans(tasks)}" for suite, tasks in info.tasks.items()),
-            info.perturbation or "",
-            info.protocol_name,
-            folder.name,
-        )
-        for info, folder in zip(infos, folders, strict=True)
-    ]
-    names = [info.name for info in infos]
-    for kind in range(len(parts[0]) if parts else 0):
-        alike: dict[str, list[int]] = {}
-        for index, name in enumerate(names):
-            alike.setdefault(name, []).append(index)
-        for indices in alike.values():
-            if len({parts[index][kind] for index in indices}) > 1:
-                for index in indices:
-                    names[index] += f" · {parts[index][kind]}" if parts[index][kind] else ""
-    counts: dict[str, int] = {}
-    for index, name in enumerate(names):
-        counts[name] = counts.get(name, 0) + 1
-        names[index] = name if counts[name] == 1 else f"{name} ({counts[name]})"
-    return names
 
 
 _PARTS = ("policy", "protocol", "demos", "config", "provenance")

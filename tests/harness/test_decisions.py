@@ -69,6 +69,13 @@ def test_it_stops_once_decided_and_a_second_time_reads(tmp_path: Path) -> None:
     assert on_disk["contrasts"] == verdict(decision)["contrasts"]
 
 
+def test_sides_that_are_the_same_policy_are_told_apart(tmp_path: Path) -> None:
+    arms, config = [RANDOM, f"{RANDOM} --delay 4", NOOP], make(tmp_path / "d", max_episodes=2)
+    decision = decide(arms, config)
+    assert [arm.name for arm in decision.arms] == ["random", "random · delay 4", "still"]
+    assert verdict(decide(arms, config)) == verdict(decision)
+
+
 @pytest.mark.slow
 def test_workers_and_kills_do_not_change_the_verdict(tmp_path: Path) -> None:
     arms = [RANDOM, "random --exec-horizon 64"]
