@@ -2,7 +2,6 @@
 
 import io
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ import pytest
 
 from harness.benchmarks import reference_rollout
 from harness.benchmarks.config import EvaluationSpeedConfig
+from harness.benchmarks.evaluation_rates import TimedPolicy
 from harness.benchmarks.evaluation_speed import (
     Measurement,
     check_exit,
@@ -23,26 +23,13 @@ from harness.benchmarks.reference_rollout import ReferenceConfig, ReferenceEpiso
 from harness.evaluation.environments import LiberoSpec
 from harness.evaluation.rollout import run_episode
 from policies.executor import PlanExecutor
-from policies.interface import PlanRequest, Policy
+from policies.interface import Policy
 from policies.registry import PolicyConfig
 from results.records import EpisodeKey
 from tasks.errors import ConfigError, SimulatorError
-from tasks.observation import ACTION_DIM, FloatArray
+from tasks.observation import ACTION_DIM
 from tasks.protocols import get_protocol
 from tests.harness.doubles import LocalPlanner
-
-
-class Witness:
-    """A policy that keeps what it was asked."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.spec = policy.spec
-        self.requests: list[PlanRequest] = []
-        self._policy = policy
-
-    def plan(self, requests: Sequence[PlanRequest]) -> list[FloatArray]:
-        self.requests += requests
-        return self._policy.plan(requests)
 
 
 def config(**changes: object) -> ReferenceConfig:
@@ -74,7 +61,7 @@ def test_the_loop_executes_goals_of_the_hand_as_eval_does(
     protocol = replace(get_protocol(resolution=128), max_steps={"libero_goal": 40})
     monkeypatch.setattr(reference_rollout, "get_protocol", lambda **_: protocol)
     task = ("libero_goal", 0)
-    theirs, ours = Witness(policy), Witness(policy)
+    theirs, ours = TimedPolicy(policy), TimedPolicy(policy)  # which keep what they were asked
     witnessed = cast(PolicyConfig, SimpleNamespace(build=lambda: theirs))
     (played,) = play_all(config(policy=witnessed, tasks=(task,), exec_horizon=16))
 
