@@ -16,6 +16,7 @@ def study_command(
     *,
     plan: Switch = False,
     report: Switch = False,
+    save_records: Path | None = None,
     cell: str | None = None,
     json: Switch = False,
 ) -> int:
@@ -28,12 +29,16 @@ def study_command(
     Parameters
     ----------
     study
-        A TOML file, or the name of a shipped study: eight-claims. With --report also the folder of
-        a study.
+        A TOML file, or the name of a shipped study: eight-claims. With --report and --save-records
+        also the folder of a study.
     plan
         Print arms, cells, hours and the detectable effect; run nothing.
     report
         Print the tables of what is finished and write the page; run nothing.
+    save_records
+        Copy the records of finished cells into this folder, without weights and videos; run
+        nothing. Tables can be made from the copy, and a study that goes on there takes its cells
+        for finished.
     cell
         Run this cell alone, such as base/0, as a job of a cluster would.
     json
@@ -42,8 +47,12 @@ def study_command(
     from harness.studies import stages
 
     folder = options.out or Path("runs") / study.stem
+    made = study if study.is_dir() else folder
+    if save_records is not None:
+        stages.save_study(made, save_records)
     if report:
-        stages.report_study(study if study.is_dir() else folder, json=json)
+        stages.report_study(made, json=json)
+    if report or save_records is not None:
         return 0
     chosen = stages.choose_cells(study, folder, arms=options.arms, seeds=options.seeds)
     if plan:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 UNDECIDING = ("workers", *ENGINE_OPTIONS)
 """Settings of ``collect`` on which no demonstration depends."""
 
+RECIPE_FILE = "recipe.json"
+"""In a recipe's folder: the recipe that it holds."""
+
 _Config = TypeVar("_Config", bound="DataclassInstance")
 
 
@@ -258,7 +261,7 @@ class RecipeRun:
             ConfigError: It holds something else, or a training on other demonstrations or with
                 other settings.
         """
-        note = self.out / "recipe.json"
+        note = self.out / RECIPE_FILE
         settings = TypeAdapter(Recipe).dump_python(self.recipe, mode="json")
         before = read_settings(note) if note.exists() else None
         if before is None:

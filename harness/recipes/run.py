@@ -6,7 +6,7 @@ from harness.display import console
 from harness.leaderboard import print_leaderboard
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import Recipe, RecipeRun, RecipeStage
+from harness.recipes.config import RECIPE_FILE, Recipe, RecipeRun, RecipeStage
 from harness.stages import collect_with_bar, evaluate_with_bars
 from harness.training_stage import best_checkpoint, train_with_bar
 from results.folder import any_broke
@@ -88,7 +88,7 @@ def _announce(number: int, total: int, what: str, stage: RecipeStage | None) -> 
 
 def _show(run: RecipeRun, *, json: bool) -> int:
     folders = [config.out for config in run.evaluations]
-    recipe = (run.out / "recipe.json").read_text(encoding="utf-8")
+    recipe = (run.out / RECIPE_FILE).read_text(encoding="utf-8")
     page = write_page(run.page, folders, title=run.recipe.title, recipe=recipe)
     print_leaderboard(
         folders, format="json" if json else "table", over_seeds=run.recipe.seeds is not None

@@ -31,7 +31,8 @@ class StudyPlan:
         updates: Updates of all trainings.
         runs: Evaluations.
         episodes: Episodes of all evaluations.
-        hours: Hours of all cells one after another; None where the study says no times.
+        finished: Cells that are finished, their evaluations as well.
+        hours: Hours of the other cells one after another; None where the study says no times.
         detectable: For rates of the base, the smallest rise that is found in four of five studies
             after Holm's correction; None where no rise is.
     """
@@ -40,6 +41,7 @@ class StudyPlan:
     updates: int
     runs: int
     episodes: int
+    finished: int
     hours: float | None
     detectable: dict[float, float | None]
 
@@ -48,35 +50,41 @@ class StudyPlan:
         return asdict(self)
 
 
-def plan_study(study: Study, cells: Sequence[Cell], out: Path) -> StudyPlan:
+def plan_study(
+    study: Study, cells: Sequence[Cell], out: Path, *, left: Sequence[Cell] | None = None
+) -> StudyPlan:
     """Count what a study would do.
 
     Args:
         study: The study.
         cells: Its cells.
         out: Its folder; nothing is written.
+        left: Those that are not finished; all by default.
 
     Raises:
         HarnessError: A cell's settings are not allowed.
     """
     updates = episodes = runs = 0
+    hours = 0.0
+    waiting = {cell.name for cell in (cells if left is None else left)}
     for cell in cells:
         run = RecipeRun(cell.foreseen, out / cell.folder)
         assert run.training is not None
-        updates += run.training.updates
-        runs += len(run.evaluations)
         workload = resolve_workload(run.evaluations[0])[1]
-        episodes += len(workload.episodes) * len(run.evaluations)
-    times = study.update_s, study.episode_s
-    hours = None
-    if times[0] is not None and times[1] is not None:
-        hours = (updates * times[0] + episodes * times[1]) / _SECONDS_PER_HOUR
+        played = len(workload.episodes) * len(run.evaluations)
+        updates += run.training.updates
+        episodes += played
+        runs += len(run.evaluations)
+        if cell.name in waiting and study.update_s and study.episode_s:
+            seconds = run.training.updates * study.update_s + played * study.episode_s
+            hours += seconds / _SECONDS_PER_HOUR
     return StudyPlan(
         cells=len(cells),
         updates=updates,
         runs=runs,
         episodes=episodes,
-        hours=hours,
+        finished=len(cells) - len(waiting),
+        hours=hours if study.update_s and study.episode_s else None,
         detectable=_detectable(study, episodes // max(1, runs)),
     )
 
@@ -119,6 +127,10 @@ def print_plan_tables(study: Study, plan: StudyPlan, jobs: int, console: Console
         f"{plan.cells} trainings ({plan.updates:,} updates), {plan.runs} evaluations "
         f"({plan.episodes:,} episodes)."
     )
+    if plan.finished:
+        console.print(
+            f"Finished: {plan.finished} of {plan.cells} trainings with their evaluations."
+        )
     if plan.hours is not None:
         console.print(f"About {plan.hours / jobs:.1f} hours with --jobs {jobs}.")
     for rate, effect in plan.detectable.items():

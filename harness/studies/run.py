@@ -19,6 +19,7 @@ from harness.recipes.config import RecipeRun
 from harness.recipes.run import run_stages
 from harness.stages import collect_with_bar
 from harness.studies.cells import Cell, collection_folder
+from harness.studies.finished import is_finished
 from harness.studies.progress import CellProgress
 from results.locking import sole_writer
 from tasks.errors import HarnessError, SimulatorError, unknown_name
@@ -59,6 +60,9 @@ def run_cell(cells: Sequence[Cell], out: Path, name: str, engine: EngineOptions)
     if name not in named:
         raise unknown_name("cell", name, list(named))
     cell = named[name]
+    if is_finished(cell, out):
+        console.print(f"Cell {name} is finished.")
+        return
     check_study([cell], out)
     collect_demos([cell], out, engine)
     run = RecipeRun(cell.recipe, out / cell.folder, engine=engine)

@@ -11,8 +11,10 @@ from harness.engines import EngineOptions
 from harness.processes import require_rendering
 from harness.studies.cells import Cell, cells_of, record_of
 from harness.studies.config import Study, load_study, study_file
+from harness.studies.finished import unfinished
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, collect_demos, run_cell, run_cells
+from harness.studies.saving import save_records
 from results.locking import sole_writer
 from results.resumption import is_free
 from results.studies.page import write_study_page
@@ -73,7 +75,8 @@ def choose_cells(
 def print_plan(chosen: ChosenCells, jobs: int, *, json: bool = False) -> None:
     """Print the cells, their hours and the detectable effect."""
     check_study(chosen.cells, chosen.out)
-    plan = plan_study(chosen.study, chosen.cells, chosen.out)
+    left = unfinished(chosen.cells, chosen.out)
+    plan = plan_study(chosen.study, chosen.cells, chosen.out, left=left)
     if json:
         print(dumps(plan.as_dict(), indent=2))
     else:
@@ -81,7 +84,7 @@ def print_plan(chosen: ChosenCells, jobs: int, *, json: bool = False) -> None:
 
 
 def run_single(chosen: ChosenCells, name: str, engine: EngineOptions) -> None:
-    """Run one cell in this process.
+    """Run one cell in this process, unless it is finished.
 
     Raises:
         HarnessError: There is no such cell, or it cannot be done.
@@ -104,7 +107,8 @@ def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[
         HarnessError: A cell cannot be done as asked; nothing was begun.
         ResultsError: Another process runs the study in that folder.
     """
-    check_study(chosen.cells, chosen.out)
+    left = unfinished(chosen.cells, chosen.out)
+    check_study(left, chosen.out)
     record = record_of(chosen.study, chosen.every)
     with sole_writer(chosen.out):
         if not (chosen.out / STUDY_FILE).exists() and not is_free(chosen.out):
@@ -114,10 +118,15 @@ def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[
             )
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_study(chosen.out, record)
+        if len(left) < len(chosen.cells):
+            finished = len(chosen.cells) - len(left)
+            console.print(f"{finished} of {len(chosen.cells)} cells are finished.")
+        if not left:
+            return {}
         require_rendering()
-        collect_demos(chosen.cells, chosen.out, engine)
+        collect_demos(left, chosen.out, engine)
         return run_cells(
-            chosen.cells,
+            left,
             chosen.out,
             jobs=jobs,
             command=lambda cell: [
@@ -125,6 +134,16 @@ def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[
                 *("--out", str(chosen.out), "--cell", cell.name, *engine.flags()),
             ],
         )
+
+
+def save_study(folder: Path, to: Path) -> None:
+    """Copy the records of a study's finished cells; see ``save_records``.
+
+    Raises:
+        HarnessError: The folder is no study, or ``to`` holds something else.
+    """
+    copied, there = save_records(folder, to)
+    console.print(f"Records: {to} ({there} cells, {copied} of them new)", soft_wrap=True)
 
 
 def report_study(folder: Path, *, json: bool = False) -> None:

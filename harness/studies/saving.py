@@ -1,0 +1,92 @@
+"""Copying the records of a study: all that its tables are made from, without weights and videos."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.recipes.config import RECIPE_FILE
+from results.folder import EPISODES_FILE, RUN_FILE
+from results.locking import sole_writer
+from results.resumption import is_free
+from results.studies.curves import TRAINING_LOG
+from results.studies.measurements import read_measurements
+from results.studies.records import STUDY_FILE, StudyRecord, read_study, write_study
+from tasks.errors import ConfigError
+from tasks.files import atomic_folder
+
+
+def save_records(folder: Path, to: Path) -> tuple[int, int]:
+    """Copy the records of a study's finished cells into another folder.
+
+    The copy is a study's folder as well: it has the same tables, and a study that goes on there
+    takes its cells for finished. Records from several machines gather in one folder; a cell that is
+    there stays.
+
+    Args:
+        folder: The study's folder.
+        to: Where the records go: a new folder, or one with records of the same study.
+
+    Returns:
+        How many cells were copied now, and how many are there.
+
+    Raises:
+        ResultsError: The folder is no study, or a run in it is damaged; or another process writes
+            into ``to``.
+        ConfigError: ``to`` holds something else.
+    """
+    study = read_study(folder)
+    with sole_writer(to):
+        _check_target(to, study)
+        to.mkdir(parents=True, exist_ok=True)
+        write_study(to, study)
+        copied = 0
+        for cell, runs in _finished(folder, study):
+            if (to / cell).exists():
+                continue
+            (to / cell).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_folder(to / cell) as draft:
+                for name in _records(folder / cell, runs):
+                    target = draft / name.relative_to(folder / cell)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(name, target)
+            copied += 1
+    return copied, sum((to / cell).exists() for arm in study.arms for cell in arm.folders)
+
+
+def _check_target(to: Path, study: StudyRecord) -> None:
+    """Refuse a folder that holds something else than records of the study."""
+    if not (to / STUDY_FILE).exists():
+        if is_free(to):
+            return
+        raise ConfigError(
+            f"--save-records '{to}' holds something that is no study. Allowed: a new folder, an "
+            "empty one, or records of the same study. Fix: give another."
+        )
+    there = read_study(to)
+    if there.settings != study.settings or any(
+        {arm.name: arm for arm in there.arms}.get(arm.name, arm).changes != arm.changes
+        for arm in study.arms
+    ):
+        raise ConfigError(
+            f"--save-records '{to}' holds records of a study with other settings "
+            f"('{there.title}'). Fix: give another folder."
+        )
+
+
+def _finished(folder: Path, study: StudyRecord) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield the folder of each finished cell, relative to the study's, and its runs."""
+    measured = read_measurements(folder, study)
+    for arm in study.arms:
+        measurements = [measured[arm.name, horizon] for horizon in arm.exec_horizons]
+        for seed, cell in enumerate(arm.folders):
+            if all(seed in measurement.runs for measurement in measurements):
+                yield Path(cell), [measurement.runs[seed] for measurement in measurements]
+
+
+def _records(cell: Path, runs: list[Path]) -> Iterator[Path]:
+    """Yield the files of a cell that records are read from."""
+    training = cell / TRAINING_LOG
+    wanted = [cell / RECIPE_FILE, training.with_suffix(".json"), training]
+    for run in runs:
+        wanted += [run / RUN_FILE, run / EPISODES_FILE]
+    yield from (path for path in wanted if path.is_file())
