@@ -99,7 +99,10 @@ class Study:
     assumed_spread: float = Field(default=0.08, ge=0, le=0.5)
     """Standard deviation of success rates between seeds that ``--plan`` assumes."""
     update_s: float | None = Field(default=None, gt=0)
-    """Seconds of an update in one cell, for ``--plan``."""
+    """Seconds of an update in one cell, for ``--plan``; beside ``window_s`` those that no window of
+    the batch adds."""
+    window_s: float = Field(default=0.0, ge=0)
+    """Seconds that each window of a batch adds to an update, for ``--plan``."""
     episode_s: float | None = Field(default=None, gt=0)
     """Seconds of an episode in one cell, for ``--plan``."""
     demos: tuple[Path, ...] = ()

@@ -76,7 +76,8 @@ def plan_study(
         episodes += played
         runs += len(run.evaluations)
         if cell.name in waiting and study.update_s and study.episode_s:
-            seconds = run.training.updates * study.update_s + played * study.episode_s
+            update_s = study.update_s + study.window_s * run.training.batch_size
+            seconds = run.training.updates * update_s + played * study.episode_s
             hours += seconds / _SECONDS_PER_HOUR
     return StudyPlan(
         cells=len(cells),

@@ -121,6 +121,14 @@ def test_a_plan_counts(tmp_path: Path) -> None:
     assert set(plan.detectable) == {0.1, 0.3, 0.5}
 
 
+def test_a_plan_counts_the_windows_of_larger_batches(tmp_path: Path) -> None:
+    study = study_of(tmp_path, TEXT.replace("update_s = 0.5", "update_s = 0.1\nwindow_s = 0.05"))
+    plan = plan_study(study, cells_of(study, tmp_path), tmp_path)
+    small, large = 3 + 2, 2 + 2  # cells with a batch of 4, and of 8
+    seconds = 100 * (small * (0.1 + 4 * 0.05) + large * (0.1 + 8 * 0.05)) + plan.episodes * 6
+    assert plan.hours == pytest.approx(seconds / 3600)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
