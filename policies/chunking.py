@@ -18,6 +18,9 @@ CHUNKINGS: dict[str, dict[str, str]] = {
 }
 """The methods, and the policy's option behind each of their options."""
 
+OVERLAPPING = ("rtc", "rtc-blend", "inpaint")
+"""Methods that change nothing where a plan does not overlap the one before."""
+
 _BID_SAMPLES = 8
 """Samples per plan of ``bid`` unless the user says otherwise."""
 

@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from harness.evaluation.config import EvaluationConfig, Grid, run_name
-from policies.chunking import Chunking
+from policies.chunking import OVERLAPPING, Chunking
 from policies.executor import check_exec_horizon
 from policies.fusion import UNFUSED
 from policies.interface import PolicySpec
@@ -27,7 +27,8 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
 
     Combinations that contradict themselves are left out where each of their values is used in
     another one: a delay that is longer than an execution horizon, a chunk that is to be joined
-    where plans do not overlap, and fused plans whose chunks are joined too.
+    where plans do not overlap for long enough, and fused plans whose chunks are joined too. So are
+    those that give another one's episodes, as plans executed whole leave nothing to fuse or join.
 
     Args:
         config: What all runs have in common; ``out`` is the sweep's folder.
@@ -45,7 +46,6 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
     for exec_horizon in horizons:
         check_exec_horizon(exec_horizon, spec.horizon)
     several = grid.size > 1
-    alternatives = len(grid.fusions) > 1 and len(grid.chunkings) > 1
     points = []
     for exec_horizon, fusion, delay, chunking in product(
         horizons, grid.fusions, grid.delays, grid.chunkings or (None,)
@@ -61,7 +61,7 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
             perturb = config.perturb if len(set(grid.perturbs)) > 1 else None
             name = run_name(exec_horizon, fusion, delay, chunking, perturb)
             one = replace(one, out=config.out / name)
-        points.append(Combination(one, chunking, _problem(one, spec, alternatives=alternatives)))
+        points.append(Combination(one, chunking, _problem(one, spec, grid)))
     _check_values_used(points)
     return points
 
@@ -117,16 +117,30 @@ def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
         )
 
 
-def _problem(config: EvaluationConfig, spec: PolicySpec, *, alternatives: bool) -> str:
-    """Return why a combination cannot be run; empty if it can."""
+def _problem(config: EvaluationConfig, spec: PolicySpec, grid: Grid) -> str:
+    """Return why a combination cannot be run, or need not be; empty if it is run."""
     try:
         check_delay(config, spec)
     except ConfigError as error:
         return str(error)
-    joined = config.policy.options.get("guidance", "none") != "none"
-    if alternatives and joined and config.fusion != UNFUSED:
+    guidance = config.policy.options.get("guidance", "none")
+    fused = config.fusion != UNFUSED
+    if fused and guidance != "none" and len(grid.fusions) > 1 and len(grid.chunkings) > 1:
         return f"Fusion {config.fusion} with joined chunks was not asked for by itself."
+    if config.exec_horizon == spec.horizon:  # no plan overlaps the one before
+        unjoined = any(chunking.name == "none" for chunking in grid.chunkings)
+        if fused and UNFUSED in grid.fusions:
+            return _idle(f"fusion {config.fusion}", "none to fuse", config)
+        if guidance in OVERLAPPING and unjoined:
+            return _idle(f"chunking {guidance}", "none to join", config)
     return ""
+
+
+def _idle(method: str, why: str, config: EvaluationConfig) -> str:
+    return (
+        f"exec_horizon {config.exec_horizon} executes plans whole, which leaves {method} {why}: "
+        "its episodes are those of none. Fix: a smaller --exec-horizon."
+    )
 
 
 def _check_values_used(points: Sequence[Combination]) -> None:

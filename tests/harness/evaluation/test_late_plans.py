@@ -260,11 +260,8 @@ def test_one_command_sweeps_fusion_and_chunking_as_alternatives(
     )
     plans = plan_sweep(make(tmp_path / "grid", policy=PolicyConfig(name="rdt")), grid)
     names = [plan.config.out.name for plan in plans]
-    # At 64 steps nothing overlaps once a plan is late, so there is nothing to join.
-    assert [name for name in names if "h64" in name and "d4" in name] == [
-        "h64-none-d4",
-        "h64-act-d4",
-    ]
+    # Plans of 64 steps executed whole do not overlap, so there is nothing to fuse or join.
+    assert [name for name in names if "h64" in name] == ["h64-none", "h64-none-d4"]
     assert [name for name in names if "h16" in name and "d4" in name] == [
         *("h16-none-d4", "h16-none-d4-rtc-beta=2", "h16-none-d4-inpaint", "h16-act-d4")
     ]
@@ -272,6 +269,19 @@ def test_one_command_sweeps_fusion_and_chunking_as_alternatives(
     joined = {plan.config.out.name: plan for plan in plans}["h16-none-d4-rtc-beta=2"]
     assert joined.info.policy["options"] == {"guidance": "rtc", "rtc_beta": 2}
     assert joined.policy.guidance == "rtc"  # type: ignore[union-attr]
+
+
+def test_methods_without_an_overlap_are_run_where_they_are_all_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PolicyConfig, "build", lambda self: JoiningPolicy())
+    config = make(tmp_path / "grid", policy=PolicyConfig(name="rdt"), exec_horizon=64)
+    (fused,) = plan_sweep(config, Grid(exec_horizons=(64,), fusions=parse_fusions("act")))
+    assert fused.config.fusion == parse_fusions("act")[0]
+    with pytest.raises(ConfigError, match=r"leaves fusion act\S* none to fuse.*Fix"):
+        plan_sweep(config, Grid(exec_horizons=(64,), fusions=parse_fusions("none,act")))
+    with pytest.raises(ConfigError, match=r"leaves chunking rtc none to join.*Fix"):
+        plan_sweep(config, Grid(exec_horizons=(64,), chunkings=parse_chunkings("none,rtc")))
 
 
 def test_joined_chunks_must_overlap_for_the_delay(tmp_path: Path, monkeypatch) -> None:

@@ -67,19 +67,19 @@ def test_a_sweep_is_a_run_for_each_combination_and_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], built: list[RecordingPolicy]
 ) -> None:
     out = tmp_path / "sweep"
-    command = words(out, exec_horizon="64,4", fusion="none,adaptive:plans=4,alpha=0.2")
+    command = words(out, exec_horizon="32,4", fusion="none,adaptive:plans=4,alpha=0.2")
     assert main(command) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {(row["exec_horizon"], row["fusion"]) for row in rows} == {
-        (64, "none"),
-        (64, "adaptive:alpha=0.2,plans=4"),
+        (32, "none"),
+        (32, "adaptive:alpha=0.2,plans=4"),
         (4, "none"),
         (4, "adaptive:alpha=0.2,plans=4"),
     }
     assert {row["episodes"] for row in rows} == {2}
     assert {path.name for path in out.iterdir()} == {
-        "h64-none",
-        "h64-adaptive-alpha=0.2-plans=4",
+        "h32-none",
+        "h32-adaptive-alpha=0.2-plans=4",
         "h4-none",
         "h4-adaptive-alpha=0.2-plans=4",
     }
