@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness.evaluation.config import VOLATILE as EVALUATION_VOLATILE
-from harness.recipes.config import RECIPE_FILE, Recipe, RecipeRun
+from harness.recipes.config import RECIPE_FILE, UNDECIDING, Recipe, RecipeRun
 from harness.studies.cells import Cell
 from results.folder import RUN_FILE, load_run
 from training.config import VOLATILE as TRAINING_VOLATILE
@@ -18,10 +18,11 @@ _RECIPE = TypeAdapter(Recipe)
 _WORDS = ("title", "description")
 
 _UNDECIDING = {
+    "collect": UNDECIDING,
     "train": TRAINING_VOLATILE,
     "evaluate": tuple(name.removeprefix("config.") for name in EVALUATION_VOLATILE),
 }
-"""Settings by stage that may change when a cell is resumed."""
+"""Settings by stage that may change when a study is resumed."""
 
 
 def is_finished(cell: Cell, out: Path) -> bool:
@@ -54,12 +55,23 @@ def unfinished(cells: Iterable[Cell], out: Path) -> list[Cell]:
     return [cell for cell in cells if not is_finished(cell, out)]
 
 
+def deciding(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings on which outcomes depend.
+
+    Args:
+        settings: Settings by stage: ``collect``, ``train``, ``evaluate``.
+    """
+    return {
+        stage: {name: value for name, value in given.items() if name not in _UNDECIDING[stage]}
+        for stage, given in settings.items()
+    }
+
+
 def _deciding(recipe: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     """Return what of a cell's recipe its outcome depends on, wherever the study's folder is."""
     decides = {name: value for name, value in recipe.items() if name not in _WORDS}
-    for stage, undeciding in _UNDECIDING.items():
-        given = (recipe.get(stage) or {}).get("settings", {})
-        decides[stage] = {name: each for name, each in given.items() if name not in undeciding}
+    stages = {stage: recipe[stage]["settings"] for stage in _UNDECIDING if recipe.get(stage)}
+    decides |= deciding(stages)
     if cell.collection is not None:  # collected demonstrations lie in the study's folder
         decides["demos"] = [Path(demos).name for demos in recipe.get("demos") or ()]
     return decides

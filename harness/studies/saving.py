@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.recipes.config import RECIPE_FILE
+from harness.studies.finished import deciding
 from results.folder import EPISODES_FILE, RUN_FILE
 from results.locking import sole_writer
 from results.resumption import is_free
@@ -63,10 +64,10 @@ def _check_target(to: Path, study: StudyRecord) -> None:
             "empty one, or records of the same study. Fix: give another."
         )
     there = read_study(to)
-    if there.settings != study.settings or any(
-        {arm.name: arm for arm in there.arms}.get(arm.name, arm).changes != arm.changes
-        for arm in study.arms
-    ):
+    arms = {arm.name: arm for arm in there.arms}
+    pairs = [(there.settings, study.settings)]
+    pairs += [(arms[arm.name].changes, arm.changes) for arm in study.arms if arm.name in arms]
+    if any(deciding(old) != deciding(new) for old, new in pairs):
         raise ConfigError(
             f"--save-records '{to}' holds records of a study with other settings "
             f"('{there.title}'). Fix: give another folder."

@@ -133,6 +133,20 @@ def test_records_gather_and_those_there_stay(tmp_path: Path, out: Path) -> None:
     assert unfinished(cells_in(tmp_path, copy), copy) == []
 
 
+def test_records_gather_though_the_log_is_shorter_and_workers_are_more(
+    tmp_path: Path, out: Path
+) -> None:
+    copy = tmp_path / "records"
+    save_records(out, copy)
+    text = TEXT.replace("updates = 100", "updates = 100\nlog_every = 50")
+    text = text.replace("episodes = 10", "episodes = 10\nworkers = 2")
+    cells = cells_in(tmp_path, out, text)
+    write_cell(cells[-1], out)
+    write_study(out, record_of(study_of(tmp_path, text), cells))
+    assert save_records(out, copy) == (1, 9)
+    assert unfinished(cells_in(tmp_path, copy, text), copy) == []
+
+
 def test_a_cell_that_is_not_finished_is_not_copied(tmp_path: Path, out: Path) -> None:
     cell = cells_in(tmp_path, out)[0]
     next((out / cell.folder).rglob(RUN_FILE)).unlink()
