@@ -10,6 +10,7 @@ from harness.evaluation.config import VOLATILE as EVALUATION_VOLATILE
 from harness.recipes.config import RECIPE_FILE, UNDECIDING, Recipe, RecipeRun
 from harness.studies.cells import Cell
 from results.folder import RUN_FILE, load_run
+from results.studies.measurements import finished_episodes
 from training.config import VOLATILE as TRAINING_VOLATILE
 from training.run_folder import read_settings
 
@@ -81,5 +82,4 @@ def _is_complete(folder: Path) -> bool:
     if not (folder / RUN_FILE).is_file():
         return False
     info, records = load_run(folder)
-    finished = [record for record in records if record.outcome != "error"]
-    return info.status == "complete" and len(finished) == info.expected_episodes
+    return info.status == "complete" and finished_episodes(info, records) is not None

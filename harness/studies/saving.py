@@ -54,15 +54,29 @@ def save_records(folder: Path, to: Path) -> tuple[int, int]:
     return copied, sum((to / cell).exists() for arm in study.arms for cell in arm.folders)
 
 
+def check_folder(folder: Path, *, option: str, study: str) -> None:
+    """Refuse a folder that is neither a study's nor free.
+
+    Args:
+        folder: The folder.
+        option: The option that named it, for the message.
+        study: What study it may hold, for the message.
+
+    Raises:
+        ConfigError: It holds something else.
+    """
+    if not (folder / STUDY_FILE).exists() and not is_free(folder):
+        raise ConfigError(
+            f"{option} '{folder}' holds something that is no study. Allowed: a new folder, an "
+            f"empty one, or {study}. Fix: give another."
+        )
+
+
 def _check_target(to: Path, study: StudyRecord) -> None:
     """Refuse a folder that holds something else than records of the study."""
+    check_folder(to, option="--save-records", study="records of the same study")
     if not (to / STUDY_FILE).exists():
-        if is_free(to):
-            return
-        raise ConfigError(
-            f"--save-records '{to}' holds something that is no study. Allowed: a new folder, an "
-            "empty one, or records of the same study. Fix: give another."
-        )
+        return
     there = read_study(to)
     arms = {arm.name: arm for arm in there.arms}
     pairs = [(there.settings, study.settings)]

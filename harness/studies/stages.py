@@ -14,13 +14,12 @@ from harness.studies.config import Study, load_study, study_file
 from harness.studies.finished import unfinished
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, collect_demos, run_cell, run_cells
-from harness.studies.saving import save_records
+from harness.studies.saving import check_folder, save_records
 from results.locking import sole_writer
-from results.resumption import is_free
 from results.studies.page import write_study_page
-from results.studies.records import STUDY_FILE, write_study
+from results.studies.records import write_study
 from results.studies.rendering import StudyTables
-from tasks.errors import ConfigError, unknown_name
+from tasks.errors import unknown_name
 from tasks.files import write_text
 
 
@@ -111,11 +110,7 @@ def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[
     check_study(left, chosen.out)
     record = record_of(chosen.study, chosen.every)
     with sole_writer(chosen.out):
-        if not (chosen.out / STUDY_FILE).exists() and not is_free(chosen.out):
-            raise ConfigError(
-                f"--out '{chosen.out}' holds something that is no study. Allowed: a new folder, "
-                "an empty one, or the study to resume. Fix: give another."
-            )
+        check_folder(chosen.out, option="--out", study="the study to resume")
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_study(chosen.out, record)
         if len(left) < len(chosen.cells):

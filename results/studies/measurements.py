@@ -1,12 +1,12 @@
 """What the runs of a study measured, arm by arm, horizon by horizon, seed by seed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 from results.folder import RUN_FILE, load_run
-from results.records import EpisodeKey, EpisodeRecord
+from results.records import EpisodeKey, EpisodeRecord, RunInfo
 from results.statistics.seeds import SeedRates
 from results.studies.records import ArmRecord, StudyRecord
 
@@ -91,13 +91,20 @@ def _measurement(folder: Path, arm: ArmRecord, horizon: int) -> Measurement:
             info, records = load_run(run)
             if info.policy.get("exec_horizon") != horizon:
                 continue
-            finished = {record.key: record for record in records if record.outcome != "error"}
-            if len(finished) == info.expected_episodes:
+            if (finished := finished_episodes(info, records)) is not None:
                 episodes[seed], runs[seed] = finished, run
     unfinished = tuple(seed for seed in range(len(arm.folders)) if seed not in episodes)
     return Measurement(
         arm=arm.name, exec_horizon=horizon, episodes=episodes, runs=runs, unfinished=unfinished
     )
+
+
+def finished_episodes(
+    info: RunInfo, records: Iterable[EpisodeRecord]
+) -> dict[EpisodeKey, EpisodeRecord] | None:
+    """Return the episodes of a run by their key; None if any is missing or broke."""
+    finished = {record.key: record for record in records if record.outcome != "error"}
+    return finished if len(finished) == info.expected_episodes else None
 
 
 def _runs(cell: Path) -> Iterator[Path]:
