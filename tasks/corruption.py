@@ -2,8 +2,9 @@
 
 The definitions are those of ``libero/libero/envs/env_wrapper.py`` of sylvestf/LIBERO-plus, which
 takes them from ImageNet-C (Hendrycks & Dietterich, 2019) with other constants. All results equal
-that code's, but for motion blur, which it leaves to ImageMagick: there up to one value in a hundred
-differs, by one grey level. Pictures are corrupted as OpenGL gives them, upside down.
+that code's on the same processor, but for motion blur, which it leaves to ImageMagick: there up to
+one value in a hundred differs, by one grey level. Pictures are corrupted as OpenGL gives them,
+upside down.
 """
 
 from math import ceil

@@ -1,6 +1,7 @@
 """Corruptions of pictures, against LIBERO-Plus's own code and against SciPy."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,14 @@ UPSTREAM = {
     "glass 10": "21cced6e8312cea4",
 }
 
+# On a processor with AVX-512, NumPy's exp, by which upstream's kernels are computed too, differs
+# from the C library's in the last bit: a grey level in up to 2 % of the values at three levels.
+UPSTREAM_WITH_AVX512 = UPSTREAM | {
+    "gaussian 2": "a63d03cdcd2210a8",
+    "gaussian 8": "ff80f28688970697",
+    "glass 6": "210189cae44ad1e0",
+}
+
 # What it makes of the made picture at 48 pixels with ImageMagick 6.9.11, levels 1 to 10 likewise.
 MOTION = Path(__file__).parent / "goldens" / "motion.npz"
 
@@ -70,12 +79,18 @@ def made(size: int) -> Image:
     return picture
 
 
+def exp_is_the_c_librarys() -> bool:
+    values = -(np.arange(33.0) ** 2) / 128
+    return np.exp(values).tolist() == [math.exp(value) for value in values]
+
+
 @pytest.mark.parametrize("name", UPSTREAM)
 def test_every_level_is_upstreams_to_the_last_bit(name: str) -> None:
     kind, level = name.split()
     noise = Noise(kind=kind, level=int(level))  # type: ignore[arg-type]
     picture = corrupt(made(256), noise, np.random.RandomState(int(level)))
-    assert hashlib.sha256(picture.tobytes()).hexdigest()[:16] == UPSTREAM[name]
+    digest = hashlib.sha256(picture.tobytes()).hexdigest()[:16]
+    assert digest == (UPSTREAM if exp_is_the_c_librarys() else UPSTREAM_WITH_AVX512)[name]
 
 
 @pytest.mark.parametrize("level", range(1, 11))
