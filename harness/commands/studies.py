@@ -5,6 +5,7 @@ from typing import Annotated
 
 from harness.commands import Flat, Switch
 from harness.studies.config import StudyOptions
+from results.formatting import Format
 
 CELLS_FAILED = 1
 
@@ -18,6 +19,7 @@ def study_command(
     report: Switch = False,
     save_records: Path | None = None,
     cell: str | None = None,
+    format: Format = "table",
     json: Switch = False,
 ) -> int:
     """Find out which settings matter: arms trained from several seeds, evaluated, compared.
@@ -41,26 +43,29 @@ def study_command(
         for finished.
     cell
         Run this cell alone, such as base/0, as a job of a cluster would.
+    format
+        How to print the tables; CSV has the rates alone. Only with a table the page is written.
     json
-        Print plan or tables as JSON.
+        The same as --format json, also for the plan.
     """
     from harness.studies import stages
 
     folder = options.out or Path("runs") / study.stem
     made = study if study.is_dir() else folder
+    chosen_format = "json" if json else format
     if save_records is not None:
         stages.save_study(made, save_records)
     if report:
-        stages.report_study(made, json=json)
+        stages.report_study(made, format=chosen_format)
     if report or save_records is not None:
         return 0
     chosen = stages.choose_cells(study, folder, arms=options.arms, seeds=options.seeds)
     if plan:
-        stages.print_plan(chosen, options.jobs, json=json)
+        stages.print_plan(chosen, options.jobs, json=chosen_format == "json")
         return 0
     if cell is not None:
         stages.run_single(chosen, cell, options)
         return 0
     failed = stages.run_study(chosen, jobs=options.jobs, engine=options)
-    stages.report_study(folder, json=json)
+    stages.report_study(folder, format=chosen_format)
     return CELLS_FAILED if failed else 0

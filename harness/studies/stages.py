@@ -15,6 +15,7 @@ from harness.studies.finished import unfinished
 from harness.studies.planning import plan_study, print_plan_tables
 from harness.studies.run import check_study, collect_demos, run_cell, run_cells
 from harness.studies.saving import check_folder, save_records
+from results.formatting import Format
 from results.locking import sole_writer
 from results.studies.page import write_study_page
 from results.studies.records import write_study
@@ -141,15 +142,15 @@ def save_study(folder: Path, to: Path) -> None:
     console.print(f"Records: {to} ({there} cells, {copied} of them new)", soft_wrap=True)
 
 
-def report_study(folder: Path, *, json: bool = False) -> None:
-    """Print a study's tables and write its page.
+def report_study(folder: Path, *, format: Format = "table") -> None:
+    """Print a study's tables; as a table, also write its page and the tables' files.
 
     Raises:
         ResultsError: The folder is no study, or a run in it is damaged.
     """
     tables = StudyTables(folder)
-    if json:
-        print(tables.render("json"), end="")
+    if format != "table":
+        print(tables.render(format), end="")
         return
     results_console().print(*tables.rich_tables(), sep="\n")
     write_text(folder / "study.md", tables.render("markdown"))

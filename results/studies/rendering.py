@@ -66,7 +66,9 @@ class StudyTables:
             rows = [_rate_values(row) for row in self.rates]
             return csv_table(list(rows[0]), rows)
         if format == "markdown":
-            return "\n".join(markdown_table(*lines) for _, lines in self.lines() if lines[1])
+            return "\n".join(
+                f"{title}:\n\n{markdown_table(*lines)}" for title, lines in self.lines() if lines[1]
+            )
         return plain_text(lambda console: console.print(*self.rich_tables(), sep="\n"))
 
     def rich_tables(self) -> list["Table"]:

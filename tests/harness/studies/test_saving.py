@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from harness.cli import main
 from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import Recipe, RecipeRun
 from harness.studies.cells import Cell, cells_of, record_of
@@ -190,3 +191,16 @@ def test_a_plan_counts_the_hours_that_are_left(tmp_path: Path, out: Path) -> Non
     plan = plan_study(study, cells, out, left=unfinished(cells, out))
     assert plan.finished == 8
     assert plan.hours == pytest.approx((100 * 0.5 + 20 * 6) / 3600)
+
+
+def test_only_with_a_table_the_page_is_written(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(out.iterdir())
+    for format in ("markdown", "csv", "json"):
+        assert main(["study", str(out), "--report", "--format", format]) == 0
+        assert capsys.readouterr().out == StudyTables(out).render(format)
+    assert sorted(out.iterdir()) == before
+    assert main(["study", str(out), "--report"]) == 0
+    assert (out / "study.md").read_text("utf-8") == StudyTables(out).render("markdown")
+    assert (out / "index.html").is_file()

@@ -165,6 +165,7 @@ def test_every_format_has_the_tables(folder: Path) -> None:
         assert "45.0 %" in text  # the base at 16
         assert "supported" in text
         assert "refuted" in text
+    assert "Claims:\n\n| Claim | B less A |" in tables.render("markdown")
     header, *rows = tables.render("csv").splitlines()
     assert header.startswith("arm,exec_horizon,seeds,episodes")
     assert len(rows) == len(SUCCESSES)
