@@ -17,10 +17,13 @@ Suspicion = Literal["gripper-range", "gripper-high", "gripper-still", "tiny", "s
 
 _NEAR = 0.25
 """Tolerance about 0 or 1 for a gripper's command."""
-_FEW_STEPS, _MANY_STEPS = 50, 300
-"""Control steps planned before a suspicion about the numbers, and about a gripper that is still."""
+_FEW_STEPS = 50
+"""Control steps planned before a suspicion about the numbers."""
 _STARTS = 3
 """Episodes that must have begun before a suspicion about their first actions."""
+_LATE, _LATE_PLANS = 150, 3
+"""Control steps into an episode at which something should have been grasped, and how many plans
+from then on must show that the gripper is still."""
 _TINY, _FULL = 0.06, 0.99
 """Largest translation of actions that were left in metres (an action of 1 is 0.05 m), and least of
 an action that counts as clipped."""
@@ -47,7 +50,7 @@ class PlanInspector:
     def __init__(self, policy: object) -> None:
         self._remedies = {**_REMEDIES, **(OptionalMembers.of(policy).remedies or {})}
         self._warned: set[Suspicion] = set()
-        self._steps = 0
+        self._steps = self._late_plans = self._latest = 0
         self._starts: list[float] = []
         self._grip_low, self._grip_high = np.inf, -np.inf
         self._grips_near_zero = 0
@@ -62,6 +65,8 @@ class PlanInspector:
         if request.step == 0:
             self._starts.append(float(grips[0]))
         self._steps += len(plan)
+        self._late_plans += request.step >= _LATE
+        self._latest = max(self._latest, request.step)
         self._grip_low = min(self._grip_low, float(grips.min()))
         self._grip_high = max(self._grip_high, float(grips.max()))
         self._grips_near_zero += int((np.abs(grips) < _NEAR).sum())
@@ -96,10 +101,11 @@ class PlanInspector:
                 "LIBERO's demonstrations hands begin open, but for some that only push."
             }
         still = high - low < _NEAR and "gripper-high" not in self._warned
-        if self._steps >= _MANY_STEPS and len(starts) >= _STARTS and still:
+        if self._late_plans >= _LATE_PLANS and len(starts) >= _STARTS and still:
             return {
-                "gripper-still": f"The gripper's column stays at {spans} in {self._steps} planned "
-                "steps, so that nothing is ever grasped."
+                "gripper-still": f"The gripper's column stays at {spans} in all plans of "
+                f"{len(starts)} episodes, up to control step {self._latest}, so that nothing is "
+                "ever grasped."
             }
         return {}
 

@@ -56,6 +56,18 @@ def test_a_closed_hand_in_one_episode_is_not_suspicious() -> None:
     assert said(iter(plans)) == []
 
 
+@pytest.mark.parametrize("grasp_at", [100, 149])
+def test_long_plans_before_the_first_grasp_are_not_suspicious(grasp_at: int) -> None:
+    """Four episodes side by side, plans of 64 steps, a drawer closed with an open hand first."""
+    grips = np.repeat([-1.0, 1.0], [grasp_at, 400 - grasp_at])
+    plans = (
+        (step, next(episodes(grips[step : step + 64], 1, horizon=64))[1])
+        for step in range(0, 240, 16)
+        for _ in range(4)
+    )
+    assert said(plans) == []
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 @pytest.mark.parametrize(
     ("grips", "name"),
