@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from results.report.drawing import Drawing, colour
+from results.report.drawing import Drawing, colour, swatch
 
 HEIGHT = 268
 """Pixels of a chart."""
@@ -38,6 +38,34 @@ class CurvePoint:
 
     hollow: bool = False
     """Whether the mark is hollow, as of incomplete runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateChart:
+    """Success over a number."""
+
+    title: str
+    """What it is about."""
+
+    legend: tuple[tuple[Markup, str], ...]
+    """Mark and name of each series."""
+
+    picture: Markup
+    """The chart."""
+
+
+def legend(names: Sequence[str]) -> tuple[tuple[Markup, str], ...]:
+    """Return the mark and name of each series."""
+    return tuple((swatch(style), name) for style, name in enumerate(names))
+
+
+def described(title: str, names: Sequence[str], series: Sequence[Sequence[CurvePoint]]) -> str:
+    """Say what a chart shows, for those who do not see it."""
+    lines = (
+        f"{name}: {', '.join(point.about for point in points)}"
+        for name, points in zip(names, series, strict=True)
+    )
+    return f"Success by {title}. {'; '.join(lines)}"
 
 
 def draw_curves(

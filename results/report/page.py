@@ -18,6 +18,7 @@ from results.leaderboard.columns import (
 )
 from results.leaderboard.rows import LeaderboardRow, rows_from_runs
 from results.records import RunInfo
+from results.report.delays import delay_charts
 from results.report.episodes import MARKS, matched_episodes, state_maps
 from results.report.goals import goal_progress, level
 from results.report.robustness import robustness_of
@@ -167,6 +168,7 @@ def write_page(
         marks=MARKS,
         rows=rows,
         overview=overview_of(rows),
+        delays=delay_charts([(run.info, run.records) for run in loaded]),
         horizons=horizon_charts(rows),
         robustness=robustness_of(loaded, clips),
         suites=success_by_task(by_task),

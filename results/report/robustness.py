@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from results.records import EpisodeRecord
-from results.report.curves import CurvePoint, draw_curves
-from results.report.drawing import Drawing, axis, rulers, swatch
+from results.report.curves import CurvePoint, RateChart, described, draw_curves, legend
+from results.report.drawing import Drawing, axis, rulers
 from results.report.runs import ReportRun, Video
 from results.robustness.dimensions import PerturbedRow, by_dimension, perturbed_rows
 from results.robustness.doses import DoseCurve, dose_curves
@@ -47,20 +47,6 @@ class DimensionChart:
 
     axis: Markup
     """The numbers under the bars."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateChart:
-    """Success over a number."""
-
-    title: str
-    """What is perturbed, and where."""
-
-    legend: tuple[tuple[Markup, str], ...]
-    """Mark and name of each series."""
-
-    picture: Markup
-    """The chart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +153,9 @@ def _dose_charts(curves: Sequence[DoseCurve]) -> list[RateChart]:
         charts.append(
             RateChart(
                 title=title,
-                legend=_legend(names),
+                legend=legend(names),
                 picture=draw_curves(
-                    _described(title, names, points),
+                    described(title, names, points),
                     points,
                     axis=group[0].axis,
                     ticks=[(value, f"{value:g}") for value in values],
@@ -197,9 +183,9 @@ def _distance_charts(runs: Sequence[ReportRun]) -> list[RateChart]:
         charts.append(
             RateChart(
                 title=suite,
-                legend=_legend(names),
+                legend=legend(names),
                 picture=draw_curves(
-                    _described(f"distance of words, {suite}", names, drawn),
+                    described(f"distance of words, {suite}", names, drawn),
                     drawn,
                     axis="distance of the words from the task's own (PD)",
                     ticks=ticks,
@@ -215,18 +201,6 @@ def _point(at: float, rate: ClusteredRate) -> CurvePoint:
         f"{rate.successes}/{rate.episodes}"
     )
     return CurvePoint(at=at, rate=rate.rate, low=rate.low, high=rate.high, about=about)
-
-
-def _legend(names: Sequence[str]) -> tuple[tuple[Markup, str], ...]:
-    return tuple((swatch(style), name) for style, name in enumerate(names))
-
-
-def _described(title: str, names: Sequence[str], series: Sequence[Sequence[CurvePoint]]) -> str:
-    lines = (
-        f"{name}: {', '.join(point.about for point in points)}"
-        for name, points in zip(names, series, strict=True)
-    )
-    return f"Success by {title}. {'; '.join(lines)}"
 
 
 def _failures(runs: Sequence[ReportRun], clips: Sequence[Video]) -> list[FailureToWatch]:
