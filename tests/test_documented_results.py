@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 TABLES = {
     "docs/real-time.md": "leaderboard docs/real-time-runs --by-delay --format markdown",
+    "docs/study.md": "study docs/eight-claims --report --format markdown",
 }
 """Documents, and the command whose tables each shows."""
 
