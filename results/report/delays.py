@@ -51,7 +51,8 @@ def _lines(curve: DelayCurve, *, with_checkpoint: bool) -> list[_Line]:
         del modes[""]  # it is the start of another line
     lines = []
     for mode, rows in modes.items():
-        rows |= {} if on_time is None else {0: on_time}
+        if on_time is not None:
+            rows[0] = on_time
         name = ", ".join(filter(None, (curve.head[3], mode, checkpoint)))
         lines.append(_Line(name, [_point(steps, rows[steps]) for steps in sorted(rows)]))
     return lines
