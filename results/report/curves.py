@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from results.report.drawing import Drawing, colour, swatch
+from results.report.drawing import Drawing, colour
 
 HEIGHT = 268
 """Pixels of a chart."""
@@ -40,23 +40,9 @@ class CurvePoint:
     """Whether the mark is hollow, as of incomplete runs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RateChart:
-    """Success over a number."""
-
-    title: str
-    """What it is about."""
-
-    legend: tuple[tuple[Markup, str], ...]
-    """Mark and name of each series."""
-
-    picture: Markup
-    """The chart."""
-
-
-def legend(names: Sequence[str]) -> tuple[tuple[Markup, str], ...]:
-    """Return the mark and name of each series."""
-    return tuple((swatch(style), name) for style, name in enumerate(names))
+def in_words(rate: float, low: float, high: float, successes: int, episodes: int) -> str:
+    """Write a rate with its interval, all in [0, 1], and its counts."""
+    return f"{100 * rate:.1f} % ({100 * low:.0f}–{100 * high:.0f}), {successes}/{episodes}"
 
 
 def described(title: str, names: Sequence[str], series: Sequence[Sequence[CurvePoint]]) -> str:

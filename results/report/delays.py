@@ -6,7 +6,8 @@ from typing import NamedTuple
 from results.leaderboard.delay_rows import DelayCurve, delay_curves
 from results.leaderboard.rows import LeaderboardRow
 from results.records import RunRecords
-from results.report.curves import CurvePoint, RateChart, described, draw_curves, legend
+from results.report.curves import CurvePoint, described, draw_curves, in_words
+from results.report.drawing import Chart, legend
 
 
 class _Line(NamedTuple):
@@ -14,7 +15,7 @@ class _Line(NamedTuple):
     points: list[CurvePoint]
 
 
-def delay_charts(runs: Iterable[RunRecords]) -> list[RateChart]:
+def delay_charts(runs: Iterable[RunRecords]) -> list[Chart]:
     """Draw success over delay, where a policy was run with more than one delay.
 
     Args:
@@ -60,16 +61,18 @@ def _lines(curve: DelayCurve, *, with_checkpoint: bool) -> list[_Line]:
 
 def _point(steps: int, row: LeaderboardRow) -> CurvePoint:
     rate = row.rate or 0.0
-    about = (
-        f"{steps} steps late: {100 * rate:.1f} % ({100 * row.low:.0f}–{100 * row.high:.0f}), "
-        f"{row.successes}/{row.episodes}"
-    )
+    said = in_words(rate, row.low, row.high, row.successes, row.episodes)
     return CurvePoint(
-        at=steps, rate=rate, low=row.low, high=row.high, about=about, hollow=not row.complete
+        at=steps,
+        rate=rate,
+        low=row.low,
+        high=row.high,
+        about=f"{steps} steps late: {said}",
+        hollow=not row.complete,
     )
 
 
-def _chart(head: tuple[str, str, str], lines: list[_Line]) -> RateChart:
+def _chart(head: tuple[str, str, str], lines: list[_Line]) -> Chart:
     label, tasks, horizon = head
     title = f"{label}, {tasks}, exec_horizon {horizon}"
     names, series = [line.name for line in lines], [line.points for line in lines]
@@ -81,7 +84,7 @@ def _chart(head: tuple[str, str, str], lines: list[_Line]) -> RateChart:
         ticks=[(delay, f"{delay:g}") for delay in delays],
         scale=_place,
     )
-    return RateChart(title=title, legend=legend(names), picture=picture)
+    return Chart(title=title, legend=legend(names), picture=picture)
 
 
 def _place(delay: float) -> float:

@@ -6,6 +6,7 @@ text as a desktop. Everything is escaped by the XML writer.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
@@ -101,6 +102,25 @@ def swatch(style: int) -> Markup:
     )
     SubElement(root, "path", {"class": "mark", "d": SHAPES[style % len(SHAPES)]})
     return Markup(tostring(root, encoding="unicode"))
+
+
+def legend(names: Iterable[str]) -> tuple[tuple[Markup, str], ...]:
+    """Return the mark and the name of each series, in their order."""
+    return tuple((swatch(style), name) for style, name in enumerate(names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A picture with its heading and legend."""
+
+    title: str
+    """Heading."""
+
+    picture: Markup
+    """The drawing."""
+
+    legend: tuple[tuple[Markup, str], ...] = ()
+    """Mark and name of each series."""
 
 
 def axis(ticks: Ticks, *, lines: float = 0.0) -> Markup:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from results.records import EpisodeRecord
-from results.report.curves import CurvePoint, RateChart, described, draw_curves, legend
-from results.report.drawing import Drawing, axis, rulers
+from results.report.curves import CurvePoint, described, draw_curves, in_words
+from results.report.drawing import Chart, Drawing, axis, legend, rulers
 from results.report.runs import ReportRun, Video
 from results.robustness.dimensions import PerturbedRow, by_dimension, perturbed_rows
 from results.robustness.doses import DoseCurve, dose_curves
@@ -79,10 +79,10 @@ class Robustness:
     charts: tuple[DimensionChart, ...]
     """A chart for each policy and suite."""
 
-    doses: tuple[RateChart, ...]
+    doses: tuple[Chart, ...]
     """Dose–response curves."""
 
-    distances: tuple[RateChart, ...]
+    distances: tuple[Chart, ...]
     """Success by the distance of other words."""
 
     failures: tuple[FailureToWatch, ...]
@@ -138,7 +138,7 @@ def _x(rate: float) -> float:
     return _LEFT + (_RIGHT - _LEFT) * rate
 
 
-def _dose_charts(curves: Sequence[DoseCurve]) -> list[RateChart]:
+def _dose_charts(curves: Sequence[DoseCurve]) -> list[Chart]:
     """Draw a chart for each suite and number, a line for each policy and setting of the rest."""
     groups: dict[tuple[str, str], list[DoseCurve]] = {}
     for curve in curves:
@@ -151,7 +151,7 @@ def _dose_charts(curves: Sequence[DoseCurve]) -> list[RateChart]:
         values = sorted({dose.value for curve in group for dose in curve.doses})
         title = f"{number}, {suite}"
         charts.append(
-            RateChart(
+            Chart(
                 title=title,
                 legend=legend(names),
                 picture=draw_curves(
@@ -165,7 +165,7 @@ def _dose_charts(curves: Sequence[DoseCurve]) -> list[RateChart]:
     return charts
 
 
-def _distance_charts(runs: Sequence[ReportRun]) -> list[RateChart]:
+def _distance_charts(runs: Sequence[ReportRun]) -> list[Chart]:
     """Draw success by the distance of other words: a chart for each suite."""
     lines: dict[str, list[tuple[str, list[CurvePoint]]]] = {}
     for run in runs:
@@ -181,7 +181,7 @@ def _distance_charts(runs: Sequence[ReportRun]) -> list[RateChart]:
         last = max(point.at for points in drawn for point in points) + 0.05
         ticks = [(tenth / 10, f"{tenth / 10:g}") for tenth in range(round(10 * last) + 1)]
         charts.append(
-            RateChart(
+            Chart(
                 title=suite,
                 legend=legend(names),
                 picture=draw_curves(
@@ -196,11 +196,8 @@ def _distance_charts(runs: Sequence[ReportRun]) -> list[RateChart]:
 
 
 def _point(at: float, rate: ClusteredRate) -> CurvePoint:
-    about = (
-        f"{at:g}: {100 * rate.rate:.1f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f}), "
-        f"{rate.successes}/{rate.episodes}"
-    )
-    return CurvePoint(at=at, rate=rate.rate, low=rate.low, high=rate.high, about=about)
+    said = in_words(rate.rate, rate.low, rate.high, rate.successes, rate.episodes)
+    return CurvePoint(at=at, rate=rate.rate, low=rate.low, high=rate.high, about=f"{at:g}: {said}")
 
 
 def _failures(runs: Sequence[ReportRun], clips: Sequence[Video]) -> list[FailureToWatch]:

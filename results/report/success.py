@@ -10,7 +10,7 @@ from markupsafe import Markup
 from results.formatting import brief_spans
 from results.leaderboard.rows import LeaderboardRow, rows_by_task
 from results.report.curves import CurvePoint, draw_curves
-from results.report.drawing import Drawing, axis, colour, rulers, swatch
+from results.report.drawing import Drawing, axis, colour, legend, rulers, swatch
 from results.report.runs import ReportRun, suites_of, task_names, tasks_of
 
 DRAWN_RUNS = 8
@@ -93,7 +93,7 @@ def _suite(runs: Sequence[ReportRun], suite: str) -> SuiteTasks:
     return SuiteTasks(
         suite=suite,
         runs=tuple(runs_of_suite),
-        legend=tuple((swatch(style), run.name) for style, run in enumerate(drawn)),
+        legend=legend(run.name for run in drawn),
         tasks=tuple(tasks),
         axis=axis((_x(per_cent / 100), f"{per_cent} %") for per_cent in _TICKS),
     )

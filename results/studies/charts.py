@@ -1,13 +1,12 @@
 """A study's pictures: effects as a forest plot, success by horizon, curves of the trainings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
 from markupsafe import Markup
 
-from results.report.drawing import Drawing, colour, swatch
+from results.report.drawing import Chart, Drawing, colour, legend
 from results.statistics.seeds import Effect
 from results.studies.analysis import ClaimRow, EffectRow, RateRow
 from results.studies.curves import Curve
@@ -16,21 +15,6 @@ _ROW, _LEFT, _RIGHT = 26.0, 30.0, 98.0
 _HEIGHT, _TOP, _BOTTOM = 240.0, 10.0, 44.0
 _APART = 1.4
 _BAND = 6.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A picture with its heading and legend.
-
-    Attributes:
-        title: Heading.
-        picture: The drawing.
-        legend: Mark and label of each series.
-    """
-
-    title: str
-    picture: Markup
-    legend: tuple[tuple[Markup, str], ...] = ()
 
 
 def forest_plots(base: str, effects: Sequence[EffectRow]) -> list[Chart]:
@@ -125,8 +109,7 @@ def horizon_charts(base: str, rates: Sequence[RateRow]) -> list[Chart]:
         shown = [name for name in dict.fromkeys((base, arm)) if lines[name]]
         if arm in shown and (arm != base or len(arms) == 1):
             picture = _rates_chart(arm, {name: lines[name] for name in shown})
-            legend = tuple((swatch(style), name) for style, name in enumerate(shown))
-            charts.append(Chart(title=arm, picture=picture, legend=legend))
+            charts.append(Chart(title=arm, picture=picture, legend=legend(shown)))
     return charts
 
 
