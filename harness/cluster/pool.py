@@ -36,6 +36,9 @@ _STACK_S = 5.0
 _LOOK_S = 5.0
 _START_S = 30.0
 """Seconds that an actor with a place may take to say so."""
+_PLACE_S = 600.0
+"""Seconds without room after which a run ends: an autoscaler takes minutes to add a node. It does
+not depend on how long an episode may hang, which is often far less."""
 _LOG_TAIL = 400
 
 
@@ -270,7 +273,7 @@ class RayPool(EndsWithBlock):
             return
         self._looked, self._nodes = now, alive_nodes()
         waited = now - self._alone_since
-        if waited > self._request.hang_after_s and not room(self._nodes):
+        if waited > _PLACE_S and not room(self._nodes):
             raise SimulatorError(
                 f"No node has had room for a simulation for {waited:.0f} s: each needs a CPU and "
                 f"{WORKER_BYTES / 2**30:g} GiB of memory. Fix: add nodes to the cluster. Finished "
@@ -285,7 +288,7 @@ class RayPool(EndsWithBlock):
         Raises:
             SimulatorError: It has been waiting for long.
         """
-        if replicas.waiting_s > self._request.hang_after_s:
+        if replicas.waiting_s > _PLACE_S:
             raise SimulatorError(
                 f"No node has had room for a replica of the policy for {replicas.waiting_s:.0f} s: "
                 f"each needs a CPU{' and a GPU' if replicas.on_gpus else ''}. Fix: add nodes to "

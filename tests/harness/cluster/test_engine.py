@@ -29,7 +29,7 @@ from harness.evaluation.scheduler import EvaluationStatus
 from policies.registry import PolicyConfig
 from results.folder import load_run
 from results.records import EpisodeKey, EpisodeRecord
-from tasks.errors import ConfigError, PrerequisiteError
+from tasks.errors import ConfigError, PrerequisiteError, SimulatorError
 from tests.harness.conftest import ROOT
 from tests.harness.doubles import EchoSpec, RememberingConfig, RememberingPolicy, Trouble
 from tests.harness.evaluation.runs import make, outcome
@@ -155,24 +155,34 @@ class Squatter:
 SQUATTERS = {"namespace": "squatters", "num_cpus": 1}
 
 
-def test_a_node_that_dies_costs_its_episodes_a_retry(
-    cluster: Cluster, tmp_path: Path, alone: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The replica is on it, and simulations have all other CPUs: one gives its place to another."""
-    monkeypatch.setattr(pool, "_LOOK_S", 1.0)
+def take_cpus(cluster: Cluster) -> list[str]:
+    """Take all four; return the names by which ``free_cpu`` gives them back."""
     names = [f"squatter-{number}" for number in range(4)]
     with connection.joined_cluster(cluster.address, allow_unauthenticated=False):
         for name in names:
             options = {"name": name, "lifetime": "detached", **SQUATTERS}
             actor = ray.remote(Squatter).options(**options).remote()
             ray.get(actor.__ray_ready__.remote())
+    return names
+
+
+def free_cpu(name: str) -> None:
+    ray.kill(ray.get_actor(name, namespace=SQUATTERS["namespace"]))
+
+
+def test_a_node_that_dies_costs_its_episodes_a_retry(
+    cluster: Cluster, tmp_path: Path, alone: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica is on it, and simulations have all other CPUs: one gives its place to another."""
+    monkeypatch.setattr(pool, "_LOOK_S", 1.0)
+    names = take_cpus(cluster)
     doomed = [cluster.add_node(**NODE)]
     seen: list[str] = []
 
     def interfere(status: EvaluationStatus) -> None:
         seen.append(status.engine)
         while "1 replica" in status.engine and names:
-            ray.kill(ray.get_actor(names.pop(), namespace=SQUATTERS["namespace"]))
+            free_cpu(names.pop())
         while "3 nodes, 5 simulations" in status.engine and doomed:
             cluster.remove_node(doomed.pop(), allow_graceful=False)
 
@@ -182,6 +192,23 @@ def test_a_node_that_dies_costs_its_episodes_a_retry(
     run = evaluate(config, environments=EchoSpec(), progress=interfere)
     each_once(run, alone)
     assert any("2 nodes, 3 simulations, 1 replica" in each for each in seen), set(seen)
+
+
+def test_a_replica_without_room_ends_the_run_only_when_no_node_can_be_expected(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long an episode may hang."""
+    monkeypatch.setattr(pool, "_LOOK_S", 0.5)
+    monkeypatch.setattr(pool, "_PLACE_S", 1.0)
+    names = take_cpus(cluster)
+    config = on(cluster, tmp_path / "run", policy=remembering(tmp_path), hang_after=120.0)
+    try:
+        with pytest.raises(SimulatorError, match=r"replica of the policy for \d\d? s.*Fix"):
+            evaluate(config, environments=EchoSpec())
+    finally:
+        with connection.joined_cluster(cluster.address, allow_unauthenticated=False):
+            for name in names:
+                free_cpu(name)
 
 
 DRIVER = """
