@@ -82,7 +82,8 @@ def sole_writer(folder: Path, work: Path | None = None) -> Iterator[None]:
     """Keep other processes from writing a folder while the block runs.
 
     Args:
-        folder: The folder; made if it is missing, removed at the end if nothing is in it.
+        folder: The folder; made if it is missing, removed at the end if nothing is in it. Where
+            the block raises before it has made anything, the folder stays as it was.
         work: What is written, for the message; the folder by default.
 
     Raises:
@@ -90,12 +91,17 @@ def sole_writer(folder: Path, work: Path | None = None) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / LOCK_FILE
+    before = {path.name for path in folder.iterdir()}
     with WriterLock.take(lock, work):
         try:
             yield
+        except BaseException:
+            if {path.name for path in folder.iterdir()} - before == {lock.name}:
+                lock.unlink()
+            raise
         finally:
             if {path.name for path in folder.iterdir()} <= {lock.name}:
-                lock.unlink()
+                lock.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     folder.rmdir()
 

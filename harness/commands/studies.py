@@ -51,13 +51,13 @@ def study_command(
     from harness.studies import stages
 
     folder = options.out or Path("runs") / study.stem
-    made = study if study.is_dir() else folder
     chosen_format = "json" if json else format
-    if save_records is not None:
-        stages.save_study(made, save_records)
-    if report:
-        stages.report_study(made, format=chosen_format)
     if report or save_records is not None:
+        begun = stages.begun_folder(study, folder)
+        if save_records is not None:
+            stages.save_study(begun, save_records)
+        if report:
+            stages.report_study(begun, format=chosen_format)
         return 0
     chosen = stages.choose_cells(study, folder, arms=options.arms, seeds=options.seeds)
     if plan:

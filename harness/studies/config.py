@@ -134,7 +134,8 @@ def study_file(name: Path) -> Path:
         return name
     path = SHIPPED / f"{name}.toml"
     if not path.is_file():
-        raise unknown_name("study", str(name), [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+        shipped = [p.stem for p in sorted(SHIPPED.glob("*.toml"))]
+        raise unknown_name("study", name, [*shipped, "a TOML file"])
     return path
 
 

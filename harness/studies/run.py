@@ -22,13 +22,15 @@ from harness.studies.cells import Cell, collection_folder
 from harness.studies.finished import is_finished
 from harness.studies.progress import CellProgress
 from results.locking import sole_writer
+from results.signals import Interruption
 from tasks.errors import HarnessError, SimulatorError, unknown_name
 
 LOGS = "logs"
 """In the study's folder: what the cells' processes said."""
 
 _POLL_S = 1.0
-_GRACE_S = 30.0
+_GRACE_S = 120.0
+"""Seconds that cells get to finish an update and save it; a second Ctrl-C ends them at once."""
 
 
 def check_study(cells: Sequence[Cell], out: Path) -> None:
@@ -84,16 +86,25 @@ def run_cells(
 
     Returns:
         The exit code of each cell that failed, by its name; the others went on.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the cells were ended likewise and have saved what they had.
+        SystemExit: A polite kill (SIGTERM, SIGHUP), likewise.
     """
     progress = {cell.name: CellProgress(cell, out) for cell in cells}
     waiting, failed = deque(cells), dict[str, int]()
-    with _Processes(out, command) as processes, progress_bar("Study", len(cells), "cell") as bar:
+    with (
+        Interruption() as interruption,
+        _Processes(out, command) as processes,
+        progress_bar("Study", len(cells), "cell") as bar,
+    ):
         begun = monotonic()
         before = sum(each.share() for each in progress.values())
         while waiting or processes.running:
             while waiting and len(processes.running) < jobs:
                 processes.start(waiting.popleft())
-            pause(_POLL_S)
+            with interruption.allowed():
+                pause(_POLL_S)
             failed |= processes.reap()
             shares = {cell.name: progress[cell.name].share() for cell in processes.running}
             ended = len(cells) - len(waiting) - len(shares)

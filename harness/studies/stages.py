@@ -132,6 +132,23 @@ def run_study(chosen: ChosenCells, *, jobs: int, engine: EngineOptions) -> dict[
         )
 
 
+def begun_folder(study: Path, out: Path) -> Path:
+    """Return the folder of a study that was begun.
+
+    Args:
+        study: The folder, or the study as ``choose_cells`` takes it.
+        out: Where such a study runs.
+
+    Raises:
+        ConfigError: There is neither such a study nor a folder.
+    """
+    if study.is_dir():
+        return study
+    if not out.is_dir():
+        study_file(study)
+    return out
+
+
 def save_study(folder: Path, to: Path) -> None:
     """Copy the records of a study's finished cells; see ``save_records``.
 

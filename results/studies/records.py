@@ -96,7 +96,10 @@ def read_study(folder: Path) -> StudyRecord:
     """
     path = folder / STUDY_FILE
     if not path.is_file():
-        raise ResultsError(f"'{folder}' is no study: it has no {STUDY_FILE}.")
+        raise ResultsError(
+            f"'{folder}' is no study's folder: it has no {STUDY_FILE}. Fix: give the folder that "
+            "'libero-bench study' began, runs/STUDY or its --out."
+        )
     try:
         study: StudyRecord = _STUDY.validate_json(path.read_bytes())
     except ValidationError as error:

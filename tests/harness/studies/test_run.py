@@ -1,6 +1,8 @@
 """Cells side by side in processes of their own: order, failures, interruption."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from harness.studies import run
 from harness.studies.cells import Cell, cells_of
 from harness.studies.run import log_of, run_cells
+from tests.harness.conftest import ROOT
 from tests.harness.studies.test_config import study_of
 
 pytestmark = pytest.mark.slow
@@ -83,3 +86,51 @@ def test_an_interruption_ends_the_cells(
     for pid in pids.iterdir():
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid.name), 0)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from harness.studies.cells import cells_of
+from harness.studies.run import run_cells
+from tests.harness.studies.test_config import study_of
+
+CHILD = '''
+import pathlib, signal, sys, time
+
+def save(*_):
+    time.sleep(0.5)
+    path.write_text("saved")
+    sys.exit(143)
+
+path = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGTERM, save)
+path.write_text("begun")
+time.sleep(600)
+'''
+
+marks = Path(sys.argv[1])
+out = marks.parent / "out"
+run_cells(
+    cells_of(study_of(marks.parent), out),
+    out,
+    jobs=2,
+    command=lambda cell: [sys.executable, "-c", CHILD, str(marks / cell.name.replace("/", "-"))],
+)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_polite_kill_lets_cells_save_what_they_have(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, marks], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while [mark.read_text() for mark in marks.iterdir()] != ["begun"] * 2:
+        assert parent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(number)
+    assert parent.wait(60) in (128 + number, -number)
+    assert [mark.read_text() for mark in marks.iterdir()] == ["saved"] * 2

@@ -204,3 +204,20 @@ def test_only_with_a_table_the_page_is_written(
     assert main(["study", str(out), "--report"]) == 0
     assert (out / "study.md").read_text("utf-8") == StudyTables(out).render("markdown")
     assert (out / "index.html").is_file()
+
+
+@pytest.mark.parametrize("asked", [["--report"], ["--save-records", "records"]])
+def test_a_study_that_was_not_begun_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "nine-claims", *asked]) == 2
+    assert (
+        "Unknown study 'nine-claims'. Allowed: eight-claims, a TOML file" in capsys.readouterr().err
+    )
+    assert main(["study", "eight-claims", *asked]) == 2
+    assert "'runs/eight-claims' is no study's folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

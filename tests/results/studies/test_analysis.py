@@ -184,7 +184,7 @@ def test_the_page_stands_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{", "damaged"), ('{"schema_version": 9}', "damaged"), (None, "is no study")],
+    [("{", "damaged"), ('{"schema_version": 9}', "damaged"), (None, "is no study.s folder.*Fix")],
 )
 def test_what_is_no_study_is_refused(folder: Path, content: str | None, words: str) -> None:
     if content is None:
