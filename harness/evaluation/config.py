@@ -204,6 +204,11 @@ class EvaluationConfig(ReplicaOptions):
     """Name in tables; the policy's by default."""
 
     @property
+    def joins_plans(self) -> bool:
+        """Whether it decides how a plan and the one before it are brought together."""
+        return self.fusion != UNFUSED or self.delay != 0 or "guidance" in self.policy.options
+
+    @property
     def late(self) -> Delay:
         """How late plans are; the delay must be a number by now."""
         assert self.delay != "measured", "the delay is not measured yet"

@@ -43,8 +43,6 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
         ConfigError: A value cannot be used in any combination.
     """
     horizons = grid.exec_horizons or (spec.exec_horizon,)
-    for exec_horizon in horizons:
-        check_exec_horizon(exec_horizon, spec.horizon)
     several = grid.size > 1
     points = []
     for exec_horizon, fusion, delay, chunking in product(
@@ -61,9 +59,60 @@ def combine(config: EvaluationConfig, grid: Grid, spec: PolicySpec) -> list[Comb
             perturb = config.perturb if len(set(grid.perturbs)) > 1 else None
             name = run_name(exec_horizon, fusion, delay, chunking, perturb)
             one = replace(one, out=config.out / name)
-        points.append(Combination(one, chunking, _problem(one, spec, grid)))
-    _check_values_used(points)
-    return points
+        points.append((one, chunking))
+    problems = problems_of([one for one, _ in points], spec)
+    return [Combination(*point, problem) for point, problem in zip(points, problems, strict=True)]
+
+
+def problems_of(points: Sequence[EvaluationConfig], spec: PolicySpec) -> list[str]:
+    """Say of each point of a sweep why it cannot be run, or need not be.
+
+    Args:
+        points: What is to be evaluated, of one policy. They differ in their horizon, fusion, delay
+            and method of joining chunks, and each value of one comes with all values of the others.
+        spec: The policy's.
+
+    Returns:
+        A sentence for each; an empty one if it is run.
+
+    Raises:
+        ConfigError: A value cannot be used in any combination.
+    """
+    for config in points:
+        assert config.exec_horizon is not None
+        check_exec_horizon(config.exec_horizon, spec.horizon)
+    fusions = {config.fusion for config in points}
+    methods = {_method(config) for config in points}
+    unjoined = any(_guidance(config) == "none" for config in points)
+
+    def problem(config: EvaluationConfig) -> str:
+        try:
+            check_delay(config, spec)
+        except ConfigError as error:
+            return str(error)
+        guidance, fused = _guidance(config), config.fusion != UNFUSED
+        if fused and guidance != "none" and len(fusions) > 1 and len(methods) > 1:
+            return f"Fusion {config.fusion} with joined chunks was not asked for by itself."
+        if config.exec_horizon == spec.horizon:  # no plan overlaps the one before
+            if fused and UNFUSED in fusions:
+                return _idle(f"fusion {config.fusion}", "none to fuse", config)
+            if guidance in OVERLAPPING and unjoined:
+                return _idle(f"chunking {guidance}", "none to join", config)
+        return ""
+
+    problems = [problem(config) for config in points]
+    _check_values_used(points, problems)
+    return problems
+
+
+def about_left_out(problems: Sequence[str], total: int) -> str:
+    """Say how many combinations are left out, and why one of them is.
+
+    Args:
+        problems: Why each of them is.
+        total: How many combinations there are.
+    """
+    return f"{len(problems)} of {total} combinations are left out, such as: {problems[0]}"
 
 
 def with_chunking(policy: PolicyConfig, chunking: Chunking | None) -> PolicyConfig:
@@ -87,6 +136,13 @@ def with_chunking(policy: PolicyConfig, chunking: Chunking | None) -> PolicyConf
     return replace(policy, options={**policy.options, **chunking.options})
 
 
+def with_horizon(config: EvaluationConfig, spec: PolicySpec) -> EvaluationConfig:
+    """Return a configuration with an execution horizon: the policy's own if it has none."""
+    if config.exec_horizon is not None:
+        return config
+    return replace(config, exec_horizon=spec.exec_horizon)
+
+
 def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
     """Refuse a delay that a policy cannot have.
 
@@ -107,7 +163,7 @@ def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
     if config.delay == "measured":
         return
     config.late.check(config.exec_horizon, spec.horizon)
-    guidance = config.policy.options.get("guidance", "none")
+    guidance = _guidance(config)
     left = spec.horizon - config.exec_horizon
     if guidance != "none" and config.delay_mode == "async" and config.delay > left:
         raise ConfigError(
@@ -117,25 +173,6 @@ def check_delay(config: EvaluationConfig, spec: PolicySpec) -> None:
         )
 
 
-def _problem(config: EvaluationConfig, spec: PolicySpec, grid: Grid) -> str:
-    """Return why a combination cannot be run, or need not be; empty if it is run."""
-    try:
-        check_delay(config, spec)
-    except ConfigError as error:
-        return str(error)
-    guidance = config.policy.options.get("guidance", "none")
-    fused = config.fusion != UNFUSED
-    if fused and guidance != "none" and len(grid.fusions) > 1 and len(grid.chunkings) > 1:
-        return f"Fusion {config.fusion} with joined chunks was not asked for by itself."
-    if config.exec_horizon == spec.horizon:  # no plan overlaps the one before
-        unjoined = any(chunking.name == "none" for chunking in grid.chunkings)
-        if fused and UNFUSED in grid.fusions:
-            return _idle(f"fusion {config.fusion}", "none to fuse", config)
-        if guidance in OVERLAPPING and unjoined:
-            return _idle(f"chunking {guidance}", "none to join", config)
-    return ""
-
-
 def _idle(method: str, why: str, config: EvaluationConfig) -> str:
     return (
         f"exec_horizon {config.exec_horizon} executes plans whole, which leaves {method} {why}: "
@@ -143,15 +180,23 @@ def _idle(method: str, why: str, config: EvaluationConfig) -> str:
     )
 
 
-def _check_values_used(points: Sequence[Combination]) -> None:
-    """Refuse a grid in which a value of an axis is in no combination that can be run."""
-    used = [_values(point) for point in points if not point.problem]
-    for point in points:
+def _check_values_used(points: Sequence[EvaluationConfig], problems: Sequence[str]) -> None:
+    """Refuse a sweep in which a value of an axis is in no combination that can be run."""
+    used = [_values(point) for point, problem in zip(points, problems, strict=True) if not problem]
+    for point, problem in zip(points, problems, strict=True):
         for axis, value in enumerate(_values(point)):
-            if point.problem and value not in {values[axis] for values in used}:
-                raise ConfigError(point.problem)
+            if problem and value not in {values[axis] for values in used}:
+                raise ConfigError(problem)
 
 
-def _values(point: Combination) -> tuple[object, ...]:
-    config = point.config
-    return config.exec_horizon, config.fusion, config.delay, point.chunking
+def _values(config: EvaluationConfig) -> tuple[object, ...]:
+    return config.exec_horizon, config.fusion, config.delay, _method(config)
+
+
+def _guidance(config: EvaluationConfig) -> str:
+    return str(config.policy.options.get("guidance", "none"))
+
+
+def _method(config: EvaluationConfig) -> str:
+    """Return the method of joining chunks with its options, which are the policy's."""
+    return str(sorted(config.policy.options.items()))

@@ -12,7 +12,14 @@ from harness.evaluation.config import PINNED, VOLATILE, EvaluationConfig, Grid
 from harness.evaluation.description import describe_run
 from harness.evaluation.engine import Engine
 from harness.evaluation.environments import EnvironmentSpec, LiberoSpec, in_libero
-from harness.evaluation.grid import Combination, check_delay, combine, with_chunking
+from harness.evaluation.grid import (
+    Combination,
+    about_left_out,
+    check_delay,
+    combine,
+    with_chunking,
+    with_horizon,
+)
 from harness.evaluation.latency import (
     Latency,
     instruction_of,
@@ -162,8 +169,7 @@ def plan_sweep(
                 policies[point.chunking] = _with_chunking(built, point, engine)
             plans.append(_plan(point.config, workload, policies[point.chunking], engine))
     if problems:
-        total = len(plans) + len(problems)
-        note = f"{len(problems)} of {total} combinations are left out, such as: {problems[0]}"
+        note = about_left_out(problems, len(plans) + len(problems))
         plans[0] = replace(plans[0], note="\n  ".join(filter(None, (plans[0].note, note))))
     return plans
 
@@ -203,9 +209,10 @@ def _plan(
         if demos is not None:
             note = _check_words(demos, environments, workload)
     spec = policy.spec
-    exec_horizon = spec.exec_horizon if config.exec_horizon is None else config.exec_horizon
+    config = with_horizon(config, spec)
+    exec_horizon = config.exec_horizon
+    assert exec_horizon is not None
     check_exec_horizon(exec_horizon, spec.horizon)
-    config = replace(config, exec_horizon=exec_horizon)
     check_delay(config, spec)
     latency = _latency(config, workload, policy)
     if latency is not None:

@@ -1,32 +1,22 @@
 """Checks before the first stage of a recipe, so that no mistake stops it after hours of work."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
-from harness.evaluation.grid import check_delay
+from harness.evaluation.grid import problems_of, with_horizon
 from harness.evaluation.workload import resolve_workload
 from harness.recipes.config import RecipeRun
-from policies.baselines import HORIZON as REPLAY_HORIZON
-from policies.executor import check_exec_horizon
-from policies.interface import PolicySpec
+from harness.recipes.foreseen import contract_of, foreseen_spec, trained_horizon, training_of
+from harness.recipes.mistakes import entry_section, in_section
 from policies.rdt.actions.layout_file import get_layout
-from policies.rdt.checkpoint.contract import Contract
-from policies.rdt.checkpoint.hub import is_hub_name
-from policies.rdt.checkpoint.location import find_official, is_own_checkpoint
 from policies.rdt.checkpoint.storage import load_contract
-from policies.rdt.model.presets import get_preset
-from policies.registry import PolicyConfig
 from tasks.demos.file import open_demos
 from tasks.demos.folders import find_all_demo_files
 from tasks.demos.schema import IMAGE_DATASETS
-from tasks.errors import ConfigError, HarnessError, first_mistake
+from tasks.errors import ConfigError
 from tasks.observation import CONTROL_HZ
 from tasks.protocols import get_protocol
 from tasks.suites import find_task
@@ -35,27 +25,6 @@ from training.data.demo_files import choose_demos
 from training.launch import check_launch
 from training.run_folder import RunFolder
 from training.setup import check_start
-
-_QUICKLY_BUILT = ("random", "noop", "expert")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Foreseen:
-    """Facts about a policy before it is trained.
-
-    Attributes:
-        horizon: Steps in a plan.
-        render_size: Height and width of its images, pixels; None if any.
-        privileged: Whether it reads the simulator.
-    """
-
-    horizon: int
-    render_size: int | None
-    privileged: bool = False
-
-    def spec(self, policy: PolicyConfig) -> PolicySpec:
-        """Return what is known of the policy's inputs and outputs."""
-        return PolicySpec(name=policy.name, horizon=self.horizon, privileged=self.privileged)
 
 
 def check_recipe(run: RecipeRun) -> None:
@@ -72,27 +41,15 @@ def check_recipe(run: RecipeRun) -> None:
     if not run.evaluations:
         raise ConfigError("The recipe has no [[entries]], so nothing to evaluate. Fix: add one.")
     if run.collection is not None:
-        with _named("[collect]"):
+        with in_section("[collect]"):
             _check_collection(run.collection)
-    trained = None
+    trained_size = None
     for training in run.trainings:
-        with _named("[train]"):
-            trained = _foresee(training, run.collection)
+        with in_section("[train]"):
+            trained_size = _check_training(training, run.collection)
     for config in run.evaluations:
-        with _named(f"[evaluate], entry '{config.label}'"):
-            _check_evaluation(config, run.trainings, trained)
-
-
-@contextmanager
-def _named(place: str) -> Iterator[None]:
-    """Say before an error which part of the recipe it is about."""
-    try:
-        yield
-    except ValidationError as error:
-        setting, why = first_mistake(error)
-        raise ConfigError(f"{place} of the recipe: {setting}: {why}.") from error
-    except HarnessError as error:
-        raise type(error)(f"{place} of the recipe: {error}") from error
+        with in_section(entry_section(config.label)):
+            _check_evaluation(config, run.trainings, trained_size)
 
 
 def _check_collection(config: CollectionConfig) -> None:
@@ -103,22 +60,25 @@ def _check_collection(config: CollectionConfig) -> None:
         find_task(config.suite, index)
 
 
-def _foresee(config: TrainingConfig, collection: CollectionConfig | None) -> Foreseen:
-    """Check a training as far as that needs no network; say what it will give."""
+def _check_training(config: TrainingConfig, collection: CollectionConfig | None) -> int | None:
+    """Check a training as far as that needs no network.
+
+    Returns:
+        Height and width of the images of the policy that it makes, pixels; None if any.
+    """
     check_launch(config)
     folder = RunFolder(config.out)
     if folder.finished:
-        made = load_contract(folder.checkpoint)
-        return Foreseen(horizon=made.horizon, render_size=made.render_size)
+        return load_contract(folder.checkpoint).render_size
     start = check_start(config)
     size = _render_size(config, collection)
     if start is not None:
         start.check({"render_size": size})
-    horizon = get_preset(config.preset).rdt.pred_horizon if start is None else start.horizon
+    horizon = trained_horizon(config)
     steps = config.eval_exec_horizon if config.eval_every else None
     if steps is not None and steps > horizon:
         raise ConfigError(f"eval_exec_horizon {steps}. Allowed: 1 to {horizon}.")
-    return Foreseen(horizon=horizon, render_size=size)
+    return size
 
 
 def _render_size(config: TrainingConfig, collection: CollectionConfig | None) -> int:
@@ -142,44 +102,32 @@ def _render_size(config: TrainingConfig, collection: CollectionConfig | None) ->
 
 
 def _check_evaluation(
-    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained: Foreseen | None
+    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained_size: int | None
 ) -> None:
     resolve_workload(config)
     config.policy.check()
-    foreseen = _of_policy(config, trainings, trained)
-    if foreseen is not None:
-        usual = min(foreseen.horizon, 16)
-        horizon = usual if config.exec_horizon is None else config.exec_horizon
-        check_exec_horizon(horizon, foreseen.horizon)
-        check_delay(dataclasses.replace(config, exec_horizon=horizon), foreseen.spec(config.policy))
+    if config.policy.name == "rdt":
+        _check_pictures(config, trainings, trained_size)
+    spec = foreseen_spec(config.policy, trainings)
+    if spec is not None:
+        problems_of([with_horizon(config, spec)], spec)
     elif config.exec_horizon is not None and config.exec_horizon < 1:
         raise ConfigError(f"exec_horizons has {config.exec_horizon}. Allowed: 1 or more.")
 
 
-def _of_policy(
-    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained: Foreseen | None
-) -> Foreseen | None:
-    """Check an entry's policy by what is known of it; return that, or None if nothing is."""
+def _check_pictures(
+    config: EvaluationConfig, trainings: Sequence[TrainingConfig], trained_size: int | None
+) -> None:
+    """Check that RDT sees pictures such as it was trained on, as far as that is known."""
     policy = config.policy
-    if policy.name in _QUICKLY_BUILT:
-        spec = policy.build().spec
-        return Foreseen(horizon=spec.horizon, render_size=None, privileged=spec.privileged)
-    if policy.name == "replay":
-        return Foreseen(horizon=REPLAY_HORIZON, render_size=None, privileged=True)
-    if policy.name != "rdt" or policy.checkpoint is None:
-        return None
+    if policy.checkpoint is None:
+        return
     if policy.options.get("layout") is not None:
         get_layout(policy.options["layout"])
-    checkpoint = Path(policy.checkpoint).resolve()
-    if any(training.out.resolve() in checkpoint.parents for training in trainings):
-        assert trained is not None
-        _check_protocol(config, trained.render_size)
-        return trained
-    contract = _contract(policy)
-    if contract is None:
-        return None
-    contract.check(_conditions(config))
-    return Foreseen(horizon=contract.horizon, render_size=contract.render_size)
+    if training_of(policy, trainings) is not None:
+        _check_protocol(config, trained_size)
+    elif contract := contract_of(policy):
+        contract.check(_conditions(config))
 
 
 def _check_protocol(config: EvaluationConfig, size: int | None) -> None:
@@ -203,18 +151,3 @@ def _conditions(config: EvaluationConfig) -> dict[str, Any]:
         "orientation": protocol.orientation,
         "control_hz": CONTROL_HZ,
     }
-
-
-def _contract(policy: PolicyConfig) -> Contract | None:
-    """Return the contract of a checkpoint of ours; None of one on the hub, or in another format.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    assert policy.checkpoint is not None
-    if is_hub_name(policy.checkpoint):
-        return None
-    if not is_own_checkpoint(policy.checkpoint):
-        find_official(policy.checkpoint)
-        return None
-    return load_contract(policy.checkpoint)

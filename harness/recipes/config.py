@@ -6,8 +6,8 @@ on where it stopped. All settings are checked before the first stage starts.
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,14 +16,17 @@ from pydantic import Field, TypeAdapter, ValidationError
 from harness.demonstrations.config import CollectionConfig
 from harness.engines import ENGINE_OPTIONS, EngineOptions
 from harness.evaluation.config import EvaluationConfig
+from harness.evaluation.grid import about_left_out, problems_of, with_horizon
 from harness.options import spoken_from_file
 from harness.recipes import SHIPPED
 from harness.recipes.entries import RecipeEntry, rows
+from harness.recipes.foreseen import foreseen_spec
+from harness.recipes.mistakes import entry_section, in_section, naming_mistakes
 from harness.recipes.paths import placed
 from harness.recipes.run_folders import with_run_folders
 from policies.registry import PolicyConfig
 from results.resumption import is_free
-from tasks.errors import ConfigError, differing_settings, first_mistake, unknown_name
+from tasks.errors import ConfigError, HarnessError, differing_settings, first_mistake, unknown_name
 from tasks.files import write_json
 from tasks.settings import settings
 from training.config import TrainingConfig
@@ -102,26 +105,6 @@ def load_recipe(name: str) -> Recipe:
         ) from error
 
 
-@contextmanager
-def naming_mistakes(what: str, path: Path) -> Iterator[None]:
-    """Say of a TOML file which setting is wrong, or that it is no TOML.
-
-    Args:
-        what: What the file is, such as ``recipe``.
-        path: The file that is read in the block.
-
-    Raises:
-        ConfigError: The block raised an error about the file's content.
-    """
-    try:
-        yield
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The {what} '{path}' is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        place, why = first_mistake(error)
-        raise ConfigError(f"The {what} '{path}': {place}: {why}.") from error
-
-
 def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Turn ``[collect] demos = 12, minutes = 3`` into a ``RecipeStage``."""
     grouped = dict(raw)
@@ -135,6 +118,9 @@ def _grouped(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 class RecipeRun:
     """A recipe and the folder it runs in, with the settings of all stages resolved.
+
+    Attributes:
+        notes: What the user should know of the evaluations before they start.
 
     Args:
         recipe: The recipe.
@@ -163,6 +149,7 @@ class RecipeRun:
             raise ConfigError('[train] needs demos. Fix: add [collect], or demos = ["folder"].')
         self.collection = self._collection()
         self.trainings = tuple(self._trainings())
+        self.notes: tuple[str, ...] = ()
         self.evaluations = tuple(with_run_folders(list(self._evaluations())))
 
     @property
@@ -210,17 +197,44 @@ class RecipeRun:
                 policy = PolicyConfig(
                     name=entry.policy, checkpoint=checkpoint, options=entry.options
                 )
-                for row in rows(entry, policy):
-                    config = _build(
-                        EvaluationConfig,
-                        "evaluate",
-                        settings,
-                        policy=row.policy,
-                        label=entry.name,
-                        out=folder / part,
-                        **row.settings,
+                points = [
+                    (
+                        _build(
+                            EvaluationConfig,
+                            "evaluate",
+                            settings,
+                            policy=row.policy,
+                            label=entry.name,
+                            out=folder / part,
+                            **row.settings,
+                        ),
+                        row.folder,
                     )
-                    yield config, row.folder
+                    for row in rows(entry, policy)
+                ]
+                yield from self._worth_running(points)
+
+    def _worth_running(
+        self, points: Sequence[tuple[EvaluationConfig, str]]
+    ) -> Iterator[tuple[EvaluationConfig, str]]:
+        """Yield what a sweep would run of an entry's combinations; note how many that leaves out.
+
+        What only a built policy knows is found out later, and mistakes about a checkpoint by
+        ``check_recipe``, which says them in the order of the stages.
+        """
+        spec, configs = None, [config for config, _ in points]
+        if any(config.joins_plans for config in configs):
+            with suppress(HarnessError):
+                spec = foreseen_spec(configs[0].policy, self.trainings)
+        problems = [""] * len(points)
+        if spec is not None:
+            with in_section(entry_section(configs[0].label)):
+                problems = problems_of([with_horizon(config, spec) for config in configs], spec)
+        left_out = [problem for problem in problems if problem]
+        if left_out:
+            note = f"Entry '{configs[0].label}': {about_left_out(left_out, len(points))}"
+            self.notes = tuple(dict.fromkeys((*self.notes, note)))  # one for all seeds
+        yield from (point for point, why in zip(points, problems, strict=True) if not why)
 
     def _checkpoints(
         self, entry: RecipeEntry, settings: Mapping[str, Any]

@@ -67,6 +67,8 @@ def run_stages(run: RecipeRun) -> None:
             console.print(f"  the best one: {best.resolve().name}")
     what = f"evaluate {len(run.evaluations)} times"
     _announce(number + 1, total, what, run.recipe.evaluate)
+    for note in run.notes:
+        console.print(f"  {note}", soft_wrap=True)
     for _, configs in groupby(run.evaluations, key=lambda config: config.policy):
         evaluate_with_bars(list(configs))
 

@@ -14,7 +14,8 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from harness.engines import EngineOptions
 from harness.options import Label, Names
-from harness.recipes.config import RecipeStage, naming_mistakes
+from harness.recipes.config import RecipeStage
+from harness.recipes.mistakes import naming_mistakes
 from harness.recipes.paths import placed
 from tasks.errors import ConfigError, unknown_name
 from tasks.settings import settings

@@ -1,7 +1,9 @@
 """How far the cells of a study have come, read from their files."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 
 from harness.recipes.config import RecipeRun
 from harness.studies.cells import Cell
@@ -12,21 +14,54 @@ from training.run_folder import RunFolder
 _TRAINING_SHARE = 0.7
 """Of a cell's time, roughly; evaluations take the rest."""
 
+_ENOUGH = 0.01
+"""What of a cell must have been done before the rest is foretold from it."""
+
 _TAIL = 4096
 
 
-class CellProgress:
-    """How much of a cell is done.
+class StudyProgress:
+    """How much of a study's cells is done, and how long the rest will take.
 
     Args:
-        cell: The cell.
+        cells: The cells that are not finished.
         out: The study's folder.
     """
+
+    def __init__(self, cells: Sequence[Cell], out: Path) -> None:
+        self._progress = {cell.name: _CellProgress(cell, out) for cell in cells}
+        self._at_first = {name: each.share() for name, each in self._progress.items()}
+        self._since, self._before = monotonic(), sum(self._at_first.values())
+
+    def look(
+        self, running: Sequence[Cell], waiting: Iterable[Cell]
+    ) -> tuple[dict[str, float], float | None]:
+        """Read how far the cells are.
+
+        Args:
+            running: Those under way.
+            waiting: Those not begun now, perhaps earlier; all others have ended.
+
+        Returns:
+            The share of each running cell that is done, by its name; and the seconds that all
+            cells will take, None while that cannot be told.
+        """
+        shares = {cell.name: self._progress[cell.name].share() for cell in running}
+        begun_earlier = [self._at_first[cell.name] for cell in waiting]
+        left = len(shares) - sum(shares.values()) + len(begun_earlier) - sum(begun_earlier)
+        there, now = len(self._progress) - left, monotonic()
+        if there < self._before:  # a training that resumes forgets what came after it last saved
+            self._since, self._before = now, there
+        done = there - self._before
+        return shares, (now - self._since) * left / done if done >= _ENOUGH else None
+
+
+class _CellProgress:
+    """How much of a cell is done."""
 
     def __init__(self, cell: Cell, out: Path) -> None:
         run = RecipeRun(cell.recipe, out / cell.folder)
         assert run.training is not None
-        self.cell = cell
         self._training = run.training
         self._folders = [config.out for config in run.evaluations]
 

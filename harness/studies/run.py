@@ -20,7 +20,7 @@ from harness.recipes.run import run_stages
 from harness.stages import collect_with_bar
 from harness.studies.cells import Cell, collection_folder
 from harness.studies.finished import is_finished
-from harness.studies.progress import CellProgress
+from harness.studies.progress import StudyProgress
 from results.locking import sole_writer
 from results.signals import Interruption
 from tasks.errors import HarnessError, SimulatorError, unknown_name
@@ -91,29 +91,24 @@ def run_cells(
         KeyboardInterrupt: Ctrl-C; the cells were ended likewise and have saved what they had.
         SystemExit: A polite kill (SIGTERM, SIGHUP), likewise.
     """
-    progress = {cell.name: CellProgress(cell, out) for cell in cells}
     waiting, failed = deque(cells), dict[str, int]()
+    progress = StudyProgress(cells, out)
     with (
         Interruption() as interruption,
         _Processes(out, command) as processes,
         progress_bar("Study", len(cells), "cell") as bar,
     ):
-        begun = monotonic()
-        before = sum(each.share() for each in progress.values())
         while waiting or processes.running:
             while waiting and len(processes.running) < jobs:
                 processes.start(waiting.popleft())
             with interruption.allowed():
                 pause(_POLL_S)
             failed |= processes.reap()
-            shares = {cell.name: progress[cell.name].share() for cell in processes.running}
-            ended = len(cells) - len(waiting) - len(shares)
-            done = ended + sum(shares.values()) - before
-            elapsed = monotonic() - begun
+            shares, left_s = progress.look(processes.running, waiting)
             bar.at(
-                ended,
+                len(cells) - len(waiting) - len(shares),
                 note=", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
-                left_s=elapsed * (len(cells) - before - done) / done if done > 0 else None,
+                left_s=left_s,
             )
     return failed
 

@@ -60,13 +60,13 @@ def entries(tmp_path: Path, entry: str) -> RecipeRun:
 
 
 def test_an_entry_stands_for_every_horizon_and_fusion(tmp_path: Path) -> None:
-    entry = 'exec_horizons = [64, 8]\nfusions = ["none", "adaptive:plans=4"]'
+    entry = 'exec_horizons = [32, 8]\nfusions = ["none", "adaptive:plans=4"]'
     assert [
         (config.exec_horizon, str(config.fusion), _place(config))
         for config in entries(tmp_path, entry).evaluations
     ] == [
-        (64, "none", "noop/h64-none"),
-        (64, "adaptive:alpha=0.1,plans=4", "noop/h64-adaptive-plans=4"),
+        (32, "none", "noop/h32-none"),
+        (32, "adaptive:alpha=0.1,plans=4", "noop/h32-adaptive-plans=4"),
         (8, "none", "noop/h8-none"),
         (8, "adaptive:alpha=0.1,plans=4", "noop/h8-adaptive-plans=4"),
     ]
@@ -91,6 +91,32 @@ def test_an_entry_stands_for_every_delay_perturbation_and_method_of_joining(tmp_
         {"guidance": "rtc", "rtc_beta": 10},
     ]
     assert [_place(each) for each in methods] == ["rdt/none", "rdt/none-rtc-beta=10"]
+
+
+@pytest.mark.parametrize(
+    ("given", "left", "why"),
+    [
+        ("[64, 16]\nchunkings = ['none', 'rtc']", ["h64-none", "h16-none", "h16-none-rtc"], "joi"),
+        ("[64, 16]\nfusions = ['none', 'act']", ["h64-none", "h16-none", "h16-act"], "to fuse"),
+        ("[16, 4]\ndelays = [0, 8]", ["h16-none", "h16-none-d8", "h4-none"], "delay of 8 steps"),
+        (
+            "[16]\nfusions = ['none', 'act']\nchunkings = ['none', 'rtc']",
+            ["h16-none", "h16-none-rtc", "h16-act"],
+            "was not asked for",
+        ),
+    ],
+)
+def test_an_entry_leaves_out_what_a_sweep_leaves_out(
+    tmp_path: Path, given: str, left: list[str], why: str
+) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(SMALL.replace("[64]", given))
+    run = RecipeRun(load_recipe(str(file)), tmp_path / "run")
+    check_recipe(run)
+    assert [_place(config).removeprefix("rdt/") for config in run.evaluations[1:]] == left
+    (note,) = run.notes
+    assert note.startswith("Entry 'rdt': 1 of 4 combinations are left out")
+    assert why in note
 
 
 def _place(config: EvaluationConfig) -> str:
@@ -205,6 +231,7 @@ def checked(tmp_path: Path, old: str, new: str) -> None:
         ("[64]", "[8]\ndelays = [-1]", r"\[evaluate\] of the recipe: delay: -1 given; input"),
         ("record = 1", "record = 1\ndelay = 'late'", r"recipe: delay: 'late' given; input"),
         ("[64]", "[60]\nchunkings = ['rtc']\ndelays = [5]", r"'rtc' needs rows of the plan before"),
+        ("[64]", "[64]\nfusions = ['none', 'act']", r"entry 'rdt'.*leaves fusion act:m=0.01 none"),
         ("[64]", "[8]\nperturbs = ['camra:h=3']", r"entry 'rdt'.*camra"),
         ('"expert"', '"expert"\ndelays = [2]', "entry 'expert'.*never late"),
         ("record = 1", "record = 1\ndelay = 2", "entry 'expert'.*never late"),
