@@ -9,6 +9,7 @@ from harness.demonstrations.config import CollectionConfig
 from harness.display import results_console
 from harness.engines import EngineOptions
 from harness.evaluation.config import EvaluationConfig, SweepConfig
+from harness.recipes.config import load_recipe
 from results.folder import any_broke
 
 INCOMPLETE = 1
@@ -96,7 +97,7 @@ def run_command(
     json
         Print the table as JSON.
     """
-    from harness.recipes.config import RecipeRun, load_recipe
+    from harness.recipes.resolved import RecipeRun
     from harness.recipes.run import run_recipe
 
     folder = out if out is not None else Path("runs") / Path(recipe).stem

@@ -8,9 +8,9 @@ from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.grid import problems_of, with_horizon
 from harness.evaluation.workload import resolve_workload
-from harness.recipes.config import RecipeRun
 from harness.recipes.foreseen import contract_of, foreseen_spec, trained_horizon, training_of
 from harness.recipes.mistakes import entry_section, in_section
+from harness.recipes.resolved import RecipeRun
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.checkpoint.storage import load_contract
 from tasks.demos.file import open_demos

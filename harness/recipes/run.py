@@ -6,7 +6,8 @@ from harness.display import console
 from harness.leaderboard import print_leaderboard
 from harness.processes import require_rendering
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import RECIPE_FILE, Recipe, RecipeRun, RecipeStage
+from harness.recipes.config import Recipe, RecipeStage
+from harness.recipes.resolved import RECIPE_FILE, RecipeRun
 from harness.stages import collect_with_bar, evaluate_with_bars
 from harness.training_stage import best_checkpoint, train_with_bar
 from results.folder import any_broke

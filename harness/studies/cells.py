@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.recipes.config import UNDECIDING, Recipe, RecipeStage, seed_folder
+from harness.recipes.config import UNDECIDING, Recipe, RecipeStage
 from harness.recipes.entries import RecipeEntry
+from harness.recipes.resolved import seed_folder
 from harness.studies.config import STAGES, Study, StudyArm, arm_named, horizons_of
 from results.studies.records import ArmRecord, ClaimRecord, SideRecord, StudyRecord
 from tasks.errors import ConfigError

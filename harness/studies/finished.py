@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness.evaluation.config import VOLATILE as EVALUATION_VOLATILE
-from harness.recipes.config import RECIPE_FILE, UNDECIDING, Recipe, RecipeRun
+from harness.recipes.config import UNDECIDING, Recipe
+from harness.recipes.resolved import RECIPE_FILE, RecipeRun
 from harness.studies.cells import Cell
 from results.folder import RUN_FILE, load_run
 from results.studies.measurements import finished_episodes

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.evaluation.workload import resolve_workload
-from harness.recipes.config import RecipeRun
+from harness.recipes.resolved import RecipeRun
 from harness.studies.cells import Cell
 from harness.studies.config import STAGES, Study, horizons_of
 from results.statistics.claims import detectable_effect

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 
-from harness.recipes.config import RecipeRun
+from harness.recipes.resolved import RecipeRun
 from harness.studies.cells import Cell
 from results.folder import EPISODES_FILE, RUN_FILE, read_info
 from training.config import TrainingConfig

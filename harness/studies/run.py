@@ -15,7 +15,7 @@ from harness.display import console, progress_bar
 from harness.engines import EngineOptions
 from harness.processes import end_with
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import RecipeRun
+from harness.recipes.resolved import RecipeRun
 from harness.recipes.run import run_stages
 from harness.stages import collect_with_bar
 from harness.studies.cells import Cell, collection_folder

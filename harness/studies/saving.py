@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.recipes.config import RECIPE_FILE
+from harness.recipes.resolved import RECIPE_FILE
 from harness.studies.finished import deciding
 from results.folder import EPISODES_FILE, RUN_FILE
 from results.locking import sole_writer

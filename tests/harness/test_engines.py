@@ -10,7 +10,8 @@ import pytest
 
 from harness.demonstrations.config import CollectionConfig
 from harness.engines import ENGINE_OPTIONS, EngineOptions, ReplicaOptions, load_engine
-from harness.recipes.config import RecipeRun, load_recipe
+from harness.recipes.config import load_recipe
+from harness.recipes.resolved import RecipeRun
 from harness.studies.config import StudyOptions
 from tasks.errors import ConfigError, PrerequisiteError
 

@@ -16,7 +16,8 @@ from harness.demonstrations.attempts import attempt_seed
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.environments import MOST_STARTS, SampledStartSpec
 from harness.evaluation.scheduler import EvaluationStatus
-from harness.recipes.config import RecipeRun, load_recipe
+from harness.recipes.config import load_recipe
+from harness.recipes.resolved import RecipeRun
 from harness.training_evaluation import (
     FIRST_SEED,
     SimulationEvaluator,

@@ -11,7 +11,8 @@ import pytest
 from harness.cli import main
 from harness.evaluation.config import EvaluationConfig
 from harness.recipes.checks import check_recipe
-from harness.recipes.config import SHIPPED, RecipeRun, load_recipe
+from harness.recipes.config import SHIPPED, load_recipe
+from harness.recipes.resolved import RecipeRun
 from results.folder import load_run, write_info
 from results.records import RunInfo
 from tasks.errors import ConfigError, HarnessError

@@ -120,13 +120,19 @@ run_cells(
 """
 
 
+def unignored() -> None:
+    """Let signals arrive that a shell's background job ignores."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_polite_kill_lets_cells_save_what_they_have(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, marks], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, marks], cwd=ROOT, preexec_fn=unignored)
     deadline = time.monotonic() + 60
     while [mark.read_text() for mark in marks.iterdir()] != ["begun"] * 2:
         assert parent.poll() is None and time.monotonic() < deadline

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from harness.cli import main
 from harness.evaluation.workload import resolve_workload
-from harness.recipes.config import Recipe, RecipeRun
+from harness.recipes.config import Recipe
+from harness.recipes.resolved import RecipeRun
 from harness.studies.cells import Cell, cells_of, record_of
 from harness.studies.config import StudyOptions
 from harness.studies.finished import is_finished, unfinished
