@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.decisions.arms import Arm, resolve_arms
 from harness.decisions.config import DecisionConfig
+from harness.evaluation.engine import Engine, open_engine
 from harness.evaluation.environments import EnvironmentSpec
 from harness.evaluation.run import execute
 from harness.evaluation.scheduler import EvaluationStatus
@@ -97,26 +98,36 @@ def decide(
     )
     identity = _identity(arms, order, rule)
     final = _resumed(config.out, identity)
-    while True:
-        judgement = judge([arm.outcomes(order, final) for arm in arms], order, rule)
-        decision = Decision(
-            folder=config.out, arms=tuple(arms), order=order, rule=rule, judgement=judgement
-        )
-        _write(config.out, identity, decision, final)
-        if progress is not None:
-            progress(judgement, 0.0)
-        if not judgement.needed:
-            return decision
-        most = min(rule.most_pairs or len(order), len(order))
-        end = min(judgement.looked_at + BLOCK, most)
-        block = order[judgement.looked_at : end]
-        for number, arm in enumerate(judgement.needed):
-            _run_block(arms[arm], block, judgement, progress, number / len(judgement.needed))
-        final = max(final, end)
+    with _open_engine(arms) as engine:
+        while True:
+            judgement = judge([arm.outcomes(order, final) for arm in arms], order, rule)
+            decision = Decision(
+                folder=config.out, arms=tuple(arms), order=order, rule=rule, judgement=judgement
+            )
+            _write(config.out, identity, decision, final)
+            if progress is not None:
+                progress(judgement, 0.0)
+            if not judgement.needed:
+                return decision
+            most = min(rule.most_pairs or len(order), len(order))
+            end = min(judgement.looked_at + BLOCK, most)
+            block = order[judgement.looked_at : end]
+            for number, arm in enumerate(judgement.needed):
+                _run_block(
+                    arms[arm], engine, block, judgement, progress, number / len(judgement.needed)
+                )
+            final = max(final, end)
+
+
+def _open_engine(arms: Sequence[Arm]) -> AbstractContextManager[Engine | None]:
+    """Open what runs the episodes of all arms; None where they are runs that exist."""
+    plan = next((arm.plan for arm in arms if arm.plan is not None), None)
+    return nullcontext() if plan is None else open_engine(plan.config)
 
 
 def _run_block(
     arm: Arm,
+    engine: Engine | None,
     block: Sequence[EpisodeKey],
     judgement: Judgement,
     progress: Progress | None,
@@ -135,7 +146,7 @@ def _run_block(
     workload = arm.plan.workload
     keys = tuple(key for key in workload.planned if key in wanted)
     plan = replace(arm.plan, workload=replace(workload, episodes=keys))
-    execute(plan, progress=show, status="interrupted")
+    execute(plan, engine=engine, progress=show, status="interrupted")
 
 
 def _identity(arms: Sequence[Arm], order: ShuffledOrder, rule: StoppingRule) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The engine of one machine: worker processes, and replicas of the policy where asked for."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from types import TracebackType
 from typing import Self
 
 from harness.capacity import default_workers
@@ -14,7 +16,7 @@ from policies.registry import AnyPolicy, PolicyConfig
 
 
 class LocalEngine:
-    """Processes of this machine.
+    """Processes of this machine. Worker processes stay for the next run, and end with the block.
 
     Args:
         options: Replicas and their devices; without any, the caller's policy plans.
@@ -26,12 +28,20 @@ class LocalEngine:
         self._devices = options.devices
         asked = options.replicas or len(options.devices)
         self.replicas = asked if asked > 1 or options.devices else 0
+        self._idle: WorkerPool | None = None
+        self._ending = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Nothing outlives a pool."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._idle = None
+        self._ending.__exit__(kind, error, trace)
 
     def default_workers(self) -> int:
         """Return how many simulations fit this machine now."""
@@ -46,10 +56,10 @@ class LocalEngine:
         return own
 
     def open_pool(self, request: PoolRequest) -> AbstractContextManager[WorkerPool]:
-        """Start worker processes, and replicas."""
+        """Start worker processes, or take those of the run before; and start replicas."""
         count = min(request.workers or self.default_workers(), request.episodes)
         if not self.replicas or request.setup.policy is not None:
-            return WorkerPool(count, request.setup, receive_timeout_s=request.hang_after_s)
+            return self._worker_pool(count, request)
         devices = self._devices or gpus_for(request.policy, self.replicas)
         policies = [
             replace(request.policy, device=devices[number % len(devices)])
@@ -64,6 +74,20 @@ class LocalEngine:
         return ReplicatedPool(
             count, request.setup, replicas, receive_timeout_s=request.hang_after_s
         )
+
+    @contextmanager
+    def _worker_pool(self, count: int, request: PoolRequest) -> Iterator[WorkerPool]:
+        """Open a pool that stays idle where the block ends well."""
+        patience_s = request.hang_after_s
+        with self._ending.pop_all() as ending:
+            pool, self._idle = self._idle, None
+            if pool is None:
+                pool = WorkerPool(count, request.setup, receive_timeout_s=patience_s)
+                ending.enter_context(pool)
+            else:
+                pool.take_over(count, request.setup, receive_timeout_s=patience_s)
+            yield pool
+            self._idle, self._ending = pool, ending.pop_all()
 
 
 def gpus_for(policy: PolicyConfig, replicas: int) -> tuple[str, ...]:

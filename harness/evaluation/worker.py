@@ -65,7 +65,9 @@ _ROOM = "make room or make it writable, then run the same command again."
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
-    """Settings of a worker for all its episodes.
+    """Settings of a worker for all episodes of a run.
+
+    A worker that gets others, as a message after the last episode, goes on with those.
 
     Attributes:
         environments: Builds its environments.
@@ -156,6 +158,13 @@ class _EnvironmentSlot:
             self._env, self._scene = self._environments.build(task, images=self._images), scene
         return self._env
 
+    def for_run(self, setup: WorkerSetup) -> "_EnvironmentSlot":
+        """Return a slot for a run's environments: this one where it would build the same."""
+        if (setup.environments, setup.images) == (self._environments, self._images):
+            return self
+        self.clear()
+        return _EnvironmentSlot(setup.environments, setup.images)
+
     def clear(self) -> None:
         if self._env is not None:
             self._env.close()
@@ -176,15 +185,9 @@ def run_worker(connection: Connection, setup: WorkerSetup, number: int, parent: 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    redirect_output(worker_log(setup.folder, number))
     faulthandler.register(DUMP_SIGNAL, file=2, all_threads=False)
-    slot = _EnvironmentSlot(setup.environments, setup.images)
     try:
-        planner = _planner(connection, setup)
-        connection.send(Ready())
-        while isinstance(job := connection.recv(), RunEpisode):
-            connection.send(_attempt(slot, planner, setup, job))
-        slot.clear()
+        _work(connection, setup, number)
     except (EOFError, ConnectionError):
         pass  # the parent is gone
     except HarnessError as error:
@@ -197,6 +200,21 @@ def run_worker(connection: Connection, setup: WorkerSetup, number: int, parent: 
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _work(connection: Connection, setup: WorkerSetup, number: int) -> None:
+    """Run the episodes of a run, and of those that come after it, until the parent says stop."""
+    slot = _EnvironmentSlot(setup.environments, setup.images)
+    upcoming: object = setup
+    while isinstance(upcoming, WorkerSetup):
+        setup = upcoming
+        redirect_output(worker_log(setup.folder, number))
+        slot = slot.for_run(setup)
+        planner = _planner(connection, setup)
+        connection.send(Ready())
+        while isinstance(upcoming := connection.recv(), RunEpisode):
+            connection.send(_attempt(slot, planner, setup, upcoming))
+    slot.clear()
 
 
 def _planner(connection: Connection, setup: WorkerSetup) -> _RemotePlanner | _LocalPlanner:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from harness.evaluation.messages import Stop
+from harness.evaluation.messages import EpisodeDone, EpisodeFailed, RunEpisode, Stop
 from harness.evaluation.worker import DUMP_SIGNAL, WorkerSetup, run_worker, worker_log
 from harness.processes import EndsWithBlock, worker_variables
 from policies.interface import PlanRequest
@@ -31,6 +31,7 @@ class Worker:
         number: Never used twice in an evaluation.
         placed: True: a process needs no room but that of this machine.
         ready: Whether it has reported for work.
+        busy: Whether it has an episode.
         start_tries: How many may fail to start before any has.
     """
 
@@ -41,19 +42,28 @@ class Worker:
         self.number = number
         self.process = process
         self.connection = connection
-        self.ready = False
+        self.ready = self.busy = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for what to do next."""
+        return self.ready and not self.busy and self.process.is_alive()
 
     def send(self, message: object) -> None:
         """Send a message; if the worker has died, ``receive`` will show it."""
+        self.busy = self.busy or isinstance(message, RunEpisode)
         with contextlib.suppress(OSError):
             self.connection.send(message)
 
     def receive(self) -> object:
         """Return the next message; None if the process is gone or stopped in the middle of one."""
         try:
-            return self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError):
             return None
+        if isinstance(message, EpisodeDone | EpisodeFailed):
+            self.busy = False
+        return message
 
     def exit_reason(self) -> str:
         """Return how the process ended; one that is still there is killed."""
@@ -87,6 +97,29 @@ class WorkerPool(EndsWithBlock):
 
     def _open(self) -> None:
         for _ in range(self._count):
+            self.start()
+
+    def take_over(self, count: int, setup: WorkerSetup, *, receive_timeout_s: float) -> None:
+        """Go on with another run: idle workers stay, others end, and new ones start for them.
+
+        Args:
+            count: How many workers the run has.
+            setup: What they work with.
+            receive_timeout_s: Seconds that a message, once begun, may take to arrive.
+        """
+        if (count > 1) != (self._count > 1):  # a single worker renders with more threads
+            staying = []
+        else:
+            staying = [worker for worker in self.workers.values() if worker.idle][:count]
+        for worker in [each for each in self.workers.values() if each not in staying]:
+            worker.process.kill()
+            self.reap(worker)
+        self._count, self._setup, self._receive_timeout_s = count, setup, receive_timeout_s
+        for worker in staying:
+            worker.ready = False  # until it has what the run needs
+            limit_reading(worker.connection, receive_timeout_s)
+            worker.send(setup)
+        while len(self.workers) < count:
             self.start()
 
     def start(self) -> Worker:
