@@ -18,7 +18,7 @@ _SIGNALLED = 128
 _KEPT = "Finished work is kept; the same command goes on."
 _LOST = "The same command starts anew."
 _RESUMED = (
-    *(["run"], ["collect"], ["train"], ["eval"], ["decide"], ["encode-language"]),
+    *(["run"], ["study"], ["collect"], ["train"], ["eval"], ["decide"], ["encode-language"]),
     *(["demos", "download"], ["demos", "regenerate"], ["bench", "expert"], ["plus", "fetch"]),
 )
 """Commands that keep what they finished."""
