@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from harness.capacity import default_workers
 from harness.engines import ReplicaOptions
@@ -34,14 +33,9 @@ class LocalEngine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._idle = None
-        self._ending.__exit__(kind, error, trace)
+        self._ending.__exit__(*error)
 
     def default_workers(self) -> int:
         """Return how many simulations fit this machine now."""
