@@ -8,7 +8,7 @@ from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig
 from harness.evaluation.grid import problems_of, with_horizon
 from harness.evaluation.workload import resolve_workload
-from harness.recipes.foreseen import contract_of, foreseen_spec, trained_horizon, training_of
+from harness.recipes.foreseen import contract_of, foreseen_spec, horizon_from, training_of
 from harness.recipes.mistakes import entry_section, in_section
 from harness.recipes.resolved import RecipeRun
 from policies.rdt.actions.layout_file import get_layout
@@ -74,7 +74,7 @@ def _check_training(config: TrainingConfig, collection: CollectionConfig | None)
     size = _render_size(config, collection)
     if start is not None:
         start.check({"render_size": size})
-    horizon = trained_horizon(config)
+    horizon = horizon_from(start, config)
     steps = config.eval_exec_horizon if config.eval_every else None
     if steps is not None and steps > horizon:
         raise ConfigError(f"eval_exec_horizon {steps}. Allowed: 1 to {horizon}.")

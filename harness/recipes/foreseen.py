@@ -67,7 +67,11 @@ def trained_horizon(config: TrainingConfig) -> int:
     folder = RunFolder(config.out)
     if folder.finished:
         return load_contract(folder.checkpoint).horizon
-    start = check_start(config)
+    return horizon_from(check_start(config), config)
+
+
+def horizon_from(start: Contract | None, config: TrainingConfig) -> int:
+    """Return how many steps a plan has after a training, by what ``check_start`` found."""
     return get_preset(config.preset).rdt.pred_horizon if start is None else start.horizon
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,19 +116,16 @@ class RecipeRun:
                 policy = PolicyConfig(
                     name=entry.policy, checkpoint=checkpoint, options=entry.options
                 )
+                build = partial(
+                    _build,
+                    EvaluationConfig,
+                    "evaluate",
+                    settings,
+                    label=entry.name,
+                    out=folder / part,
+                )
                 points = [
-                    (
-                        _build(
-                            EvaluationConfig,
-                            "evaluate",
-                            settings,
-                            policy=row.policy,
-                            label=entry.name,
-                            out=folder / part,
-                            **row.settings,
-                        ),
-                        row.folder,
-                    )
+                    (build(policy=row.policy, **row.settings), row.folder)
                     for row in rows(entry, policy)
                 ]
                 yield from self._worth_running(points)
