@@ -27,7 +27,7 @@ from harness.streams import READER_GONE, OutputLost, styled_stdout
 from results.formatting import visible
 from tasks.errors import Finding
 
-_WIDTH = 120
+TABLE_WIDTH = 120
 
 _STATUSES = {
     **{"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"},
@@ -73,12 +73,12 @@ class VisibleConsole(Console):
 
 
 console: Console = VisibleConsole(
-    stderr=True, width=_WIDTH if sys.stderr is None or not sys.stderr.isatty() else None
+    stderr=True, width=TABLE_WIDTH if sys.stderr is None or not sys.stderr.isatty() else None
 )
 """Progress and messages go to standard error; standard output is for results."""
 
 
-def results_console(width: int = _WIDTH) -> Console:
+def results_console(width: int = TABLE_WIDTH) -> Console:
     """Give a console on standard output.
 
     Args:

@@ -7,7 +7,7 @@ last. The server has a process of its own.
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -51,8 +51,12 @@ class ConnectionFigures:
     latency: LatencyHistogram
 
 
-def compare_connections(config: ConnectionSpeedConfig, report: Report) -> list[ConnectionFigures]:
-    """Measure the double and the RDT, all numbers of connections in turns.
+def compare_connections(
+    config: ConnectionSpeedConfig, report: Report
+) -> Iterator[ConnectionFigures]:
+    """Measure the double, then the RDT, all numbers of connections in turns.
+
+    The figures of the one are given before the other is measured.
 
     Args:
         config: What to measure.
@@ -63,7 +67,6 @@ def compare_connections(config: ConnectionSpeedConfig, report: Report) -> list[C
         HarnessError: The server could not be started, or cannot plan for them.
     """
     requests = recorded_requests(config.demos)
-    figures = []
     for name, batch_ms in config.servers:
         with ServedPolicyProcess(
             config.checkpoint,
@@ -77,8 +80,7 @@ def compare_connections(config: ConnectionSpeedConfig, report: Report) -> list[C
                 for count in config.connections:
                     report(f"{name}, {count} connection{'s' if count > 1 else ''}")
                     turns[count].append(_measure(server, requests, count, config.seconds))
-        figures += _figures(name, turns)
-    return figures
+        yield from _figures(name, turns)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -17,6 +17,7 @@ from harness.benchmarks.subprocess_runner import BackendPair, resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.model.presets import get_preset
 from policies.rdt.model.torch_runtime import resolve_device
+from tasks.errors import HarnessError
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
 """Encoding images and text; adapting them and projecting keys and values; the denoising steps; and
@@ -99,8 +100,8 @@ class PolicyFigures:
 
 def measure_all(
     config: PolicySpeedConfig, progress: Callable[[int, int, str], None]
-) -> list[PolicyFigures]:
-    """Measure every case.
+) -> Iterator[PolicyFigures]:
+    """Measure every case, and give its figures when it is measured.
 
     Args:
         config: What to measure.
@@ -109,6 +110,7 @@ def measure_all(
     Raises:
         ConfigError: A setting is not possible.
         PrerequisiteError: There is no such device, or no compiler to compile with.
+        HarnessError: The GPU's memory does not suffice.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -120,7 +122,6 @@ def measure_all(
     for case in cases:
         get_preset(case.preset)  # a misspelt one is refused before the first is measured
     total, done = sum(map(turns_of, cases)), 0
-    figures = []
 
     def report(what: str) -> None:
         nonlocal done
@@ -128,9 +129,14 @@ def measure_all(
         done += 1
 
     for case in cases:
-        figures.append(measure(case, report))
+        try:
+            yield measure(case, report)
+        except torch.OutOfMemoryError as error:
+            raise HarnessError(
+                f"{case.preset} with {case.batch} episodes at once does not fit the GPU's memory "
+                f"({str(error).split('.')[0]}). Fix: smaller numbers in --batch."
+            ) from error
     progress(total, total, "")
-    return figures
 
 
 def turns_of(case: PolicyCase) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.benchmarks.wall_time import Prediction, Rates
 
 
-def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, Table]:
+def environment_tables(figures: "Sequence[EnvironmentFigures]") -> Group:
     """Return speed and memory of whole episodes, and of single images."""
     steps = figures[0].steps
     episodes = _table(
@@ -60,7 +60,7 @@ def environment_tables(figures: "Sequence[EnvironmentFigures]") -> tuple[Table, 
             ),
             f"{row.process.official:.0f} → {row.process.ours:.0f}",
         )
-    return episodes, pictures
+    return Group(episodes, pictures)
 
 
 def picture_table(figures: "Sequence[PictureFigures]") -> Table:
@@ -217,19 +217,19 @@ def expert_table(rows: "Sequence[ExpertRow]") -> Table:
     return table
 
 
-def print_policy_tables(figures: "Sequence[PolicyFigures]", console: Console) -> None:
-    """Print how fast plans are made, and where the time goes."""
+def policy_tables(figures: "Sequence[PolicyFigures]") -> Group:
+    """Return how fast plans are made, where the time goes, and how late plans come."""
     first = figures[0]
     many = "s" if first.threads > 1 else ""
     threads = f", {first.threads} thread{many}" if first.device == "CPU" else ""
     how = [name for name in ("compile", "cuda_graphs") if getattr(first.case, name)]
-    console.print(
+    return Group(
         f"{first.device}{threads}, {first.case.dtype}, {first.solver_steps} denoising steps"
-        f"{''.join(f', {name}' for name in how)}; the official order of computation → ours"
+        f"{''.join(f', {name}' for name in how)}; the official order of computation → ours",
+        _policy_table(figures),
+        _stages_table(figures),
+        _delays_table(figures),
     )
-    console.print(_policy_table(figures))
-    console.print(_stages_table(figures))
-    console.print(_delays_table(figures))
 
 
 def _policy_table(figures: "Sequence[PolicyFigures]") -> Table:

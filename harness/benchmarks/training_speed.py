@@ -4,7 +4,6 @@ The two backends take turns, each in a process of its own, so that its memory is
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.config import TrainingSpeedConfig
+from harness.benchmarks.subprocess_runner import peak_mb
 from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 from training.config import TrainingConfig
@@ -35,8 +35,8 @@ class TrainingFigures:
         side: ``loop`` or ``ours``.
         samples_per_s: Windows per second.
         data_wait: Share of the time spent waiting for data.
-        memory_mb: Most memory of the process, MB.
-        gpu_mb: Most memory on the GPU, MB; 0 on a CPU.
+        memory_mb: Most memory of the process, 10⁶ bytes.
+        gpu_mb: Most memory on the GPU, 10⁶ bytes; 0 on a CPU.
     """
 
     side: str
@@ -125,8 +125,8 @@ def measure(backend: str, demos: Path, *, updates: int, batch_size: int) -> Trai
         side=backend,
         samples_per_s=batch_size / seconds,
         data_wait=wait,
-        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        gpu_mb=torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0,
+        memory_mb=peak_mb(),
+        gpu_mb=torch.cuda.max_memory_allocated() / 1e6 if device == "cuda" else 0.0,
     )
 
 

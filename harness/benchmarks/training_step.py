@@ -68,7 +68,7 @@ class StepFigures:
         weights: Trained weights.
         update_ms: Milliseconds of an update, the median.
         samples_per_s: Windows per second.
-        gpu_mb: Most memory on the GPU, MB; 0 on a CPU.
+        gpu_mb: Most memory on the GPU, 10⁶ bytes; 0 on a CPU.
         tflop: Floating-point operations of an update as torch counts them, 10¹²: matrix products,
             convolutions and attention, forward and backward.
         peak_share: Those per second as a share of the card's most; None where that is not known or
@@ -164,7 +164,7 @@ def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigur
             yield time.perf_counter() - before
 
     seconds = statistics.median(list(timed())[_WARM:])
-    memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else 0.0
+    memory = torch.cuda.max_memory_allocated() / 1e6 if cuda else 0.0
     counted = min(config.batch_size, _COUNTED)
     tflop = _tflop(network, updater, counted) * config.batch_size / counted
     name = torch.cuda.get_device_name(device) if cuda else "cpu"

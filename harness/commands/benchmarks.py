@@ -1,6 +1,7 @@
 """``libero-bench bench``: speed against the official code's, and how good the expert is."""
 
 from dataclasses import asdict
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,8 @@ from harness.benchmarks.config import (
     TrainingSpeedConfig,
 )
 from harness.benchmarks.demo_reading import SOURCES, measure_reading
-from harness.benchmarks.environment_speed import EnvironmentFigures, compare
+from harness.benchmarks.environment_speed import compare
 from harness.benchmarks.evaluation_speed import (
-    EvaluationFigures,
     compare_evaluations,
     reference_configs,
 )
@@ -29,17 +29,17 @@ from harness.benchmarks.expert_table import (
     table_rows,
 )
 from harness.benchmarks.plus_identity import (
-    PlusFigures,
     chosen_tasks,
     compare_with_upstream,
 )
+from harness.benchmarks.rows import rows_shown_by
 from harness.benchmarks.tables import (
     environment_tables,
     evaluation_table,
     expert_table,
     picture_table,
     plus_table,
-    print_policy_tables,
+    policy_tables,
     reading_table,
     step_table,
     training_table,
@@ -72,8 +72,9 @@ def bench_env_command(
         Print the figures as JSON.
     """
     suites = [find_task(name, config.task).suite for name in config.suites]
-    figures: list[EnvironmentFigures] = []
-    with progress_bar("Comparing", _PARTS * len(suites), "part") as bar:
+    shown = rows_shown_by(environment_tables, json=json)
+    total = _PARTS * len(suites)
+    with shown as figures, progress_bar("Comparing", total, "part") as bar:
         part = 0
 
         def report(what: str) -> None:
@@ -84,12 +85,6 @@ def bench_env_command(
         for suite in suites:
             figures.append(compare(suite, config.task, config.steps, report))
         bar.at(part)
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-        return
-    console = results_console()
-    for table in environment_tables(figures):
-        console.print(table)
 
 
 def bench_pictures_command(
@@ -110,7 +105,8 @@ def bench_pictures_command(
         Print the figures as JSON.
     """
     tasks = config.pairs()
-    with progress_bar("Comparing", None, "picture pair") as bar:
+    shown = rows_shown_by(picture_table, json=json)
+    with shown as figures, progress_bar("Comparing", None, "picture pair") as bar:
         # Importing the simulator takes seconds, so the bar is there first.
         from harness.benchmarks.picture_identity import compare_pictures
 
@@ -121,11 +117,8 @@ def bench_pictures_command(
             done += 1
             bar.at(done, note=what)
 
-        figures = list(compare_pictures(tasks, config.sizes, config.steps, report))
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console().print(picture_table(figures))
+        for row in compare_pictures(tasks, config.sizes, config.steps, report):
+            figures.append(row)
     return UNEQUAL if any(row.different for row in figures) else 0
 
 
@@ -145,10 +138,10 @@ def bench_plus_command(config: Annotated[PlusConfig, Flat], *, json: Switch = Fa
     json
         Print the figures as JSON.
     """
-    with progress_bar("Comparing", None, "task") as bar:
+    shown = rows_shown_by(plus_table, json=json, width=160)
+    with shown as figures, progress_bar("Comparing", None, "task") as bar:
         use_plus_assets(config.plus_assets)
         tasks = chosen_tasks(config.dimensions, config.tasks)
-        figures: list[PlusFigures] = []
         for row in compare_with_upstream(
             config.upstream,
             tasks,
@@ -158,10 +151,6 @@ def bench_plus_command(config: Annotated[PlusConfig, Flat], *, json: Switch = Fa
         ):
             figures.append(row)
         bar.at(len(figures))
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console(160).print(plus_table(figures))
     return 0 if all(row.equal for row in figures) else UNEQUAL
 
 
@@ -185,8 +174,9 @@ def bench_eval_command(
     configs = reference_configs(config)
     warn_of_crowding(max(config.workers))
     episodes = len(config.pairs()) * config.episodes * (1 + len(config.workers))
-    figures: list[EvaluationFigures] = []
-    with progress_bar("Comparing", episodes * len(configs), "episode") as bar:
+    total = episodes * len(configs)
+    shown = rows_shown_by(partial(evaluation_table, workers=config.workers), json=json)
+    with shown as figures, progress_bar("Comparing", total, "episode") as bar:
 
         def report(what: str, done: int) -> None:
             name = configs[len(figures)].policy.name
@@ -194,11 +184,7 @@ def bench_eval_command(
 
         for reference in configs:
             figures.append(compare_evaluations(reference, config.workers, report))
-        bar.at(episodes * len(configs))
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console().print(evaluation_table(figures, config.workers))
+        bar.at(total)
 
 
 def bench_expert_command(
@@ -262,17 +248,16 @@ def bench_policy_command(
     json
         Print the figures as JSON.
     """
-    with progress_bar("Measuring", None, "plan") as bar:
+    shown = rows_shown_by(policy_tables, json=json, as_dict=lambda row: row.as_dict())
+    with shown as figures, progress_bar("Measuring", None, "plan") as bar:
         # Importing torch takes seconds, so the bar is there first.
         from harness.benchmarks.policy_speed import measure_all
 
-        figures = measure_all(
-            config, lambda done, total, what: bar.at(done, note=what, total=total)
-        )
-    if json:
-        print(dumps([row.as_dict() for row in figures], indent=2))
-    else:
-        print_policy_tables(figures, results_console())
+        def report(done: int, total: int, what: str) -> None:
+            bar.at(done, note=what, total=total)
+
+        for row in measure_all(config, report):
+            figures.append(row)
     return 0 if all(row.equal for row in figures) else UNEQUAL
 
 

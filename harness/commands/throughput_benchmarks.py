@@ -4,6 +4,7 @@ from dataclasses import asdict
 from json import dumps
 from typing import Annotated
 
+from harness.benchmarks.rows import rows_shown_by
 from harness.benchmarks.tables import (
     connection_table,
     duration,
@@ -30,7 +31,8 @@ def bench_connections_command(
         Print the figures as JSON.
     """
     turns = len(config.servers) * len(config.connections) * config.repeats
-    with progress_bar("Asking for plans", turns, "turn") as bar:
+    shown = rows_shown_by(connection_table, json=json, width=140)
+    with shown as figures, progress_bar("Asking for plans", turns, "turn") as bar:
         # Importing torch takes seconds, so the bar is there first.
         from harness.benchmarks.connection_speed import compare_connections
 
@@ -41,12 +43,9 @@ def bench_connections_command(
             bar.at(begun, note=what)
             begun += 1
 
-        figures = compare_connections(config, report)
+        for row in compare_connections(config, report):
+            figures.append(row)
         bar.at(begun)
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console(140).print(connection_table(figures))
 
 
 def bench_wall_time_command(

@@ -43,7 +43,7 @@ def test_connections_share_the_batches_of_the_double(
     config = ConnectionSpeedConfig(
         demos=demos, connections=(1, 4), seconds=0.4, repeats=1, batch_ms=100
     )
-    figures = compare_connections(config, told.append)
+    figures = list(compare_connections(config, told.append))
     double = "double: 100 ms per batch, whatever its size"
     assert told[:2] == [f"{double}, 1 connection", f"{double}, 4 connections"]
     one, four = figures[:2]
@@ -75,7 +75,7 @@ def test_a_client_that_fails_ends_the_measurement(
     monkeypatch.setattr(FixedTimeService, "plan", broken)
     config = ConnectionSpeedConfig(demos=demos, seconds=0.1, repeats=1)
     with pytest.raises(HarnessError, match="weights are broken"):
-        compare_connections(config, lambda what: None)
+        list(compare_connections(config, lambda what: None))
 
 
 @pytest.mark.slow

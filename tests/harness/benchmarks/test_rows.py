@@ -1,0 +1,90 @@
+"""What a benchmark measured is shown, however the benchmark ends."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+import torch
+
+from harness.benchmarks import policy_speed
+from harness.benchmarks.config import PolicyCase
+from harness.benchmarks.policy_speed import STAGES, PolicyFigures
+from harness.benchmarks.subprocess_runner import BackendPair
+from harness.cli import main
+from tasks.errors import PrerequisiteError
+
+WORDS = ["bench", "policy", "--batch", "1,2,3", "--repeats", "1", "--solver-steps", "1"]
+
+
+def figures_of(case: PolicyCase) -> PolicyFigures:
+    pair = BackendPair(official=2.0, ours=1.0)
+    return PolicyFigures(
+        case=case,
+        device="CPU",
+        threads=1,
+        solver_steps=1,
+        median=pair,
+        fastest=pair,
+        cpu=pair,
+        stages=dict.fromkeys(STAGES, pair),
+        memory_mb={"process": 300.0},
+        joined={"none": 0.049},
+        difference=0.0,
+    )
+
+
+def no_memory() -> NoReturn:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+def no_compiler() -> NoReturn:
+    raise PrerequisiteError("There is no compiler.")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "words"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "Interrupted."),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "Ended by signal 15."),
+        (no_compiler, 2, "There is no compiler."),
+        (
+            no_memory,
+            2,
+            "with 3 episodes at once does not fit the GPU's memory (CUDA out of memory)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_finished_rows_are_shown(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+    code: int,
+    words: str,
+    as_json: bool,
+) -> None:
+
+    def until_the_third(case: PolicyCase, report: Any) -> PolicyFigures:
+        if case.batch == 3:
+            end()
+        return figures_of(case)
+
+    monkeypatch.setattr(policy_speed, "measure", until_the_third)
+    assert main([*WORDS, *(["--json"] if as_json else [])]) == code
+    said = capsys.readouterr()
+    assert words in said.err
+    if as_json:
+        assert [row["case"]["batch"] for row in json.loads(said.out)] == [1, 2]
+    else:
+        assert said.out.count("rdt-small  ") == 2 * 3  # two rows in each of three tables
+
+
+def test_without_a_row_nothing_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_speed, "measure", lambda case, report: no_compiler())
+    assert main(WORDS) == 2
+    assert not capsys.readouterr().out
