@@ -185,8 +185,17 @@ def demo_files(paths: Sequence[Path]) -> list[Path]:
 
 def _numbers(value: Any, info: ValidationInfo) -> Any:
     text = _typed(value)
-    option = f"--{(info.field_name or 'numbers').replace('_', '-')}"
-    return value if text is None else read_numbers(text, option)
+    if text is not None:
+        return read_numbers(text, f"--{(info.field_name or 'numbers').replace('_', '-')}")
+    return (value,) if type(value) is int else value
+
+
+def _each_once(numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+    if twice := [number for number in numbers if numbers.count(number) > 1]:
+        raise ConfigError(
+            f"{info.field_name or 'numbers'} names {twice[0]} twice. Fix: name each once."
+        )
+    return numbers
 
 
 def _typed(value: Any) -> str | None:
@@ -203,8 +212,10 @@ InstructionSource = Annotated[str, AfterValidator(check_instructions)]
 Convention = Literal["before_action", "after_action"]
 """``tasks.demos.schema.Convention``, without importing h5py."""
 
-Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)]
-"""Numbers, also as text such as ``0,3`` or ``0-4``."""
+Numbers = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers), AfterValidator(_each_once)
+]
+"""Numbers, each once; also a single one, or text such as ``0,3`` or ``0-4``."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
 """Names, also as text with commas between them."""

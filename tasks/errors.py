@@ -90,7 +90,8 @@ def first_mistake(error: "ValidationError") -> tuple[str, str]:
         return place, "it must be given"
     given = chosen.get("input")
     shown = "" if isinstance(given, dict) else f"{given!r} given; "
-    return place, shown + chosen["msg"][:1].lower() + chosen["msg"][1:]
+    why = chosen["msg"].replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
+    return place, shown + why[:1].lower() + why[1:]
 
 
 def differing_settings(there: Mapping[str, object], asked: Mapping[str, object]) -> str:

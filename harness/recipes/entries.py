@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from harness.evaluation.config import AnyDelay, run_name
 from harness.evaluation.grid import with_chunking
-from harness.options import Label
+from harness.options import Label, Numbers
 from policies.chunking import Chunking, parse_chunkings
 from policies.fusion import Fusion, parse_fusion
 from policies.registry import PolicyConfig
@@ -26,7 +26,7 @@ class RecipeEntry:
     checkpoint: str | None = None
     """A checkpoint; for ``rdt`` by default the one this recipe trains, the best one where
     ``[train]`` has ``eval_every``."""
-    exec_horizons: tuple[int, ...] = ()
+    exec_horizons: Numbers = ()
     """Execution horizons; the policy's own by default."""
     fusion: str | None = None
     """How overlapping plans are fused, such as ``act:m=0.05``; not at all by default."""

@@ -10,7 +10,7 @@ from typing import Any
 from harness.recipes.config import UNDECIDING, Recipe, RecipeStage
 from harness.recipes.entries import RecipeEntry
 from harness.recipes.resolved import seed_folder
-from harness.studies.config import STAGES, Study, StudyArm, arm_named, horizons_of
+from harness.studies.config import STAGES, Study, StudyArm, arm_folder, arm_named, horizons_of
 from results.studies.records import ArmRecord, ClaimRecord, SideRecord, StudyRecord
 from tasks.errors import ConfigError
 
@@ -99,15 +99,35 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
     Args:
         study: The study.
         out: Its folder.
+
+    Raises:
+        ConfigError: Two arms do not differ, or an arm changes what it may not.
     """
     plans = [(arm, arm.seeds or study.seeds, changes_of(study, arm)) for arm in study.arms]
     most = max(seeds for _, seeds, _ in plans)
-    return [
+    cells = [
         _cell(study, arm, seed, changes, out)
         for seed in range(most)
         for arm, seeds, changes in plans
         if seed < seeds
     ]
+    _check_differences([cell for cell in cells if cell.seed == 0])
+    return cells
+
+
+def _check_differences(cells: Sequence[Cell]) -> None:
+    """Refuse arms that differ in no setting: from the same seeds they are the same trainings."""
+    arms: list[tuple[object, str]] = []
+    for cell in cells:
+        recipe = cell.recipe
+        horizons = [entry.exec_horizons for entry in recipe.entries]
+        settings = cell.collection, recipe.train, recipe.evaluate, horizons
+        if same := [name for other, name in arms if other == settings]:
+            raise ConfigError(
+                f"Arms '{same[0]}' and '{cell.arm}' have the same settings, so their trainings "
+                "would be the same. Fix: remove one; seeds say how far equal trainings differ."
+            )
+        arms.append((settings, cell.arm))
 
 
 def _cell(
@@ -129,7 +149,7 @@ def _cell(
         evaluate=RecipeStage(settings=_changed(study.evaluate, changes["evaluate"])),
         entries=(entry,),
     )
-    folder = Path("cells") / arm.name.replace("/", "-") / seed_folder(seed)
+    folder = arm_folder(arm.name) / seed_folder(seed)
     return Cell(arm=arm.name, seed=seed, recipe=recipe, folder=folder, collection=collection)
 
 

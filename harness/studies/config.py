@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from harness.engines import EngineOptions
-from harness.options import Label, Names
+from harness.options import Label, Names, Numbers
 from harness.recipes.config import RecipeStage
 from harness.recipes.mistakes import naming_mistakes
 from harness.recipes.paths import placed
@@ -32,14 +32,14 @@ class StudyArm:
     """Named changes of the base."""
 
     name: Label
-    """How tables call it; also the name of its folder."""
+    """How tables call it; also the name of its folder, with ``-`` for ``/``."""
     note: str = ""
     """What it stands for, in a sentence."""
     changes: str | None = None
     """The arm whose settings it changes; the base's by default."""
     seeds: int | None = Field(default=None, ge=1, le=100)
     """Trainings, each from its own seed; the study's number by default."""
-    exec_horizons: tuple[int, ...] = ()
+    exec_horizons: Numbers = ()
     """Execution horizons to evaluate; the study's by default."""
     collect: dict[str, Any] = field(default_factory=dict)
     """Settings of ``collect`` that differ."""
@@ -69,8 +69,8 @@ class StudyClaim:
     over seeds.
     """
 
-    name: str
-    """A few words."""
+    name: Label
+    """A few words, those of no other claim."""
     says: str
     """The belief, in a sentence."""
     scaled: str = ""
@@ -93,7 +93,7 @@ class Study:
     """A sentence or two below it."""
     seeds: int = Field(default=3, ge=1, le=100)
     """Trainings per arm, from seeds 0, 1, 2 and so on."""
-    exec_horizons: tuple[int, ...]
+    exec_horizons: Annotated[Numbers, Field(min_length=1)]
     """Execution horizons at which every checkpoint is evaluated."""
     smallest_effect: float = Field(default=0.1, gt=0, le=1)
     """Smallest difference of success rates that matters, 0 to 1."""
@@ -175,9 +175,7 @@ def _read(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _check(study: Study) -> None:
-    names = [arm.name for arm in study.arms]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"Two arms are called '{repeated[0]}'. Fix: give each its own name.")
+    _check_names(study)
     if (study.collect is None) == (not study.demos):
         raise ConfigError('A study has either [collect] or demos = ["folder"]. Fix: give one.')
     for arm in study.arms:
@@ -197,7 +195,31 @@ def _check(study: Study) -> None:
                     f"{side.exec_horizon}. Allowed: {', '.join(map(str, horizons))}."
                 )
         if claim.a == claim.b:
-            raise ConfigError(f"Claim '{claim.name}' compares '{claim.a.arm}' with itself.")
+            raise ConfigError(
+                f"Claim '{claim.name}' compares '{claim.a.arm}' with itself at exec_horizon "
+                f"{claim.a.exec_horizon}. Fix: give a and b different arms or horizons."
+            )
+
+
+def _check_names(study: Study) -> None:
+    """Refuse names that would have two arms share a folder, or two claims a row."""
+    arms: dict[str, str] = {}
+    for arm in study.arms:
+        # Some file systems take upper and lower case for the same.
+        other = arms.setdefault(arm_folder(arm.name).name.casefold(), arm.name)
+        if other is not arm.name:
+            both = f"called '{other}'" if other == arm.name else f"'{other}' and '{arm.name}'"
+            raise ConfigError(
+                f"Two arms are {both}, and would share a folder. Fix: give each its own name."
+            )
+    claims = [claim.name for claim in study.claims]
+    if repeated := [name for name in claims if claims.count(name) > 1]:
+        raise ConfigError(f"Two claims are called '{repeated[0]}'. Fix: give each its own name.")
+
+
+def arm_folder(name: str) -> Path:
+    """Return the folder of an arm's cells in the study's."""
+    return Path("cells") / name.replace("/", "-")
 
 
 def arm_named(study: Study, name: str) -> StudyArm:

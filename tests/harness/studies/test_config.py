@@ -51,6 +51,7 @@ says = "8 beats 4"
 a = { arm = "base", exec_horizon = 16 }
 b = { arm = "batch", exec_horizon = 16 }
 """
+CLAIM = TEXT[TEXT.index("[[claims]]") :] + "[[claims]]"
 
 
 def study_of(folder: Path, text: str = TEXT) -> Study:
@@ -133,6 +134,12 @@ def test_a_plan_counts_the_windows_of_larger_batches(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ('name = "batch"\ntrain', 'name = "base"\ntrain', "Two arms are called 'base'"),
+        ('name = "few"', 'name = "Both"', "'both' and 'Both', and would share a folder"),
+        ('name = "few"', 'name = "a/b"\n[[arms]]\nname = "a-b"', "'a/b' and 'a-b', and would sh"),
+        ('name = "few"', 'name = "none"\n[[arms]]\nname = "few"', "'base' and 'none' have the sa"),
+        ("train = { warmup = 5 }\nexec_horizons = [16]", "", "'batch' and 'both' have the same"),
+        ("[[claims]]", CLAIM, "Two claims are called 'batch'"),
+        ('name = "batch"\nsays', 'name = ""\nsays', "The label '' is not allowed"),
         ('changes = "batch"', 'changes = "bacth"', "Unknown arm 'bacth'.*batch"),
         ('changes = "batch"', 'changes = "both"', "changes itself"),
         ('changes = "batch"', 'drops = ["train.clip"]', "drops 'train.clip', which is not set"),
@@ -141,6 +148,9 @@ def test_a_plan_counts_the_windows_of_larger_batches(tmp_path: Path) -> None:
         ("train = { batch_size = 8 }", "train = { seed = 8 }", "sets seed, which the study"),
         ("train = { batch_size = 8 }", "train = { batch_sise = 8 }", "batch/0: .*batch_sise"),
         ("seeds = 2", "seeds = 0", "seeds"),
+        ("[64, 16]", "[64, 64]", "exec_horizons names 64 twice. Fix: name each once"),
+        ("[64, 16]", "[]", "exec_horizons: .* at least 1 item"),
+        ("[64, 16]", "true", "exec_horizons: True given; input should be a list"),
         ("seeds = 2", "seads = 2", "seads"),
         ("[collect]", "[colect]", "colect"),
         ('title = "Small"', "title = ", "not valid TOML"),
@@ -150,6 +160,12 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, words: str) -> N
     assert old in TEXT
     with pytest.raises(ConfigError, match=words):
         check_study(cells_of(study_of(tmp_path, TEXT.replace(old, new)), tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("given", ["16", '"16"', "[16]"])
+def test_one_horizon_needs_no_list(tmp_path: Path, given: str) -> None:
+    text = TEXT.replace("exec_horizons = [64, 16]", f"exec_horizons = {given}")
+    assert study_of(tmp_path, text).exec_horizons == (16,)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
