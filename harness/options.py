@@ -48,7 +48,7 @@ def read_tasks(value: Any, suites: Iterable[str], option: str = "--tasks") -> An
     """Read tasks of suites: indices, ranges, names, or ``all``.
 
     Args:
-        value: What was typed; what is no text is returned as it is.
+        value: What was typed; a number stands for itself, and what else is no text is returned.
         suites: The suites; a name must stand for the same index in each.
         option: The option, for messages.
 
@@ -59,8 +59,10 @@ def read_tasks(value: Any, suites: Iterable[str], option: str = "--tasks") -> An
         ConfigError: Unknown suite or task.
     """
     text = _typed(value)
-    if text is None or text == "all":
-        return value if text is None else None
+    if text is None:
+        return (value,) if type(value) is int else value
+    if text == "all":
+        return None
     indexed = re.fullmatch(r"[\d,\s-]+", text)
     asked: Sequence[int | str] = (
         read_numbers(text, option) if indexed else [name.strip() for name in text.split(",")]

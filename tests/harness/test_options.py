@@ -8,7 +8,7 @@ import pytest
 from harness.cli import main
 from harness.demonstrations.config import CollectionConfig
 from harness.evaluation.config import EvaluationConfig, SweepConfig
-from harness.options import read_numbers
+from harness.options import read_numbers, read_tasks
 from tasks.errors import ConfigError
 
 EVALUATE = ["eval", "--policy", "expert", "--suite", "libero_goal", "--out", "x"]
@@ -113,3 +113,11 @@ def test_a_collection_of_several_suites_has_a_configuration_for_each() -> None:
     assert everything.tasks == tuple(range(10))
     with pytest.raises(ConfigError, match="Unknown task"):
         CollectionConfig(suite="libero_goal,libero_object", tasks="turn_on_the_stove")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(3, (3,)), ((0, 3), (0, 3)), ("0-2", (0, 1, 2)), ("all", None), (True, True)],
+)
+def test_tasks_in_a_file_are_a_number_or_as_on_the_command_line(given: Any, read: Any) -> None:
+    assert read_tasks(given, ["libero_object"]) == read
