@@ -11,6 +11,10 @@ import pytest
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 
+# Test processes share the cores. Two threads of one wait for each other at each of torch's many
+# small steps; where other processes take a core meanwhile, one test took 67 s instead of 4.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what needs a GPU where there is none."""

@@ -29,6 +29,7 @@ TYPED = (
     "tasks",
     "base_tasks",
     "init_states",
+    "exec_horizons",
     "record",
     "suites",
     "devices",

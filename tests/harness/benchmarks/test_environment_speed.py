@@ -104,7 +104,7 @@ def test_a_state_that_differs_in_either_run_is_noticed(
     assert not figures.identical
     console = Console(width=250, color_system=None)
     with console.capture() as capture:
-        console.print(*environment_tables([figures]))
+        console.print(environment_tables([figures]))
     shown = capture.get()
     assert "NO" in shown
     assert "120 → 40" not in shown

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -34,6 +34,14 @@ def figures_of(case: PolicyCase) -> PolicyFigures:
         joined={"none": 0.049},
         difference=0.0,
     )
+
+
+@pytest.fixture(autouse=True)
+def _as_a_user_has_it() -> Iterator[None]:
+    """A shell that starts the tests in the background has its children ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def no_memory() -> NoReturn:

@@ -138,7 +138,8 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
     refused(r"Tasks \[7\].*0 to 2", tasks=(7,))
     refused("Initial state 10 .*0 to 9", episodes=11)
     refused("Both episodes", init_states=(1,))
-    refused("given twice", episodes=None, init_states=(1, 1))
+    refused("init_states names 1 twice", episodes=None, init_states=(1, 1))
+    refused("given twice", tasks=(1, 1))
     refused("Unknown policy", policy=PolicyConfig(name="rdtt"))
     with pytest.raises(ValidationError):
         make(tmp_path, episode_per_task=3)
