@@ -14,7 +14,7 @@ from policies.rdt.encoders.language import (
     import_official,
 )
 from policies.rdt.encoders.language_cache import LanguageCache, is_cache
-from policies.rdt.model.torch_runtime import resolve_device
+from policies.rdt.model.torch_runtime import resolve_device, use_threads
 
 
 def instruction_groups(
@@ -60,6 +60,7 @@ def encode(
         return [official, *_with_missing(groups, config.out)]
     assert config.t5 is not None
     new = set(_missing(groups, config.out))
+    use_threads(0)
     encode_instructions(
         [text for group in groups for text in group.texts],
         t5=config.t5,

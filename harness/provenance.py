@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.capacity import usable_cores
+from tasks.control_groups import usable_cores
 from tasks.files import sha256
 from tasks.rendering import probe
 

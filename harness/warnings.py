@@ -2,8 +2,9 @@
 
 from functools import cache
 
-from harness.capacity import cpu_quota, crowding, free_memory_gib, usable_cores
+from harness.capacity import crowding, free_memory_gib
 from harness.display import console
+from tasks.control_groups import cpu_quota, usable_cores
 from tasks.versions import beside_the_pin
 
 

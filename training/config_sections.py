@@ -170,7 +170,7 @@ class OptimisationSettings:
     seed: Annotated[int, Field(ge=0, lt=1 << 22)] = 0
     """Seed of weights, order of samples and noise."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """CPU threads; 0 leaves the number to torch."""
+    """CPU threads; 0 leaves the number to torch, within what a container gives the time of."""
 
     @property
     def warmup_updates(self) -> int:

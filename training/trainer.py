@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from policies.rdt.checkpoint.storage import save_checkpoint
 from policies.rdt.model.network import RDTPolicyNetwork
+from policies.rdt.model.torch_runtime import use_threads
 from results.locking import sole_writer
 from results.signals import Interruption
 from tasks.errors import ConfigError
@@ -66,8 +66,7 @@ def train(
     """
     check_evaluator(config, evaluator)
     folder = RunFolder(config.out)
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     accelerator = open_accelerator(config)
     main = accelerator.is_main_process
     if main:

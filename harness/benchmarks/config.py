@@ -204,7 +204,7 @@ class PolicySpeedConfig(PolicyOptions):
     """auto, cpu or cuda."""
 
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
-    """CPU threads; 0 leaves it to torch."""
+    """CPU threads; 0 leaves it to torch, within what a container gives the time of."""
 
     def cases(self, device: str, dtype: Literal["float32", "bfloat16"]) -> list[PolicyCase]:
         """Return the cases.

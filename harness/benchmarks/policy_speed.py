@@ -16,7 +16,7 @@ from harness.benchmarks.stage_profiler import wait_for
 from harness.benchmarks.subprocess_runner import BackendPair, resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.model.presets import get_preset
-from policies.rdt.model.torch_runtime import resolve_device
+from policies.rdt.model.torch_runtime import resolve_device, use_threads
 from tasks.errors import HarnessError
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
@@ -112,8 +112,7 @@ def measure_all(
         PrerequisiteError: There is no such device, or no compiler to compile with.
         HarnessError: The GPU's memory does not suffice.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     device = resolve_device(config.device)
     dtype = config.dtype
     if dtype == "auto":

@@ -25,7 +25,7 @@ from harness.benchmarks.policy_workload import build_case
 from policies.rdt.actions.layout import FRESH_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.network import RDTPolicyNetwork
-from policies.rdt.model.torch_runtime import resolve_device
+from policies.rdt.model.torch_runtime import resolve_device, use_threads
 from results.signals import Interruption
 from tasks.errors import HarnessError
 from tasks.native_libraries import environment_variables
@@ -129,6 +129,7 @@ def measure_step(config: TrainingSpeedConfig) -> StepFigures:
 
 
 def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigures:
+    use_threads(0)
     on_cpu = resolve_device(config.device) == "cpu"
     with environment_variables({"ACCELERATE_USE_CPU": "true"}) if on_cpu else nullcontext():
         accelerator = open_accelerator(settings)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.capacity import WORKER_GIB, cpu_quota, free_memory_gib
+from harness.capacity import WORKER_GIB, free_memory_gib
 from harness.provenance import gl_renderer, machine
 from tasks import native_libraries, rendering
+from tasks.control_groups import cpu_quota
 from tasks.errors import Finding
 from tasks.opengl import asked_backend
 from tasks.pro_suites import INCOMPLETE_SUITES

@@ -4,13 +4,13 @@ import pytest
 
 from harness import capacity, warnings
 from harness.capacity import (
-    cpu_quota,
     crowding,
     default_workers,
     fitting_workers,
     free_memory_gib,
 )
 from harness.warnings import warn_of_crowding
+from tasks.control_groups import usable_cores
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_a_command_warns_of_too_many_workers(capsys, monkeypatch) -> None:
 
 
 def test_the_default_fits_this_machine() -> None:
-    assert 1 <= default_workers() <= capacity.usable_cores()
+    assert 1 <= default_workers() <= usable_cores()
 
 
 def test_free_memory_is_what_the_kernel_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "own_groups", lambda: iter([]))
+    monkeypatch.setattr(capacity, "own_groups", lambda controller: iter([]))
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  33554432 kB\nMemAvailable:   3145728 kB\n")
     assert free_memory_gib(meminfo) == 3.0
@@ -88,24 +88,9 @@ def test_a_container_limits_memory_but_its_file_cache_is_free(
     (tmp_path / used).write_text(f"{3 << 30}\n")
     (tmp_path / "memory.stat").write_text(f"anon 5\n{files} {1 << 30}\n")
     (tmp_path / "meminfo").write_text("MemAvailable:   33554432 kB\n")
-    monkeypatch.setattr(capacity, "own_groups", lambda: iter([tmp_path, tmp_path / "none"]))
+    monkeypatch.setattr(
+        capacity, "own_groups", lambda controller: iter([tmp_path, tmp_path / "none"])
+    )
     assert free_memory_gib(tmp_path / "meminfo") == 2.0
     (tmp_path / limit).write_text("max\n" if limit == "memory.max" else f"{(1 << 63) - 4096}\n")
     assert free_memory_gib(tmp_path / "meminfo") == 32.0
-
-
-def test_the_tightest_group_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in {"outer": "300000 100000", "inner": "max 100000"}.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cpu.max").write_text(text)
-    monkeypatch.setattr(
-        capacity, "own_groups", lambda: iter([tmp_path / "outer", tmp_path / "inner"])
-    )
-    assert cpu_quota() == 3.0
-
-
-@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1.5), ("max 100000", None)])
-def test_the_quota_of_a_container_is_read(tmp_path: Path, text: str, cores: float | None) -> None:
-    (tmp_path / "cpu.max").write_text(f"{text}\n")
-    assert cpu_quota(tmp_path / "cpu.max") == cores
-    assert cpu_quota(tmp_path / "missing") is None

@@ -26,7 +26,8 @@ def _sleep(note: str) -> None:
 
 
 def test_workers_have_one_thread_and_the_same_kernels_everywhere(monkeypatch) -> None:
-    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    for name in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     names = ["OMP_NUM_THREADS", "OPENBLAS_CORETYPE"]
     with worker_pool(1) as pool:
         found = pool.submit(_variables, names).result()

@@ -3,7 +3,6 @@
 Windows are sampled uniformly, as in RDT's code, around key moments, or by a curriculum.
 """
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from tasks.control_groups import whole_cores
 from tasks.errors import ConfigError
 from training.config import TrainingConfig
 from training.data.windows import DemoWindows, Window
@@ -233,7 +233,7 @@ def load_batches(
 
 def _decoders() -> int:
     """Return how many processes decode ahead unless the run says so: one beside the trainer."""
-    return max(1, min(_MOST_DECODERS, (os.cpu_count() or 1) - 1))
+    return max(1, min(_MOST_DECODERS, whole_cores() - 1))
 
 
 def _outlast_signals(_: int) -> None:

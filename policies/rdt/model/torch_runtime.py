@@ -1,4 +1,4 @@
-"""Devices, and denoising steps on them: as written, compiled, or as a CUDA graph."""
+"""Devices, threads, and denoising steps on them: as written, compiled, or as a CUDA graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from policies.rdt.model.transformer import Conditioning, RDTModel
+from tasks.control_groups import whole_cores
 from tasks.errors import ConfigError, PrerequisiteError
 from tasks.native_libraries import load_triton_after_mesa
 
@@ -112,6 +113,16 @@ class _Graph:
         self._t.copy_(t)
         self._graph.replay()
         return self._out.clone()
+
+
+def use_threads(count: int) -> None:
+    """Have torch compute with so many threads on a CPU.
+
+    Args:
+        count: How many; 0 for torch's own number, which is that of the cores or OMP_NUM_THREADS,
+            but no more than a container gives the time of.
+    """
+    torch.set_num_threads(count or min(torch.get_num_threads(), whole_cores()))
 
 
 def resolve_device(name: str) -> str:
