@@ -1,18 +1,17 @@
 """Worker processes: what they inherit, and that they end with their parent."""
 
 import contextlib
-import ctypes
 import functools
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
 
+from harness.parent import end_with
 from tasks.errors import SimulatorError
 from tasks.native_libraries import (
     KERNELS,
@@ -21,8 +20,6 @@ from tasks.native_libraries import (
     environment_variables,
 )
 from tasks.rendering import check_rendering
-
-_PR_SET_PDEATHSIG = 1
 
 
 def worker_variables(count: int) -> dict[str, str]:
@@ -73,14 +70,6 @@ class EndsWithBlock:
     def _end(self, *, kill: bool) -> None:
         """End them: at once, or what they are at first."""
         raise NotImplementedError
-
-
-def end_with(parent: int) -> None:
-    """Let the kernel end this process when its parent ends, also in the middle of a slice."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def require_rendering() -> None:

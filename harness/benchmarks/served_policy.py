@@ -14,7 +14,8 @@ import torch
 
 from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.policy_workload import build_case
-from harness.processes import end_with, worker_variables
+from harness.parent import end_with
+from harness.processes import worker_variables
 from harness.serving.config import ServedPolicy, ServingConfig
 from harness.serving.rdt_service import RDTService
 from harness.serving.server import PolicyServer

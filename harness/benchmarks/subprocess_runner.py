@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from harness.processes import end_with, worker_variables
+from harness.parent import end_with
+from harness.processes import worker_variables
 from tasks.errors import SimulatorError
 from tasks.native_libraries import environment_variables
 

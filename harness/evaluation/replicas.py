@@ -21,7 +21,8 @@ from harness.evaluation.latency import torch_threads
 from harness.evaluation.messages import NOTHING_TO_NOTE, Fatal, PlanNotes, PlanReply, Ready
 from harness.evaluation.planning import PlanService
 from harness.evaluation.workers import limit_reading
-from harness.processes import EndsWithBlock, end_with
+from harness.parent import end_with
+from harness.processes import EndsWithBlock
 from policies.interface import PlanRequest
 from policies.registry import PolicyConfig
 from tasks.errors import HarnessError, SimulatorError

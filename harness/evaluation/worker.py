@@ -37,7 +37,7 @@ from harness.evaluation.messages import (
     RunEpisode,
 )
 from harness.evaluation.rollout import Environment, Planner, Subscriber, run_episode
-from harness.processes import end_with
+from harness.parent import end_with
 from policies.executor import PlanExecutor
 from policies.interface import PlanRequest, PolicySpec, PrivilegedPolicy, StartingPolicy
 from policies.registry import PolicyConfig

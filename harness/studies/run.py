@@ -1,10 +1,8 @@
 """Running a study: its collections, then its cells side by side, each in a process of its own."""
 
-import os
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from time import sleep as pause
@@ -13,7 +11,7 @@ from typing import IO
 from harness.demonstrations.config import CollectionConfig
 from harness.display import console, progress_bar
 from harness.engines import EngineOptions
-from harness.processes import end_with
+from harness.parent import ending_with_this
 from harness.recipes.checks import check_recipe
 from harness.recipes.resolved import RecipeRun
 from harness.recipes.run import run_stages
@@ -145,11 +143,10 @@ class _Processes:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")
         process = subprocess.Popen(
-            self._command(cell),
+            ending_with_this(self._command(cell)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=partial(end_with, os.getpid()),
         )
         self._running[process] = cell, log
 

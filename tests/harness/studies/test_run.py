@@ -89,6 +89,7 @@ def test_an_interruption_ends_the_cells(
 
 
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from harness.studies.cells import cells_of
@@ -109,6 +110,9 @@ path.write_text("begun")
 time.sleep(600)
 '''
 
+# A shell that starts the tests in the background has its children ignore them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 marks = Path(sys.argv[1])
 out = marks.parent / "out"
 run_cells(
@@ -120,19 +124,13 @@ run_cells(
 """
 
 
-def unignored() -> None:
-    """Let signals arrive that a shell's background job ignores."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_polite_kill_lets_cells_save_what_they_have(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, marks], cwd=ROOT, preexec_fn=unignored)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, marks], cwd=ROOT)
     deadline = time.monotonic() + 60
     while [mark.read_text() for mark in marks.iterdir()] != ["begun"] * 2:
         assert parent.poll() is None and time.monotonic() < deadline
