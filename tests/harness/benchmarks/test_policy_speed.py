@@ -11,10 +11,9 @@ import torch
 from harness.benchmarks import policy_workload
 from harness.benchmarks.config import PolicyCase
 from harness.benchmarks.joined_plans import METHODS
-from harness.benchmarks.policy_speed import STAGES, PolicyFigures
+from harness.benchmarks.policy_speed import STAGES
 from harness.benchmarks.policy_workload import Episodes, ProbedNetwork, build_case
 from harness.benchmarks.reference_policy import ReferencePlanner, predict_action
-from harness.benchmarks.subprocess_runner import BackendPair
 from harness.cli import main
 from policies.rdt.checkpoint.contract import ANY_SIZE, Contract
 from policies.rdt.encoders.base import Encoders, FrozenEncodersConfig
@@ -24,6 +23,7 @@ from policies.rdt.model.config import NoiseScheduleConfig, RDTConfig
 from policies.rdt.model.sampling import SamplingOptions
 from policies.rdt.model.transformer import RDTModel
 from policies.rdt.policy import RDTPolicy
+from tests.harness.benchmarks.figures import policy_figures
 from tests.policies.rdt.model.sampled import sample_plans
 from tests.policies.rdt.model.test_transformer import batch, tiny
 
@@ -155,20 +155,8 @@ def test_what_each_order_computes(exec_horizon: int, new: int) -> None:
 
 
 def test_plans_in_float32_must_be_equal() -> None:
-    pair = BackendPair(official=2.0, ours=1.0)
-    figures = PolicyFigures(
-        case=PolicyCase(batch=8),
-        device="CPU",
-        threads=1,
-        solver_steps=5,
-        median=pair,
-        fastest=pair,
-        cpu=pair,
-        stages={},
-        memory_mb={},
-        joined={"none": 0.049, "rtc": 0.101},
-        difference=2e-5,
-    )
+    joined = {"none": 0.049, "rtc": 0.101}
+    figures = policy_figures(PolicyCase(batch=8), joined=joined, difference=2e-5)
     assert not figures.equal
     assert dataclasses.replace(figures, difference=1e-6).equal
     assert dataclasses.replace(figures, case=PolicyCase(dtype="bfloat16")).equal

@@ -11,29 +11,12 @@ import torch
 
 from harness.benchmarks import policy_speed
 from harness.benchmarks.config import PolicyCase
-from harness.benchmarks.policy_speed import STAGES, PolicyFigures
-from harness.benchmarks.subprocess_runner import BackendPair
+from harness.benchmarks.policy_speed import PolicyFigures
 from harness.cli import main
 from tasks.errors import PrerequisiteError
+from tests.harness.benchmarks.figures import policy_figures
 
 WORDS = ["bench", "policy", "--batch", "1,2,3", "--repeats", "1", "--solver-steps", "1"]
-
-
-def figures_of(case: PolicyCase) -> PolicyFigures:
-    pair = BackendPair(official=2.0, ours=1.0)
-    return PolicyFigures(
-        case=case,
-        device="CPU",
-        threads=1,
-        solver_steps=1,
-        median=pair,
-        fastest=pair,
-        cpu=pair,
-        stages=dict.fromkeys(STAGES, pair),
-        memory_mb={"process": 300.0},
-        joined={"none": 0.049},
-        difference=0.0,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +61,7 @@ def test_finished_rows_are_shown(
     def until_the_third(case: PolicyCase, report: Any) -> PolicyFigures:
         if case.batch == 3:
             end()
-        return figures_of(case)
+        return policy_figures(case)
 
     monkeypatch.setattr(policy_speed, "measure", until_the_third)
     assert main([*WORDS, *(["--json"] if as_json else [])]) == code
