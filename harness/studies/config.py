@@ -206,12 +206,13 @@ def _check_names(study: Study) -> None:
     arms: dict[str, str] = {}
     for arm in study.arms:
         # Some file systems take upper and lower case for the same.
-        other = arms.setdefault(arm_folder(arm.name).name.casefold(), arm.name)
-        if other is not arm.name:
+        folder = arm_folder(arm.name).name.casefold()
+        if (other := arms.get(folder)) is not None:
             both = f"called '{other}'" if other == arm.name else f"'{other}' and '{arm.name}'"
             raise ConfigError(
                 f"Two arms are {both}, and would share a folder. Fix: give each its own name."
             )
+        arms[folder] = arm.name
     claims = [claim.name for claim in study.claims]
     if repeated := [name for name in claims if claims.count(name) > 1]:
         raise ConfigError(f"Two claims are called '{repeated[0]}'. Fix: give each its own name.")
