@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from harness.benchmarks.config import PolicyCase, PolicySpeedConfig
+from harness.benchmarks.gpu_memory import in_gpu_memory
 from harness.benchmarks.joined_plans import delay_steps, time_joined, timed_methods
 from harness.benchmarks.policy_backends import OfficialBackend, OurBackend, PolicyBackend
 from harness.benchmarks.policy_workload import Episodes, build_case
@@ -17,7 +18,6 @@ from harness.benchmarks.subprocess_runner import BackendPair, resident_mb
 from policies.interface import PlanRequest
 from policies.rdt.model.presets import get_preset
 from policies.rdt.model.torch_runtime import resolve_device, use_threads
-from tasks.errors import HarnessError
 
 STAGES = ("encoder", "conditions", "denoising", "rest")
 """Encoding images and text; adapting them and projecting keys and values; the denoising steps; and
@@ -128,13 +128,10 @@ def measure_all(
         done += 1
 
     for case in cases:
-        try:
-            yield measure(case, report)
-        except torch.OutOfMemoryError as error:
-            raise HarnessError(
-                f"{case.preset} with {case.batch} episodes at once does not fit the GPU's memory "
-                f"({str(error).split('.')[0]}). Fix: smaller numbers in --batch."
-            ) from error
+        what = f"{case.preset} with {case.batch} episodes at once"
+        with in_gpu_memory(what, fix="smaller numbers in --batch"):
+            figures = measure(case, report)
+        yield figures
     progress(total, total, "")
 
 

@@ -14,13 +14,33 @@ from results.signals import Interruption
 Row = TypeVar("Row")
 
 
-@contextlib.contextmanager
-def rows_shown_by(
+def show_rows(
+    rows: list[Row],
     table: Callable[[list[Row]], RenderableType],
     *,
     json: bool,
     width: int = TABLE_WIDTH,
     as_dict: Callable[[Any], dict[str, Any]] = asdict,
+) -> None:
+    """Print rows.
+
+    Args:
+        rows: What was measured.
+        table: Makes a table of rows.
+        json: Print them as JSON instead.
+        width: Columns where the output is no terminal.
+        as_dict: Makes of a row what JSON shows.
+    """
+    if json:
+        print(dumps(list(map(as_dict, rows)), indent=2))
+    else:
+        results_console(width).print(table(rows))
+
+
+@contextlib.contextmanager
+def rows_shown_by(
+    table: Callable[[list[Row]], RenderableType],
+    **how: Any,
 ) -> Iterator[list[Row]]:
     """Give a list for rows; show what it holds when the block ends, however it ends.
 
@@ -29,9 +49,7 @@ def rows_shown_by(
 
     Args:
         table: Makes a table of rows.
-        json: Print them as JSON instead.
-        width: Columns where the output is no terminal.
-        as_dict: Makes of a row what JSON shows.
+        how: As ``show_rows`` takes it.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, once the rows are shown.
@@ -42,7 +60,5 @@ def rows_shown_by(
         with Interruption() as interruption, interruption.allowed():
             yield rows
     finally:
-        if rows and json:
-            print(dumps(list(map(as_dict, rows)), indent=2))
-        elif rows:
-            results_console(width).print(table(rows))
+        if rows:
+            show_rows(rows, table, **how)

@@ -21,13 +21,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.benchmarks.config import PolicyCase, TrainingSpeedConfig
+from harness.benchmarks.gpu_memory import in_gpu_memory
 from harness.benchmarks.policy_workload import build_case
 from policies.rdt.actions.layout import FRESH_LAYOUT
 from policies.rdt.actions.layout_file import get_layout
 from policies.rdt.model.network import RDTPolicyNetwork
 from policies.rdt.model.torch_runtime import resolve_device, use_threads
 from results.signals import Interruption
-from tasks.errors import HarnessError
 from tasks.native_libraries import environment_variables
 from training.adapters import prepare_network
 from training.config import TrainingConfig
@@ -118,14 +118,9 @@ def measure_step(config: TrainingSpeedConfig) -> StepFigures:
             gradient_checkpointing=config.gradient_checkpointing,
             compile=config.compile,
         )
-        try:
+        what = f"{settings.preset} with {config.batch_size} windows"
+        with in_gpu_memory(what, fix="a smaller --batch-size, or --gradient-checkpointing"):
             return _measure(config, settings)
-        except torch.OutOfMemoryError as error:
-            raise HarnessError(
-                f"{settings.preset} with {config.batch_size} windows does not fit the GPU's "
-                f"memory ({str(error).split('.')[0]}). Fix: a smaller --batch-size, or "
-                "--gradient-checkpointing."
-            ) from error
 
 
 def _measure(config: TrainingSpeedConfig, settings: TrainingConfig) -> StepFigures:

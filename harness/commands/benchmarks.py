@@ -1,8 +1,6 @@
 """``libero-bench bench``: speed against the official code's, and how good the expert is."""
 
-from dataclasses import asdict
 from functools import partial
-from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +30,7 @@ from harness.benchmarks.plus_identity import (
     chosen_tasks,
     compare_with_upstream,
 )
-from harness.benchmarks.rows import rows_shown_by
+from harness.benchmarks.rows import rows_shown_by, show_rows
 from harness.benchmarks.tables import (
     environment_tables,
     evaluation_table,
@@ -46,7 +44,7 @@ from harness.benchmarks.tables import (
 )
 from harness.benchmarks.training_speed import BACKENDS, compare_training
 from harness.commands import Flat, Switch
-from harness.display import progress_bar, results_console
+from harness.display import progress_bar
 from harness.warnings import warn_of_crowding
 from tasks.suites import find_task, use_plus_assets
 
@@ -220,10 +218,7 @@ def bench_expert_command(
     rows = table_rows(episodes)
     if markdown is not None:
         markdown.write_text(as_markdown(rows, config), encoding="utf-8")
-    if json:
-        print(dumps(list(map(asdict, rows)), indent=2))
-    else:
-        results_console().print(expert_table(rows))
+    show_rows(rows, expert_table, json=json)
 
 
 def bench_policy_command(
@@ -283,10 +278,7 @@ def bench_train_command(
         from harness.benchmarks.training_step import measure_step
 
         figures_of_step = measure_step(config)
-        if json:
-            print(dumps([asdict(figures_of_step)], indent=2))
-        else:
-            results_console().print(step_table(figures_of_step))
+        show_rows([figures_of_step], lambda rows: step_table(rows[0]), json=json)
         return
     with progress_bar("Comparing", config.repeats * len(BACKENDS), "turn") as bar:
         turns: list[str] = []
@@ -297,10 +289,7 @@ def bench_train_command(
 
         figures = compare_training(config, report)
         bar.at(len(turns))
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console().print(training_table(figures, config.batch_size))
+    show_rows(figures, partial(training_table, batch_size=config.batch_size), json=json)
 
 
 def bench_reading_command(
@@ -326,7 +315,4 @@ def bench_reading_command(
 
         figures = measure_reading(config, report)
         bar.at(total)
-    if json:
-        print(dumps(list(map(asdict, figures)), indent=2))
-    else:
-        results_console().print(reading_table(figures, config.batch_size))
+    show_rows(figures, partial(reading_table, batch_size=config.batch_size), json=json)

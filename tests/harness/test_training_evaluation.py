@@ -122,15 +122,11 @@ def test_evaluations_of_a_training_are_ordinary_runs_under_their_own_protocol(
 
 @pytest.mark.slow
 def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
-    settings: dict[str, Any], echoes: dict[str, Any]
+    settings: dict[str, Any], echoes: dict[str, Any], signals_arrive: None
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            trained(settings, Listener(kill_after=1))
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        trained(settings, Listener(kill_after=1))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     folder = RunFolder(settings["out"])
     assert folder.checkpoints.updates == [2]
     info, begun = load_run(folder.evaluation(2))
@@ -145,14 +141,10 @@ def test_ctrl_c_in_an_evaluation_ends_the_training_with_all_saved(
 
 @pytest.mark.slow
 def test_an_evaluation_begun_otherwise_starts_anew(
-    settings: dict[str, Any], echoes: dict[str, Any]
+    settings: dict[str, Any], echoes: dict[str, Any], signals_arrive: None
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            trained(settings, Listener(kill_after=1))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        trained(settings, Listener(kill_after=1))
     listener = Listener()
     folder = trained(settings | {"eval_exec_horizon": 4, "eval_episodes": 2}, listener)
     assert "starts anew" in listener.said[0]

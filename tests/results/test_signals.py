@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,7 @@ import pytest
 from results.signals import Interruption
 from tests.harness.conftest import ROOT
 
-
-@pytest.fixture(autouse=True)
-def _as_a_user_has_it() -> Iterator[None]:
-    """A shell that starts the tests in the background has its children ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("signals_arrive")
 
 
 def send(number: signal.Signals) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,24 +34,13 @@ def base(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def _as_a_user_has_it() -> Iterator[None]:
-    """A shell that starts the tests in the background has its children ignore Ctrl-C."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def logged(out: Path) -> list[int]:
     lines = (out / "train.jsonl").read_text().splitlines()
     return [json.loads(line)["update"] for line in lines]
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_a_user_has_it")
+@pytest.mark.usefixtures("signals_arrive")
 def test_a_signal_ends_a_run_after_the_update_in_hand_with_all_of_it_saved(
     base: dict[str, Any],
 ) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
@@ -16,15 +16,9 @@ from harness.cli import main
 from tasks.errors import PrerequisiteError
 from tests.harness.benchmarks.figures import policy_figures
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 WORDS = ["bench", "policy", "--batch", "1,2,3", "--repeats", "1", "--solver-steps", "1"]
-
-
-@pytest.fixture(autouse=True)
-def _as_a_user_has_it() -> Iterator[None]:
-    """A shell that starts the tests in the background has its children ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def no_memory() -> NoReturn:
