@@ -12,9 +12,10 @@ from harness.benchmarks.gpu_memory import in_gpu_memory
 from harness.benchmarks.joined_plans import delay_steps, time_joined, timed_methods
 from harness.benchmarks.policy_backends import OfficialBackend, OurBackend, PolicyBackend
 from harness.benchmarks.policy_workload import Episodes, build_case
+from harness.benchmarks.process_memory import resident_mb
 from harness.benchmarks.reference_policy import untimed
 from harness.benchmarks.stage_profiler import wait_for
-from harness.benchmarks.subprocess_runner import BackendPair, resident_mb
+from harness.benchmarks.subprocess_runner import BackendPair
 from policies.interface import PlanRequest
 from policies.rdt.model.presets import get_preset
 from policies.rdt.model.torch_runtime import resolve_device, use_threads

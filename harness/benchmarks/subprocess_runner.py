@@ -5,15 +5,13 @@ Each backend has its own process: imports, caches and memory of one would flatte
 
 import multiprocessing
 import os
-import resource
-import sys
 import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Self
 
+from harness.benchmarks.process_memory import resident_mb
 from harness.parent import end_with
 from harness.processes import worker_variables
 from tasks.errors import SimulatorError
@@ -134,17 +132,3 @@ def _timed(held: Any, method: str, arguments: tuple[Any, ...]) -> Timed:
     value = getattr(held, method)(*arguments)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return Timed(value=value, cpu_s=cpu, wall_s=wall, memory_mb=resident_mb())
-
-
-def resident_mb() -> float:
-    """Return this process's resident memory in 10⁶ bytes; its peak where Linux's is not known."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return peak_mb()
-
-
-def peak_mb() -> float:
-    """Return the most memory that this process has had, in 10⁶ bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.config import TrainingSpeedConfig
-from harness.benchmarks.subprocess_runner import peak_mb
+from harness.benchmarks.process_memory import peak_mb
 from tasks.demos.folders import find_demo_files
 from tasks.errors import HarnessError
 from training.config import TrainingConfig
